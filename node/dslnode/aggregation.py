@@ -1,0 +1,50 @@
+"""What a node makes of its neighbours' masks: neighbour mean and intermediate aggregation tensor (steps 1, 2).
+
+Pure functions on flat float32 vectors of shape ``(layout.size,)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dslnode.mask import Mask, MaskLayout
+from dslnode.masking import from_mask
+
+
+def neighbour_mean(layout: MaskLayout, masks: Sequence[tuple[Mask, float]]) -> Tensor:
+    """Return the weighted mean of the neighbours' masks, entries 0 to 1; zeros if there are none.
+
+    ``masks`` pairs each mask with its weight (at least 0); weights need not sum to 1.
+    """
+    total = sum(weight for _, weight in masks)
+    mean = torch.zeros(layout.size)
+    if total <= 0:
+        return mean
+    for mask, weight in masks:
+        mean.add_(from_mask(mask), alpha=weight / total)
+    return mean
+
+
+def score_scales(scores: Tensor, layout: MaskLayout) -> Tensor:
+    """Return each layer's mean absolute score, repeated over the layer's weights."""
+    scales = torch.empty_like(scores)
+    for _, span in layout.spans():
+        scales[span] = scores[span].abs().mean()
+    return scales
+
+
+def aggregation_term(scores: Tensor, mean: Tensor, alpha: float, layout: MaskLayout) -> Tensor:
+    """Return ``alpha * mean(|S|) * m``: what the neighbour mean adds to a score, a constant of the round."""
+    return alpha * score_scales(scores, layout) * mean
+
+
+def intermediate_aggregation_tensor(scores: Tensor, term: Tensor, *, signed: bool) -> Tensor:
+    """Return what the mask ranks: the intermediate aggregation tensor T.
+
+    Signed scores (the default): ``T = S + term``. The paper's form: ``|T|`` with ``T = S + sign(S) * term``,
+    which is ``|S| + term`` because the term is never negative.
+    """
+    return scores + term if signed else scores.abs() + term

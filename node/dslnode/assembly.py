@@ -1,0 +1,73 @@
+"""From settings to a learner: loads the data, cuts this node's slice, builds the model."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+from dslnode.config import Settings
+from dslnode.datasets import DataSet, load_data_set
+from dslnode.learner import Learner, Origin
+from dslnode.plugins import model_factory
+from dslnode.slices import Slice, cut, parse_share, parse_split, split_held_out
+from dslnode.training import TrainingPlan
+
+
+def node_data(settings: Settings) -> DataSet:
+    """Return the part of the data set that this node holds, train and held-out."""
+    whole = split_held_out(load_data_set(settings.data), settings.held_out_fraction, settings.seed)
+    part = Slice(
+        classes=settings.classes or None,
+        share=parse_share(settings.share),
+        split=parse_split(settings.split),
+        samples_per_class=settings.samples_per_class,
+        seed=settings.seed,
+    )
+    return cut(whole, part)
+
+
+def training_plan(settings: Settings) -> TrainingPlan:
+    """Return how the node trains."""
+    return TrainingPlan(
+        local_steps=settings.local_steps,
+        batch_size=settings.batch_size,
+        rate=settings.rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        max_change=settings.max_change,
+        signed=settings.signed_scores,
+        alpha=settings.alpha,
+        group_lasso=settings.group_lasso,
+        thin_channel=settings.thin_channel,
+        fine_tuning=settings.fine_tuning,
+        fine_tuning_rate=settings.fine_tuning_rate,
+    )
+
+
+def origin(settings: Settings) -> Origin:
+    """Return where the node starts from; its own random numbers follow from the seed and its name."""
+    own = hashlib.blake2b(f"{settings.seed} {settings.name}".encode(), digest_size=7).digest()
+    return Origin(
+        network_seed=settings.seed,
+        node_seed=int.from_bytes(own, "little"),
+        keep_ratio=settings.keep_ratio,
+        linear_keep_ratio=settings.linear_keep_ratio,
+        layer_keep_ratios=tuple(settings.layer_keep_ratios.items()),
+        shared_scores=settings.shared_scores,
+        scale_kept=settings.scale_kept,
+        random_first_mean=settings.random_first_mean,
+    )
+
+
+def build_learner(settings: Settings) -> Learner:
+    """Return the node's learner. Raises ``DataError``, ``ModelError`` or ``SettingsError``, saying what to mend.
+
+    What is neither frozen nor masked (biases, norms) starts from torch's own random numbers, seeded here so that a
+    restart starts alike.
+    """
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    data = node_data(settings)
+    model = model_factory(settings.model)(data.input_shape, data.class_count)
+    return Learner(model, data, training_plan(settings), origin(settings))

@@ -1,0 +1,149 @@
+"""A node's state on disk: written whole or not at all, and checked when it is read.
+
+One file, ``state``: magic, blake2b-128 of what follows, length of the facts, the facts as JSON, the arrays as an
+uncompressed npz. A new state is written beside the old one, flushed to the disk, and renamed over it, so that a
+crash at any moment leaves one of the two.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+import os
+import secrets
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dslnode.errors import StateError
+
+MAGIC = b"dslnode state 1\n"
+DIGEST_BYTES = 16
+MAX_BYTES = 1 << 34
+NODE_ID_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that a restart needs: facts that JSON can say, and arrays by name."""
+
+    facts: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+
+
+class StateDirectory:
+    """The directory that one running node owns. Raises ``StateError`` if it cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path / "state"
+
+    @contextlib.contextmanager
+    def owned(self) -> Iterator[None]:
+        """Create the directory if need be and hold it: no second node may use it meanwhile."""
+        with _explained(self.path), contextlib.ExitStack() as stack:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((self.path / "lock").open("w"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StateError(
+                    f"{self.path}: another dslnode is using this state directory; give each node its own --state-dir"
+                ) from None
+            held = stack.pop_all()
+        with held:
+            yield
+
+    def node_id(self) -> bytes:
+        """Return this node's identity, drawn at its first start."""
+        file = self.path / "node-id"
+        with _explained(self.path):
+            if not file.exists():
+                _replace(file, secrets.token_hex(NODE_ID_BYTES).encode() + b"\n")
+            text = file.read_text(encoding="ascii", errors="replace").strip()
+        try:
+            identity = bytes.fromhex(text)
+        except ValueError:
+            identity = b""
+        if len(identity) != NODE_ID_BYTES:
+            raise StateError(f"{file}: holds no node id; remove the file and the node draws a new one")
+        return identity
+
+    def save(self, snapshot: Snapshot) -> int:
+        """Make the snapshot durable; return the bytes written."""
+        content = pack(snapshot)
+        with _explained(self.path):
+            _replace(self._file, content)
+        return len(content)
+
+    def load(self) -> Snapshot | None:
+        """Return the newest snapshot, or None if there is none yet."""
+        with _explained(self.path):
+            if not self._file.exists():
+                return None
+            if self._file.stat().st_size > MAX_BYTES:
+                raise StateError(f"{self._file}: is too large to be a node's state")
+            content = self._file.read_bytes()
+        try:
+            return unpack(content)
+        except ValueError as error:
+            raise StateError(f"{self._file}: {error}; restore it or remove it to begin anew") from error
+
+
+def pack(snapshot: Snapshot) -> bytes:
+    """Return a snapshot as bytes."""
+    facts = json.dumps(snapshot.facts, sort_keys=True).encode()
+    arrays = io.BytesIO()
+    np.savez(arrays, allow_pickle=False, **snapshot.arrays)
+    body = struct.pack("<I", len(facts)) + facts + arrays.getvalue()
+    return MAGIC + _digest(body) + body
+
+
+def unpack(content: bytes) -> Snapshot:
+    """Read a snapshot back; ``ValueError`` saying what is wrong if the bytes are not what ``pack`` made."""
+    if not content.startswith(MAGIC):
+        raise ValueError("is not a state file of this version")
+    digest, body = content[len(MAGIC) :][:DIGEST_BYTES], content[len(MAGIC) + DIGEST_BYTES :]
+    if _digest(body) != digest:
+        raise ValueError("is damaged (its checksum does not match)")
+    size = struct.unpack_from("<I", body)[0]
+    facts = json.loads(body[4 : 4 + size])
+    with np.load(io.BytesIO(body[4 + size :]), allow_pickle=False) as arrays:
+        return Snapshot(facts, {name: arrays[name] for name in arrays.files})
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest()
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Write ``content`` beside ``file``, flush it, rename it over ``file``, and flush the directory."""
+    beside = file.with_name(file.name + ".new")
+    with beside.open("wb") as target:
+        target.write(content)
+        target.flush()
+        os.fsync(target.fileno())
+    beside.replace(file)
+    directory = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StateError(
+            f"{path}: cannot be used as state directory ({error.strerror or error}); "
+            "check its permissions and free space, or choose another with --state-dir"
+        ) from error

@@ -1,0 +1,112 @@
+"""A mask to bytes and back, with every bound checked before anything is allocated.
+
+Coded masks travel as one header and chunks of at most ``CHUNK_BYTES``. The checksum is over the decoded, packed
+mask, so whatever the codec, a mask that arrives is the mask that was sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from dslnode.errors import PeerError
+from dslnode.mask import Mask, MaskKind, MaskLayout, MaskMessage
+
+CHUNK_BYTES = 64 * 1024
+MAX_ROUND = 2**31
+CHECKSUM_BYTES = 8
+
+
+class Codec(IntEnum):
+    """How the bits of a mask are coded; the numbers are those of the wire."""
+
+    RAW = 1  # one bit a weight, packed, least significant bit first
+
+
+@dataclass(frozen=True)
+class CodedMask:
+    """A mask ready to travel: what its header says, and its bytes."""
+
+    round: int
+    kind: MaskKind
+    codec: Codec
+    checksum: bytes
+    data: bytes
+
+    @property
+    def payload_bits(self) -> int:
+        """Bits that carry the mask itself, without header, framing or transport."""
+        return 8 * len(self.data)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes in pieces of at most ``CHUNK_BYTES``."""
+        for start in range(0, len(self.data), CHUNK_BYTES):
+            yield self.data[start : start + CHUNK_BYTES]
+
+
+def encode(message: MaskMessage) -> CodedMask:
+    """Code a mask for the wire."""
+    packed = message.mask.to_bytes()
+    return CodedMask(message.round, message.kind, Codec.RAW, checksum(packed), packed)
+
+
+def checksum(packed: bytes) -> bytes:
+    """Return 8 bytes of blake2b over a packed mask."""
+    return hashlib.blake2b(packed, digest_size=CHECKSUM_BYTES).digest()
+
+
+class MaskAssembler:
+    """Puts one neighbour's header and chunks together again.
+
+    Raises ``PeerError`` at the first frame that breaks the rules; the link is then of no more use, because what
+    follows cannot be told apart.
+    """
+
+    def __init__(self, layout: MaskLayout) -> None:
+        self._layout = layout
+        self._header: CodedMask | None = None
+        self._expected = 0
+        self._pieces: list[bytes] = []
+
+    def header(self, round_number: int, kind: int, codec: int, coded_bytes: int, check: bytes) -> None:
+        """Take a header; the chunks of its mask must follow."""
+        if self._header is not None:
+            raise PeerError("unexpected_header", "sent a mask header before the last mask was complete")
+        if kind not in set(MaskKind):
+            raise PeerError("mask_kind", f"sent mask kind {kind}, which this version does not know")
+        if codec not in set(Codec):
+            raise PeerError("codec", f"sent codec {codec}, which this version does not know")
+        if round_number >= MAX_ROUND:
+            raise PeerError("far_future", f"sent round {round_number}; rounds end at {MAX_ROUND}")
+        if coded_bytes != self._layout.byte_size:
+            raise PeerError(
+                "mask_size",
+                f"announced a mask of {coded_bytes} bytes, the model's take {self._layout.byte_size}",
+            )
+        if len(check) != CHECKSUM_BYTES:
+            raise PeerError("checksum", f"sent a checksum of {len(check)} bytes instead of {CHECKSUM_BYTES}")
+        self._header = CodedMask(round_number, MaskKind(kind), Codec(codec), check, b"")
+        self._expected = coded_bytes
+
+    def chunk(self, data: bytes) -> MaskMessage | None:
+        """Take a chunk; return the message if it is complete now."""
+        if self._header is None:
+            raise PeerError("unexpected_chunk", "sent a chunk that belongs to no mask")
+        if not 0 < len(data) <= min(CHUNK_BYTES, self._expected):
+            raise PeerError("chunk_size", f"sent a chunk of {len(data)} bytes where {self._expected} were missing")
+        self._pieces.append(data)
+        self._expected -= len(data)
+        return None if self._expected else self._complete(self._header)
+
+    def _complete(self, header: CodedMask) -> MaskMessage:
+        packed = b"".join(self._pieces)
+        self._header, self._pieces = None, []
+        if checksum(packed) != header.checksum:
+            raise PeerError("checksum", "sent a mask whose checksum does not match its bits")
+        try:
+            mask = Mask.from_bytes(self._layout, packed)
+        except ValueError as error:
+            raise PeerError("mask_bits", f"sent a mask that cannot be read: {error}") from error
+        return MaskMessage(header.round, header.kind, mask)

@@ -1,0 +1,199 @@
+"""Turns what the user names with --data into examples that are scaled, shaped and checked alike.
+
+`load_data_set` is the only way in. Readers of file formats (`binary_files`, `table_files`, `image_folders`)
+and the user's own functions hand over arrays as they are; here values become float32 in [0, 1], images get
+their channel axis, and labels are checked against the classes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dslnode import plugins
+from dslnode.binary_files import read_cifar10, read_idx
+from dslnode.data_checks import check_class_count, check_finite, check_numbers, checked_labels, count_classes
+from dslnode.errors import DataError
+from dslnode.image_folders import read_image_folder
+from dslnode.raw_data import RawExamples, RawSet, check_size
+from dslnode.table_files import read_csv, read_npz
+
+DIGITS_FILE = Path(__file__).with_name("digits.npz")
+FILE_READERS: dict[str, Callable[[Path], RawSet]] = {
+    "idx": read_idx,
+    "npz": read_npz,
+    "images": read_image_folder,
+    "csv": read_csv,
+    "cifar10": read_cifar10,
+}
+CHANNEL_COUNTS = (1, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Images float32 (n, *input_shape), normally in [0, 1], and labels int64 (n,).
+
+    Raises DataError if the two differ in length or are of other types.
+    """
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        """Refuse what would only fail much later, inside the training."""
+        if self.images.dtype != np.float32 or self.labels.dtype != np.int64 or self.labels.ndim != 1:
+            raise DataError(
+                f"images are {self.images.dtype} and labels {self.labels.dtype} of shape {self.labels.shape};"
+                " make them float32 and int64 of shape (n,)"
+            )
+        if self.images.ndim < 2 or len(self.images) != len(self.labels):
+            raise DataError(
+                f"images have the shape {self.images.shape} for {len(self.labels)} labels;"
+                " make it (n, ...) with one label an image"
+            )
+
+    def __len__(self) -> int:
+        """How many examples there are."""
+        return len(self.labels)
+
+    def take(self, positions: NDArray[np.int64]) -> Examples:
+        """Copy the examples at `positions`, so that the whole set can be forgotten."""
+        return Examples(self.images[positions], self.labels[positions])
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Examples to train on and, unless None, examples to measure accuracy on; labels are 0..class_count-1."""
+
+    train: Examples
+    held_out: Examples | None
+    class_count: int
+    name: str
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one image: (channels, height, width) or (features,)."""
+        return tuple(self.train.images.shape[1:])
+
+
+def load_data_set(spec: str, class_count: int | None = None) -> DataSet:
+    """Load `digits`, `idx:DIR`, `npz:FILE`, `images:DIR`, `csv:FILE`, `cifar10:DIR`, a plug-in or `module:function`.
+
+    `class_count` is for nodes whose own data lack the last classes: all nodes of a run need the same count.
+    Values are divided by 255 if they are 8-bit, else by the largest magnitude if that is over 1. Images of
+    shape (n, h, w) become (n, 1, h, w), and (n, h, w, c) with one or three channels become (n, c, h, w).
+    A user's function returns (images, labels), (x_train, y_train, x_test, y_test), or a DataSet, which keeps
+    its scale and shape. Raises DataError that names the place and the remedy.
+    """
+    try:
+        return _load(spec, class_count)
+    except OSError as error:
+        raise DataError(f"--data {spec}: {error}; check the path and the permissions") from error
+    except MemoryError as error:
+        raise DataError(f"--data {spec}: does not fit into the memory of this device; use fewer examples") from error
+
+
+def _load(spec: str, class_count: int | None) -> DataSet:
+    kind, colon, place = spec.partition(":")
+    if spec == "digits":
+        return _finish(replace(read_npz(DIGITS_FILE), full_scale=16), spec, class_count)
+    if colon and kind in FILE_READERS:
+        if not place:
+            raise DataError(f"--data {spec}: give a path after the colon, such as {kind}:/data/mine")
+        return _finish(FILE_READERS[kind](Path(os.path.expanduser(place))), spec, class_count)
+    return _load_from_function(spec, class_count)
+
+
+def _load_from_function(spec: str, class_count: int | None) -> DataSet:
+    known = ("digits", *(f"{kind}:PATH" for kind in FILE_READERS))
+    function = plugins.data_factory(spec, known)
+    try:
+        result = function()
+        if isinstance(result, DataSet):
+            return _check(result if class_count is None else replace(result, class_count=class_count), spec)
+        return _finish(_raw_from_result(result, spec), spec, class_count)
+    except DataError:
+        raise
+    # It is the user's code, so anything can come out of it.
+    except Exception as error:
+        raise DataError(f"--data {spec}: the function failed: {type(error).__name__}: {error}") from error
+
+
+def _raw_from_result(result: object, spec: str) -> RawSet:
+    if not isinstance(result, tuple) or len(result) not in {2, 4}:
+        raise DataError(
+            f"--data {spec}: the function returned an object of type {type(result).__name__};"
+            " it must return (images, labels), (x_train, y_train, x_test, y_test) or a dslnode.datasets.DataSet"
+        )
+    arrays = [np.asarray(part) for part in result]
+    held_out = RawExamples(arrays[2], arrays[3], f"{spec} (x_test, y_test)") if len(arrays) == 4 else None
+    return RawSet(RawExamples(arrays[0], arrays[1], f"{spec} (images, labels)"), held_out)
+
+
+def _finish(raw: RawSet, spec: str, class_count: int | None) -> DataSet:
+    """Scale, shape and check; the held-out examples follow the scale and the classes of the others."""
+    check_numbers(raw.train)
+    classes = class_count if class_count is not None else raw.class_count
+    classes = classes if classes is not None else count_classes(raw.train)
+    check_class_count(classes, spec)
+    scale = raw.full_scale or _full_scale(raw.train)
+    train = _examples(raw.train, scale, classes)
+    held_out = None if raw.held_out is None else _examples(raw.held_out, scale, classes)
+    data = DataSet(train, held_out, classes, spec)
+    _check_shapes(data)
+    return data
+
+
+def _examples(raw: RawExamples, scale: float, class_count: int) -> Examples:
+    check_numbers(raw)
+    labels = checked_labels(raw, class_count)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused right after
+        images = np.divide(_with_channels(raw.images), np.float32(scale), dtype=np.float32)
+    if raw.images.dtype.kind == "f":
+        check_finite(images, raw.source)
+    return Examples(np.ascontiguousarray(images), labels)
+
+
+def _with_channels(images: NDArray[Any]) -> NDArray[Any]:
+    """Put channels first: (n, h, w) to (n, 1, h, w), (n, h, w, c) to (n, c, h, w); leave the rest."""
+    if images.ndim == 3:
+        return images[:, np.newaxis]
+    channels_last = images.ndim == 4 and images.shape[3] in CHANNEL_COUNTS and images.shape[1] not in CHANNEL_COUNTS
+    return images.transpose(0, 3, 1, 2) if channels_last else images
+
+
+def _full_scale(raw: RawExamples) -> float:
+    """Return the value that becomes 1.0: 255 for bytes, else the largest magnitude, or 1 if that is smaller."""
+    if raw.images.dtype == np.uint8:
+        return 255.0
+    if raw.images.dtype.kind == "f":
+        check_finite(raw.images, raw.source)
+    return max(1.0, float(raw.images.max()), -float(raw.images.min()))
+
+
+def _check_shapes(data: DataSet) -> None:
+    held_out = data.held_out
+    if held_out is not None and held_out.images.shape[1:] != data.input_shape:
+        raise DataError(
+            f"--data {data.name}: held-out images have the shape {held_out.images.shape[1:]},"
+            f" training images {data.input_shape}; they must be equal"
+        )
+
+
+def _check(data: DataSet, spec: str) -> DataSet:
+    """Hold a DataSet that the user's function built to the same rules, without changing its values."""
+    check_class_count(data.class_count, spec)
+    for part, examples in (("train", data.train), ("held_out", data.held_out)):
+        if examples is not None:
+            raw = RawExamples(examples.images, examples.labels, f"{spec} ({part})")
+            check_size(examples.images.shape, raw.source)
+            check_finite(examples.images, raw.source)
+            checked_labels(raw, data.class_count)
+    _check_shapes(data)
+    return data

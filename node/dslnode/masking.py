@@ -1,0 +1,188 @@
+"""Masks in torch: frozen weights and scores from a seed, exact top-k, and baking a mask into a plain model.
+
+Vectors here are flat: float32 of shape ``(layout.size,)``, layer after layer in the layout's order. Everything
+that nodes must agree on comes from a Philox integer stream (Salmon et al. 2011), whose output numpy guarantees,
+and from single float32 operations: the same bits on every processor and torch version.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dslnode.errors import SettingsError
+from dslnode.mask import Mask, MaskLayer, MaskLayout
+
+
+def layout_of(model: nn.Module) -> MaskLayout:
+    """Return the maskable tensors of ``model``: floating parameters with at least two dimensions.
+
+    A tied weight counts once. Everything else (biases, norms, buffers) stays local to the node.
+    """
+    return MaskLayout(
+        tuple(
+            MaskLayer(name, tuple(parameter.shape))
+            for name, parameter in model.named_parameters()
+            if parameter.ndim >= 2 and parameter.is_floating_point()
+        )
+    )
+
+
+def resolve_keep_ratios(
+    layout: MaskLayout, default: float, linear: float | None, by_pattern: Mapping[str, float]
+) -> tuple[float, ...]:
+    """Return each layer's keep ratio: that of the first pattern (``"features.*"``) that matches its name, else
+    ``linear`` if that is given and the layer has two dimensions, else ``default``.
+
+    Raises ``SettingsError`` if a pattern matches no layer.
+    """
+    names = [layer.name for layer in layout.layers]
+    for pattern in by_pattern:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise SettingsError(f"layer_keep_ratios: no layer matches {pattern!r}; the layers are {', '.join(names)}")
+
+    def ratio_of(layer: MaskLayer) -> float:
+        matching = (ratio for pattern, ratio in by_pattern.items() if fnmatchcase(layer.name, pattern))
+        return next(matching, default if linear is None or len(layer.shape) != 2 else linear)
+
+    return tuple(ratio_of(layer) for layer in layout.layers)
+
+
+def keep_counts(layout: MaskLayout, keep_ratios: tuple[float, ...]) -> tuple[int, ...]:
+    """Return how many weights each layer keeps: its keep ratio of its size, rounded, at least one."""
+    return tuple(max(1, round(ratio * layer.size)) for layer, ratio in zip(layout.layers, keep_ratios, strict=True))
+
+
+def frozen_signs(layout: MaskLayout, seed: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Return the signs of the frozen weights as uint8 of shape ``(layout.size,)``: 1 for plus, 0 for minus."""
+    return np.concatenate(
+        [_random_bits("frozen signs", seed, index, layer.size) for index, layer in enumerate(layout.layers)]
+    )
+
+
+def kept_scale(layer: MaskLayer, keep_ratio: float) -> float:
+    """Return ``sqrt(2 / (keep ratio * fan-in))``: activations keep their variance under the mask (He et al. 2015)."""
+    return math.sqrt(2 / (keep_ratio * layer.fan_in))
+
+
+def framework_scale(layer: MaskLayer, _keep_ratio: float) -> float:
+    """Return the standard deviation of torch's default weights, ``sqrt(1 / (3 * fan-in))``, as the authors use."""
+    return math.sqrt(1 / (3 * layer.fan_in))
+
+
+def frozen_weights(
+    layout: MaskLayout,
+    seed: int,
+    keep_ratios: tuple[float, ...],
+    scale: Callable[[MaskLayer, float], float] = kept_scale,
+) -> Tensor:
+    """Return the frozen weights: the shared signs times one scale a layer.
+
+    The scale depends on the keep ratio, so it is the node's own where keep ratios differ; the signs are everybody's.
+    """
+    weights = torch.from_numpy(frozen_signs(layout, seed).astype(np.float32) * 2 - 1)
+    for (layer, span), ratio in zip(layout.spans(), keep_ratios, strict=True):
+        weights[span] *= scale(layer, ratio)
+    return weights
+
+
+def seeded_scores(layout: MaskLayout, seed: int) -> Tensor:
+    """Return the scores that every node starts from: uniform in ``+-1/sqrt(fan-in)`` (Kaiming with a = sqrt 5)."""
+    layers = []
+    for index, layer in enumerate(layout.layers):
+        integers = _stream("scores", seed, index).random_raw((layer.size + 1) // 2)
+        halves = integers.astype("<u8").view("<u4")[: layer.size]
+        centred = (halves >> 8).astype(np.float32) - np.float32(2**23)
+        layers.append(centred * np.float32(2**-23 / math.sqrt(layer.fan_in)))
+    return torch.from_numpy(np.concatenate(layers))
+
+
+def fingerprint(layout: MaskLayout, seed: int) -> bytes:
+    """Return 16 bytes that are equal exactly where two nodes hold the same frozen network (layout, seed, signs)."""
+    digest = hashlib.blake2b(layout.digest, digest_size=16)
+    digest.update(seed.to_bytes(8, "little"))
+    digest.update(np.packbits(frozen_signs(layout, seed), bitorder="little").tobytes())
+    return digest.digest()
+
+
+def top_k(ranking: Tensor, layout: MaskLayout, counts: tuple[int, ...]) -> Tensor:
+    """Return a boolean vector that is true at the ``counts`` largest entries of each layer of ``ranking``.
+
+    Among equals the lowest index wins, so the count is exact.
+    """
+    keep = torch.empty(layout.size, dtype=torch.bool)
+    for (_, span), count in zip(layout.spans(), counts, strict=True):
+        keep[span] = _largest(ranking[span], count)
+    return keep
+
+
+def drop_thin_channels(keep: Tensor, layout: MaskLayout, threshold: int) -> Tensor:
+    """Drop every output channel that keeps at most ``threshold`` weights (the paper's structured step).
+
+    The last layer is left whole: its outputs are the classes.
+    """
+    keep = keep.clone()
+    for layer, span in list(layout.spans())[:-1]:
+        channels = keep[span].view(layer.shape[0], -1)
+        channels[channels.sum(dim=1) <= threshold] = False
+    return keep
+
+
+def to_mask(keep: Tensor, layout: MaskLayout) -> Mask:
+    """Pack a boolean vector into a mask."""
+    packed = np.packbits(keep.numpy(), bitorder="little").tobytes()
+    return Mask.from_bytes(layout, packed)
+
+
+def from_mask(mask: Mask) -> Tensor:
+    """Unpack a mask into a float32 vector of zeros and ones."""
+    packed = np.frombuffer(mask.to_bytes(), dtype=np.uint8)
+    return torch.from_numpy(np.unpackbits(packed, count=mask.layout.size, bitorder="little").astype(np.float32))
+
+
+def tensors_of(vector: Tensor, layout: MaskLayout) -> dict[str, Tensor]:
+    """Return views of a flat vector as the tensors of the layout, by parameter name."""
+    return {layer.name: vector[span].view(layer.shape) for layer, span in layout.spans()}
+
+
+def bake(model: nn.Module, weights: Tensor, mask: Mask) -> nn.Module:
+    """Return a copy of ``model`` whose maskable parameters are ``weights * mask``: a plain model to export or serve."""
+    baked = copy.deepcopy(model)
+    kept = tensors_of(weights * from_mask(mask), mask.layout)
+    with torch.no_grad():
+        for name, tensor in kept.items():
+            baked.get_parameter(name).copy_(tensor)
+    return baked
+
+
+def channel_norms(scores: Tensor, layout: MaskLayout) -> Iterator[tuple[slice, Tensor]]:
+    """Yield each layer's span with the 2-norm of every output channel's scores, shape ``(outputs, 1)``."""
+    for layer, span in layout.spans():
+        yield span, scores[span].view(layer.shape[0], -1).norm(dim=1, keepdim=True)
+
+
+def _largest(values: Tensor, count: int) -> Tensor:
+    if count >= values.numel():
+        return torch.ones_like(values, dtype=torch.bool)
+    threshold = torch.kthvalue(values, values.numel() - count + 1).values
+    keep = values > threshold
+    missing = count - int(keep.count_nonzero())
+    keep[(values == threshold).nonzero()[:missing, 0]] = True
+    return keep
+
+
+def _random_bits(purpose: str, seed: int, index: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    words = _stream(purpose, seed, index).random_raw((size + 63) // 64).astype("<u8")
+    return np.unpackbits(words.view(np.uint8), count=size, bitorder="little")
+
+
+def _stream(purpose: str, seed: int, index: int) -> np.random.Philox:
+    key = hashlib.blake2b(f"dslnode {purpose} {seed} {index}".encode(), digest_size=16).digest()
+    return np.random.Philox(key=np.frombuffer(key, dtype="<u8").astype(np.uint64))

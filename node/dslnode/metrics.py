@@ -1,0 +1,206 @@
+"""Every Prometheus metric of a node, defined in one place, on a registry of its own.
+
+Payload is counted in bits because bits are what the algorithm is judged by; the unit in the name is ``bit`` (as in
+``dslnode_payload_bit_total``) since Prometheus' linter reserves the plural for bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from dslnode import __version__
+from dslnode.config import ADDRESS
+from dslnode.errors import ListenError
+from dslnode.rounds import Phase
+
+PHASE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
+
+
+@dataclass(frozen=True)
+class NeighbourFigures:
+    """What is known of one neighbour at the moment of a scrape. Bits and bytes count from the node's first start."""
+
+    name: str
+    node_id: str
+    address: str
+    connected: bool
+    round: int | None = None
+    staleness: int | None = None
+    agreement: float | None = None
+    float32_bits_sent: int = 0
+    payload_bits_sent: int = 0
+    payload_bits_received: int = 0
+    mask_bytes_sent: int = 0
+    mask_bytes_received: int = 0
+    wire_bytes_sent: int = 0
+    wire_bytes_received: int = 0
+    problem: str = ""
+
+
+class Metrics:
+    """The node's metrics; ``neighbours`` is asked at every scrape for the neighbours' figures."""
+
+    def __init__(self, neighbours: Callable[[], Iterable[NeighbourFigures]]) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        ProcessCollector(registry=registry)
+        self._info = Gauge(
+            "dslnode_info",
+            "Constant 1; its labels describe the node.",
+            ["version", "name", "run"],
+            registry=registry,
+        )
+        self.round = Gauge("dslnode_round", "The round that the node is in.", registry=registry)
+        self.rounds_finished = Counter(
+            "dslnode_rounds_finished", "Rounds finished since process start.", registry=registry
+        )
+        self._phase = Gauge(
+            "dslnode_phase",
+            "1 for the phase that the node is in, 0 for the others.",
+            ["phase"],
+            registry=registry,
+        )
+        self.loss = Gauge("dslnode_loss", "Mean training loss of the last round.", registry=registry)
+        self.accuracy = Gauge(
+            "dslnode_accuracy_ratio",
+            "Personal accuracy by data: train or held_out.",
+            ["data"],
+            registry=registry,
+        )
+        self.density = Gauge(
+            "dslnode_mask_density_ratio",
+            "Fraction of weights that the mask keeps.",
+            ["layer"],
+            registry=registry,
+        )
+        self.flips = Gauge(
+            "dslnode_mask_flipped_ratio",
+            "Fraction of mask bits that the last round flipped.",
+            registry=registry,
+        )
+        self.phase_seconds = Histogram(
+            "dslnode_round_phase_seconds",
+            "Duration of a round's phases.",
+            ["phase"],
+            buckets=PHASE_SECONDS,
+            registry=registry,
+        )
+        self.refused = Counter(
+            "dslnode_messages_refused",
+            "Messages and conversations refused, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.checkpoint_bytes = Counter(
+            "dslnode_checkpoint_written_bytes", "Bytes of state written to disk.", registry=registry
+        )
+        registry.register(_NeighbourCollector(neighbours))
+
+    def describe(self, name: str, run: str) -> None:
+        """Set the labels that say which node this is."""
+        self._info.labels(__version__, name, run).set(1)
+
+    def phase(self, now: Phase) -> None:
+        """Mark the phase that the node is in."""
+        for phase in Phase:
+            self._phase.labels(phase.value).set(phase is now)
+
+    def mask(self, densities: Mapping[str, float], flipped: float | None) -> None:
+        """Set density by layer, and the fraction of bits that flipped since the mask before."""
+        for layer, density in densities.items():
+            self.density.labels(layer).set(density)
+        if flipped is not None:
+            self.flips.set(flipped)
+
+    def serve(self, address: str) -> Callable[[], None]:
+        """Serve ``/metrics`` at ``HOST:PORT`` from a thread; return what stops it. ``ListenError`` if it is taken."""
+        match = ADDRESS.match(address)
+        assert match is not None, "addresses are checked by the settings"
+        try:
+            server, thread = start_http_server(int(match[2]), match[1].strip("[]"), self.registry)
+        except OSError as error:
+            raise ListenError(
+                f"cannot serve metrics on {address} ({error.strerror}); choose another address with --metrics, "
+                "or --metrics off"
+            ) from error
+
+        def stop() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return stop
+
+
+class _NeighbourCollector(Collector):
+    """Neighbours come and go, so their series are made at each scrape from what is known then."""
+
+    def __init__(self, neighbours: Callable[[], Iterable[NeighbourFigures]]) -> None:
+        self._neighbours = neighbours
+
+    def collect(self) -> Iterator[Metric]:
+        figures = list(self._neighbours())
+        connected = GaugeMetricFamily("dslnode_neighbours_connected", "Neighbours with an open link.")
+        connected.add_metric([], sum(neighbour.connected for neighbour in figures))
+        yield connected
+        yield from _per_neighbour(figures)
+        yield from _traffic(figures)
+
+
+def _labels(neighbour: NeighbourFigures) -> list[str]:
+    return [neighbour.name, neighbour.node_id[:8]]
+
+
+def _per_neighbour(figures: list[NeighbourFigures]) -> Iterator[Metric]:
+    documentation = {
+        "up": "1 while a link to the neighbour is open.",
+        "round": "Round of the neighbour's newest mask, in its own counting.",
+        "staleness_rounds": "Rounds since the neighbour's newest mask arrived.",
+        "agreement_ratio": "Fraction of mask bits on which the neighbour and this node agree.",
+    }
+    for name, text in documentation.items():
+        family = GaugeMetricFamily(f"dslnode_neighbour_{name}", text, labels=["neighbour", "node_id"])
+        for neighbour in figures:
+            value = {
+                "up": float(neighbour.connected),
+                "round": neighbour.round,
+                "staleness_rounds": neighbour.staleness,
+                "agreement_ratio": neighbour.agreement,
+            }[name]
+            if value is not None:
+                family.add_metric(_labels(neighbour), value)
+        yield family
+
+
+def _traffic(figures: list[NeighbourFigures]) -> Iterator[Metric]:
+    labels = ["neighbour", "node_id", "direction", "kind"]
+    payload = CounterMetricFamily(
+        "dslnode_payload_bit", "Mask bits as coded, without headers and framing.", labels=labels
+    )
+    wire = CounterMetricFamily(
+        "dslnode_wire_bytes",
+        "Bytes on the wire with TCP and IP headers; kind control is all that is not masks.",
+        labels=labels,
+    )
+    float32 = CounterMetricFamily(
+        "dslnode_float32_equivalent_bit",
+        "Bits that sending 32-bit floats in place of the masks sent would have taken.",
+        labels=["neighbour", "node_id"],
+    )
+    for n in figures:
+        float32.add_metric(_labels(n), n.float32_bits_sent)
+        payload.add_metric([*_labels(n), "sent", "mask"], n.payload_bits_sent)
+        payload.add_metric([*_labels(n), "received", "mask"], n.payload_bits_received)
+        wire.add_metric([*_labels(n), "sent", "mask"], n.mask_bytes_sent)
+        wire.add_metric([*_labels(n), "received", "mask"], n.mask_bytes_received)
+        wire.add_metric([*_labels(n), "sent", "control"], n.wire_bytes_sent - n.mask_bytes_sent)
+        wire.add_metric([*_labels(n), "received", "control"], n.wire_bytes_received - n.mask_bytes_received)
+    yield payload
+    yield wire
+    yield float32

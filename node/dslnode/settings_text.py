@@ -1,0 +1,43 @@
+"""Effective settings as a commented TOML file: what ``dslnode config --show`` prints."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+from dslnode.config import Settings, describe
+from dslnode.sources import Loaded
+
+
+def settings_as_toml(loaded: Loaded) -> str:
+    """Return a file that ``--config`` reads back; unset settings stand there as comments."""
+    scalars = [name for name in Settings.model_fields if not _is_table(loaded, name)]
+    tables = [name for name in Settings.model_fields if _is_table(loaded, name)]
+    return "\n".join(_entry(loaded, name) for name in scalars + tables)
+
+
+def _is_table(loaded: Loaded, name: str) -> bool:
+    return isinstance(getattr(loaded.settings, name), Mapping)
+
+
+def _entry(loaded: Loaded, name: str) -> str:
+    value = getattr(loaded.settings, name)
+    comment = textwrap.fill(describe(name), 108, initial_indent="# ", subsequent_indent="# ")
+    origin = f"# from: {loaded.origins[name].name}"
+    if isinstance(value, Mapping):
+        rows = [f"{json.dumps(key)} = {ratio}" for key, ratio in value.items()]
+        return "\n".join([comment, origin, f"[{name}]", *rows, ""])
+    line = f"# {name} =" if value is None else f"{name} = {_literal(value)}"
+    return "\n".join([comment, origin, line, ""])
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_literal(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    return json.dumps(str(value) if isinstance(value, Path) else value)

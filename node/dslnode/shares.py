@@ -1,0 +1,95 @@
+"""Deals the examples of a data set among n nodes: evenly, by whole classes, or in Dirichlet proportions.
+
+Everything is drawn from a seed, so every node computes the draw of all nodes and takes its own part; no two
+parts overlap. Positions are int64 arrays of indices into the examples; a share (i, n) is part i, from 1, of n.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.random import PCG64, Generator
+from numpy.typing import NDArray
+
+Positions = NDArray[np.int64]
+
+
+class Draw(IntEnum):
+    """What a random stream is for: each purpose has its own, so that none disturbs another."""
+
+    HELD_OUT = 1
+    ORDER = 2
+    CLASSES = 3
+    PROPORTIONS = 4
+    HELD_OUT_MIX = 5
+    LIMIT = 6
+
+
+def shuffled_by_class(labels: NDArray[np.int64], seed: int, draw: Draw) -> dict[int, Positions]:
+    """Return the positions of each class that occurs, shuffled; classes in ascending order."""
+    generator = _generator(seed, draw)
+    return {int(label): generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)}
+
+
+def deal_even(by_class: dict[int, Positions], share: tuple[int, int]) -> Positions:
+    """Deal all examples, class after class, in turn: shares differ by one at most, in all and in each class."""
+    return np.concatenate(list(by_class.values()))[share[0] - 1 :: share[1]]
+
+
+def deal_classes(by_class: dict[int, Positions], hands: list[list[int]], share: tuple[int, int]) -> Positions:
+    """Deal each class evenly among the nodes that hold it; `hands` are the classes of each node."""
+    number = share[0]
+    pieces = []
+    for label in hands[number - 1]:
+        holders = [holder for holder, hand in enumerate(hands, start=1) if label in hand]
+        pieces.append(by_class[label][holders.index(number) :: len(holders)])
+    return np.concatenate(pieces)
+
+
+def draw_hands(present: list[int], count: int, shares: int, seed: int) -> list[list[int]]:
+    """Draw `count` different classes for each of the shares, from the classes `present` (at least `count`).
+
+    Classes are dealt like cards from a shuffled pack, and a new pack is opened when it runs out: so every
+    class is held by someone if shares * count allows it, and all about equally often.
+    """
+    generator = _generator(seed, Draw.CLASSES)
+    pack: list[int] = []
+    hands: list[list[int]] = []
+    for _ in range(shares):
+        hand, pack = pack[:count], pack[count:]
+        if len(hand) < count:
+            new_pack = [int(label) for label in generator.permutation(np.array(present))]
+            drawn = [label for label in new_pack if label not in hand][: count - len(hand)]
+            hand, pack = hand + drawn, [label for label in new_pack if label not in drawn]
+        hands.append(hand)
+    return hands
+
+
+def deal_dirichlet(
+    by_class: dict[int, Positions], concentration: float, share: tuple[int, int], seed: int
+) -> Positions:
+    """Cut each class at the sums of proportions drawn from Dirichlet(concentration), one for each share."""
+    number, shares = share
+    generator = _generator(seed, Draw.PROPORTIONS)
+    pieces = []
+    for positions in by_class.values():
+        proportions = generator.dirichlet(np.full(shares, concentration))
+        ends = np.rint(np.cumsum(proportions) * len(positions)).astype(np.int64)
+        ends[-1] = len(positions)  # whatever the rounding did
+        pieces.append(positions[ends[number - 2] if number > 1 else 0 : ends[number - 1]])
+    return np.concatenate(pieces)
+
+
+def draw_like(labels: NDArray[np.int64], by_class: dict[int, Positions]) -> Positions:
+    """Take as many positions as possible from `by_class` with the mix of classes that `labels` have."""
+    found, counts = np.unique(labels, return_counts=True)
+    wanted = {int(label): int(count) for label, count in zip(found, counts, strict=True) if int(label) in by_class}
+    if not wanted:
+        return np.empty(0, dtype=np.int64)
+    scale = min(len(by_class[label]) / count for label, count in wanted.items())
+    return np.concatenate([by_class[label][: round(scale * count)] for label, count in wanted.items()])
+
+
+def _generator(seed: int, draw: Draw) -> Generator:
+    return Generator(PCG64([seed, draw]))

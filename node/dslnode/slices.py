@@ -1,0 +1,211 @@
+"""Decides which part of a data set this node holds: its share among n nodes, its own classes, few samples.
+
+A testbed gives every node the whole data set and its own slice; a real device normally keeps all it has. The
+same seed gives the same slices on every node (`shares` has the draws), as long as the nodes run one version of
+numpy: it promises equal draws only within a version.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from dslnode.datasets import DataSet, Examples
+from dslnode.errors import DataError, SettingsError
+from dslnode.raw_data import MAX_CLASSES
+from dslnode.shares import (
+    Draw,
+    Positions,
+    deal_classes,
+    deal_dirichlet,
+    deal_even,
+    draw_hands,
+    draw_like,
+    shuffled_by_class,
+)
+
+MAX_SHARES = 10_000
+"""The most nodes that one data set is shared among: a draw takes time and memory for every one of them."""
+SMALLEST_CONCENTRATION, LARGEST_CONCENTRATION = 0.001, 1e6
+
+Split = Literal["even"] | tuple[Literal["classes"], int] | tuple[Literal["dirichlet"], float]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Which examples this node holds; by default all.
+
+    `share` is (i, n): part i, from 1, of n parts made by `split`; `classes` then keeps only these, and
+    `samples_per_class` at most so many to train on. Raises SettingsError if these contradict each other.
+    """
+
+    classes: tuple[int, ...] | None = None
+    share: tuple[int, int] | None = None
+    split: Split = "even"
+    samples_per_class: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no data set could satisfy."""
+        _check_seed(self.seed)
+        if self.share is not None and not 1 <= self.share[0] <= self.share[1] <= MAX_SHARES:
+            raise SettingsError(f"share {self.share[0]}/{self.share[1]}: i/n needs 1 <= i <= n <= {MAX_SHARES}")
+        if self.split != "even" and self.share is None:
+            raise SettingsError(
+                f"split {format_split(self.split)} needs a share; say which node this is with --share i/n"
+            )
+        if self.samples_per_class is not None and self.samples_per_class < 1:
+            raise SettingsError(f"samples per class are {self.samples_per_class}; give at least 1, or leave it out")
+
+
+def parse_share(text: str) -> tuple[int, int]:
+    """Turn "2/20" into (2, 20): the second of twenty shares. Raises SettingsError."""
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text.strip())
+    if match is None:
+        raise SettingsError(f"share {text!r} is not of the form i/n, such as 2/20")
+    number, count = int(match[1]), int(match[2])
+    if not 1 <= number <= count <= MAX_SHARES:
+        raise SettingsError(f"share {text!r}: i/n needs 1 <= i <= n <= {MAX_SHARES}")
+    return number, count
+
+
+def parse_classes(text: str) -> tuple[int, ...]:
+    """Turn "0,3,7" into (0, 3, 7), in ascending order. Raises SettingsError."""
+    if re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", text.replace(" ", "")) is None:
+        raise SettingsError(f"classes {text!r} are not numbers separated by commas, such as 0,3,7")
+    classes = [int(part) for part in text.split(",")]
+    if len(set(classes)) < len(classes):
+        raise SettingsError(f"classes {text!r} name a class twice; name each once")
+    if max(classes) >= MAX_CLASSES:
+        raise SettingsError(f"classes {text!r}: {max(classes)} is over the limit of {MAX_CLASSES - 1}")
+    return tuple(sorted(classes))
+
+
+def parse_split(text: str) -> Split:
+    """Turn "even", "classes:4" or "dirichlet:0.3" into a Split. Raises SettingsError."""
+    kind, _, number = text.strip().partition(":")
+    if text.strip() == "even":
+        return "even"
+    if kind == "classes" and re.fullmatch(r"[0-9]{1,9}", number) and 1 <= int(number) <= MAX_CLASSES:
+        return "classes", int(number)
+    concentration = _concentration(number)
+    if kind == "dirichlet" and SMALLEST_CONCENTRATION <= concentration <= LARGEST_CONCENTRATION:
+        return "dirichlet", concentration
+    raise SettingsError(
+        f"split {text!r} is none of even, classes:C (C classes a node, 1..{MAX_CLASSES}) and"
+        f" dirichlet:A (A from {SMALLEST_CONCENTRATION}, very unequal, to {LARGEST_CONCENTRATION:.0f}, equal)"
+    )
+
+
+def _concentration(text: str) -> float:
+    return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", text) else 0.0
+
+
+def format_split(split: Split) -> str:
+    """Turn a Split back into the text that `parse_split` reads."""
+    return split if isinstance(split, str) else f"{split[0]}:{split[1]}"
+
+
+def split_held_out(data: DataSet, fraction: float, seed: int) -> DataSet:
+    """Set aside `fraction` of each class to measure accuracy on, unless the data set came with such a part.
+
+    A class with two or more examples gives at least one and keeps at least one. Raises SettingsError if the
+    fraction is not between 0 and 1, DataError if no class has two examples.
+    """
+    _check_seed(seed)
+    if not 0 < fraction < 1:
+        raise SettingsError(f"the held-out fraction is {fraction}; it must be between 0 and 1, such as 0.2")
+    if data.held_out is not None:
+        return data
+    chosen = np.zeros(len(data.train), dtype=bool)
+    for positions in shuffled_by_class(data.train.labels, seed, Draw.HELD_OUT).values():
+        count = min(max(1, round(fraction * len(positions))), len(positions) - 1)
+        chosen[positions[:count]] = True
+    if not chosen.any():
+        raise DataError(f"{data.name}: no class has two examples, so none can be held out; provide more data")
+    train, held_out = (data.train.take(np.flatnonzero(part)) for part in (~chosen, chosen))
+    return replace(data, train=train, held_out=held_out)
+
+
+def cut(data: DataSet, part: Slice) -> DataSet:
+    """Return the part of the data that this node holds; the classes keep their numbers and their count.
+
+    The train parts of all shares are disjoint. Held-out examples follow the node's classes (and, for
+    dirichlet, its mix of classes) and are not divided among the nodes; None if the node's classes have none.
+    Raises DataError if nothing is left to train on, SettingsError if the data lack the classes asked for.
+    """
+    train, held_out = _take_share(data, part)
+    if part.classes is not None:
+        _check_classes(part.classes, data)
+        train, held_out = (_only(examples, part.classes) for examples in (train, held_out))
+    if part.samples_per_class is not None and train is not None:
+        train = _at_most(train, part.samples_per_class, part.seed)
+    if train is None:
+        raise DataError(
+            f"{data.name}: nothing to train on is left of {len(data.train)} examples after {_describe(part)}"
+        )
+    return replace(data, train=train, held_out=held_out)
+
+
+def _take_share(data: DataSet, part: Slice) -> tuple[Examples | None, Examples | None]:
+    if part.share is None:
+        return data.train, data.held_out
+    by_class = shuffled_by_class(data.train.labels, part.seed, Draw.ORDER)
+    if part.split == "even":
+        return _some(data.train, deal_even(by_class, part.share)), data.held_out
+    if part.split[0] == "classes":
+        hands = _hands(data.name, list(by_class), part.split[1], part.share[1], part.seed)
+        train = _some(data.train, deal_classes(by_class, hands, part.share))
+        return train, _only(data.held_out, hands[part.share[0] - 1])
+    train = _some(data.train, deal_dirichlet(by_class, part.split[1], part.share, part.seed))
+    return train, _like(train, data.held_out, part.seed)
+
+
+def _hands(name: str, present: list[int], count: int, shares: int, seed: int) -> list[list[int]]:
+    if count > len(present):
+        raise SettingsError(f"split classes:{count}, but {name} has examples of {len(present)} classes; ask for fewer")
+    return draw_hands(present, count, shares, seed)
+
+
+def _like(train: Examples | None, held_out: Examples | None, seed: int) -> Examples | None:
+    if train is None or held_out is None:
+        return None
+    by_class = shuffled_by_class(held_out.labels, seed, Draw.HELD_OUT_MIX)
+    return _some(held_out, draw_like(train.labels, by_class))
+
+
+def _at_most(examples: Examples, limit: int, seed: int) -> Examples | None:
+    by_class = shuffled_by_class(examples.labels, seed, Draw.LIMIT)
+    return _some(examples, np.concatenate([positions[:limit] for positions in by_class.values()]))
+
+
+def _only(examples: Examples | None, classes: tuple[int, ...] | list[int]) -> Examples | None:
+    return None if examples is None else _some(examples, np.flatnonzero(np.isin(examples.labels, classes)))
+
+
+def _some(examples: Examples, positions: Positions) -> Examples | None:
+    """Take the examples in their old order, so that only the choice depends on the draw; None if none."""
+    return examples.take(np.sort(positions)) if len(positions) else None
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**64:
+        raise SettingsError(f"seed {seed} is out of range; give a whole number from 0 to 2**64 - 1")
+
+
+def _check_classes(classes: tuple[int, ...], data: DataSet) -> None:
+    unknown = [label for label in classes if not 0 <= label < data.class_count]
+    if unknown or not classes:
+        raise SettingsError(
+            f"classes {','.join(map(str, unknown)) or '(none)'} are not among the classes 0..{data.class_count - 1}"
+            f" of {data.name}; correct --classes"
+        )
+
+
+def _describe(part: Slice) -> str:
+    share = [f"--share {part.share[0]}/{part.share[1]} (split {format_split(part.split)})"] if part.share else []
+    classes = [f"--classes {','.join(map(str, part.classes))}"] if part.classes else []
+    return " and ".join(share + classes) + "; ask for more, or bring more data"

@@ -1,0 +1,110 @@
+"""Where settings come from: command line over environment over file over preset over default."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dslnode.config import PRESETS, Settings
+from dslnode.errors import SettingsError
+
+PREFIX = "DSLNODE_"
+MAX_FILE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where one setting's value comes from, as a person would name it: ``--alpha``, ``DSLNODE_ALPHA``, a file."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Effective settings, and the origin of each by field name."""
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+
+
+def load(arguments: Mapping[str, str], environment: Mapping[str, str], file: Path | None) -> Loaded:
+    """Return the effective settings.
+
+    ``arguments`` are the command line's options by field name, as text. Raises ``SettingsError`` naming the setting,
+    where it was set, what is wrong and, for a misspelt one, the nearest name.
+    """
+    layers = [
+        _from_file(file),
+        _from_environment(environment),
+        {field: (value, Origin(f"--{field.replace('_', '-')}")) for field, value in arguments.items()},
+    ]
+    given: dict[str, tuple[Any, Origin]] = {}
+    for layer in layers:
+        given.update(layer)
+    merged = {**_preset(given), **given}
+    try:
+        settings = Settings(**{field: value for field, (value, _) in merged.items()})
+    except ValidationError as error:
+        raise SettingsError(_explain(error, merged)) from error
+    default = Origin("default")
+    return Loaded(settings, {name: merged[name][1] if name in merged else default for name in Settings.model_fields})
+
+
+def _from_file(file: Path | None) -> dict[str, tuple[Any, Origin]]:
+    if file is None:
+        return {}
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise SettingsError(f"{file}: a settings file of more than 1 MiB is surely another file")
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be read ({error.strerror}); give an existing file to --config") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: is not TOML: {error}") from error
+    _check_names(table, str(file))
+    return {field: (value, Origin(str(file))) for field, value in table.items()}
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, Origin]]:
+    found = {
+        name.removeprefix(PREFIX).lower(): (value, Origin(name))
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG"
+    }
+    _check_names(found, "the environment", PREFIX)
+    return found
+
+
+def _check_names(found: Mapping[str, object], where: str, prefix: str = "") -> None:
+    for name in found:
+        if name not in Settings.model_fields:
+            shown = prefix + (name.upper() if prefix else name)
+            near = difflib.get_close_matches(name, Settings.model_fields, 1)
+            known = prefix + (near[0].upper() if prefix else near[0]) if near else ""
+            hint = f"did you mean {known}?" if near else "`dslnode config --show` lists all settings"
+            raise SettingsError(f"{where}: there is no setting {shown}; {hint}")
+
+
+def _preset(given: Mapping[str, tuple[Any, Origin]]) -> dict[str, tuple[Any, Origin]]:
+    name = given["algorithm"][0] if "algorithm" in given else "default"
+    preset = PRESETS.get(name, {}) if isinstance(name, str) else {}
+    return {field: (value, Origin(f"preset {name}")) for field, value in preset.items()}
+
+
+def _explain(error: ValidationError, merged: Mapping[str, tuple[Any, Origin]]) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        field = str(problem["loc"][0]) if problem["loc"] else ""
+        message = problem["msg"].removeprefix("Value error, ")
+        if field in merged:
+            value, origin = merged[field]
+            lines.append(f"{field} = {value!r} (from {origin.name}): {message}")
+        else:
+            lines.append(message)
+    return "\n".join(lines)

@@ -1,0 +1,35 @@
+"""Starts one node from its settings and runs it to its end: what ``dslnode start`` does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+
+from dslnode import logs
+from dslnode.assembly import build_learner
+from dslnode.checkpoint import NODE_ID_BYTES, StateDirectory
+from dslnode.config import Settings
+from dslnode.daemon import Daemon
+from dslnode.errors import ExitCode
+from dslnode.learner import Learner
+
+
+def run_node(settings: Settings) -> ExitCode:
+    """Return why the node ended. Raises a ``DslnodeError`` if it cannot start."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what matters of the network is in our own log
+    log = logs.set_up(settings.log_format, settings.log_level)
+    with contextlib.ExitStack() as owned:
+        state = None if settings.state_dir is None else StateDirectory(settings.state_dir)
+        if state is not None:
+            owned.enter_context(state.owned())
+        node_id = secrets.token_bytes(NODE_ID_BYTES) if state is None else state.node_id()
+        learner = build_learner(settings)
+        return asyncio.run(_run(settings, learner, node_id, state, log))
+
+
+async def _run(
+    settings: Settings, learner: Learner, node_id: bytes, state: StateDirectory | None, log: logs.Logger
+) -> ExitCode:
+    return await Daemon(settings, learner, node_id, state, log).run()

@@ -1,0 +1,170 @@
+"""What a running node tells of itself: figures of its neighbours, the status reply, the log's line a round."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from dslnode.config import Settings
+from dslnode.mask import Mask
+from dslnode.metrics import NeighbourFigures
+from dslnode.rounds import RoundMachine
+from dslnode.training import Progress
+from dslnode.transport.handshake import Introduction
+from dslnode.transport.network import Network
+from dslnode.transport.traffic import Traffic
+from dslnode.v1 import node_pb2 as pb
+
+MAX_KNOWN = 1_000
+
+
+class Observer:
+    """Watches one node and describes it; it decides nothing. ``problems`` says why a peer's address fails."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        me: Introduction,
+        machine: RoundMachine,
+        network: Network,
+        problems: Mapping[str, str],
+    ) -> None:
+        self._settings = settings
+        self._me = me
+        self._machine = machine
+        self._network = network
+        self._problems = problems
+        self._known: dict[str, tuple[str, str]] = {}
+        self._began = time.monotonic()
+        self._mask: Mask | None = None
+        self._progress: Progress | None = None
+        self._held_out: float | None = None
+        self.flipped = 0.0
+        self.masks_used = 0
+
+    def met(self, neighbour: Introduction, address: str) -> None:
+        """Remember a neighbour's name and address."""
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[neighbour.key] = (neighbour.name, address)
+
+    def name_of(self, key: str) -> str:
+        """Return a neighbour's name, or the head of its node id."""
+        return self._known.get(key, (key[:8], ""))[0]
+
+    def trained(self, mask: Mask, progress: Progress, held_out: float | None) -> None:
+        """Take in what local training gave; a missing held-out accuracy leaves the last one standing."""
+        self._mask, self._progress = mask, progress
+        self._held_out = self._held_out if held_out is None else held_out
+
+    def neighbours(self) -> list[NeighbourFigures]:
+        """Return the figures of every neighbour met, and of every peer not reached yet. Safe from any thread."""
+        known = sorted(dict(self._known).items(), key=lambda item: item[1])
+        met = [self._figures(key, name, address) for key, (name, address) in known]
+        reached = {figures.address for figures in met}
+        return met + [
+            _unreached(address, self._problems.get(address, ""))
+            for address in self._settings.peers
+            if address not in reached and self._network.dialled.get(address) not in self._known
+        ]
+
+    def totals(self) -> Traffic:
+        """Return all neighbours' traffic together."""
+        total = Traffic()
+        for traffic in list(self._network.traffic.values()):
+            for sum_, part in ((total.sent, traffic.sent), (total.received, traffic.received)):
+                sum_.masks += part.masks
+                sum_.payload_bits += part.payload_bits
+                sum_.mask_bytes += part.mask_bytes
+                sum_.link_bytes += part.wire_bytes
+        return total
+
+    def round_line(self) -> dict[str, Any]:
+        """Return what the log says of a finished round."""
+        total = self.totals()
+        line: dict[str, Any] = {"round": self._machine.round}
+        if self._progress is not None:
+            line |= {"loss": round(self._progress.loss, 4), "train": round(self._progress.accuracy, 4)}
+        if self._held_out is not None:
+            line["accuracy"] = round(self._held_out, 4)
+        return line | {
+            "neighbours": len(self._network.links),
+            "masks": self.masks_used,
+            "flipped": round(self.flipped, 5),
+            "bits_sent": total.sent.payload_bits,
+            "float32_bits": self._float32_bits(total),
+            "bytes_sent": total.sent.wire_bytes,
+        }
+
+    def reply(self) -> pb.StatusReply:
+        """Return the status reply."""
+        self._network.measure()
+        total = self.totals()
+        reply = pb.StatusReply(
+            name=self._settings.name,
+            node_id=self._me.key,
+            run_id=self._settings.run_id,
+            round=self._machine.round,
+            phase=self._machine.phase.value,
+            density=self._mask.density if self._mask else 0.0,
+            weights=self._me.model.weights,
+            payload_bits_sent=total.sent.payload_bits,
+            payload_bits_received=total.received.payload_bits,
+            float32_bits_sent=self._float32_bits(total),
+            wire_bytes_sent=total.sent.wire_bytes,
+            wire_bytes_received=total.received.wire_bytes,
+            uptime_seconds=time.monotonic() - self._began,
+            neighbours=[_neighbour_status(figures) for figures in self.neighbours()],
+        )
+        if self._held_out is not None:
+            reply.accuracy = self._held_out
+        if self._progress is not None:
+            reply.train_accuracy, reply.loss = self._progress.accuracy, self._progress.loss
+        return reply
+
+    def _float32_bits(self, traffic: Traffic) -> int:
+        return 32 * self._me.model.weights * traffic.sent.masks
+
+    def _figures(self, key: str, name: str, address: str) -> NeighbourFigures:
+        heard = self._machine.neighbours.get(key)
+        newest = heard.newest if heard else None
+        traffic = self._network.traffic.get(key, Traffic())
+        return NeighbourFigures(
+            name=name,
+            node_id=key,
+            address=address,
+            connected=key in self._network.links,
+            round=heard.last_round if heard and newest else None,
+            staleness=self._machine.round - heard.arrived if heard and newest else None,
+            agreement=self._mask.agreement(newest) if self._mask and newest else None,
+            float32_bits_sent=self._float32_bits(traffic),
+            payload_bits_sent=traffic.sent.payload_bits,
+            payload_bits_received=traffic.received.payload_bits,
+            mask_bytes_sent=traffic.sent.mask_bytes,
+            mask_bytes_received=traffic.received.mask_bytes,
+            wire_bytes_sent=traffic.sent.wire_bytes,
+            wire_bytes_received=traffic.received.wire_bytes,
+            problem=self._problems.get(address, ""),
+        )
+
+
+def _unreached(address: str, problem: str) -> NeighbourFigures:
+    return NeighbourFigures(address, "", address, connected=False, problem=problem)
+
+
+def _neighbour_status(figures: NeighbourFigures) -> pb.NeighbourStatus:
+    return pb.NeighbourStatus(
+        name=figures.name,
+        node_id=figures.node_id,
+        address=figures.address,
+        connected=figures.connected,
+        round=figures.round,
+        staleness=figures.staleness,
+        agreement=figures.agreement,
+        payload_bits_sent=figures.payload_bits_sent,
+        payload_bits_received=figures.payload_bits_received,
+        wire_bytes_sent=figures.wire_bytes_sent,
+        wire_bytes_received=figures.wire_bytes_received,
+        problem=figures.problem,
+    )

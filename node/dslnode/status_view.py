@@ -1,0 +1,98 @@
+"""A node's status on a terminal or as JSON: what ``dslnode status`` prints."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+
+from dslnode.config import check_address
+from dslnode.errors import SettingsError
+from dslnode.transport.inquiry import ask_status
+from dslnode.v1 import node_pb2 as pb
+
+
+def show_status(address: str, *, watch: bool, as_json: bool, timeout: float) -> None:
+    """Print the status once, or every second until interrupted. Raises ``UnreachableError``, ``SettingsError``."""
+    try:
+        check_address(address)
+    except ValueError as error:
+        raise SettingsError(f"--address: {error}") from error
+    first = ask_status(address, timeout)
+    if as_json:
+        _print_json(first, address, watch=watch, timeout=timeout)
+        return
+    console = Console()
+    if not watch:
+        console.print(as_table(first))
+        return
+    with Live(as_table(first), console=console, screen=False, auto_refresh=False) as live:
+        while True:
+            time.sleep(1)
+            live.update(as_table(ask_status(address, timeout)), refresh=True)
+
+
+def as_dict(reply: pb.StatusReply) -> dict[str, Any]:
+    """Return the reply with JSON's own numbers; what is not known is null."""
+    found = MessageToDict(reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    return _plain(reply.DESCRIPTOR, found)
+
+
+def as_table(reply: pb.StatusReply) -> RenderableType:
+    """Return the reply for people."""
+    head = (
+        f"[bold]{reply.name}[/]  round {reply.round}, {reply.phase}, up {reply.uptime_seconds:,.0f} s\n"
+        f"accuracy {_ratio(reply, 'accuracy')} held-out, {_ratio(reply, 'train_accuracy')} train   "
+        f"density {reply.density:.3f} of {reply.weights:,} weights\n"
+        f"masks sent {reply.payload_bits_sent:,} bits, received {reply.payload_bits_received:,} bits "
+        f"(float32 would have sent {reply.float32_bits_sent:,})\n"
+        f"wire sent {reply.wire_bytes_sent:,} bytes, received {reply.wire_bytes_received:,} bytes"
+    )
+    table = Table(box=None, pad_edge=False)
+    for column in ("neighbour", "address", "link", "round", "stale", "agrees", "bits out", "bits in"):
+        table.add_column(column, justify="left" if column in {"neighbour", "address", "link"} else "right")
+    for neighbour in reply.neighbours:
+        table.add_row(*_row(neighbour))
+    return Group(head, table)
+
+
+def _row(neighbour: pb.NeighbourStatus) -> tuple[str, ...]:
+    link = "up" if neighbour.connected else neighbour.problem or "down"
+    return (
+        neighbour.name,
+        neighbour.address,
+        link,
+        str(neighbour.round) if neighbour.HasField("round") else "-",
+        str(neighbour.staleness) if neighbour.HasField("staleness") else "-",
+        f"{neighbour.agreement:.3f}" if neighbour.HasField("agreement") else "-",
+        f"{neighbour.payload_bits_sent:,}",
+        f"{neighbour.payload_bits_received:,}",
+    )
+
+
+def _ratio(reply: pb.StatusReply, field: str) -> str:
+    return f"{100 * getattr(reply, field):.1f} %" if reply.HasField(field) else "-"
+
+
+def _print_json(first: pb.StatusReply, address: str, *, watch: bool, timeout: float) -> None:
+    print(json.dumps(as_dict(first), indent=None if watch else 2), flush=True)
+    while watch:
+        time.sleep(1)
+        print(json.dumps(as_dict(ask_status(address, timeout))), flush=True)
+
+
+def _plain(descriptor: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """Protobuf's JSON writes 64-bit integers as text and leaves out what is not set: undo both."""
+    plain: dict[str, Any] = {}
+    for field in descriptor.fields:
+        value = found.get(field.name)
+        if isinstance(value, list):
+            plain[field.name] = [_plain(field.message_type, item) for item in value]
+        else:
+            plain[field.name] = int(value) if isinstance(value, str) and field.type == field.TYPE_UINT64 else value
+    return plain

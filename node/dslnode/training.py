@@ -1,0 +1,186 @@
+"""Local training, personalised fine-tuning and evaluation of one node's mask: plain loops that read like the paper.
+
+The straight-through estimator hands the gradient that reaches the mask to the score unchanged. With ``w`` frozen,
+that gradient is ``dL/d(w * mask) * w``, so it is taken from the kept weights directly: nothing of the mask's own
+computation is ever recorded for differentiation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
+from dslnode.mask import MaskLayout
+from dslnode.masking import channel_norms, drop_thin_channels, tensors_of, top_k
+
+FineTuning = Literal["off", "stale", "fresh"]
+Batches = Iterator[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How one node trains its scores. The field comments say the unit and which way to tune."""
+
+    local_steps: int = 10  # minibatches a round; more: fewer messages, masks drift further apart
+    batch_size: int = 32  # images a minibatch
+    rate: float = 1.0  # learning rate of the scores
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    max_change: float = 0.1  # largest root-mean-square step of a layer, relative to that of its scores; 0: no limit
+    signed: bool = True  # rank S itself (True) or |S| as the paper does
+    alpha: float = 4.0  # aggregation strength; larger: closer to the neighbours
+    group_lasso: float = 0.0  # lambda; larger: more output channels die
+    thin_channel: int = 0  # structured step: drop channels that keep at most this many weights; 0: off
+    fine_tuning: FineTuning = "off"
+    fine_tuning_rate: float = 10.0
+
+
+@dataclass(frozen=True)
+class FrozenNetwork:
+    """The model every node shares: the untouched skeleton, its layout, frozen weights and keep counts a layer."""
+
+    model: nn.Module
+    layout: MaskLayout
+    weights: Tensor
+    counts: tuple[int, ...]
+
+
+@dataclass
+class TrainedState:
+    """What training changes: scores S, their velocity, the neighbour mean m, and the newest gradient dL/dS."""
+
+    scores: Tensor
+    velocity: Tensor
+    neighbour_mean: Tensor
+    gradient: Tensor
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Result of local training: mean loss a sample and fraction of right answers over the minibatches seen."""
+
+    loss: float
+    accuracy: float
+    steps: int
+
+
+def ranking(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan) -> Tensor:
+    """Return the intermediate aggregation tensor of the present scores and neighbour mean."""
+    term = aggregation_term(state.scores, state.neighbour_mean, plan.alpha, network.layout)
+    return intermediate_aggregation_tensor(state.scores, term, signed=plan.signed)
+
+
+def choose_mask(network: FrozenNetwork, tensor: Tensor, plan: TrainingPlan) -> Tensor:
+    """Return the mask of an intermediate aggregation tensor: top-k a layer, then the structured step if it is on."""
+    keep = top_k(tensor, network.layout, network.counts)
+    return drop_thin_channels(keep, network.layout, plan.thin_channel) if plan.thin_channel else keep
+
+
+def mask_gradient(
+    network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the minibatch's loss, its logits ``(batch, classes)``, and the gradient that reaches the mask."""
+    leaves = {
+        name: tensor.requires_grad_() for name, tensor in tensors_of(network.weights * keep, network.layout).items()
+    }
+    logits = functional_call(network.model, leaves, (images,))
+    loss = cross_entropy(logits, labels)
+    gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    return loss.detach(), logits.detach(), flat * network.weights
+
+
+def train_locally(
+    network: FrozenNetwork,
+    state: TrainedState,
+    plan: TrainingPlan,
+    batches: Batches,
+    stop: Callable[[], bool],
+) -> Progress:
+    """Run the round's local steps on ``state``; the mask follows the scores at every step (paper, steps 2 to 4).
+
+    Returns early if ``stop`` says so between two steps.
+    """
+    network.model.train()
+    term = aggregation_term(state.scores, state.neighbour_mean, plan.alpha, network.layout)
+    loss_sum, right, seen, steps = 0.0, 0, 0, 0
+    while steps < plan.local_steps and not stop():
+        images, labels = next(batches)
+        tensor = intermediate_aggregation_tensor(state.scores, term, signed=plan.signed)
+        keep = choose_mask(network, tensor, plan)
+        loss, logits, gradient = mask_gradient(network, keep, images, labels)
+        state.gradient = score_gradient(network.layout, state.scores, gradient, plan)
+        step_scores(network.layout, state, plan)
+        loss_sum += float(loss) * len(labels)
+        right += int((logits.argmax(dim=1) == labels).sum())
+        seen += len(labels)
+        steps += 1
+    return Progress(loss_sum / max(1, seen), right / max(1, seen), steps)
+
+
+def score_gradient(layout: MaskLayout, scores: Tensor, at_mask: Tensor, plan: TrainingPlan) -> Tensor:
+    """Return dL/dS from the gradient at the mask: straight through, plus weight decay and group lasso."""
+    gradient = at_mask if plan.signed else at_mask * scores.sign()
+    if plan.weight_decay:
+        gradient = gradient + plan.weight_decay * scores
+    if plan.group_lasso:
+        gradient = gradient + plan.group_lasso * group_directions(scores, layout)
+    return gradient
+
+
+def group_directions(scores: Tensor, layout: MaskLayout) -> Tensor:
+    """Return the gradient of the group lasso, ``S_g / ||S_g||`` for every output channel g."""
+    directions = torch.empty_like(scores)
+    for span, norms in channel_norms(scores, layout):
+        directions[span] = (scores[span].view(len(norms), -1) / norms.clamp_min(1e-12)).view(-1)
+    return directions
+
+
+def step_scores(layout: MaskLayout, state: TrainedState, plan: TrainingPlan) -> None:
+    """Take one step of momentum descent, held in every layer to ``max_change`` of the layer's score scale.
+
+    Gradients differ by orders of magnitude between layers; without the limit one rate kills a layer (all units
+    off) while another one crawls.
+    """
+    state.velocity.mul_(plan.momentum).add_(state.gradient)
+    for _, span in layout.spans():
+        step = state.velocity[span] * plan.rate
+        if plan.max_change:
+            limit = plan.max_change * state.scores[span].norm()
+            step = step * (limit / step.norm().clamp_min(1e-12)).clamp(max=1)
+        state.scores[span] -= step
+
+
+def fine_tune(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan, batches: Batches) -> None:
+    """Personalised fine-tuning with the new neighbour mean: ``S <- S - eta_f * g * m`` (paper, step 6).
+
+    ``stale`` reuses the last gradient of local training, as the authors' code does; ``fresh`` takes a new one.
+    """
+    if plan.fine_tuning == "off":
+        return
+    if plan.fine_tuning == "fresh":
+        network.model.train()
+        images, labels = next(batches)
+        keep = choose_mask(network, ranking(network, state, plan), plan)
+        _, _, at_mask = mask_gradient(network, keep, images, labels)
+        state.gradient = score_gradient(network.layout, state.scores, at_mask, plan)
+    state.scores -= plan.fine_tuning_rate * state.gradient * state.neighbour_mean
+
+
+@torch.no_grad()
+def evaluate(network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor) -> float:
+    """Return the accuracy, 0 to 1, of the network under a mask."""
+    network.model.eval()
+    kept = tensors_of(network.weights * keep, network.layout)
+    right = sum(
+        int((functional_call(network.model, kept, (part,)).argmax(dim=1) == truth).sum())
+        for part, truth in zip(images.split(512), labels.split(512), strict=True)
+    )
+    return right / max(1, len(labels))

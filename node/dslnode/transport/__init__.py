@@ -1,0 +1,1 @@
+"""Talking to neighbours over gRPC: the only part of dslnode that knows sockets."""

@@ -1,0 +1,147 @@
+"""The handshake: who may talk with whom, and which of two links between the same nodes stays. Pure decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dslnode.codec import MAX_ROUND
+from dslnode.errors import PeerError
+from dslnode.v1 import node_pb2 as pb
+
+PROTOCOL = 1
+NODE_ID_BYTES = 16
+INCARNATION_BYTES = 8
+MAX_TEXT = 255
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What two nodes compare of their frozen networks: equal fingerprints mean equal networks."""
+
+    fingerprint: bytes
+    layout: bytes
+    layers: int
+    weights: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Introduction:
+    """What a node says of itself when a link opens."""
+
+    run_id: str
+    node_id: bytes
+    incarnation: bytes
+    name: str
+    advertise: str
+    model: ModelFacts
+
+    @property
+    def key(self) -> str:
+        """The node id as text: what the rest of the daemon calls this neighbour."""
+        return self.node_id.hex()
+
+    def hello(self, round_number: int) -> pb.Frame:
+        """Return the first frame of a conversation."""
+        return pb.Frame(
+            hello=pb.Hello(
+                protocol=PROTOCOL,
+                run_id=self.run_id,
+                node_id=self.node_id,
+                incarnation=self.incarnation,
+                name=self.name,
+                advertise=self.advertise,
+                round=round_number,
+                model=pb.Model(
+                    fingerprint=self.model.fingerprint,
+                    layout=self.model.layout,
+                    layers=self.model.layers,
+                    weights=self.model.weights,
+                    seed=self.model.seed,
+                ),
+            )
+        )
+
+
+def read_hello(frame: pb.Frame) -> tuple[Introduction, int]:
+    """Return who introduces itself and the round it is in.
+
+    Raises ``PeerError`` if the frame is a refusal, no hello, of another protocol version, or out of bounds.
+    """
+    if frame.HasField("refusal"):
+        raise PeerError(*read_refusal(frame.refusal))
+    if not frame.HasField("hello"):
+        raise PeerError("no_hello", "did not begin with a hello")
+    hello = frame.hello
+    if hello.protocol != PROTOCOL:
+        raise PeerError(
+            "protocol",
+            f"speaks protocol version {hello.protocol}, this node {PROTOCOL}; run the same release on both",
+        )
+    _check_bounds(hello)
+    model = hello.model
+    facts = ModelFacts(model.fingerprint, model.layout, model.layers, model.weights, model.seed)
+    introduction = Introduction(hello.run_id, hello.node_id, hello.incarnation, hello.name, hello.advertise, facts)
+    return introduction, hello.round
+
+
+def read_refusal(refusal: pb.Refusal) -> tuple[str, str]:
+    """Return a refusal's reason and message, cut and cleaned: both come from outside."""
+    reason = "".join(c for c in refusal.reason[:40] if c.isascii() and (c.isalnum() or c == "_"))
+    message = "".join(c if c.isprintable() else " " for c in refusal.message[:500])
+    return f"peer_{reason or 'refused'}", f"refused: {message or 'no reason given'}"
+
+
+def refusal(error: PeerError) -> pb.Frame:
+    """Return the frame that tells a peer why the conversation ends."""
+    return pb.Frame(refusal=pb.Refusal(reason=error.reason, message=str(error)))
+
+
+def check_match(mine: Introduction, theirs: Introduction) -> None:
+    """Raise ``PeerError``, saying what differs, unless both may learn together."""
+    if theirs.node_id == mine.node_id:
+        raise PeerError("self", "this address leads back to the node itself (or two nodes share a copied --state-dir)")
+    if theirs.run_id != mine.run_id:
+        raise PeerError("run", f"belongs to run {theirs.run_id!r}, this node to {mine.run_id!r} (see --run-id)")
+    if theirs.model.fingerprint != mine.model.fingerprint:
+        raise PeerError("model", _model_difference(mine.model, theirs.model))
+
+
+def replaces(me: bytes, old: tuple[Introduction, bool], new: tuple[Introduction, bool]) -> bool:
+    """Return whether a new link to a neighbour takes the place of the old one (each with: did we dial it).
+
+    A restarted neighbour's link replaces the one to its former life, and a link dialled again by the same side
+    replaces the one before. When both sides dialled, both keep the one that the smaller node id dialled.
+    """
+    (former, we_dialled_old), (neighbour, we_dialled_new) = old, new
+    if neighbour.incarnation != former.incarnation or we_dialled_new == we_dialled_old:
+        return True
+    return we_dialled_new == (me < neighbour.node_id)
+
+
+def _model_difference(mine: ModelFacts, theirs: ModelFacts) -> str:
+    if mine.layout != theirs.layout:
+        return (
+            f"runs another model: {theirs.layers} maskable layers with {theirs.weights:,} weights, this node "
+            f"{mine.layers} with {mine.weights:,}; start both with the same --model and data of the same shape"
+        )
+    if mine.seed != theirs.seed:
+        return f"froze its network from seed {theirs.seed}, this node from {mine.seed}; start both with the same --seed"
+    return "froze another network from the same model and seed; run the same release on both"
+
+
+def _check_bounds(hello: pb.Hello) -> None:
+    lengths = {
+        "node_id": (len(hello.node_id), NODE_ID_BYTES),
+        "incarnation": (len(hello.incarnation), INCARNATION_BYTES),
+        "model.fingerprint": (len(hello.model.fingerprint), 16),
+        "model.layout": (len(hello.model.layout), 16),
+    }
+    for name, (length, expected) in lengths.items():
+        if length != expected:
+            raise PeerError("bad_hello", f"sent a hello whose {name} has {length} bytes instead of {expected}")
+    for name, text in {"run_id": hello.run_id, "name": hello.name, "advertise": hello.advertise}.items():
+        if len(text) > MAX_TEXT or not text.isprintable():
+            raise PeerError("bad_hello", f"sent a hello whose {name} is too long or not printable")
+    if hello.round >= MAX_ROUND:
+        raise PeerError("far_future", f"says it is in round {hello.round}; rounds end at {MAX_ROUND}")

@@ -1,0 +1,145 @@
+"""One open conversation with one neighbour: masks out (the newest of each kind wins), masks in.
+
+The same code serves both ends; gRPC's client and server streams read and write alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import grpc.aio
+
+from dslnode.codec import CodedMask, MaskAssembler
+from dslnode.errors import PeerError
+from dslnode.mask import MaskKind, MaskLayout, MaskMessage
+from dslnode.transport.handshake import Introduction, read_refusal
+from dslnode.transport.traffic import Traffic
+from dslnode.v1 import node_pb2 as pb
+
+
+class Stream(Protocol):
+    """What a client's and a server's end of the gRPC stream have in common."""
+
+    async def read(self) -> object:
+        """Return the next frame, or ``grpc.aio.EOF``."""
+
+    async def write(self, message: pb.Frame, /) -> None:
+        """Send a frame; returns when gRPC has taken it, which is the back-pressure."""
+
+
+class Link:
+    """A conversation after its handshake.
+
+    ``converse`` runs it to its end; ``offer`` and ``leave`` may be called meanwhile.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        neighbour: Introduction,
+        layout: MaskLayout,
+        traffic: Traffic,
+        *,
+        we_dialled: bool,
+        remote: tuple[str, int],
+    ) -> None:
+        self.neighbour = neighbour
+        self.we_dialled = we_dialled
+        self.remote = remote
+        self.traffic = traffic
+        self._stream = stream
+        self._assembler = MaskAssembler(layout)
+        self._outbox: dict[MaskKind, CodedMask] = {}
+        self._work = asyncio.Event()
+        self._farewell: pb.Frame | None = None
+
+    def offer(self, mask: CodedMask) -> None:
+        """Send this mask as soon as the stream takes it; it overtakes an older one of its kind that still waits."""
+        self._outbox[mask.kind] = mask
+        self._work.set()
+
+    def leave(self, reason: str, message: str) -> None:
+        """Send what waits, say goodbye, and end the conversation."""
+        self._farewell = pb.Frame(refusal=pb.Refusal(reason=reason, message=message))
+        self._work.set()
+
+    async def converse(self, arrived: Callable[[MaskMessage], None]) -> str:
+        """Talk until one side ends; return why in a few words.
+
+        Raises ``PeerError`` if the neighbour breaks the protocol.
+        """
+        ends = {asyncio.ensure_future(self._send()), asyncio.ensure_future(self._receive(arrived))}
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            return sorted(end.result() for end in done)[0]
+        finally:
+            for end in ends:
+                end.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+
+    async def _send(self) -> str:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while self._outbox:
+                _, mask = self._outbox.popitem()
+                await self._send_mask(mask)
+            if self._farewell is not None:
+                await self._write(self._farewell)
+                return "this node left"
+
+    async def _send_mask(self, mask: CodedMask) -> None:
+        header = pb.MaskHeader(
+            round=mask.round,
+            kind=pb.MaskKind.Name(mask.kind),
+            codec=pb.Codec.Name(mask.codec),
+            coded_bytes=len(mask.data),
+            checksum=mask.checksum,
+        )
+        await self._write(pb.Frame(mask=header), mask=True)
+        for chunk in mask.chunks():
+            await self._write(pb.Frame(chunk=pb.MaskChunk(data=chunk)), mask=True, payload_bits=8 * len(chunk))
+        self.traffic.sent.masks += 1
+
+    async def _write(self, frame: pb.Frame, *, mask: bool = False, payload_bits: int = 0) -> None:
+        await self._stream.write(frame)
+        self.traffic.sent.count(frame.ByteSize(), mask=mask, payload_bits=payload_bits)
+
+    async def _receive(self, arrived: Callable[[MaskMessage], None]) -> str:
+        while True:
+            frame = await self._stream.read()
+            if not isinstance(frame, pb.Frame):
+                return "it closed the connection"
+            if frame.HasField("refusal"):
+                return read_refusal(frame.refusal)[1]
+            message = self._take(frame)
+            if message is not None:
+                self.traffic.received.masks += 1
+                arrived(message)
+
+    def _take(self, frame: pb.Frame) -> MaskMessage | None:
+        received = self.traffic.received
+        if frame.HasField("mask"):
+            received.count(frame.ByteSize(), mask=True)
+            header = frame.mask
+            self._assembler.header(header.round, header.kind, header.codec, header.coded_bytes, header.checksum)
+            return None
+        if frame.HasField("chunk"):
+            received.count(frame.ByteSize(), mask=True, payload_bits=8 * len(frame.chunk.data))
+            return self._assembler.chunk(frame.chunk.data)
+        received.count(frame.ByteSize(), mask=False)
+        raise PeerError("unexpected_frame", "sent a frame that has no place in a conversation")
+
+
+async def read_frame(stream: Stream, deadline: float) -> pb.Frame:
+    """Return the first frame of a conversation; ``PeerError`` if none comes within ``deadline`` seconds."""
+    try:
+        async with asyncio.timeout(deadline):
+            frame = await stream.read()
+    except TimeoutError:
+        raise PeerError("silent", f"said nothing within {deadline:g} s of connecting") from None
+    if frame is grpc.aio.EOF or not isinstance(frame, pb.Frame):
+        raise PeerError("silent", "closed the connection without a word")
+    return frame

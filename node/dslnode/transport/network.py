@@ -1,0 +1,220 @@
+"""All links of a node: takes in callers, dials peers, keeps one link for each neighbour, and reports what happens.
+
+Reports are values handed to one callback, in the order in which they happened, on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dslnode.codec import CodedMask
+from dslnode.errors import PeerError
+from dslnode.mask import MaskLayout, MaskMessage
+from dslnode.transport.handshake import Introduction, check_match, read_hello, refusal, replaces
+from dslnode.transport.link import Link, Stream, read_frame
+from dslnode.transport.sockets import connections
+from dslnode.transport.traffic import Traffic
+
+HELLO_SECONDS = 5.0
+MAX_LINKS = 100
+MAX_ACCOUNTS = 1_000
+OTHERS = "others"
+
+
+@dataclass(frozen=True)
+class LinkUp:
+    """A neighbour is connected; ``round`` is what it is in."""
+
+    neighbour: Introduction
+    round: int
+    address: str
+
+
+@dataclass(frozen=True)
+class LinkDown:
+    """A neighbour is no longer connected."""
+
+    neighbour: Introduction
+    why: str
+
+
+@dataclass(frozen=True)
+class MaskArrived:
+    """A neighbour's mask arrived whole."""
+
+    neighbour: Introduction
+    message: MaskMessage
+
+
+@dataclass(frozen=True)
+class PeerRefused:
+    """Somebody broke the protocol or does not match; the conversation was ended."""
+
+    address: str
+    reason: str
+    explanation: str
+
+
+@dataclass(frozen=True)
+class DialFailed:
+    """A peer could not be reached; it is dialled again later."""
+
+    address: str
+    why: str
+
+
+Report = LinkUp | LinkDown | MaskArrived | PeerRefused | DialFailed
+
+
+class Network:
+    """The node's links by neighbour key (node id in hex). ``round_now`` tells the round for the handshake.
+
+    ``traffic`` counts by neighbour key; ``dialled`` remembers who answered at which address.
+    """
+
+    def __init__(
+        self,
+        me: Introduction,
+        layout: MaskLayout,
+        round_now: Callable[[], int],
+        report: Callable[[Report], None],
+    ) -> None:
+        self.me = me
+        self.links: dict[str, Link] = {}
+        self.traffic: dict[str, Traffic] = {}
+        self.dialled: dict[str, str] = {}
+        self._layout = layout
+        self._round_now = round_now
+        self._report = report
+        self._leaving: str | None = None
+        self._changed = asyncio.Condition()
+
+    def send(self, neighbour: str, mask: CodedMask) -> None:
+        """Hand a mask to a neighbour's link; dropped if there is none, it will be sent anew when one comes up."""
+        if neighbour in self.links:
+            self.links[neighbour].offer(mask)
+
+    def report(self, report: Report) -> None:
+        """Tell the owner of this network what happened."""
+        self._report(report)
+
+    async def greet(self, stream: Stream) -> None:
+        """Say hello; the one who dialled does so first."""
+        await stream.write(self.me.hello(self._round_now()))
+
+    async def refuse(self, stream: Stream, address: str, error: PeerError) -> None:
+        """Tell a peer, and the owner, why the conversation ends."""
+        self._report(PeerRefused(address, error.reason, str(error)))
+        await stream.write(refusal(error))
+
+    async def answer(self, stream: Stream, remote: tuple[str, int]) -> None:
+        """Hold a conversation that somebody else opened, from its first frame to its end."""
+        address = f"{remote[0]}:{remote[1]}"
+        try:
+            neighbour, their_round = await self._meet(stream)
+            if self._leaving is not None:
+                raise PeerError("leaving", self._leaving)
+            if len(self.links) >= MAX_LINKS and neighbour.key not in self.links:
+                raise PeerError("full", f"has {MAX_LINKS} neighbours already and takes no more")
+            await self.greet(stream)
+            self._check_not_duplicate(neighbour, we_dialled=False)
+            await self._converse(stream, neighbour, their_round, we_dialled=False, remote=remote)
+        except PeerError as error:
+            await self.refuse(stream, address, error)
+
+    async def open(self, stream: Stream, address: str, remote: tuple[str, int]) -> None:
+        """Hold a conversation that this node opened, to its end.
+
+        Raises ``PeerError`` if the other side refuses, does not match or breaks the protocol.
+        """
+        await self.greet(stream)
+        neighbour, their_round = await self._meet(stream)
+        self.dialled[address] = neighbour.key
+        self._check_not_duplicate(neighbour, we_dialled=True)
+        await self._converse(stream, neighbour, their_round, we_dialled=True, remote=remote, address=address)
+
+    async def wait_until_needed(self, address: str) -> None:
+        """Return when no link to the neighbour at this address is open, whoever dialled it; never once we leave."""
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: self._leaving is None and self.dialled.get(address) not in self.links
+            )
+
+    def measure(self) -> None:
+        """Ask the kernel what every open link has cost so far."""
+        by_remote = {connection.remote: connection for connection in connections()}
+        for link in self.links.values():
+            connection = by_remote.get(link.remote)
+            if connection is not None:
+                link.traffic.sent.open_link_bytes = connection.sent
+                link.traffic.received.open_link_bytes = connection.received
+
+    def leave(self, message: str) -> None:
+        """Say goodbye on all links, after what still waits there, and open no more."""
+        self._leaving = message
+        for link in self.links.values():
+            link.leave("leaving", message)
+
+    async def wait_until_alone(self) -> None:
+        """Return when no link is open."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self.links)
+
+    def _traffic_of(self, neighbour: str) -> Traffic:
+        """Return a neighbour's account; beyond ``MAX_ACCOUNTS`` newcomers share one: strangers cannot fill memory."""
+        key = neighbour if neighbour in self.traffic or len(self.traffic) < MAX_ACCOUNTS else OTHERS
+        return self.traffic.setdefault(key, Traffic())
+
+    async def _meet(self, stream: Stream) -> tuple[Introduction, int]:
+        neighbour, their_round = read_hello(await read_frame(stream, HELLO_SECONDS))
+        check_match(self.me, neighbour)
+        return neighbour, their_round
+
+    def _check_not_duplicate(self, neighbour: Introduction, *, we_dialled: bool) -> None:
+        former = self.links.get(neighbour.key)
+        if former is None:
+            return
+        old = (former.neighbour, former.we_dialled)
+        if not replaces(self.me.node_id, old, (neighbour, we_dialled)):
+            raise PeerError("duplicate", "is connected already by the link that the other side dialled")
+
+    async def _converse(
+        self,
+        stream: Stream,
+        neighbour: Introduction,
+        their_round: int,
+        *,
+        we_dialled: bool,
+        remote: tuple[str, int],
+        address: str = "",
+    ) -> None:
+        traffic = self._traffic_of(neighbour.key)
+        link = Link(stream, neighbour, self._layout, traffic, we_dialled=we_dialled, remote=remote)
+        former = self.links.get(neighbour.key)
+        if former is not None:
+            former.leave("duplicate", "another link to the same neighbour takes over")
+            traffic.sent.close_link()
+            traffic.received.close_link()
+        self.links[neighbour.key] = link
+        self._report(LinkUp(neighbour, their_round, address or neighbour.advertise))
+        why = "the connection was lost"
+        try:
+            why = await link.converse(lambda message: self._report(MaskArrived(neighbour, message)))
+        except PeerError as error:
+            why = str(error)
+            raise
+        finally:
+            await self._forget(link, why)
+
+    async def _forget(self, link: Link, why: str) -> None:
+        if self.links.get(link.neighbour.key) is not link:
+            return
+        self.measure()
+        link.traffic.sent.close_link()
+        link.traffic.received.close_link()
+        del self.links[link.neighbour.key]
+        self._report(LinkDown(link.neighbour, why))
+        async with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,51 @@
+"""What was sent and received, by neighbour and kind: payload bits, and bytes on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+GRPC_FRAMING = 5 + 9
+"""Bytes that gRPC's message prefix and HTTP/2's frame header add to a message."""
+
+
+@dataclass
+class Flow:
+    """One direction between this node and one neighbour."""
+
+    masks: int = 0  # whole masks
+    payload_bits: int = 0  # of masks, coded
+    mask_bytes: int = 0  # masks with their headers and framing
+    control_bytes: int = 0  # handshakes and refusals with their framing
+    link_bytes: int = 0  # everything that the kernel moved for closed links, TCP and IP headers included
+    open_link_bytes: int = 0  # the same for the link that is open now
+
+    def count(self, size: int, *, mask: bool, payload_bits: int = 0) -> None:
+        """Count one gRPC message of ``size`` serialised bytes."""
+        self.payload_bits += payload_bits
+        if mask:
+            self.mask_bytes += size + GRPC_FRAMING
+        else:
+            self.control_bytes += size + GRPC_FRAMING
+
+    def close_link(self) -> None:
+        """Move what the open link carried to the closed ones."""
+        self.link_bytes += self.open_link_bytes
+        self.open_link_bytes = 0
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes on the wire: the kernel's count where it gives one, else what this process framed itself."""
+        return max(self.link_bytes + self.open_link_bytes, self.mask_bytes + self.control_bytes)
+
+    @property
+    def overhead_bytes(self) -> int:
+        """Wire bytes that are not masks: control messages, HTTP/2, TCP and IP."""
+        return self.wire_bytes - self.mask_bytes
+
+
+@dataclass
+class Traffic:
+    """Both directions between this node and one neighbour."""
+
+    sent: Flow = field(default_factory=Flow)
+    received: Flow = field(default_factory=Flow)

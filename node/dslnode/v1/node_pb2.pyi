@@ -1,0 +1,168 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class MaskKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MASK_KIND_UNSPECIFIED: _ClassVar[MaskKind]
+    MASK_KIND_KEEP: _ClassVar[MaskKind]
+    MASK_KIND_SIGN: _ClassVar[MaskKind]
+
+class Codec(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CODEC_UNSPECIFIED: _ClassVar[Codec]
+    CODEC_RAW: _ClassVar[Codec]
+MASK_KIND_UNSPECIFIED: MaskKind
+MASK_KIND_KEEP: MaskKind
+MASK_KIND_SIGN: MaskKind
+CODEC_UNSPECIFIED: Codec
+CODEC_RAW: Codec
+
+class Frame(_message.Message):
+    __slots__ = ("hello", "refusal", "mask", "chunk")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    refusal: Refusal
+    mask: MaskHeader
+    chunk: MaskChunk
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., mask: _Optional[_Union[MaskHeader, _Mapping]] = ..., chunk: _Optional[_Union[MaskChunk, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("protocol", "run_id", "node_id", "incarnation", "name", "advertise", "round", "model")
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADVERTISE_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    protocol: int
+    run_id: str
+    node_id: bytes
+    incarnation: bytes
+    name: str
+    advertise: str
+    round: int
+    model: Model
+    def __init__(self, protocol: _Optional[int] = ..., run_id: _Optional[str] = ..., node_id: _Optional[bytes] = ..., incarnation: _Optional[bytes] = ..., name: _Optional[str] = ..., advertise: _Optional[str] = ..., round: _Optional[int] = ..., model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+
+class Model(_message.Message):
+    __slots__ = ("fingerprint", "layout", "layers", "weights", "seed")
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    fingerprint: bytes
+    layout: bytes
+    layers: int
+    weights: int
+    seed: int
+    def __init__(self, fingerprint: _Optional[bytes] = ..., layout: _Optional[bytes] = ..., layers: _Optional[int] = ..., weights: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("reason", "message")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class MaskHeader(_message.Message):
+    __slots__ = ("round", "kind", "codec", "coded_bytes", "checksum")
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CODEC_FIELD_NUMBER: _ClassVar[int]
+    CODED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    round: int
+    kind: MaskKind
+    codec: Codec
+    coded_bytes: int
+    checksum: bytes
+    def __init__(self, round: _Optional[int] = ..., kind: _Optional[_Union[MaskKind, str]] = ..., codec: _Optional[_Union[Codec, str]] = ..., coded_bytes: _Optional[int] = ..., checksum: _Optional[bytes] = ...) -> None: ...
+
+class MaskChunk(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class StatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StatusReply(_message.Message):
+    __slots__ = ("name", "node_id", "run_id", "round", "phase", "accuracy", "train_accuracy", "loss", "density", "weights", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "uptime_seconds", "float32_bits_sent", "neighbours")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    DENSITY_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_BITS_SENT_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_BITS_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    WIRE_BYTES_SENT_FIELD_NUMBER: _ClassVar[int]
+    WIRE_BYTES_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    UPTIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FLOAT32_BITS_SENT_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    node_id: str
+    run_id: str
+    round: int
+    phase: str
+    accuracy: float
+    train_accuracy: float
+    loss: float
+    density: float
+    weights: int
+    payload_bits_sent: int
+    payload_bits_received: int
+    wire_bytes_sent: int
+    wire_bytes_received: int
+    uptime_seconds: float
+    float32_bits_sent: int
+    neighbours: _containers.RepeatedCompositeFieldContainer[NeighbourStatus]
+    def __init__(self, name: _Optional[str] = ..., node_id: _Optional[str] = ..., run_id: _Optional[str] = ..., round: _Optional[int] = ..., phase: _Optional[str] = ..., accuracy: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., density: _Optional[float] = ..., weights: _Optional[int] = ..., payload_bits_sent: _Optional[int] = ..., payload_bits_received: _Optional[int] = ..., wire_bytes_sent: _Optional[int] = ..., wire_bytes_received: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., float32_bits_sent: _Optional[int] = ..., neighbours: _Optional[_Iterable[_Union[NeighbourStatus, _Mapping]]] = ...) -> None: ...
+
+class NeighbourStatus(_message.Message):
+    __slots__ = ("name", "node_id", "address", "connected", "round", "staleness", "agreement", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "problem")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    STALENESS_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_BITS_SENT_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_BITS_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    WIRE_BYTES_SENT_FIELD_NUMBER: _ClassVar[int]
+    WIRE_BYTES_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    node_id: str
+    address: str
+    connected: bool
+    round: int
+    staleness: int
+    agreement: float
+    payload_bits_sent: int
+    payload_bits_received: int
+    wire_bytes_sent: int
+    wire_bytes_received: int
+    problem: str
+    def __init__(self, name: _Optional[str] = ..., node_id: _Optional[str] = ..., address: _Optional[str] = ..., connected: _Optional[bool] = ..., round: _Optional[int] = ..., staleness: _Optional[int] = ..., agreement: _Optional[float] = ..., payload_bits_sent: _Optional[int] = ..., payload_bits_received: _Optional[int] = ..., wire_bytes_sent: _Optional[int] = ..., wire_bytes_received: _Optional[int] = ..., problem: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,111 @@
+"""Frozen weights, scores, exact top-k and baking."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from dslnode import masking
+from dslnode.errors import SettingsError
+from dslnode.mask import MaskLayer, MaskLayout
+
+LAYOUT = MaskLayout((MaskLayer("conv", (8, 3, 5, 5)), MaskLayer("line", (10, 33))))
+
+
+def digest(array: np.ndarray) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).hexdigest()
+
+
+def test_frozen_network_is_the_same_bits_everywhere() -> None:
+    """Golden digests: a board of any architecture, and any release of torch or numpy, must build these."""
+    assert digest(masking.frozen_signs(LAYOUT, 7)) == "6fbc8c6b4b20c4dd810c6a1a74b56dae"
+    assert digest(masking.seeded_scores(LAYOUT, 7).numpy().astype("<f4")) == "c62937c10988b5ea7024d958e2ce7f5b"
+    assert digest(masking.frozen_weights(LAYOUT, 7, (0.3, 0.5)).numpy().astype("<f4")) == "74e51960aa83e10396b81a032af8ce68"
+    assert masking.fingerprint(LAYOUT, 7).hex() == "08b5c70ba43f9247b883a84e812cfa22"
+
+
+def test_fingerprint_tells_seeds_and_layouts_apart() -> None:
+    other = MaskLayout((MaskLayer("conv", (8, 3, 5, 5)), MaskLayer("line", (33, 10))))
+    assert len({masking.fingerprint(LAYOUT, 1), masking.fingerprint(LAYOUT, 2), masking.fingerprint(other, 1)}) == 3
+
+
+def test_frozen_weights_are_signed_constants_scaled_for_the_keep_ratio() -> None:
+    weights = masking.frozen_weights(LAYOUT, 1, (0.3, 0.5))
+    for (layer, span), ratio in zip(LAYOUT.spans(), (0.3, 0.5), strict=True):
+        expected = math.sqrt(2 / (ratio * layer.fan_in))
+        assert torch.allclose(weights[span].abs(), torch.tensor(expected))
+        assert weights[span].sign().mean().abs() < 0.2
+
+
+def test_seeded_scores_are_uniform_within_their_bound() -> None:
+    scores = masking.seeded_scores(LAYOUT, 1)
+    for layer, span in LAYOUT.spans():
+        bound = 1 / math.sqrt(layer.fan_in)
+        assert scores[span].abs().max() <= bound
+        assert scores[span].std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1)
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=60), st.data())
+def test_top_k_is_exact_and_the_lowest_index_wins_among_equals(values: list[int], data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, len(values)))
+    layout = MaskLayout((MaskLayer("x", (1, len(values))),))
+    keep = masking.top_k(torch.tensor(values, dtype=torch.float32), layout, (count,))
+    best = sorted(range(len(values)), key=lambda index: (-values[index], index))[:count]
+    assert keep.nonzero()[:, 0].tolist() == sorted(best)
+
+
+def test_keep_ratios_by_pattern_then_by_kind_then_by_default() -> None:
+    ratios = masking.resolve_keep_ratios(LAYOUT, 0.3, 0.9, {"conv*": 0.1})
+    assert ratios == (0.1, 0.9)
+    assert masking.resolve_keep_ratios(LAYOUT, 0.3, None, {}) == (0.3, 0.3)
+    assert masking.keep_counts(LAYOUT, (0.1, 0.9)) == (60, 297)
+
+
+def test_a_pattern_without_a_layer_is_refused_with_the_layers_names() -> None:
+    with pytest.raises(SettingsError, match="'head' .*conv, line|'head'; the layers are conv, line"):
+        masking.resolve_keep_ratios(LAYOUT, 0.3, None, {"head": 0.1})
+
+
+def test_thin_channels_are_dropped_whole_except_in_the_last_layer() -> None:
+    layout = MaskLayout((MaskLayer("first", (2, 4)), MaskLayer("last", (2, 4))))
+    keep = torch.tensor([1, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0], dtype=torch.bool)
+    dropped = masking.drop_thin_channels(keep, layout, 1)
+    assert dropped.int().tolist() == [0, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0]
+    assert keep[0], "the given mask is left alone"
+
+
+def test_a_mask_packs_and_unpacks() -> None:
+    keep = torch.arange(LAYOUT.size) % 3 == 0
+    assert torch.equal(masking.from_mask(masking.to_mask(keep, LAYOUT)), keep.float())
+
+
+def test_layout_takes_tensors_of_two_dimensions_and_counts_tied_weights_once() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(11, 6)
+            self.norm = nn.LayerNorm(6)
+            self.out = nn.Linear(6, 11)
+            self.out.weight = self.embedding.weight
+
+    layout = masking.layout_of(Tied())
+    assert [(layer.name, layer.shape) for layer in layout.layers] == [("embedding.weight", (11, 6))]
+
+
+def test_baking_gives_a_plain_model_with_the_masked_weights_and_leaves_the_skeleton_alone() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    layout = masking.layout_of(model)
+    weights = masking.frozen_weights(layout, 1, (0.5, 0.5))
+    mask = masking.to_mask(masking.top_k(masking.seeded_scores(layout, 1), layout, (6, 3)), layout)
+    baked = masking.bake(model, weights, mask)
+    kept = torch.cat([baked.get_parameter(layer.name).flatten() for layer in layout.layers])
+    assert torch.equal(kept, weights * masking.from_mask(mask))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())

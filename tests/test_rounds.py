@@ -1,0 +1,364 @@
+"""The round machine, tested as raft tests itself: a list of nodes, a list of messages in flight, any order."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+from bitarray import bitarray, frozenbitarray
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from dslnode import rounds
+from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
+from dslnode.rounds import Phase, RoundMachine
+
+LAYOUT = MaskLayout((MaskLayer("only", (4, 8)),))
+
+
+def mask_of(number: int) -> Mask:
+    """Return a mask that says who made it, and in which round."""
+    bits = bitarray(endian="little")
+    bits.frombytes(number.to_bytes(4, "little"))
+    return Mask(LAYOUT, frozenbitarray(bits))
+
+
+def message(number: int, kind: MaskKind = MaskKind.KEEP) -> MaskMessage:
+    return MaskMessage(number, kind, mask_of(number))
+
+
+def started(limit: int = 0, peers: tuple[str, ...] = (), max_staleness: int = 10) -> RoundMachine:
+    machine = RoundMachine(limit=limit, max_staleness=max_staleness)
+    machine.handle(rounds.Started())
+    for peer in peers:
+        machine.handle(rounds.PeerUp(peer, 0))
+    return machine
+
+
+def test_a_node_without_neighbours_goes_through_its_rounds_alone() -> None:
+    machine = RoundMachine(limit=2)
+    assert machine.handle(rounds.Started()) == [rounds.Train(0)]
+    assert machine.handle(rounds.Trained(mask_of(0))) == [rounds.SetDeadline(0), rounds.Aggregate(0, ())]
+    assert machine.handle(rounds.Aggregated()) == [rounds.Save(1), rounds.Train(1)]
+    machine.handle(rounds.Trained(mask_of(1)))
+    assert machine.handle(rounds.Aggregated()) == [rounds.Save(2), rounds.Finish()]
+    assert machine.phase is Phase.FINISHED
+
+
+def test_a_node_restarted_after_its_last_round_finishes_at_once() -> None:
+    assert RoundMachine(limit=3, round=3).handle(rounds.Started()) == [rounds.Finish()]
+
+
+def test_a_round_waits_for_every_connected_neighbour() -> None:
+    machine = started(peers=("a", "b"))
+    commands = machine.handle(rounds.Trained(mask_of(0)))
+    own = message(0)
+    assert commands == [rounds.Send("a", own), rounds.Send("b", own), rounds.SetDeadline(0)]
+    assert machine.handle(rounds.Received("a", message(0))) == []
+    assert machine.awaited() == ["b"]
+    [aggregate] = machine.handle(rounds.Received("b", message(0)))
+    assert isinstance(aggregate, rounds.Aggregate)
+    assert [held.peer for held in aggregate.masks] == ["a", "b"]
+
+
+def test_masks_that_come_before_our_own_training_ends_count() -> None:
+    machine = started(peers=("a",))
+    assert machine.handle(rounds.Received("a", message(0))) == []
+    assert rounds.Aggregate(0, (rounds.HeldMask("a", mask_of(0), 0),)) in machine.handle(rounds.Trained(mask_of(0)))
+
+
+def test_the_deadline_closes_the_round_and_the_silent_neighbour_is_not_waited_for_again() -> None:
+    machine = started(peers=("slow",))
+    machine.handle(rounds.Trained(mask_of(0)))
+    assert machine.handle(rounds.DeadlinePassed(0)) == [rounds.Aggregate(0, ())]
+    machine.handle(rounds.Aggregated())
+    assert rounds.Aggregate(1, ()) in machine.handle(rounds.Trained(mask_of(1)))
+
+
+def test_a_slow_neighbour_that_speaks_is_used_and_waited_for_again() -> None:
+    machine = started(peers=("slow",))
+    for number in range(3):
+        machine.handle(rounds.Trained(mask_of(number)))
+        machine.handle(rounds.DeadlinePassed(number))
+        machine.handle(rounds.Aggregated())
+    machine.handle(rounds.Received("slow", message(0)))
+    assert rounds.Aggregate(3, (rounds.HeldMask("slow", mask_of(0), 0),)) in machine.handle(rounds.Trained(mask_of(3)))
+    machine.handle(rounds.Aggregated())
+    machine.handle(rounds.Trained(mask_of(4)))
+    assert machine.awaited() == ["slow"]
+
+
+def test_an_old_deadline_changes_nothing() -> None:
+    machine = started(peers=("a",))
+    machine.handle(rounds.Trained(mask_of(0)))
+    machine.handle(rounds.Received("a", message(0)))
+    machine.handle(rounds.Aggregated())
+    machine.handle(rounds.Trained(mask_of(1)))
+    assert machine.handle(rounds.DeadlinePassed(0)) == []
+    assert machine.phase is Phase.EXCHANGING
+
+
+def test_duplicates_and_older_masks_change_nothing() -> None:
+    machine = started(peers=("a", "b"))
+    machine.handle(rounds.Received("a", message(1)))
+    before = machine.neighbours["a"].newest
+    assert machine.handle(rounds.Received("a", message(1))) == []
+    assert machine.handle(rounds.Received("a", message(0))) == []
+    assert machine.neighbours["a"].newest is before
+
+
+def test_a_lost_neighbour_does_not_stop_the_round() -> None:
+    machine = started(peers=("a", "b"))
+    machine.handle(rounds.Trained(mask_of(0)))
+    machine.handle(rounds.Received("a", message(0)))
+    [aggregate] = machine.handle(rounds.PeerDown("b"))
+    assert isinstance(aggregate, rounds.Aggregate)
+
+
+def test_a_lost_neighbours_mask_is_used_until_it_is_stale() -> None:
+    machine = started(peers=("a",), max_staleness=1)
+    machine.handle(rounds.Received("a", message(0)))
+    machine.handle(rounds.PeerDown("a"))
+    used = []
+    for number in range(3):
+        commands = machine.handle(rounds.Trained(mask_of(number)))
+        used += [len(command.masks) for command in commands if isinstance(command, rounds.Aggregate)]
+        machine.handle(rounds.Aggregated())
+    assert used == [1, 1, 0]
+    assert machine.neighbours == {}
+
+
+def test_a_neighbour_that_joins_late_gets_our_mask_and_is_waited_for_in_its_own_counting() -> None:
+    machine = started()
+    for number in range(5):
+        machine.handle(rounds.Trained(mask_of(number)))
+        machine.handle(rounds.Aggregated())
+    assert machine.handle(rounds.PeerUp("new", 0)) == [rounds.Send("new", message(4))]
+    machine.handle(rounds.Trained(mask_of(5)))
+    assert machine.awaited() == ["new"]
+    assert machine.handle(rounds.Received("new", message(0))) != []
+
+
+def test_a_neighbour_that_lost_its_state_is_heard_again() -> None:
+    machine = started(peers=("a",))
+    machine.handle(rounds.Received("a", message(1)))
+    machine.handle(rounds.PeerDown("a"))
+    machine.handle(rounds.PeerUp("a", 0))
+    machine.handle(rounds.Received("a", message(0)))
+    assert machine.neighbours["a"].newest == mask_of(0)
+
+
+def test_a_round_from_the_far_future_is_refused() -> None:
+    machine = started(peers=("a",))
+    [refusal] = machine.handle(rounds.Received("a", message(rounds.MAX_JUMP + 1)))
+    assert isinstance(refusal, rounds.Refuse)
+    assert (refusal.peer, refusal.reason) == ("a", "far_future")
+    assert machine.neighbours["a"].newest is None
+
+
+def test_a_mask_of_another_kind_is_refused() -> None:
+    machine = started(peers=("a",))
+    [refusal] = machine.handle(rounds.Received("a", message(0, MaskKind.SIGN)))
+    assert isinstance(refusal, rounds.Refuse)
+    assert refusal.reason == "mask_kind"
+
+
+def test_masks_of_strangers_are_ignored() -> None:
+    machine = started()
+    assert machine.handle(rounds.Received("nobody", message(0))) == []
+    assert machine.neighbours == {}
+
+
+@dataclass
+class SimulatedNode:
+    """A round machine with the work it was told to do and has not reported yet."""
+
+    machine: RoundMachine
+    training: int | None = None
+    aggregating: bool = False
+    deadline: int | None = None
+    aggregations: list[rounds.Aggregate] = field(default_factory=list)
+    saved: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Cluster:
+    """Nodes, links and messages in flight. Masks are numbered ``node * 1000 + round``, so that any mix-up shows."""
+
+    nodes: list[SimulatedNode]
+    links: set[tuple[int, int]] = field(default_factory=set)
+    flying: list[tuple[int, int, MaskMessage]] = field(default_factory=list)
+
+    def feed(self, index: int, event: rounds.Event) -> None:
+        for command in self.nodes[index].machine.handle(event):
+            self.execute(index, command)
+
+    def execute(self, index: int, command: rounds.Command) -> None:
+        node = self.nodes[index]
+        match command:
+            case rounds.Train(number):
+                node.training = number
+            case rounds.Send(peer, sent):
+                assert (index, int(peer)) in self.links, "sent to a neighbour that is not connected"
+                self.flying.append((index, int(peer), sent))
+            case rounds.SetDeadline(number):
+                node.deadline = number
+            case rounds.Aggregate():
+                node.aggregating = True
+                node.aggregations.append(command)
+            case rounds.Save(number):
+                node.saved.append(number)
+            case rounds.Refuse():
+                raise AssertionError(f"an honest mask was refused: {command}")
+            case rounds.Finish():
+                pass
+
+    def connect(self, one: int, other: int) -> None:
+        if (one, other) not in self.links:
+            their_rounds = self.nodes[other].machine.round, self.nodes[one].machine.round
+            self.links |= {(one, other), (other, one)}
+            self.feed(one, rounds.PeerUp(str(other), their_rounds[0]))
+            self.feed(other, rounds.PeerUp(str(one), their_rounds[1]))
+
+    def disconnect(self, one: int, other: int) -> None:
+        if (one, other) in self.links:
+            self.links -= {(one, other), (other, one)}
+            self.flying = [item for item in self.flying if {item[0], item[1]} != {one, other}]
+            self.feed(one, rounds.PeerDown(str(other)))
+            self.feed(other, rounds.PeerDown(str(one)))
+
+    def finish_training(self, index: int) -> None:
+        node = self.nodes[index]
+        if node.training is not None:
+            number, node.training = node.training, None
+            self.feed(index, rounds.Trained(mask_of(index * 1000 + number)))
+
+    def finish_aggregating(self, index: int) -> None:
+        if self.nodes[index].aggregating:
+            self.nodes[index].aggregating = False
+            self.feed(index, rounds.Aggregated())
+
+    def deliver(self, position: int) -> None:
+        sender, receiver, sent = self.flying.pop(position)
+        self.feed(receiver, rounds.Received(str(sender), sent))
+
+    def settle(self, target: int) -> None:
+        """Do all work and deliver all messages, without any deadline, until every node has reached ``target``."""
+        for _ in range(100_000):
+            if all(node.machine.round >= target for node in self.nodes):
+                return
+            for index in range(len(self.nodes)):
+                self.finish_training(index)
+                self.finish_aggregating(index)
+            while self.flying:
+                self.deliver(0)
+        raise AssertionError(f"stuck at rounds {[node.machine.round for node in self.nodes]}")
+
+
+def cluster_of(count: int, limit: int = 0) -> Cluster:
+    cluster = Cluster([SimulatedNode(RoundMachine(limit=limit)) for _ in range(count)])
+    for index in range(count):
+        cluster.feed(index, rounds.Started())
+    return cluster
+
+
+def test_connected_nodes_run_in_step_and_use_every_neighbours_mask_of_the_round() -> None:
+    cluster = cluster_of(4)
+    for one, other in itertools.combinations(range(4), 2):
+        cluster.connect(one, other)
+    cluster.settle(6)
+    for index, node in enumerate(cluster.nodes):
+        for aggregate in node.aggregations[:6]:
+            used = {held.peer: held.mask for held in aggregate.masks}
+            assert used == {str(o): mask_of(o * 1000 + aggregate.round) for o in range(4) if o != index}
+
+
+class RoundsUnderFire(RuleBasedStateMachine):
+    """Any order of work, deliveries, losses, repetitions, partitions and deadlines; replayed by hypothesis' seed."""
+
+    @initialize(count=st.integers(2, 4))
+    def begin(self, count: int) -> None:
+        self.cluster = cluster_of(count)
+        self.rounds_before = [0] * count
+
+    @rule(data=st.data())
+    def connect(self, data: st.DataObject) -> None:
+        self.cluster.connect(*self._pair(data))
+
+    @rule(data=st.data())
+    def disconnect(self, data: st.DataObject) -> None:
+        self.cluster.disconnect(*self._pair(data))
+
+    @rule(data=st.data())
+    def work(self, data: st.DataObject) -> None:
+        index = self._node(data)
+        self.cluster.finish_training(index)
+        self.cluster.finish_aggregating(index)
+
+    @precondition(lambda self: self.cluster.flying)
+    @rule(data=st.data(), twice=st.booleans())
+    def deliver(self, data: st.DataObject, twice: bool) -> None:
+        position = data.draw(st.integers(0, len(self.cluster.flying) - 1))
+        if twice:
+            self.cluster.flying.append(self.cluster.flying[position])
+        self.cluster.deliver(position)
+
+    @precondition(lambda self: self.cluster.flying)
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        self.cluster.flying.pop(data.draw(st.integers(0, len(self.cluster.flying) - 1)))
+
+    @rule(data=st.data())
+    def deadline(self, data: st.DataObject) -> None:
+        index = self._node(data)
+        deadline = self.cluster.nodes[index].deadline
+        if deadline is not None:
+            self.cluster.feed(index, rounds.DeadlinePassed(deadline))
+
+    @invariant()
+    def rounds_never_go_back_and_are_saved_one_by_one(self) -> None:
+        for index, node in enumerate(self.cluster.nodes):
+            assert node.machine.round >= self.rounds_before[index]
+            assert node.saved == list(range(1, node.machine.round + 1))
+            self.rounds_before[index] = node.machine.round
+
+    @invariant()
+    def aggregations_use_only_masks_that_the_named_neighbour_made(self) -> None:
+        for index, node in enumerate(self.cluster.nodes):
+            for aggregate in node.aggregations:
+                for held in aggregate.masks:
+                    maker = int.from_bytes(held.mask.to_bytes(), "little") // 1000
+                    assert maker == int(held.peer) != index
+                    assert 0 <= held.staleness <= node.machine.max_staleness
+
+    @invariant()
+    def every_node_has_exactly_one_thing_to_do_or_waits_for_somebody_connected(self) -> None:
+        for index, node in enumerate(self.cluster.nodes):
+            awaited = node.machine.awaited() if node.machine.phase is Phase.EXCHANGING else []
+            assert [node.training is not None, node.aggregating, bool(awaited)].count(True) == 1
+            assert all((index, int(peer)) in self.cluster.links for peer in awaited)
+
+    def teardown(self) -> None:
+        """After any history, healing the network lets everybody go on, if lost masks' deadlines pass."""
+        count = len(self.cluster.nodes)
+        for one, other in itertools.combinations(range(count), 2):
+            self.cluster.disconnect(one, other)
+            self.cluster.connect(one, other)
+        for node_index in range(count):
+            deadline = self.cluster.nodes[node_index].deadline
+            if deadline is not None:
+                self.cluster.feed(node_index, rounds.DeadlinePassed(deadline))
+        self.cluster.settle(max(node.machine.round for node in self.cluster.nodes) + 3)
+
+    def _node(self, data: st.DataObject) -> int:
+        return data.draw(st.integers(0, len(self.cluster.nodes) - 1))
+
+    def _pair(self, data: st.DataObject) -> tuple[int, int]:
+        one = self._node(data)
+        other = data.draw(st.integers(0, len(self.cluster.nodes) - 2))
+        return one, other + (other >= one)
+
+
+RoundsUnderFire.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
+TestRoundsUnderFire = RoundsUnderFire.TestCase

@@ -1,0 +1,186 @@
+"""Local training, fine-tuning and evaluation against the formulas of the paper."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from dslnode import masking, training
+from dslnode.aggregation import (
+    aggregation_term,
+    intermediate_aggregation_tensor,
+    neighbour_mean,
+    score_scales,
+)
+from dslnode.mask import MaskLayout
+from dslnode.training import FrozenNetwork, TrainedState, TrainingPlan
+
+PLAN = TrainingPlan(local_steps=3, batch_size=8, alpha=0.0)
+
+
+def network_of(model: nn.Module, ratio: float = 0.5) -> FrozenNetwork:
+    layout = masking.layout_of(model)
+    ratios = (ratio,) * len(layout.layers)
+    return FrozenNetwork(
+        model, layout, masking.frozen_weights(layout, 1, ratios), masking.keep_counts(layout, ratios)
+    )
+
+
+def small_network() -> FrozenNetwork:
+    return network_of(
+        nn.Sequential(nn.Linear(6, 16, bias=False), nn.ReLU(), nn.Linear(16, 3, bias=False))
+    )
+
+
+def fresh_state(layout: MaskLayout) -> TrainedState:
+    zeros = torch.zeros(layout.size)
+    return TrainedState(masking.seeded_scores(layout, 1), zeros.clone(), zeros.clone(), zeros.clone())
+
+
+def batches() -> Iterator[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(30, 6, generator=generator)
+    labels = (images[:, 0] * 3).long()
+    return itertools.cycle(zip(images.split(10), labels.split(10), strict=True))
+
+
+def test_gradient_equals_autograd_through_the_straight_through_estimator() -> None:
+    network = small_network()
+    images, labels = next(batches())
+    scores = masking.seeded_scores(network.layout, 1).requires_grad_()
+    keep = masking.top_k(scores.detach(), network.layout, network.counts)
+    straight_through = keep.float() + (scores - scores.detach())
+    assert torch.equal(straight_through.detach(), keep.float()), "values are exactly 0 and 1"
+    kept = masking.tensors_of(network.weights * straight_through, network.layout)
+    loss = cross_entropy(functional_call(network.model, kept, (images,)), labels)
+    [expected] = torch.autograd.grad(loss, [scores])
+    found_loss, _, gradient = training.mask_gradient(network, keep, images, labels)
+    assert torch.equal(found_loss, loss.detach())
+    assert torch.allclose(gradient, expected, atol=1e-7)
+
+
+def test_unsigned_scores_turn_the_gradient_with_the_scores_sign() -> None:
+    layout = small_network().layout
+    scores, gradient = masking.seeded_scores(layout, 1), torch.rand(layout.size)
+    plan = replace(PLAN, signed=False)
+    assert torch.equal(training.score_gradient(layout, scores, gradient, plan), gradient * scores.sign())
+    assert torch.equal(training.score_gradient(layout, scores, gradient, PLAN), gradient)
+
+
+def test_weight_decay_and_group_lasso_add_their_gradients() -> None:
+    layout = small_network().layout
+    scores = masking.seeded_scores(layout, 1).requires_grad_()
+    norms = [norm.sum() for _, norm in masking.channel_norms(scores, layout)]
+    [lasso] = torch.autograd.grad(0.3 * sum(norms[1:], norms[0]), [scores])
+    plain = scores.detach()
+    plan = replace(PLAN, weight_decay=0.01, group_lasso=0.3)
+    found = training.score_gradient(layout, plain, torch.zeros(layout.size), plan)
+    assert torch.allclose(found, lasso + 0.01 * plain, atol=1e-6)
+
+
+def test_tensor_and_mean_follow_the_paper() -> None:
+    layout = small_network().layout
+    scores = masking.seeded_scores(layout, 1)
+    masks = [masking.to_mask(torch.arange(layout.size) % step == 0, layout) for step in (2, 3)]
+    mean = neighbour_mean(layout, [(masks[0], 1.0), (masks[1], 3.0)])
+    assert torch.allclose(mean, 0.25 * masking.from_mask(masks[0]) + 0.75 * masking.from_mask(masks[1]))
+    assert not neighbour_mean(layout, []).any()
+    term = aggregation_term(scores, mean, 2.0, layout)
+    for _, span in layout.spans():
+        expected = scores[span] + 2 * scores[span].abs().mean() * scores[span].sign() * mean[span]
+        unsigned = intermediate_aggregation_tensor(scores, term, signed=False)[span]
+        assert torch.allclose(unsigned, expected.abs(), atol=1e-6)
+    assert torch.allclose(intermediate_aggregation_tensor(scores, term, signed=True), scores + term)
+    assert score_scales(scores, layout).unique().numel() == len(layout.layers)
+
+
+def test_strong_aggregation_makes_the_neighbours_mask_ours() -> None:
+    network = small_network()
+    state = fresh_state(network.layout)
+    theirs = masking.top_k(-state.scores, network.layout, network.counts)
+    state.neighbour_mean = theirs.float()
+    keep = training.choose_mask(network, training.ranking(network, state, replace(PLAN, alpha=1000.0)), PLAN)
+    assert torch.equal(keep, theirs)
+
+
+def test_local_training_lowers_the_loss_and_keeps_the_exact_count() -> None:
+    network = small_network()
+    state = fresh_state(network.layout)
+    plan = replace(PLAN, local_steps=60)
+    first = training.train_locally(network, state, replace(plan, local_steps=3), batches(), lambda: False)
+    last = training.train_locally(network, state, plan, batches(), lambda: False)
+    assert last.loss < first.loss
+    keep = training.choose_mask(network, training.ranking(network, state, plan), plan)
+    for (_, span), count in zip(network.layout.spans(), network.counts, strict=True):
+        assert int(keep[span].sum()) == count
+
+
+def test_training_stops_between_two_steps_when_asked() -> None:
+    network = small_network()
+    answers = iter([False, False, True])
+    progress = training.train_locally(
+        network, fresh_state(network.layout), replace(PLAN, local_steps=50), batches(), lambda: next(answers)
+    )
+    assert progress.steps == 2
+
+
+def test_no_step_moves_a_layer_further_than_max_change_of_its_scores() -> None:
+    layout = small_network().layout
+    state = fresh_state(layout)
+    state.gradient = torch.randn(layout.size) * 1e6
+    before = state.scores.clone()
+    training.step_scores(layout, state, replace(PLAN, max_change=0.05))
+    for _, span in layout.spans():
+        assert (state.scores[span] - before[span]).norm() == pytest.approx(0.05 * before[span].norm().item(), rel=1e-4)
+
+
+def test_stale_fine_tuning_moves_only_what_neighbours_keep() -> None:
+    network = small_network()
+    state = fresh_state(network.layout)
+    state.gradient = torch.ones(network.layout.size)
+    state.neighbour_mean = (torch.arange(network.layout.size) % 2).float() / 2
+    before = state.scores.clone()
+    plan = replace(PLAN, fine_tuning="stale", fine_tuning_rate=10.0)
+    training.fine_tune(network, state, plan, batches())
+    assert torch.allclose(before - state.scores, 10 * state.neighbour_mean)
+
+
+def test_fresh_fine_tuning_takes_a_new_gradient_and_off_does_nothing() -> None:
+    network = small_network()
+    state = fresh_state(network.layout)
+    state.neighbour_mean = torch.ones(network.layout.size)
+    before = state.scores.clone()
+    training.fine_tune(network, state, PLAN, batches())
+    assert torch.equal(state.scores, before)
+    training.fine_tune(network, state, replace(PLAN, fine_tuning="fresh"), batches())
+    assert state.gradient.any()
+    assert torch.allclose(before - state.scores, 10 * state.gradient, atol=1e-6)
+
+
+def test_group_lasso_empties_channels_and_the_structured_step_drops_them() -> None:
+    """With the lasso many units of the first layer lose their weights; without it few do."""
+    dropped = []
+    for strength in (0.0, 0.02):
+        network = small_network()
+        state = fresh_state(network.layout)
+        plan = replace(PLAN, local_steps=200, group_lasso=strength, signed=False, thin_channel=1)
+        training.train_locally(network, state, plan, batches(), lambda: False)
+        keep = training.choose_mask(network, training.ranking(network, state, plan), plan)
+        dropped.append(int((keep[: 16 * 6].view(16, 6).sum(1) == 0).sum()))
+    assert dropped[1] > dropped[0] + 2
+
+
+def test_evaluation_counts_right_answers() -> None:
+    network = small_network()
+    keep = torch.ones(network.layout.size, dtype=torch.bool)
+    images, labels = next(batches())
+    logits = functional_call(network.model, masking.tensors_of(network.weights, network.layout), (images,))
+    expected = (logits.argmax(1) == labels).float().mean().item()
+    assert training.evaluate(network, keep, images, labels) == pytest.approx(expected)
