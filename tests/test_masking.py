@@ -27,7 +27,10 @@ def test_frozen_network_is_the_same_bits_everywhere() -> None:
     """Golden digests: a board of any architecture, and any release of torch or numpy, must build these."""
     assert digest(masking.frozen_signs(LAYOUT, 7)) == "6fbc8c6b4b20c4dd810c6a1a74b56dae"
     assert digest(masking.seeded_scores(LAYOUT, 7).numpy().astype("<f4")) == "c62937c10988b5ea7024d958e2ce7f5b"
-    assert digest(masking.frozen_weights(LAYOUT, 7, (0.3, 0.5)).numpy().astype("<f4")) == "74e51960aa83e10396b81a032af8ce68"
+    assert (
+        digest(masking.frozen_weights(LAYOUT, 7, (0.3, 0.5)).numpy().astype("<f4"))
+        == "74e51960aa83e10396b81a032af8ce68"
+    )
     assert masking.fingerprint(LAYOUT, 7).hex() == "08b5c70ba43f9247b883a84e812cfa22"
 
 

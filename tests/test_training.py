@@ -28,15 +28,11 @@ PLAN = TrainingPlan(local_steps=3, batch_size=8, alpha=0.0)
 def network_of(model: nn.Module, ratio: float = 0.5) -> FrozenNetwork:
     layout = masking.layout_of(model)
     ratios = (ratio,) * len(layout.layers)
-    return FrozenNetwork(
-        model, layout, masking.frozen_weights(layout, 1, ratios), masking.keep_counts(layout, ratios)
-    )
+    return FrozenNetwork(model, layout, masking.frozen_weights(layout, 1, ratios), masking.keep_counts(layout, ratios))
 
 
 def small_network() -> FrozenNetwork:
-    return network_of(
-        nn.Sequential(nn.Linear(6, 16, bias=False), nn.ReLU(), nn.Linear(16, 3, bias=False))
-    )
+    return network_of(nn.Sequential(nn.Linear(6, 16, bias=False), nn.ReLU(), nn.Linear(16, 3, bias=False)))
 
 
 def fresh_state(layout: MaskLayout) -> TrainedState:

@@ -16,7 +16,9 @@ from dslnode.training import TrainingPlan
 
 def node_data(settings: Settings) -> DataSet:
     """Return the part of the data set that this node holds, train and held-out."""
-    whole = split_held_out(load_data_set(settings.data), settings.held_out_fraction, settings.seed)
+    whole = split_held_out(
+        load_data_set(settings.data, settings.class_count), settings.held_out_fraction, settings.seed
+    )
     part = Slice(
         classes=settings.classes or None,
         share=parse_share(settings.share),

@@ -94,6 +94,12 @@ class Settings(BaseModel):
         "digits",
         description="Data set: digits, idx:DIR, npz:FILE, images:DIR, csv:FILE, cifar10:DIR or module:function.",
     )
+    class_count: int | None = Field(
+        None,
+        ge=2,
+        description="Number of classes of the whole run, where this node's own data lack the last ones. "
+        "Default: as many as the data set has.",
+    )
     classes: Classes = Field((), description="Keep only these classes, as 0,3,7. Default: all.")
     share: str = Field("1/1", pattern=r"^\d+/\d+$", description="Take the i-th of n disjoint shares, as i/n.")
     split: str = Field(

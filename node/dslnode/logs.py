@@ -20,7 +20,7 @@ def set_up(log_format: Literal["text", "json"], level: str) -> Logger:
             structlog.processors.TimeStamper(fmt="iso", utc=log_format == "json"),
             structlog.processors.JSONRenderer()
             if log_format == "json"
-            else structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=22),
+            else structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=22, sort_keys=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=stream),

@@ -138,9 +138,7 @@ class Network:
     async def wait_until_needed(self, address: str) -> None:
         """Return when no link to the neighbour at this address is open, whoever dialled it; never once we leave."""
         async with self._changed:
-            await self._changed.wait_for(
-                lambda: self._leaving is None and self.dialled.get(address) not in self.links
-            )
+            await self._changed.wait_for(lambda: self._leaving is None and self.dialled.get(address) not in self.links)
 
     def measure(self) -> None:
         """Ask the kernel what every open link has cost so far."""
