@@ -19,7 +19,7 @@ from dslnode.aggregation import (
     neighbour_mean,
     score_scales,
 )
-from dslnode.mask import MaskLayout
+from dslnode.mask import MaskLayer, MaskLayout
 from dslnode.training import FrozenNetwork, TrainedState, TrainingPlan
 
 PLAN = TrainingPlan(local_steps=3, batch_size=8, alpha=0.0)
@@ -28,7 +28,9 @@ PLAN = TrainingPlan(local_steps=3, batch_size=8, alpha=0.0)
 def network_of(model: nn.Module, ratio: float = 0.5) -> FrozenNetwork:
     layout = masking.layout_of(model)
     ratios = (ratio,) * len(layout.layers)
-    return FrozenNetwork(model, layout, masking.frozen_weights(layout, 1, ratios), masking.keep_counts(layout, ratios))
+    return FrozenNetwork(
+        model, layout, masking.frozen_weights(layout, 1, ratios), masking.keep_counts(layout, ratios), torch.zeros(3)
+    )
 
 
 def small_network() -> FrozenNetwork:
@@ -36,8 +38,8 @@ def small_network() -> FrozenNetwork:
 
 
 def fresh_state(layout: MaskLayout) -> TrainedState:
-    zeros = torch.zeros(layout.size)
-    return TrainedState(masking.seeded_scores(layout, 1), zeros.clone(), zeros.clone(), zeros.clone())
+    velocity, squares, mean, gradient = (torch.zeros(layout.size) for _ in range(4))
+    return TrainedState(masking.seeded_scores(layout, 1), velocity, squares, mean, gradient)
 
 
 def batches() -> Iterator[tuple[Tensor, Tensor]]:
@@ -127,35 +129,61 @@ def test_training_stops_between_two_steps_when_asked() -> None:
     assert progress.steps == 2
 
 
-def test_no_step_moves_a_layer_further_than_max_change_of_its_scores() -> None:
+def test_adam_steps_are_in_units_of_each_layers_first_scores() -> None:
     layout = small_network().layout
     state = fresh_state(layout)
-    state.gradient = torch.randn(layout.size) * 1e6
     before = state.scores.clone()
-    training.step_scores(layout, state, replace(PLAN, max_change=0.05))
-    for _, span in layout.spans():
-        assert (state.scores[span] - before[span]).norm() == pytest.approx(0.05 * before[span].norm().item(), rel=1e-4)
+    state.gradient = torch.randn(layout.size, generator=torch.Generator().manual_seed(0)) * 1e6
+    training.step_scores(layout, state, PLAN)
+    for layer, span in layout.spans():
+        moved = before[span] - state.scores[span]
+        assert torch.allclose(moved, 0.03 * masking.score_scale(layer) * state.gradient[span].sign(), rtol=1e-3)
+
+
+def test_adam_is_torchs_adam() -> None:
+    layout = MaskLayout((MaskLayer("x", (5, 7)),))
+    state = fresh_state(layout)
+    theirs = state.scores.clone().requires_grad_()
+    rate = 0.03 * masking.score_scale(layout.layers[0])
+    optimiser = torch.optim.Adam([theirs], lr=rate, betas=(0.9, 0.99), eps=1e-12)
+    for step in range(20):
+        state.gradient = torch.sin(torch.arange(35.0) * (step + 1))
+        training.step_scores(layout, state, PLAN)
+        theirs.grad = state.gradient.clone()
+        optimiser.step()
+    assert torch.allclose(state.scores, theirs.detach(), atol=1e-6)
+
+
+def test_momentum_is_the_papers_descent() -> None:
+    layout = small_network().layout
+    state = fresh_state(layout)
+    before = state.scores.clone()
+    state.gradient = torch.ones(layout.size)
+    plan = replace(PLAN, step_rule="momentum", rate=2.0, momentum=0.5)
+    for _ in range(2):
+        training.step_scores(layout, state, plan)
+    assert torch.allclose(before - state.scores, torch.tensor(2.0 + 3.0))
 
 
 def test_stale_fine_tuning_moves_only_what_neighbours_keep() -> None:
     network = small_network()
     state = fresh_state(network.layout)
     state.gradient = torch.ones(network.layout.size)
-    state.neighbour_mean = (torch.arange(network.layout.size) % 2).float() / 2
+    mean = (torch.arange(network.layout.size) % 2).float() / 2
     before = state.scores.clone()
     plan = replace(PLAN, fine_tuning="stale", fine_tuning_rate=10.0)
-    training.fine_tune(network, state, plan, batches())
-    assert torch.allclose(before - state.scores, 10 * state.neighbour_mean)
+    training.fine_tune(network, state, mean, plan, batches())
+    assert torch.allclose(before - state.scores, 10 * mean)
 
 
 def test_fresh_fine_tuning_takes_a_new_gradient_and_off_does_nothing() -> None:
     network = small_network()
     state = fresh_state(network.layout)
-    state.neighbour_mean = torch.ones(network.layout.size)
+    mean = torch.ones(network.layout.size)
     before = state.scores.clone()
-    training.fine_tune(network, state, PLAN, batches())
+    training.fine_tune(network, state, mean, PLAN, batches())
     assert torch.equal(state.scores, before)
-    training.fine_tune(network, state, replace(PLAN, fine_tuning="fresh"), batches())
+    training.fine_tune(network, state, mean, replace(PLAN, fine_tuning="fresh"), batches())
     assert state.gradient.any()
     assert torch.allclose(before - state.scores, 10 * state.gradient, atol=1e-6)
 

@@ -45,6 +45,6 @@ def intermediate_aggregation_tensor(scores: Tensor, term: Tensor, *, signed: boo
     """Return what the mask ranks: the intermediate aggregation tensor T.
 
     Signed scores (the default): ``T = S + term``. The paper's form: ``|T|`` with ``T = S + sign(S) * term``,
-    which is ``|S| + term`` because the term is never negative.
+    which is ``|S| + term`` where the term is never negative (a mean of masks, not of novelties).
     """
     return scores + term if signed else scores.abs() + term

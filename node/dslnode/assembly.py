@@ -34,12 +34,14 @@ def training_plan(settings: Settings) -> TrainingPlan:
     return TrainingPlan(
         local_steps=settings.local_steps,
         batch_size=settings.batch_size,
+        step_rule=settings.step_rule,
         rate=settings.rate,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
-        max_change=settings.max_change,
         signed=settings.signed_scores,
         alpha=settings.alpha,
+        novelty=settings.novelty,
+        mean_memory=settings.mean_memory,
         group_lasso=settings.group_lasso,
         thin_channel=settings.thin_channel,
         fine_tuning=settings.fine_tuning,
@@ -59,6 +61,7 @@ def origin(settings: Settings) -> Origin:
         shared_scores=settings.shared_scores,
         scale_kept=settings.scale_kept,
         random_first_mean=settings.random_first_mean,
+        own_classes=settings.own_classes,
     )
 
 

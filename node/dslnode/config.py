@@ -19,13 +19,16 @@ PRESETS: dict[str, dict[str, Any]] = {
         "shared_scores": False,
         "scale_kept": False,
         "random_first_mean": True,
+        "novelty": False,
+        "mean_memory": 0.0,
+        "own_classes": False,
+        "step_rule": "momentum",
         "alpha": 1.0,
         "local_steps": 1,
         "batch_size": 128,
         "rate": 10.0,
         "momentum": 0.0,
         "weight_decay": 5e-4,
-        "max_change": 0.0,
         "fine_tuning": "stale",
         "fine_tuning_rate": 10.0,
         "keep_ratio": 0.3,
@@ -34,12 +37,12 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """Defaults by ``--algorithm``: ``authors`` is the paper's released configuration."""
 
-ADDRESS = re.compile(r"^(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):(\d{1,5})$")
+ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):([0-9]{1,5})")
 
 
 def check_address(address: str) -> str:
     """Return ``HOST:PORT`` unchanged, or raise ``ValueError``."""
-    match = ADDRESS.match(address)
+    match = ADDRESS.fullmatch(address)
     if match is None or int(match[2]) > 65535:
         raise ValueError(f"{address!r} is not HOST:PORT (an IPv6 host goes in brackets)")
     return address
@@ -54,6 +57,8 @@ def _split_list(value: object) -> object:
 def _split_table(value: object) -> object:
     if isinstance(value, str):
         pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        if not all(name.strip() and equals for name, equals, _ in pairs):
+            raise ValueError("is not of the form PATTERN=RATIO,PATTERN=RATIO")
         return {name.strip(): ratio for name, _, ratio in pairs}
     return value
 
@@ -67,7 +72,7 @@ Ratios = Annotated[dict[str, Ratio], BeforeValidator(_split_table)]
 class Settings(BaseModel):
     """The effective settings of one node."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     name: str = Field(
         default_factory=socket.gethostname,
@@ -101,7 +106,7 @@ class Settings(BaseModel):
         "Default: as many as the data set has.",
     )
     classes: Classes = Field((), description="Keep only these classes, as 0,3,7. Default: all.")
-    share: str = Field("1/1", pattern=r"^\d+/\d+$", description="Take the i-th of n disjoint shares, as i/n.")
+    share: str = Field("1/1", pattern=r"^[0-9]{1,9}/[0-9]{1,9}$", description="Take the i-th of n disjoint shares, as i/n.")
     split: str = Field(
         "even",
         description="How shares are drawn: even, classes:C (C classes a node) or dirichlet:A (smaller: more unlike).",
@@ -137,14 +142,24 @@ class Settings(BaseModel):
         le=1000,
         description="Aggregation strength; larger leans more on the neighbours, 0 ignores them.",
     )
-    rate: float = Field(1.0, gt=0, description="Learning rate of the scores.")
+    novelty: bool = Field(
+        True,
+        description="Aggregate what masks say beyond the one that all started from; off: plain masks, as the paper.",
+    )
+    mean_memory: float = Field(
+        0.5, ge=0, lt=1, description="Part of the old neighbour mean that stays when masks arrive. Larger: steadier."
+    )
+    own_classes: bool = Field(
+        True, description="Train and answer over the node's own classes only; off: over all classes of the run."
+    )
+    step_rule: Literal["adam", "momentum"] = Field(
+        "adam", description="How the scores step: adam, scaled to each layer's scores, or momentum, as the paper does."
+    )
+    rate: float = Field(
+        0.03, gt=0, description="Learning rate of the scores; for adam relative to their size, for momentum absolute."
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of the scores' steps.")
     weight_decay: float = Field(0.0, ge=0, description="Weight decay of the scores.")
-    max_change: float = Field(
-        0.1,
-        ge=0,
-        description="Largest step of a layer relative to its scores; 0: no limit. Smaller: steadier.",
-    )
     signed_scores: bool = Field(True, description="Rank the scores themselves; off: their size, as the paper does.")
     shared_scores: bool = Field(True, description="Start all nodes from the same scores, drawn from the seed.")
     scale_kept: bool = Field(
@@ -161,6 +176,13 @@ class Settings(BaseModel):
     thin_channel: int = Field(0, ge=0, description="Drop output channels that keep at most this many weights; 0: off.")
 
     rounds: int = Field(0, ge=0, lt=2**31, description="Rounds to do in all, then end; 0: until stopped.")
+    wait_for_peers: float = Field(
+        0.0,
+        ge=0,
+        le=86_400,
+        description="Seconds to wait for as many neighbours as there are peers before the first round. "
+        "0: begin at once, alone if need be.",
+    )
     round_deadline: float = Field(
         10.0, gt=0, le=86_400, description="Seconds that a round waits for neighbours after local training."
     )
@@ -190,11 +212,25 @@ class Settings(BaseModel):
     def _peers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(check_address(peer) for peer in value))
 
-    @model_validator(mode="after")
-    def _share_in_range(self) -> Settings:
-        index, count = map(int, self.share.split("/"))
+    @field_validator("state_dir", mode="before")
+    @classmethod
+    def _state_dir(cls, value: object) -> object:
+        if value == "":
+            raise ValueError("is empty; name a directory, or leave it out to keep nothing")
+        return value
+
+    @field_validator("share")
+    @classmethod
+    def _share(cls, value: str) -> str:
+        index, count = map(int, value.split("/"))
         if not 1 <= index <= count:
-            raise ValueError(f"share {self.share}: the first number goes from 1 to the second")
+            raise ValueError("the first number goes from 1 to the second")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.novelty and not (self.signed_scores and self.shared_scores):
+            raise ValueError("novelty needs signed_scores and shared_scores; set novelty to false, or both to true")
         return self
 
 

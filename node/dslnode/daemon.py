@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dslnode import rounds
 from dslnode.checkpoint import Snapshot, StateDirectory
@@ -90,7 +90,6 @@ class Daemon:
         """
         self._resume()
         async with self._serving():
-            self._post(rounds.Started())
             while self._exit is None:
                 event = await self._events.get()
                 for command in self.machine.handle(event) if event is not None else ():
@@ -113,15 +112,16 @@ class Daemon:
         for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
             loop.add_signal_handler(number, self.stop, why)
         jitter = random.Random(self.network.me.incarnation)
-        dialling = [asyncio.create_task(keep_dialling(self.network, peer, jitter)) for peer in self.settings.peers]
+        tasks = [asyncio.create_task(keep_dialling(self.network, peer, jitter)) for peer in self.settings.peers]
+        tasks.append(asyncio.create_task(self._begin()))
         self._log_start(port)
         try:
             yield
         finally:
-            await self._close(server, dialling)
+            await self._close(server, tasks)
             stop_metrics()
 
-    async def _close(self, server: Server, dialling: list[asyncio.Task[None]]) -> None:
+    async def _close(self, server: Server, tasks: list[asyncio.Task[None]]) -> None:
         self._stopping.set()
         if self._deadline is not None:
             self._deadline.cancel()
@@ -129,13 +129,20 @@ class Daemon:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await self.network.wait_until_alone()
-        for task in dialling:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*dialling, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await server.stop(0.1)
         await asyncio.gather(*self._jobs, return_exceptions=True)
         self._worker.shutdown(wait=True)
         self._log.info("stopped", why=(self._exit or ExitCode.INTERNAL).name.lower(), round=self.machine.round)
+
+    async def _begin(self) -> None:
+        """Begin the first round when as many neighbours as peers are linked, or the time to wait for them is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.wait_for_peers):
+                await self.network.wait_until_linked(len(self.settings.peers))
+        self._post(rounds.Started())
 
     def _execute(self, command: rounds.Command) -> None:
         match command:
@@ -189,11 +196,14 @@ class Daemon:
         self.network.measure()
         self.metrics.round.set(number)
         self.metrics.rounds_finished.inc()
-        self._log.info("round", **self.observer.round_line())
-        if self._state is not None:
-            self._in_background(self._save(self._state, number))
+        line = self.observer.round_line()
+        if self._state is None:
+            self._log.info("round", **line)
+        else:
+            self._in_background(self._save(self._state, number, line))
 
-    async def _save(self, state: StateDirectory, number: int) -> None:
+    async def _save(self, state: StateDirectory, number: int, line: dict[str, Any]) -> None:
+        """Make the round durable, and only then say that it is finished."""
         facts = remember(number, self.settings, self._learner.fingerprint, self.network)
         began = time.monotonic()
         try:
@@ -203,6 +213,7 @@ class Daemon:
             return
         self._clock("save", time.monotonic() - began)
         self.metrics.checkpoint_bytes.inc(written)
+        self._log.info("round", **line)
 
     def _send(self, peer: str, message: MaskMessage) -> None:
         if self._coded is None or self._coded[0] is not message:

@@ -105,11 +105,15 @@ class Mask:
         """Fraction of ones over all layers, 0 to 1."""
         return self.ones / max(1, self.layout.size)
 
+    def layer_counts(self) -> tuple[int, ...]:
+        """Number of ones in each layer."""
+        return tuple(self.bits.count(1, span.start, span.stop) for _, span in self.layout.spans())
+
     def layer_densities(self) -> dict[str, float]:
         """Fraction of ones in each layer, by layer name."""
         return {
-            layer.name: self.bits.count(1, span.start, span.stop) / max(1, layer.size)
-            for layer, span in self.layout.spans()
+            layer.name: count / max(1, layer.size)
+            for layer, count in zip(self.layout.layers, self.layer_counts(), strict=True)
         }
 
     def distance(self, other: Mask) -> int:

@@ -74,7 +74,7 @@ def kept_scale(layer: MaskLayer, keep_ratio: float) -> float:
 
 def framework_scale(layer: MaskLayer, _keep_ratio: float) -> float:
     """Return the standard deviation of torch's default weights, ``sqrt(1 / (3 * fan-in))``, as the authors use."""
-    return math.sqrt(1 / (3 * layer.fan_in))
+    return score_scale(layer)
 
 
 def frozen_weights(
@@ -102,6 +102,16 @@ def seeded_scores(layout: MaskLayout, seed: int) -> Tensor:
         centred = (halves >> 8).astype(np.float32) - np.float32(2**23)
         layers.append(centred * np.float32(2**-23 / math.sqrt(layer.fan_in)))
     return torch.from_numpy(np.concatenate(layers))
+
+
+def score_scale(layer: MaskLayer) -> float:
+    """Return the root mean square of a layer's seeded scores, ``1 / sqrt(3 * fan-in)``."""
+    return 1 / math.sqrt(3 * layer.fan_in)
+
+
+def seeded_mask(layout: MaskLayout, seed: int, counts: tuple[int, ...]) -> Tensor:
+    """Return the mask of the seeded scores, as zeros and ones: what a node with these keep counts starts from."""
+    return top_k(seeded_scores(layout, seed), layout, counts).float()
 
 
 def fingerprint(layout: MaskLayout, seed: int) -> bytes:
@@ -171,6 +181,8 @@ def channel_norms(scores: Tensor, layout: MaskLayout) -> Iterator[tuple[slice, T
 def _largest(values: Tensor, count: int) -> Tensor:
     if count >= values.numel():
         return torch.ones_like(values, dtype=torch.bool)
+    if count <= 0:
+        return torch.zeros_like(values, dtype=torch.bool)
     threshold = torch.kthvalue(values, values.numel() - count + 1).values
     keep = values > threshold
     missing = count - int(keep.count_nonzero())

@@ -120,7 +120,7 @@ class Metrics:
 
     def serve(self, address: str) -> Callable[[], None]:
         """Serve ``/metrics`` at ``HOST:PORT`` from a thread; return what stops it. ``ListenError`` if it is taken."""
-        match = ADDRESS.match(address)
+        match = ADDRESS.fullmatch(address)
         assert match is not None, "addresses are checked by the settings"
         try:
             server, thread = start_http_server(int(match[2]), match[1].strip("[]"), self.registry)

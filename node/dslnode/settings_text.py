@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 
 from dslnode.config import Settings, describe
 from dslnode.sources import Loaded
@@ -27,7 +25,7 @@ def _entry(loaded: Loaded, name: str) -> str:
     comment = textwrap.fill(describe(name), 108, initial_indent="# ", subsequent_indent="# ")
     origin = f"# from: {loaded.origins[name].name}"
     if isinstance(value, Mapping):
-        rows = [f"{json.dumps(key)} = {ratio}" for key, ratio in value.items()]
+        rows = [f"{_quoted(key)} = {ratio}" for key, ratio in value.items()]
         return "\n".join([comment, origin, f"[{name}]", *rows, ""])
     line = f"# {name} =" if value is None else f"{name} = {_literal(value)}"
     return "\n".join([comment, origin, line, ""])
@@ -40,4 +38,10 @@ def _literal(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return repr(value)
-    return json.dumps(str(value) if isinstance(value, Path) else value)
+    return _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    """Return a TOML basic string. Unlike JSON's, it writes what lies beyond 16 bits as one escape."""
+    plain = (c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08X}" for c in text)
+    return '"' + "".join(plain) + '"'

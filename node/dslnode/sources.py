@@ -60,12 +60,14 @@ def _from_file(file: Path | None) -> dict[str, tuple[Any, Origin]]:
     if file is None:
         return {}
     try:
-        if file.stat().st_size > MAX_FILE_BYTES:
+        with file.open("rb") as source:
+            content = source.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
             raise SettingsError(f"{file}: a settings file of more than 1 MiB is surely another file")
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = tomllib.loads(content.decode())
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read ({error.strerror}); give an existing file to --config") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # bad syntax, bad UTF-8, endless digits; endless brackets
         raise SettingsError(f"{file}: is not TOML: {error}") from error
     _check_names(table, str(file))
     return {field: (value, Origin(str(file))) for field, value in table.items()}
@@ -100,11 +102,13 @@ def _preset(given: Mapping[str, tuple[Any, Origin]]) -> dict[str, tuple[Any, Ori
 def _explain(error: ValidationError, merged: Mapping[str, tuple[Any, Origin]]) -> str:
     lines = []
     for problem in error.errors(include_url=False):
-        field = str(problem["loc"][0]) if problem["loc"] else ""
+        field = str(problem["loc"][0]) if problem["loc"] else None
         message = problem["msg"].removeprefix("Value error, ")
         if field in merged:
             value, origin = merged[field]
             lines.append(f"{field} = {value!r} (from {origin.name}): {message}")
+        elif field is not None:
+            lines.append(f"{field} (default): {message}; set it with --{field.replace('_', '-')}")
         else:
             lines.append(message)
     return "\n".join(lines)

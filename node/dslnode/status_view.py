@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from dslnode.config import check_address
@@ -38,15 +39,15 @@ def show_status(address: str, *, watch: bool, as_json: bool, timeout: float) -> 
 
 
 def as_dict(reply: pb.StatusReply) -> dict[str, Any]:
-    """Return the reply with JSON's own numbers; what is not known is null."""
+    """Return the reply with JSON's own numbers; what is not known, or not finite, is null."""
     found = MessageToDict(reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
     return _plain(reply.DESCRIPTOR, found)
 
 
 def as_table(reply: pb.StatusReply) -> RenderableType:
-    """Return the reply for people."""
+    """Return the reply for people. Names and problems come from other nodes: they are never taken as markup."""
     head = (
-        f"[bold]{reply.name}[/]  round {reply.round}, {reply.phase}, up {reply.uptime_seconds:,.0f} s\n"
+        f"[bold]{escape(reply.name)}[/]  round {reply.round}, {escape(reply.phase)}, up {reply.uptime_seconds:,.0f} s\n"
         f"accuracy {_ratio(reply, 'accuracy')} held-out, {_ratio(reply, 'train_accuracy')} train   "
         f"density {reply.density:.3f} of {reply.weights:,} weights\n"
         f"masks sent {reply.payload_bits_sent:,} bits, received {reply.payload_bits_received:,} bits "
@@ -57,7 +58,7 @@ def as_table(reply: pb.StatusReply) -> RenderableType:
     for column in ("neighbour", "address", "link", "round", "stale", "agrees", "bits out", "bits in"):
         table.add_column(column, justify="left" if column in {"neighbour", "address", "link"} else "right")
     for neighbour in reply.neighbours:
-        table.add_row(*_row(neighbour))
+        table.add_row(*map(escape, _row(neighbour)))
     return Group(head, table)
 
 
@@ -87,12 +88,16 @@ def _print_json(first: pb.StatusReply, address: str, *, watch: bool, timeout: fl
 
 
 def _plain(descriptor: Any, found: dict[str, Any]) -> dict[str, Any]:
-    """Protobuf's JSON writes 64-bit integers as text and leaves out what is not set: undo both."""
+    """Protobuf's JSON writes 64-bit integers and NaN as text and leaves out what is not set: undo it."""
     plain: dict[str, Any] = {}
     for field in descriptor.fields:
         value = found.get(field.name)
         if isinstance(value, list):
             plain[field.name] = [_plain(field.message_type, item) for item in value]
         else:
-            plain[field.name] = int(value) if isinstance(value, str) and field.type == field.TYPE_UINT64 else value
+            plain[field.name] = _number(value) if isinstance(value, str) and field.type != field.TYPE_STRING else value
     return plain
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdigit() else None

@@ -7,6 +7,7 @@ computation is ever recorded for differentiation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -18,9 +19,11 @@ from torch.nn.functional import cross_entropy
 
 from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
 from dslnode.mask import MaskLayout
-from dslnode.masking import channel_norms, drop_thin_channels, tensors_of, top_k
+from dslnode.masking import channel_norms, drop_thin_channels, score_scale, tensors_of, top_k
 
 FineTuning = Literal["off", "stale", "fresh"]
+StepRule = Literal["adam", "momentum"]
+SECOND_MOMENT = 0.99  # Adam's memory of squared gradients
 Batches = Iterator[tuple[Tensor, Tensor]]
 
 
@@ -30,12 +33,14 @@ class TrainingPlan:
 
     local_steps: int = 10  # minibatches a round; more: fewer messages, masks drift further apart
     batch_size: int = 32  # images a minibatch
-    rate: float = 1.0  # learning rate of the scores
+    step_rule: StepRule = "adam"
+    rate: float = 0.03  # learning rate; adam: relative to each layer's score scale, momentum: absolute
     momentum: float = 0.9
     weight_decay: float = 0.0
-    max_change: float = 0.1  # largest root-mean-square step of a layer, relative to that of its scores; 0: no limit
     signed: bool = True  # rank S itself (True) or |S| as the paper does
     alpha: float = 4.0  # aggregation strength; larger: closer to the neighbours
+    novelty: bool = True  # aggregate what neighbours' masks say beyond the mask that all started from
+    mean_memory: float = 0.5  # part of the old neighbour mean that stays when a new one comes
     group_lasso: float = 0.0  # lambda; larger: more output channels die
     thin_channel: int = 0  # structured step: drop channels that keep at most this many weights; 0: off
     fine_tuning: FineTuning = "off"
@@ -44,22 +49,32 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class FrozenNetwork:
-    """The model every node shares: the untouched skeleton, its layout, frozen weights and keep counts a layer."""
+    """The model every node shares: the untouched skeleton, its layout, frozen weights and keep counts a layer.
+
+    ``logit_offset`` of shape ``(classes,)`` is added to the model's output: 0, or very negative for the classes
+    that this node does not answer.
+    """
 
     model: nn.Module
     layout: MaskLayout
     weights: Tensor
     counts: tuple[int, ...]
+    logit_offset: Tensor
 
 
 @dataclass
 class TrainedState:
-    """What training changes: scores S, their velocity, the neighbour mean m, and the newest gradient dL/dS."""
+    """What training changes: scores S, the moments of their gradient, the neighbour mean m, the newest gradient dL/dS.
+
+    ``steps`` counts all steps ever taken.
+    """
 
     scores: Tensor
     velocity: Tensor
+    squares: Tensor
     neighbour_mean: Tensor
     gradient: Tensor
+    steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,7 +105,7 @@ def mask_gradient(
     leaves = {
         name: tensor.requires_grad_() for name, tensor in tensors_of(network.weights * keep, network.layout).items()
     }
-    logits = functional_call(network.model, leaves, (images,))
+    logits = functional_call(network.model, leaves, (images,)) + network.logit_offset
     loss = cross_entropy(logits, labels)
     gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
@@ -144,22 +159,28 @@ def group_directions(scores: Tensor, layout: MaskLayout) -> Tensor:
 
 
 def step_scores(layout: MaskLayout, state: TrainedState, plan: TrainingPlan) -> None:
-    """Take one step of momentum descent, held in every layer to ``max_change`` of the layer's score scale.
+    """Take one step down the newest gradient.
 
-    Gradients differ by orders of magnitude between layers; without the limit one rate kills a layer (all units
-    off) while another one crawls.
+    ``adam`` (Kingma and Ba 2015) with steps in units of the layer's first scores: gradients differ by orders of
+    magnitude between layers, and one absolute rate kills a layer (all units off) while another one crawls.
     """
-    state.velocity.mul_(plan.momentum).add_(state.gradient)
-    for _, span in layout.spans():
-        step = state.velocity[span] * plan.rate
-        if plan.max_change:
-            limit = plan.max_change * state.scores[span].norm()
-            step = step * (limit / step.norm().clamp_min(1e-12)).clamp(max=1)
-        state.scores[span] -= step
+    state.steps += 1
+    if plan.step_rule == "momentum":
+        state.velocity.mul_(plan.momentum).add_(state.gradient)
+        state.scores.sub_(state.velocity, alpha=plan.rate)
+        return
+    state.velocity.lerp_(state.gradient, 1 - plan.momentum)
+    state.squares.mul_(SECOND_MOMENT).addcmul_(state.gradient, state.gradient, value=1 - SECOND_MOMENT)
+    first = 1 - plan.momentum**state.steps
+    second = 1 - SECOND_MOMENT**state.steps
+    direction = state.velocity / state.squares.sqrt().add_(1e-12)
+    for layer, span in layout.spans():
+        rate = plan.rate * score_scale(layer) * math.sqrt(second) / first
+        state.scores[span].sub_(direction[span], alpha=rate)
 
 
-def fine_tune(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan, batches: Batches) -> None:
-    """Personalised fine-tuning with the new neighbour mean: ``S <- S - eta_f * g * m`` (paper, step 6).
+def fine_tune(network: FrozenNetwork, state: TrainedState, mean: Tensor, plan: TrainingPlan, batches: Batches) -> None:
+    """Personalised fine-tuning with the new mean ``m`` of the neighbours' masks: ``S <- S - eta_f * g * m`` (step 6).
 
     ``stale`` reuses the last gradient of local training, as the authors' code does; ``fresh`` takes a new one.
     """
@@ -171,7 +192,7 @@ def fine_tune(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan, b
         keep = choose_mask(network, ranking(network, state, plan), plan)
         _, _, at_mask = mask_gradient(network, keep, images, labels)
         state.gradient = score_gradient(network.layout, state.scores, at_mask, plan)
-    state.scores -= plan.fine_tuning_rate * state.gradient * state.neighbour_mean
+    state.scores -= plan.fine_tuning_rate * state.gradient * mean
 
 
 @torch.no_grad()
@@ -179,8 +200,8 @@ def evaluate(network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tenso
     """Return the accuracy, 0 to 1, of the network under a mask."""
     network.model.eval()
     kept = tensors_of(network.weights * keep, network.layout)
-    right = sum(
-        int((functional_call(network.model, kept, (part,)).argmax(dim=1) == truth).sum())
-        for part, truth in zip(images.split(512), labels.split(512), strict=True)
-    )
+    right = 0
+    for part, truth in zip(images.split(512), labels.split(512), strict=True):
+        logits = functional_call(network.model, kept, (part,)) + network.logit_offset
+        right += int((logits.argmax(dim=1) == truth).sum())
     return right / max(1, len(labels))

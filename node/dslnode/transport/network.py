@@ -155,6 +155,11 @@ class Network:
         for link in self.links.values():
             link.leave("leaving", message)
 
+    async def wait_until_linked(self, count: int) -> None:
+        """Return when at least ``count`` links are open."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self.links) >= count)
+
     async def wait_until_alone(self) -> None:
         """Return when no link is open."""
         async with self._changed:
@@ -199,6 +204,7 @@ class Network:
         self._report(LinkUp(neighbour, their_round, address or neighbour.advertise))
         why = "the connection was lost"
         try:
+            await self._announce_change()
             why = await link.converse(lambda message: self._report(MaskArrived(neighbour, message)))
         except PeerError as error:
             why = str(error)
@@ -214,5 +220,8 @@ class Network:
         link.traffic.received.close_link()
         del self.links[link.neighbour.key]
         self._report(LinkDown(link.neighbour, why))
+        await self._announce_change()
+
+    async def _announce_change(self) -> None:
         async with self._changed:
             self._changed.notify_all()

@@ -1,0 +1,49 @@
+# Every target sets up what it needs in .venv by itself. PYTHON names the Python 3.11 (or newer) to use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup demo test test-long lint format protocol clean
+
+help:
+	@echo "make demo        four daemons learn together on this machine (about a minute)"
+	@echo "make test        all tests (under ten minutes on two cores)"
+	@echo "make test-long   the slow tests too"
+	@echo "make lint        ruff and mypy --strict"
+	@echo "make protocol    generate node/dslnode/v1 from proto/"
+
+setup: $(VENV)/ready
+
+$(VENV)/runtime: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dslnode needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/ready: $(VENV)/runtime
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/runtime
+	$(BIN)/dslnode demo
+
+test: $(VENV)/ready
+	$(BIN)/pytest -m "not slow"
+
+test-long: $(VENV)/ready
+	$(BIN)/pytest
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+protocol: $(VENV)/ready
+	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=node --pyi_out=node --grpc_python_out=node proto/dslnode/v1/*.proto
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,128 @@
+"""What all benchmarks share: their arguments, interleaved timing, the table for people and the JSON for machines."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table: the key in the row, the heading, and how to format the value."""
+
+    key: str
+    heading: str
+    form: str = ""
+
+
+@dataclass
+class Report:
+    """What a benchmark found out: one row a case, and a summary with the goals."""
+
+    rows: list[Row] = field(default_factory=list)
+    summary: Row = field(default_factory=dict)
+
+
+def arguments(doc: str, *flags: tuple[str, str]) -> argparse.Namespace:
+    """Read ``--quick``, ``--json FILE`` and the benchmark's own flags; let SIGTERM clean up like an error.
+
+    ``flags`` are pairs of option name and help.
+    """
+    signal.signal(signal.SIGTERM, _leave)
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer cases and repetitions: a few minutes at most")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write rows, summary and machine facts as JSON")
+    for name, text in flags:
+        parser.add_argument(name, action="store_true", help=text)
+    return parser.parse_args()
+
+
+def interleaved(variants: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:
+    """Return the seconds of each repetition of each variant, run in turn (A B A B ...) after one unmeasured turn.
+
+    Whatever else the machine does in the meantime then meets all variants alike.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for repetition in range(-1, repetitions):
+        for name, run in variants.items():
+            began = time.perf_counter()
+            run()
+            if repetition >= 0:
+                seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Return the median of the ratios within each turn: steadier on a shared machine than the medians' ratio."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def publish(title: str, columns: Sequence[Column], report: Report, json_file: Path | None) -> None:
+    """Print the table and the summary, and write the JSON if a file is given."""
+    print_table(title, columns, report.rows)
+    for key, value in report.summary.items():
+        print(f"{key.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{key}: {value}")
+    if json_file is not None:
+        found = {"rows": report.rows, "summary": report.summary, "machine": machine()}
+        json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def print_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> None:
+    """Print rows as a Markdown table, ready for the README."""
+    print(f"\n{title}\n")
+    if not rows:
+        return
+    cells = [[column.heading for column in columns]]
+    cells += [[_cell(row.get(column.key), column.form) for column in columns] for row in rows]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    numeric = [not isinstance(rows[0].get(column.key), str) for column in columns]
+    cells.insert(1, ["-" * (w - 1) + ":" if n else "-" * w for w, n in zip(widths, numeric, strict=True)])
+    for line in cells:
+        aligned = [c.rjust(w) if n else c.ljust(w) for c, w, n in zip(line, widths, numeric, strict=True)]
+        print("| " + " | ".join(aligned) + " |")
+    print(flush=True)
+
+
+def machine() -> Row:
+    """Return the facts that a reader of the figures wants to know about the machine."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "architecture": platform.machine(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "grpcio": version("grpcio"),
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def _cell(value: object, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)

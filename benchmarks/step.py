@@ -1,0 +1,82 @@
+"""One local training step of ours against the dense model's and against the authors' way of doing it.
+
+Goal: at most 1.2 times a dense step. One thread; the three take turns, and ratios are medians over the turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+
+import torch
+
+from benchmarks.report import Column, Report, Row, arguments, interleaved, median_ratio, print_table, publish
+from benchmarks.step_profile import PARTS, profile
+from benchmarks.steps import Case, authors_steps, dense_steps, our_steps
+
+GOAL = 1.2
+GREY, COLOUR = (1, 28, 28), (3, 32, 32)
+CASES = (
+    Case("mlp", GREY, 32),
+    Case("mlp", GREY, 128),
+    Case("cnn", GREY, 32),
+    Case("cnn", GREY, 128),
+    Case("alexnet", COLOUR, 128),
+)
+COLUMNS = (
+    Column("model", "model"),
+    Column("batch", "batch"),
+    Column("weights", "weights", ","),
+    Column("ours_ms", "ours, ms", ".2f"),
+    Column("dense_ms", "dense, ms", ".2f"),
+    Column("authors_ms", "authors' way, ms", ".2f"),
+    Column("ours_to_dense", "ours / dense", ".2f"),
+    Column("ours_to_authors", "ours / authors'", ".2f"),
+)
+
+
+def main() -> int:
+    """Run the benchmark."""
+    chosen = arguments(__doc__ or "", ("--profile", "also print where the time of our step goes"))
+    torch.set_num_threads(1)
+    rows = [_measure(case, chosen.quick) for case in CASES]
+    worst = max(float(row["ours_to_dense"]) for row in rows)
+    summary: Row = {"worst_ours_to_dense": worst, "goal": GOAL, "goal_met": worst <= GOAL}
+    if chosen.profile:
+        summary["profile"] = _profiles(chosen)
+    publish("One local training step", COLUMNS, Report(rows, summary), chosen.json)
+    return 0
+
+
+def _measure(case: Case, quick: bool) -> Row:
+    steps, repetitions = _effort(case, quick)
+    seconds = interleaved(
+        {"ours": our_steps(case, steps), "dense": dense_steps(case, steps), "authors": authors_steps(case, steps)},
+        repetitions,
+    )
+    row: Row = {"model": case.model, "batch": case.batch}
+    row["weights"] = sum(parameter.numel() for parameter in case.build().parameters())
+    row |= {f"{name}_ms": 1000 * statistics.median(taken) / steps for name, taken in seconds.items()}
+    for other in ("dense", "authors"):
+        row[f"ours_to_{other}"] = median_ratio(seconds["ours"], seconds[other])
+    return row
+
+
+def _effort(case: Case, quick: bool) -> tuple[int, int]:
+    """Return the steps of a turn and the number of turns."""
+    if case.model == "alexnet":
+        return (2, 5) if quick else (5, 15)
+    return (10, 15) if quick else (10, 60)
+
+
+def _profiles(chosen: argparse.Namespace) -> list[Row]:
+    rows = [profile(case, *_effort(case, chosen.quick)) for case in CASES]
+    columns = [Column("model", "model"), Column("batch", "batch")]
+    columns += [Column(part, part, ".3f") for part in (*PARTS, "sum")]
+    print_table("Where the time of our step goes, ms a step", columns, rows)
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Where the time of our local step goes: ``training.train_locally`` taken apart, part by part.
+
+The parts are the lines of ``train_locally`` and ``mask_gradient``, copied here with a stopwatch between them;
+``profile`` checks that both still learn the same scores, so that the copy cannot go stale unnoticed.
+"""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+import torch
+from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
+from dslnode.masking import tensors_of
+from dslnode.training import (
+    FrozenNetwork,
+    TrainedState,
+    TrainingPlan,
+    choose_mask,
+    score_gradient,
+    step_scores,
+    train_locally,
+)
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from benchmarks.report import Row
+from benchmarks.steps import Case, our_network
+
+PARTS = ("ranking", "top-k", "masking", "forward", "backward", "gradient product", "score update", "bookkeeping")
+
+
+class Stopwatch:
+    """Sums up seconds by part; ``lap`` ends a part and begins the next."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._last = time.perf_counter()
+
+    def start(self) -> None:
+        """Begin the first part."""
+        self._last = time.perf_counter()
+
+    def lap(self, part: str) -> None:
+        """Give the time since the last call to a part."""
+        now = time.perf_counter()
+        self.seconds[part] += now - self._last
+        self._last = now
+
+
+def profile(case: Case, steps: int, repetitions: int) -> Row:
+    """Return milliseconds a step by part, each the median over the repetitions."""
+    network, state = our_network(case)
+    plan, batches = TrainingPlan(local_steps=steps, batch_size=case.batch), case.batches()
+    _check(case, plan)
+    taken = [_run(network, state, plan, batches) for _ in range(repetitions + 1)][1:]
+    row: Row = {part: 1000 * statistics.median(lap[part] for lap in taken) / steps for part in PARTS}
+    return {"model": case.model, "batch": case.batch, **row, "sum": sum(row.values())}
+
+
+def _check(case: Case, plan: TrainingPlan) -> None:
+    """Fail if this copy of the local steps no longer does what the original does."""
+    network, copied = our_network(case)
+    original = copy.deepcopy(copied)
+    train_locally(network, original, plan, case.batches(), lambda: False)
+    _run(network, copied, plan, case.batches())
+    if not torch.allclose(original.scores, copied.scores, rtol=1e-3, atol=1e-5):
+        raise RuntimeError("benchmarks/step_profile.py is out of date: training.train_locally has changed")
+
+
+def _run(
+    network: FrozenNetwork, state: TrainedState, plan: TrainingPlan, batches: Iterator[tuple[Tensor, Tensor]]
+) -> dict[str, float]:
+    network.model.train()
+    watch = Stopwatch()
+    term = aggregation_term(state.scores, state.neighbour_mean, plan.alpha, network.layout)
+    loss_sum, right = 0.0, 0
+    for _ in range(plan.local_steps):
+        images, labels = next(batches)
+        watch.start()
+        tensor = intermediate_aggregation_tensor(state.scores, term, signed=plan.signed)
+        watch.lap("ranking")
+        keep = choose_mask(network, tensor, plan)
+        watch.lap("top-k")
+        loss, logits, gradient = _mask_gradient(network, keep, images, labels, watch)
+        state.gradient = score_gradient(network.layout, state.scores, gradient, plan)
+        step_scores(network.layout, state, plan)
+        watch.lap("score update")
+        loss_sum += float(loss) * len(labels)
+        right += int((logits.argmax(dim=1) == labels).sum())
+        watch.lap("bookkeeping")
+    return watch.seconds
+
+
+def _mask_gradient(
+    network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor, watch: Stopwatch
+) -> tuple[Tensor, Tensor, Tensor]:
+    views = tensors_of(network.weights * keep, network.layout)
+    leaves = {name: tensor.requires_grad_() for name, tensor in views.items()}
+    watch.lap("masking")
+    logits = functional_call(network.model, leaves, (images,))
+    loss = cross_entropy(logits, labels)
+    watch.lap("forward")
+    gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    watch.lap("backward")
+    at_mask = torch.cat([gradient.reshape(-1) for gradient in gradients]) * network.weights
+    watch.lap("gradient product")
+    return loss.detach(), logits.detach(), at_mask

@@ -1,0 +1,154 @@
+"""One local training step in three ways: ours, the dense model's, and the authors'. What ``step`` compares.
+
+Each way is a function that runs a given number of steps, with the bookkeeping of a training loop (loss and right
+answers summed up) in all three.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import cycle
+
+import torch
+from dslnode import masking, models
+from dslnode.training import FrozenNetwork, TrainedState, TrainingPlan, train_locally
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, cross_entropy, linear
+
+CLASSES = 10
+KEEP_RATIO = 0.3
+BATCHES = 16
+BUILDERS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {
+    "mlp": models.mlp,
+    "cnn": models.cnn,
+    "alexnet": models.alexnet,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, the shape of its input and the number of images in a minibatch."""
+
+    model: str
+    shape: tuple[int, int, int]
+    batch: int
+
+    def build(self) -> nn.Module:
+        """Return the untrained model, the same at each call."""
+        torch.manual_seed(1)
+        return BUILDERS[self.model](self.shape, CLASSES)
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield random minibatches without end."""
+        draw = torch.Generator().manual_seed(2)
+        pairs = [
+            (
+                torch.rand(self.batch, *self.shape, generator=draw),
+                torch.randint(CLASSES, (self.batch,), generator=draw),
+            )
+            for _ in range(BATCHES)
+        ]
+        return cycle(pairs)
+
+
+def our_network(case: Case) -> tuple[FrozenNetwork, TrainedState]:
+    """Return network and state as a node in the middle of a run has them, with a neighbour mean."""
+    model = case.build()
+    layout = masking.layout_of(model)
+    ratios = (KEEP_RATIO,) * len(layout.layers)
+    weights = masking.frozen_weights(layout, 1, ratios)
+    mean = torch.rand(layout.size, generator=torch.Generator().manual_seed(3))
+    state = TrainedState(
+        masking.seeded_scores(layout, 1), torch.zeros(layout.size), mean.round(decimals=1), torch.zeros(layout.size)
+    )
+    return FrozenNetwork(model, layout, weights, masking.keep_counts(layout, ratios)), state
+
+
+def our_steps(case: Case, steps: int) -> Callable[[], object]:
+    """Return local training exactly as the daemon runs it, with its default settings."""
+    network, state = our_network(case)
+    plan, batches = TrainingPlan(local_steps=steps, batch_size=case.batch), case.batches()
+    return lambda: train_locally(network, state, plan, batches, lambda: False)
+
+
+def dense_steps(case: Case, steps: int) -> Callable[[], object]:
+    """Return ordinary training of all weights: SGD with momentum 0.9 and cross entropy."""
+    model = case.build().train()
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    batches = case.batches()
+
+    def run() -> None:
+        loss_sum, right = 0.0, 0
+        for _ in range(steps):
+            images, labels = next(batches)
+            logits = model(images)
+            loss = cross_entropy(logits, labels)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            loss_sum += float(loss) * len(labels)
+            right += int((logits.argmax(dim=1) == labels).sum())
+
+    return run
+
+
+class KeepLargest(torch.autograd.Function):
+    """The authors' mask: a sort of the whole layer finds the threshold, the gradient passes straight through."""
+
+    @staticmethod
+    def forward(_ctx: object, ranking: Tensor, keep_ratio: float) -> Tensor:
+        """Return ones at the largest entries, zeros elsewhere."""
+        ordered, _ = ranking.flatten().sort()
+        threshold = ordered[int((1 - keep_ratio) * ranking.numel())]
+        return (ranking >= threshold).float()
+
+    @staticmethod
+    def backward(_ctx: object, gradient: Tensor) -> tuple[Tensor, None]:
+        """Hand the gradient on unchanged."""
+        return gradient, None
+
+
+class AuthorsLayer(nn.Module):
+    """A linear or convolutional layer with frozen weights and trained scores, masked anew at every call."""
+
+    weight: Tensor
+    neighbour_mean: Tensor
+
+    def __init__(self, layer: nn.Linear | nn.Conv2d) -> None:
+        super().__init__()
+        self.padding = layer.padding if isinstance(layer, nn.Conv2d) else None
+        self.scores = nn.Parameter(torch.empty_like(layer.weight))
+        nn.init.kaiming_uniform_(self.scores, a=5**0.5)
+        self.register_buffer("weight", layer.weight.detach().clone())
+        self.register_buffer("neighbour_mean", torch.bernoulli(torch.full_like(self.weight, KEEP_RATIO)))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Apply the layer under the mask of the intermediate aggregation tensor."""
+        scores = self.scores
+        pull = scores.detach().abs().mean() * scores.detach().sign() * self.neighbour_mean
+        weight = self.weight * KeepLargest.apply((scores + pull).abs(), KEEP_RATIO)
+        return linear(inputs, weight) if self.padding is None else conv2d(inputs, weight, padding=self.padding)
+
+
+def authors_steps(case: Case, steps: int) -> Callable[[], object]:
+    """Return training as the authors' code does it: one step a round, and a copy of the whole model every round."""
+    layers = [AuthorsLayer(m) if isinstance(m, nn.Linear | nn.Conv2d) else m for m in case.build().children()]
+    held = [nn.Sequential(*layers)]
+    batches = case.batches()
+
+    def run() -> None:
+        for _ in range(steps):
+            model = copy.deepcopy(held[0]).train()
+            optimiser = torch.optim.SGD(model.parameters(), lr=10, weight_decay=5e-4)
+            images, labels = next(batches)
+            logits = model(images)
+            loss = cross_entropy(logits, labels)
+            loss.backward()
+            optimiser.step()
+            optimiser.zero_grad()
+            float(loss), int((logits.argmax(dim=1) == labels).sum())
+            held[0] = model
+
+    return run

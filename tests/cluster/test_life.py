@@ -1,0 +1,118 @@
+"""What a user does with real daemons: start, stop, kill, restart, come late, mismatch."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+
+from dslnode.transport.inquiry import ask_status
+from tests.cluster.processes import NodeProcess, free_port
+
+FEW = ("--split", "classes:4", "--samples-per-class", "15")
+
+
+def test_three_nodes_do_their_rounds_together_and_end_by_themselves() -> None:
+    ports = [free_port() for _ in range(3)]
+    addresses = [f"127.0.0.1:{port}" for port in ports]
+    with ExitStack() as running:
+        nodes = [
+            running.enter_context(
+                NodeProcess(
+                    *(f"node-{index}", port, "--share", f"{index + 1}/3", *FEW, "--rounds", "25"),
+                    *("--peers", ",".join(other for other in addresses if other != addresses[index])),
+                    *("--wait-for-peers", "60"),
+                )
+            )
+            for index, port in enumerate(ports)
+        ]
+        assert [node.wait() for node in nodes] == [0, 0, 0], "\n".join(node.tail() for node in nodes)
+        for node in nodes:
+            assert not node.other_output
+            assert [line["round"] for line in node.rounds()] == list(range(1, 26))
+            assert node.rounds()[-1]["masks"] == 2
+            assert node.rounds()[-1]["accuracy"] > 0.8
+            weights = node.wait_for_event("started")["weights"]
+            assert node.rounds()[-1]["bits_sent"] % weights == 0 or weights % 8
+            assert node.rounds()[-1]["bytes_sent"] * 8 > node.rounds()[-1]["bits_sent"]
+
+
+def test_signals_stop_a_learning_node_within_two_seconds_with_the_code_that_says_so() -> None:
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        with NodeProcess("alone", free_port()) as node:
+            node.wait_for_round(2)
+            assert node.end(number)[0] == code
+        with NodeProcess("alone", free_port(), "--peers", f"127.0.0.1:{free_port()}", "--model", "mlp") as node:
+            node.wait_for_event("neighbour not reached")
+            ended, seconds = node.end(number)
+            assert (ended, seconds < 2) == (code, True)
+            assert node.wait_for_event("stopped")["why"] == {130: "interrupted", 143: "terminated"}[code]
+
+
+def test_a_node_starts_alone_and_takes_in_neighbours_that_come_later_die_and_return(tmp_path: Path) -> None:
+    first_port, second_port = free_port(), free_port()
+    options = ("--peers", f"127.0.0.1:{first_port}", "--state-dir", str(tmp_path / "second"), "--share", "2/2")
+    with NodeProcess("first", first_port, "--peers", f"127.0.0.1:{second_port}", "--share", "1/2") as first:
+        first.wait_for_round(3)
+        with NodeProcess("second", second_port, *options) as second:
+            first.wait_for_event("neighbour up", neighbour="second")
+            second.wait_for_round(5)
+            used = first.wait_for(lambda line: line["event"] == "round" and line["masks"] == 1)
+            second.end(signal.SIGKILL)
+        first.wait_for_event("neighbour down", neighbour="second")
+        first.wait_for_round(used["round"] + 10)
+        with NodeProcess("second", second_port, *options) as second:
+            resumed = second.wait_for_event("resumed")
+            assert resumed["round"] >= 5
+            second.wait_for_round(resumed["round"] + 1)
+            first.wait_for(lambda line: line["event"] == "neighbour up" and line["its_round"] >= resumed["round"])
+            first.end(signal.SIGTERM)
+            second.wait_for_event("neighbour down", why="refused: it is stopping")
+            before = len(second.rounds())
+            second.wait_for_round(resumed["round"] + before + 5)
+        assert not first.other_output
+        assert not second.other_output
+
+
+def test_a_node_killed_at_any_moment_resumes_at_its_last_finished_round(tmp_path: Path) -> None:
+    port, finished = free_port(), 0
+    for lives in range(1, 4):
+        with NodeProcess("phoenix", port, "--state-dir", str(tmp_path / "state"), "--local-steps", "1") as node:
+            if finished:
+                assert finished <= node.wait_for_event("resumed")["round"] <= finished + 1
+            node.wait_for_round(finished + 7 * lives)
+            node.end(signal.SIGKILL)
+        finished = node.rounds()[-1]["round"]
+
+
+def test_nodes_of_another_model_or_run_are_refused_with_what_differs_and_learn_on() -> None:
+    port = free_port()
+    here = f"127.0.0.1:{port}"
+    with NodeProcess("mlp", port) as node:
+        node.wait_for_round(1)
+        strangers = [
+            (("--seed", "2"), "model", "froze its network from seed 1, this node from 2"),
+            (("--run-id", "other"), "run", "belongs to run 'default', this node to 'other'"),
+        ]
+        for options, reason, explanation in strangers:
+            with NodeProcess("stranger", free_port(), "--peers", here, *options) as stranger:
+                refusal = stranger.wait_for_event("neighbour refused")
+                assert refusal["reason"] in {reason, f"peer_{reason}"}
+                assert explanation in refusal["why"] or "seed 2" in refusal["why"] or "'other'" in refusal["why"]
+                stranger.wait_for_round(2)
+        assert node.wait_for_event("neighbour refused")["neighbour"].startswith("127.0.0.1")
+        node.wait_for_round(len(node.rounds()) + 3)
+
+
+def test_status_tells_of_a_running_node_and_its_unreached_peer() -> None:
+    port, nobody = free_port(), f"127.0.0.1:{free_port()}"
+    with NodeProcess("asked", port, "--peers", nobody) as node:
+        node.wait_for_event("neighbour not reached")
+        node.wait_for_round(2)
+        reply = ask_status(node.address, 5.0)
+        assert reply.name == "asked"
+        assert reply.round >= 2
+        assert 0 < reply.accuracy <= 1
+        [peer] = reply.neighbours
+        assert (peer.address, peer.connected) == (nobody, False)
+        assert peer.problem
