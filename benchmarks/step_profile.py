@@ -102,7 +102,7 @@ def _mask_gradient(
     views = tensors_of(network.weights * keep, network.layout)
     leaves = {name: tensor.requires_grad_() for name, tensor in views.items()}
     watch.lap("masking")
-    logits = functional_call(network.model, leaves, (images,))
+    logits = functional_call(network.model, leaves, (images,)) + network.logit_offset
     loss = cross_entropy(logits, labels)
     watch.lap("forward")
     gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from itertools import cycle
 
 import torch
-from dslnode import masking, models
+from dslnode import models
+from dslnode.datasets import DataSet, Examples
+from dslnode.learner import Learner, Origin
 from dslnode.training import FrozenNetwork, TrainedState, TrainingPlan, train_locally
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, linear
@@ -55,15 +57,13 @@ class Case:
 
 def our_network(case: Case) -> tuple[FrozenNetwork, TrainedState]:
     """Return network and state as a node in the middle of a run has them, with a neighbour mean."""
-    model = case.build()
-    layout = masking.layout_of(model)
-    ratios = (KEEP_RATIO,) * len(layout.layers)
-    weights = masking.frozen_weights(layout, 1, ratios)
-    mean = torch.rand(layout.size, generator=torch.Generator().manual_seed(3))
-    state = TrainedState(
-        masking.seeded_scores(layout, 1), torch.zeros(layout.size), mean.round(decimals=1), torch.zeros(layout.size)
-    )
-    return FrozenNetwork(model, layout, weights, masking.keep_counts(layout, ratios)), state
+    images, labels = next(case.batches())
+    data = DataSet(Examples(images.numpy(), labels.numpy()), None, CLASSES, "random")
+    origin = Origin(network_seed=1, node_seed=2, keep_ratio=KEEP_RATIO, own_classes=False)
+    learner = Learner(case.build(), data, TrainingPlan(batch_size=case.batch), origin)
+    state = learner._state
+    state.neighbour_mean.uniform_(0, 1, generator=torch.Generator().manual_seed(3))
+    return learner.network, state
 
 
 def our_steps(case: Case, steps: int) -> Callable[[], object]:

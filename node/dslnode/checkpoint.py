@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 import struct
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,10 +114,13 @@ def unpack(content: bytes) -> Snapshot:
     digest, body = content[len(MAGIC) :][:DIGEST_BYTES], content[len(MAGIC) + DIGEST_BYTES :]
     if _digest(body) != digest:
         raise ValueError("is damaged (its checksum does not match)")
-    size = struct.unpack_from("<I", body)[0]
-    facts = json.loads(body[4 : 4 + size])
-    with np.load(io.BytesIO(body[4 + size :]), allow_pickle=False) as arrays:
-        return Snapshot(facts, {name: arrays[name] for name in arrays.files})
+    try:
+        size = struct.unpack_from("<I", body)[0]
+        facts = json.loads(body[4 : 4 + size])
+        with np.load(io.BytesIO(body[4 + size :]), allow_pickle=False) as arrays:
+            return Snapshot(facts, {name: arrays[name] for name in arrays.files})
+    except (ValueError, struct.error, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"is not what dslnode writes ({error})") from error
 
 
 def _digest(body: bytes) -> bytes:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -95,7 +96,8 @@ def config(loaded: Loaded) -> None:
     """
     from dslnode.settings_text import settings_as_toml
 
-    sys.stdout.write(settings_as_toml(loaded))
+    with _until_reader_leaves():
+        sys.stdout.write(settings_as_toml(loaded))
 
 
 app.command("config", epilog=EXIT_CODES)(with_settings(config, show=True))
@@ -111,7 +113,8 @@ def status(
     """Ask a running node for round, phase, accuracy, neighbours and traffic."""
     from dslnode.status_view import show_status
 
-    show_status(address, watch=watch, as_json=as_json, timeout=timeout)
+    with _until_reader_leaves():
+        show_status(address, watch=watch, as_json=as_json, timeout=timeout)
 
 
 @app.command()
@@ -154,6 +157,13 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
+
+
+@contextlib.contextmanager
+def _until_reader_leaves() -> Iterator[None]:
+    """Take it as done when nobody reads on, as in ``dslnode config | head -1``; typer would call it an error."""
+    try:
+        yield
+        sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.DONE)

@@ -48,6 +48,10 @@ def check_address(address: str) -> str:
     return address
 
 
+def _host_name() -> str:
+    return socket.gethostname()
+
+
 def _split_list(value: object) -> object:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
@@ -75,7 +79,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     name: str = Field(
-        default_factory=socket.gethostname,
+        default_factory=_host_name,
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
         description="Name of this node for people, in logs and metrics. Default: the host's name.",
     )
@@ -106,7 +110,9 @@ class Settings(BaseModel):
         "Default: as many as the data set has.",
     )
     classes: Classes = Field((), description="Keep only these classes, as 0,3,7. Default: all.")
-    share: str = Field("1/1", pattern=r"^[0-9]{1,9}/[0-9]{1,9}$", description="Take the i-th of n disjoint shares, as i/n.")
+    share: str = Field(
+        "1/1", pattern=r"^[0-9]{1,9}/[0-9]{1,9}$", description="Take the i-th of n disjoint shares, as i/n."
+    )
     split: str = Field(
         "even",
         description="How shares are drawn: even, classes:C (C classes a node) or dirichlet:A (smaller: more unlike).",

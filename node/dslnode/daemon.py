@@ -36,7 +36,8 @@ from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.handshake import INCARNATION_BYTES, Introduction, ModelFacts
 from dslnode.transport.server import Server
 
-GOODBYE_SECONDS = 0.7
+GOODBYE_SECONDS = 0.5
+LAST_STEP_SECONDS = 0.7
 MAX_REMEMBERED = 1_000
 Result = TypeVar("Result")
 
@@ -52,7 +53,7 @@ class TrainedRound:
 
 
 class Daemon:
-    """One running node. ``run`` returns why it ended."""
+    """One running node. ``run`` returns why it ended; ``busy`` then says whether a training step still runs."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class Daemon:
         self.machine = RoundMachine(limit=settings.rounds, max_staleness=settings.max_staleness)
         self._events: asyncio.Queue[rounds.Event | None] = asyncio.Queue()
         self._exit: ExitCode | None = None
+        self.busy = False
         self._stopping = threading.Event()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="learner")
         self._jobs: set[asyncio.Task[None]] = set()
@@ -133,8 +135,10 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.stop(0.1)
-        await asyncio.gather(*self._jobs, return_exceptions=True)
-        self._worker.shutdown(wait=True)
+        if self._jobs:
+            await asyncio.wait(self._jobs, timeout=None if self._exit is ExitCode.DONE else LAST_STEP_SECONDS)
+        self.busy = bool(self._jobs)
+        self._worker.shutdown(wait=False)
         self._log.info("stopped", why=(self._exit or ExitCode.INTERNAL).name.lower(), round=self.machine.round)
 
     async def _begin(self) -> None:
@@ -180,7 +184,7 @@ class Daemon:
         progress = self._learner.train(number, self._stopping.is_set)
         last = self.settings.rounds and number + 1 == self.settings.rounds
         due = last or number % self.settings.evaluate_every == 0
-        held_out = self._learner.accuracy() if due and not self._stopping.is_set() else None
+        held_out = self._learner.accuracy(self._stopping.is_set) if due else None
         return TrainedRound(self._learner.mask, progress, held_out, time.monotonic() - began)
 
     async def _aggregate(self, number: int, masks: tuple[HeldMask, ...]) -> None:

@@ -96,13 +96,11 @@ class Learner:
         with _torch_draws("fine-tuning", self._origin.node_seed, round_number):
             training.fine_tune(self.network, self._state, mean, self.plan, batches)
 
-    def accuracy(self) -> float | None:
-        """Return the personal accuracy on held-out data, 0 to 1; None if the node has none."""
-        return None if self._held_out is None else self._evaluate(self._held_out)
-
-    def train_accuracy(self) -> float:
-        """Return the accuracy of the present mask on the node's training data, 0 to 1."""
-        return self._evaluate(self._train)
+    def accuracy(self, stop: Callable[[], bool]) -> float | None:
+        """Return the personal accuracy on held-out data, 0 to 1; None if the node has none, or ``stop`` said so."""
+        if self._held_out is None:
+            return None
+        return training.evaluate(self.network, self._keep, *self._held_out, stop)
 
     def export(self) -> nn.Module:
         """Return the personal model as a plain module with the mask baked into its weights."""
@@ -162,9 +160,6 @@ class Learner:
         tensor = training.ranking(self.network, self._state, self.plan)
         self._keep = training.choose_mask(self.network, tensor, self.plan)
         self._mask = masking.to_mask(self._keep, self.layout)
-
-    def _evaluate(self, examples: tuple[Tensor, Tensor]) -> float:
-        return training.evaluate(self.network, self._keep, *examples)
 
     def _batches(self, purpose: str, round_number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield minibatches without end: shuffled epochs, drawn anew for every round so that a restart repeats them."""

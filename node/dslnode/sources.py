@@ -102,12 +102,12 @@ def _preset(given: Mapping[str, tuple[Any, Origin]]) -> dict[str, tuple[Any, Ori
 def _explain(error: ValidationError, merged: Mapping[str, tuple[Any, Origin]]) -> str:
     lines = []
     for problem in error.errors(include_url=False):
-        field = str(problem["loc"][0]) if problem["loc"] else None
+        field = str(problem["loc"][0]) if problem["loc"] else ""
         message = problem["msg"].removeprefix("Value error, ")
         if field in merged:
             value, origin = merged[field]
             lines.append(f"{field} = {value!r} (from {origin.name}): {message}")
-        elif field is not None:
+        elif field:
             lines.append(f"{field} (default): {message}; set it with --{field.replace('_', '-')}")
         else:
             lines.append(message)

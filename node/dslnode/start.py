@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import sys
 
 from dslnode import logs
 from dslnode.assembly import build_learner
@@ -32,4 +33,9 @@ def run_node(settings: Settings) -> ExitCode:
 async def _run(
     settings: Settings, learner: Learner, node_id: bytes, state: StateDirectory | None, log: logs.Logger
 ) -> ExitCode:
-    return await Daemon(settings, learner, node_id, state, log).run()
+    daemon = Daemon(settings, learner, node_id, state, log)
+    code = await daemon.run()
+    if daemon.busy:  # a long step of a large model: its result is not wanted, and what is on disk is whole
+        sys.stderr.flush()
+        os._exit(code)
+    return code

@@ -26,6 +26,8 @@ StepRule = Literal["adam", "momentum"]
 SECOND_MOMENT = 0.99  # Adam's memory of squared gradients
 Batches = Iterator[tuple[Tensor, Tensor]]
 
+EVALUATION_BATCH = 256
+
 
 @dataclass(frozen=True)
 class TrainingPlan:
@@ -196,12 +198,16 @@ def fine_tune(network: FrozenNetwork, state: TrainedState, mean: Tensor, plan: T
 
 
 @torch.no_grad()
-def evaluate(network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor) -> float:
-    """Return the accuracy, 0 to 1, of the network under a mask."""
+def evaluate(
+    network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor, stop: Callable[[], bool]
+) -> float | None:
+    """Return the accuracy, 0 to 1, of the network under a mask; None if ``stop`` ends it early."""
     network.model.eval()
     kept = tensors_of(network.weights * keep, network.layout)
     right = 0
-    for part, truth in zip(images.split(512), labels.split(512), strict=True):
+    for part, truth in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
+        if stop():
+            return None
         logits = functional_call(network.model, kept, (part,)) + network.logit_offset
         right += int((logits.argmax(dim=1) == truth).sum())
     return right / max(1, len(labels))

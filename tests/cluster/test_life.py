@@ -6,6 +6,8 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
 from dslnode.transport.inquiry import ask_status
 from tests.cluster.processes import NodeProcess, free_port
 
@@ -116,3 +118,14 @@ def test_status_tells_of_a_running_node_and_its_unreached_peer() -> None:
         [peer] = reply.neighbours
         assert (peer.address, peer.connected) == (nobody, False)
         assert peer.problem
+
+
+def test_a_node_in_a_long_training_step_stops_within_two_seconds(tmp_path: Path) -> None:
+    """One step of this model takes many seconds; nothing of it is waited for, and nothing on disk is harmed."""
+    np.savez(tmp_path / "big.npz", images=np.zeros((400, 64, 64), dtype=np.uint8), labels=np.arange(400) % 10)
+    options = ("--data", f"npz:{tmp_path / 'big.npz'}", "--model", "alexnet", "--batch-size", "320")
+    with NodeProcess("slow", free_port(), *options, "--state-dir", str(tmp_path / "state")) as node:
+        node.wait_for_event("started")
+        code, seconds = node.end(signal.SIGTERM)
+        assert (code, seconds < 2) == (143, True)
+        assert not node.rounds()

@@ -9,6 +9,7 @@ import socket
 import grpc.aio
 
 from dslnode.errors import PeerError
+from dslnode.transport.link import FAREWELL_SECONDS
 from dslnode.transport.network import DialFailed, Network, PeerRefused
 from dslnode.transport.options import CHANNEL_OPTIONS
 from dslnode.v1 import node_pb2 as pb
@@ -17,7 +18,6 @@ from dslnode.v1 import node_pb2_grpc
 FIRST_PAUSE = 0.3
 LONGEST_PAUSE = 5.0
 CONNECT_SECONDS = 5.0
-FAREWELL_SECONDS = 0.5
 
 
 class Pauses:

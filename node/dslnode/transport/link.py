@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import NoReturn, Protocol
 
-import grpc.aio
+from google.protobuf.message import DecodeError
 
 from dslnode.codec import CodedMask, MaskAssembler
 from dslnode.errors import PeerError
@@ -17,6 +17,9 @@ from dslnode.mask import MaskKind, MaskLayout, MaskMessage
 from dslnode.transport.handshake import Introduction, read_refusal
 from dslnode.transport.traffic import Traffic
 from dslnode.v1 import node_pb2 as pb
+
+FAREWELL_SECONDS = 0.5
+"""How long the other side has to take in what was sent before the conversation ends."""
 
 
 class Stream(Protocol):
@@ -54,6 +57,7 @@ class Link:
         self._outbox: dict[MaskKind, CodedMask] = {}
         self._work = asyncio.Event()
         self._farewell: pb.Frame | None = None
+        self._leaving = asyncio.Event()
 
     def offer(self, mask: CodedMask) -> None:
         """Send this mask as soon as the stream takes it; it overtakes an older one of its kind that still waits."""
@@ -61,25 +65,27 @@ class Link:
         self._work.set()
 
     def leave(self, reason: str, message: str) -> None:
-        """Send what waits, say goodbye, and end the conversation."""
+        """Send what waits, say goodbye, and end the conversation, at the latest after ``FAREWELL_SECONDS``."""
         self._farewell = pb.Frame(refusal=pb.Refusal(reason=reason, message=message))
         self._work.set()
+        self._leaving.set()
 
     async def converse(self, arrived: Callable[[MaskMessage], None]) -> str:
         """Talk until one side ends; return why in a few words.
 
         Raises ``PeerError`` if the neighbour breaks the protocol.
         """
-        ends = {asyncio.ensure_future(self._send()), asyncio.ensure_future(self._receive(arrived))}
+        ends = [asyncio.ensure_future(end) for end in (self._receive(arrived), self._send(), self._part())]
         try:
-            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            return sorted(end.result() for end in done)[0]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            why = next(end.result() for end in ends if end.done())
+            return "this node left" if self._leaving.is_set() else why
         finally:
             for end in ends:
                 end.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
 
-    async def _send(self) -> str:
+    async def _send(self) -> NoReturn:
         while True:
             await self._work.wait()
             self._work.clear()
@@ -88,7 +94,13 @@ class Link:
                 await self._send_mask(mask)
             if self._farewell is not None:
                 await self._write(self._farewell)
-                return "this node left"
+                self._farewell = None
+
+    async def _part(self) -> str:
+        """Return when the other side had its time for our farewell; it ends the conversation sooner if it reads it."""
+        await self._leaving.wait()
+        await asyncio.sleep(FAREWELL_SECONDS)
+        return "this node left"
 
     async def _send_mask(self, mask: CodedMask) -> None:
         header = pb.MaskHeader(
@@ -109,8 +121,8 @@ class Link:
 
     async def _receive(self, arrived: Callable[[MaskMessage], None]) -> str:
         while True:
-            frame = await self._stream.read()
-            if not isinstance(frame, pb.Frame):
+            frame = await _next_frame(self._stream)
+            if frame is None:
                 return "it closed the connection"
             if frame.HasField("refusal"):
                 return read_refusal(frame.refusal)[1]
@@ -137,9 +149,20 @@ async def read_frame(stream: Stream, deadline: float) -> pb.Frame:
     """Return the first frame of a conversation; ``PeerError`` if none comes within ``deadline`` seconds."""
     try:
         async with asyncio.timeout(deadline):
-            frame = await stream.read()
+            frame = await _next_frame(stream)
     except TimeoutError:
         raise PeerError("silent", f"said nothing within {deadline:g} s of connecting") from None
-    if frame is grpc.aio.EOF or not isinstance(frame, pb.Frame):
+    if frame is None:
         raise PeerError("silent", "closed the connection without a word")
     return frame
+
+
+async def _next_frame(stream: Stream) -> pb.Frame | None:
+    """Return the next frame, None at the end of the stream; ``PeerError`` if the bytes are no frame."""
+    try:
+        frame = await stream.read()
+    except DecodeError:
+        frame = None
+    if frame is None:  # how gRPC's client says that it could not read what came
+        raise PeerError("garbage", "sent bytes that are no frame")
+    return frame if isinstance(frame, pb.Frame) else None

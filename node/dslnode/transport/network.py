@@ -6,6 +6,7 @@ Reports are values handed to one callback, in the order in which they happened, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from dslnode.codec import CodedMask
 from dslnode.errors import PeerError
 from dslnode.mask import MaskLayout, MaskMessage
 from dslnode.transport.handshake import Introduction, check_match, read_hello, refusal, replaces
-from dslnode.transport.link import Link, Stream, read_frame
+from dslnode.transport.link import FAREWELL_SECONDS, Link, Stream, read_frame
 from dslnode.transport.sockets import connections
 from dslnode.transport.traffic import Traffic
 
@@ -107,7 +108,9 @@ class Network:
     async def refuse(self, stream: Stream, address: str, error: PeerError) -> None:
         """Tell a peer, and the owner, why the conversation ends."""
         self._report(PeerRefused(address, error.reason, str(error)))
-        await stream.write(refusal(error))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await stream.write(refusal(error))
 
     async def answer(self, stream: Stream, remote: tuple[str, int]) -> None:
         """Hold a conversation that somebody else opened, from its first frame to its end."""

@@ -1,0 +1,131 @@
+"""Several real daemons on this machine, each a process started with ``dslnode start`` and followed by its log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dslnode.config import Settings
+from dslnode.errors import DslnodeError
+
+MAX_COMPLAINTS = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the nodes of a testbed learn, and how little of it each one sees."""
+
+    count: int
+    rounds: int
+    data: str
+    split: str  # as --split
+    samples_per_class: int
+    seed: int = 1
+    model: str = "mlp"
+    linked: bool = True  # False: the same nodes without any peer
+    evaluate_every: int = 1
+
+
+@dataclass
+class Node:
+    """One daemon: how it is started, and what its log said so far."""
+
+    settings: Settings
+    latest: dict[str, Any] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        """Whether all rounds are finished."""
+        return self.latest.get("round") == self.settings.rounds and "accuracy" in self.latest
+
+    def command(self) -> list[str]:
+        """Return the arguments of ``dslnode`` that start this node."""
+        given = self.settings.model_dump(exclude_unset=True)
+        return ["start", *(part for name, value in given.items() for part in _option(name, value))]
+
+    def take(self, line: str) -> None:
+        """Take in one line of the node's log."""
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = {}
+        if event.get("event") == "round":
+            self.latest = event
+        elif event.get("level", "error") in {"warning", "error"}:
+            self.complaints = [*self.complaints[-MAX_COMPLAINTS:], line]
+
+
+def plan_nodes(plan: Plan) -> list[Node]:
+    """Return the nodes of a plan: fully meshed on loopback, disjoint shares, no state kept."""
+    addresses = [f"127.0.0.1:{port}" for port in _free_ports(plan.count)]
+    return [
+        Node(
+            Settings(
+                name=f"node-{index + 1}",
+                run_id="testbed",
+                listen=address,
+                advertise=address,
+                peers=tuple(other for other in addresses if other != address and plan.linked),
+                metrics="off",
+                data=plan.data,
+                model=plan.model,
+                share=f"{index + 1}/{plan.count}",
+                split=plan.split,
+                samples_per_class=plan.samples_per_class,
+                seed=plan.seed,
+                rounds=plan.rounds,
+                wait_for_peers=60.0,
+                evaluate_every=plan.evaluate_every,
+                log_format="json",
+            )
+        )
+        for index, address in enumerate(addresses)
+    ]
+
+
+async def run_nodes(nodes: Sequence[Node]) -> None:
+    """Run all nodes to their end, whatever comes; ``DslnodeError`` with what a node complained of, if one fails."""
+    async with asyncio.TaskGroup() as group:
+        for node in nodes:
+            group.create_task(_run_node(node))
+    for node in nodes:
+        if not node.done:
+            raise DslnodeError(f"{node.settings.name} failed:\n" + "\n".join(node.complaints))
+
+
+async def _run_node(node: Node) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "dslnode", *node.command()),
+        stderr=asyncio.subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if not name.startswith("DSLNODE_")},
+    )
+    assert process.stderr is not None
+    try:
+        async for line in process.stderr:
+            node.take(line.decode(errors="replace").rstrip())
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+def _option(name: str, value: object) -> tuple[str, str]:
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return f"--{name.replace('_', '-')}", text
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for free in sockets:
+            free.bind(("127.0.0.1", 0))
+        return [free.getsockname()[1] for free in sockets]

@@ -1,0 +1,238 @@
+"""State on disk: whole or not at all, checked when read, owned by one, and explained when it cannot be used."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
+
+from dslnode import checkpoint
+from dslnode.checkpoint import MAGIC, Snapshot, StateDirectory, pack, unpack
+from dslnode.errors import StateError
+
+SNAPSHOT = Snapshot({"round": 3, "run_id": "größe"}, {"scores": np.arange(5, dtype=np.float32), "steps": np.array(7)})
+LATER = Snapshot({"round": 4}, {"scores": np.ones(2)})
+
+names = st.text("abc.xyz_019", min_size=1, max_size=12).map("local.{}".format)
+facts = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+some_arrays = arrays_of.arrays(
+    st.sampled_from(["<f4", "<f8", "<i8", "|u1", "|b1"]), arrays_of.array_shapes(min_dims=0, min_side=0, max_side=4)
+)
+
+
+def same(one: Snapshot, other: Snapshot) -> bool:
+    return (
+        one.facts == other.facts
+        and one.arrays.keys() == other.arrays.keys()
+        and all(
+            (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
+            for a, b in ((array, other.arrays[name]) for name, array in one.arrays.items())
+        )
+    )
+
+
+def loaded(directory: StateDirectory) -> Snapshot:
+    snapshot = directory.load()
+    assert snapshot is not None
+    return snapshot
+
+
+@given(st.dictionaries(st.text(max_size=6), facts, max_size=4), st.dictionaries(names, some_arrays, max_size=3))
+def test_what_is_packed_is_unpacked_the_same(some_facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    snapshot = Snapshot(some_facts, arrays)
+    assert same(unpack(pack(snapshot)), snapshot)
+
+
+def test_what_is_saved_is_loaded_the_same_and_the_newest_wins(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    assert directory.load() is None
+    assert directory.save(SNAPSHOT) == (tmp_path / "state").stat().st_size
+    assert same(loaded(directory), SNAPSHOT)
+    directory.save(LATER)
+    assert same(loaded(StateDirectory(tmp_path)), LATER)
+
+
+def test_python_objects_are_never_written() -> None:
+    with pytest.raises(ValueError, match="allow_pickle"):
+        pack(Snapshot({}, {"scores": np.array([{}])}))
+
+
+def test_a_state_cut_short_anywhere_is_refused_by_name(tmp_path: Path) -> None:
+    content, file = pack(SNAPSHOT), tmp_path / "state"
+    for length in range(len(content)):
+        file.write_bytes(content[:length])
+        with pytest.raises(StateError, match=f"{file}: is (damaged|not a state file).*remove it to begin anew"):
+            StateDirectory(tmp_path).load()
+
+
+def test_a_flipped_bit_anywhere_is_noticed() -> None:
+    content = pack(SNAPSHOT)
+    for position in range(len(content)):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << position % 8
+        with pytest.raises(ValueError, match=r"is (damaged|not a state file)"):
+            unpack(bytes(damaged))
+
+
+@given(st.binary(max_size=80))
+def test_bytes_after_the_end_or_in_place_of_a_state_are_refused(extra: bytes) -> None:
+    for content in (extra, MAGIC + extra, pack(LATER) + b"x" + extra):
+        with pytest.raises(ValueError, match=r"is (damaged|not a state file)"):
+            unpack(content)
+
+
+@pytest.mark.parametrize("body", [b"", b"\0", struct.pack("<I", 9) + b"{}", struct.pack("<I", 2) + b"{}", b"\xff" * 40])
+def test_a_body_with_the_right_checksum_that_is_no_state_is_refused(tmp_path: Path, body: bytes) -> None:
+    (tmp_path / "state").write_bytes(MAGIC + checkpoint._digest(body) + body)
+    with pytest.raises(StateError, match=f"{tmp_path}/state: is not what dslnode writes .*remove it to begin anew"):
+        StateDirectory(tmp_path).load()
+
+
+def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").write_bytes(pack(SNAPSHOT).replace(b"state 1\n", b"state 2\n", 1))
+    with pytest.raises(StateError, match="is not a state file of this version"):
+        StateDirectory(tmp_path).load()
+
+
+def test_an_absurdly_large_state_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "state").open("wb") as stream:
+        stream.truncate(checkpoint.MAX_BYTES + 1)  # sparse: takes no room on the disk
+    with pytest.raises(StateError, match="too large to be a node's state"):
+        StateDirectory(tmp_path).load()
+
+
+def test_what_a_crash_left_beside_the_state_is_ignored_and_overwritten(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.save(SNAPSHOT)
+    (tmp_path / "state.new").write_bytes(pack(LATER)[:50])
+    assert same(loaded(directory), SNAPSHOT)
+    directory.save(LATER)
+    assert same(loaded(directory), LATER)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state"]
+
+
+class Crash(BaseException):
+    """The process dies here: nothing may catch this."""
+
+
+@pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace"])
+def test_a_crash_before_the_rename_keeps_the_old_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.save(SNAPSHOT)
+
+    def crash(*_: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(step, crash)
+        with pytest.raises(Crash):
+            directory.save(LATER)
+    assert same(loaded(directory), SNAPSHOT)
+
+
+def test_a_state_reaches_the_disk_before_it_gets_its_name_and_the_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    sync, rename = os.fsync, Path.replace
+
+    def fsync(descriptor: int) -> None:
+        order.append(f"flush {Path(os.readlink(f'/proc/self/fd/{descriptor}')).name}")
+        sync(descriptor)
+
+    def replace(path: Path, target: Path) -> Path:
+        order.append(f"rename {path.name} to {target.name}")
+        return rename(path, target)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    monkeypatch.setattr("pathlib.Path.replace", replace)
+    StateDirectory(tmp_path).save(SNAPSHOT)
+    assert order == ["flush state.new", "rename state.new to state", f"flush {tmp_path.name}"]
+
+
+def test_a_directory_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "state"
+    with StateDirectory(path).owned():
+        with pytest.raises(StateError, match=f"{path}: another dslnode is using .* give each node its own --state-dir"):
+            StateDirectory(path).owned().__enter__()
+        with StateDirectory(tmp_path / "other").owned():
+            pass
+    with StateDirectory(path).owned():
+        pass
+
+
+def test_an_error_of_the_owner_is_not_taken_for_one_of_the_directory(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="mine"), StateDirectory(tmp_path).owned():
+        raise OSError("mine")
+    with StateDirectory(tmp_path).owned():
+        pass
+
+
+def test_a_node_id_is_drawn_once(tmp_path: Path) -> None:
+    first = StateDirectory(tmp_path).node_id()
+    assert len(first) == checkpoint.NODE_ID_BYTES
+    assert StateDirectory(tmp_path).node_id() == first
+    (tmp_path / "other").mkdir()
+    assert StateDirectory(tmp_path / "other").node_id() != first
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", b"xy" * 16, b"ab" * 15, b"ab" * 17, b"\xff" * 16])
+def test_a_damaged_node_id_is_explained(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "node-id").write_bytes(content)
+    with pytest.raises(StateError, match="node-id: holds no node id; remove the file and the node draws a new one"):
+        StateDirectory(tmp_path).node_id()
+
+
+def test_a_path_that_is_no_directory_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path, why in ((tmp_path / "file", "File exists"), (tmp_path / "file" / "below", "Not a directory")):
+        with pytest.raises(StateError, match=f"{path}: cannot be used as state directory .{why}.; check its perm"):
+            StateDirectory(path).owned().__enter__()
+
+
+def refuses_writing(code: int) -> Callable[..., Any]:
+    """Return a Path.open whose files cannot be opened for writing (EROFS, EACCES) or take no byte (ENOSPC)."""
+    real = Path.open
+
+    def opened(path: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
+        if "w" not in mode:
+            return real(path, mode, *rest, **named)
+        if code != errno.ENOSPC:
+            raise OSError(code, os.strerror(code), str(path))
+        return real(Path("/dev/full"), mode, *rest, **named)
+
+    return opened
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_disk_that_takes_nothing_is_explained_and_the_old_state_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.save(SNAPSHOT)
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.open", refuses_writing(code))
+        for attempt in (lambda: directory.save(LATER), directory.node_id):
+            with pytest.raises(StateError) as caught:
+                attempt()
+            assert str(caught.value) == (
+                f"{tmp_path}: cannot be used as state directory ({os.strerror(code)}); "
+                "check its permissions and free space, or choose another with --state-dir"
+            )
+    assert same(loaded(directory), SNAPSHOT)
+    assert not (tmp_path / "node-id").exists()

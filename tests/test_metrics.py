@@ -1,0 +1,191 @@
+"""The exposition: every metric of the contract, with its labels, clean by Prometheus' own linter, over HTTP."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import prometheus_client
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from dslnode import __version__, metrics
+from dslnode.errors import ListenError
+from dslnode.metrics import Metrics, NeighbourFigures
+from dslnode.rounds import Phase
+
+HEARD = NeighbourFigures(
+    name="board-2",
+    node_id="ab" * 16,
+    address="10.0.0.2:7711",
+    connected=True,
+    round=6,
+    staleness=1,
+    agreement=0.75,
+    float32_bits_sent=32_000,
+    payload_bits_sent=1_000,
+    payload_bits_received=2_000,
+    mask_bytes_sent=150,
+    mask_bytes_received=280,
+    wire_bytes_sent=400,
+    wire_bytes_received=700,
+)
+UNREACHED = NeighbourFigures("10.0.0.9:7711", "", "10.0.0.9:7711", connected=False, problem="connection refused")
+BOARD = {"neighbour": "board-2", "node_id": "abababab"}
+
+
+def filled(neighbours: Callable[[], list[NeighbourFigures]] = lambda: [HEARD, UNREACHED]) -> Metrics:
+    """Return the metrics of a node that has done some rounds."""
+    found = Metrics(neighbours)
+    found.describe("board-1", "greenhouse")
+    found.round.set(7)
+    found.rounds_finished.inc(7)
+    found.phase(Phase.EXCHANGING)
+    found.loss.set(0.5)
+    found.accuracy.labels("train").set(0.9)
+    found.accuracy.labels("held_out").set(0.8)
+    found.mask({"0.weight": 0.3, "2.weight": 0.4}, flipped=0.01)
+    for phase in ("train", "exchange", "aggregate", "save"):
+        found.phase_seconds.labels(phase).observe(0.2)
+    found.refused.labels("far_future").inc()
+    found.checkpoint_bytes.inc(12_345)
+    return found
+
+
+def samples(found: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Return what Prometheus reads, by name and labels; fails if two samples are alike."""
+    text = generate_latest(found.registry).decode()
+    listed = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    by_key = {(sample.name, frozenset(sample.labels.items())): sample.value for sample in listed}
+    assert len(by_key) == len(listed)
+    return by_key
+
+
+def test_every_metric_of_the_contract_is_there_with_its_labels() -> None:
+    found = samples(filled())
+    wire = {"sent": (150, 250), "received": (280, 420)}
+    expected: list[tuple[str, dict[str, str], float]] = [
+        ("dslnode_info", {"version": __version__, "name": "board-1", "run": "greenhouse"}, 1),
+        ("dslnode_round", {}, 7),
+        ("dslnode_rounds_finished_total", {}, 7),
+        ("dslnode_phase", {"phase": "exchanging"}, 1),
+        ("dslnode_phase", {"phase": "training"}, 0),
+        ("dslnode_loss", {}, 0.5),
+        ("dslnode_accuracy_ratio", {"data": "train"}, 0.9),
+        ("dslnode_accuracy_ratio", {"data": "held_out"}, 0.8),
+        ("dslnode_mask_density_ratio", {"layer": "0.weight"}, 0.3),
+        ("dslnode_mask_density_ratio", {"layer": "2.weight"}, 0.4),
+        ("dslnode_mask_flipped_ratio", {}, 0.01),
+        ("dslnode_neighbour_agreement_ratio", BOARD, 0.75),
+        ("dslnode_neighbour_staleness_rounds", BOARD, 1),
+        ("dslnode_neighbour_round", BOARD, 6),
+        ("dslnode_neighbour_up", BOARD, 1),
+        ("dslnode_neighbour_up", {"neighbour": "10.0.0.9:7711", "node_id": ""}, 0),
+        ("dslnode_neighbours_connected", {}, 1),
+        ("dslnode_round_phase_seconds_count", {"phase": "train"}, 1),
+        ("dslnode_round_phase_seconds_bucket", {"phase": "exchange", "le": "0.3"}, 1),
+        ("dslnode_round_phase_seconds_bucket", {"phase": "exchange", "le": "0.1"}, 0),
+        ("dslnode_messages_refused_total", {"reason": "far_future"}, 1),
+        ("dslnode_checkpoint_written_bytes_total", {}, 12_345),
+        ("dslnode_payload_bit_total", {**BOARD, "direction": "sent", "kind": "mask"}, 1_000),
+        ("dslnode_payload_bit_total", {**BOARD, "direction": "received", "kind": "mask"}, 2_000),
+        ("dslnode_float32_equivalent_bit_total", BOARD, 32_000),
+        *(
+            ("dslnode_wire_bytes_total", {**BOARD, "direction": way, "kind": kind}, value)
+            for way, values in wire.items()
+            for kind, value in zip(("mask", "control"), values, strict=True)
+        ),
+    ]
+    for name, labels, value in expected:
+        assert found[name, frozenset(labels.items())] == value, (name, labels)
+    assert "process_resident_memory_bytes" in {name for name, _ in found}
+
+
+def test_just_one_phase_is_marked_at_a_time() -> None:
+    found = filled()
+    found.phase(Phase.TRAINING)
+    marked = {labels: value for (name, labels), value in samples(found).items() if name == "dslnode_phase"}
+    assert {dict(labels)["phase"] for labels in marked} == {phase.value for phase in Phase}
+    assert [dict(labels)["phase"] for labels, value in marked.items() if value] == ["training"]
+
+
+def test_what_is_not_known_of_a_neighbour_has_no_sample() -> None:
+    found = samples(filled(lambda: [UNREACHED]))
+    assert found["dslnode_neighbours_connected", frozenset()] == 0
+    known = {name for name, _ in found}
+    assert known.isdisjoint({f"dslnode_neighbour_{what}" for what in ("round", "staleness_rounds", "agreement_ratio")})
+
+
+def test_neighbours_are_asked_anew_at_each_scrape() -> None:
+    neighbours = [HEARD]
+    found = filled(lambda: neighbours)
+    key = ("dslnode_neighbour_staleness_rounds", frozenset(BOARD.items()))
+    assert samples(found)[key] == 1
+    neighbours[:] = [replace(HEARD, staleness=2)]
+    assert samples(found)[key] == 2
+    neighbours.clear()
+    assert key not in samples(found)
+
+
+def test_names_from_outside_cannot_break_the_exposition() -> None:
+    name = 'a"} 1\n# TYPE x\\'
+    found = samples(filled(lambda: [replace(HEARD, name=name)]))
+    assert found["dslnode_neighbour_up", frozenset({"neighbour": name, "node_id": "abababab"}.items())] == 1
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed")
+@pytest.mark.parametrize("found", [filled(), Metrics(lambda: [])], ids=["busy node", "node just started"])
+def test_prometheus_own_linter_has_nothing_to_say(found: Metrics) -> None:
+    done = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=generate_latest(found.registry),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_two_nodes_in_one_process_do_not_share_metrics() -> None:
+    one, other = filled(), Metrics(lambda: [])
+    assert one.registry is not other.registry
+    assert samples(other)["dslnode_round", frozenset()] == 0
+
+
+@pytest.mark.parametrize(("address", "host"), [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "[::1]")])
+def test_metrics_are_served_over_http_until_stopped(monkeypatch: pytest.MonkeyPatch, address: str, host: str) -> None:
+    ports = []
+
+    def start(*arguments: Any) -> tuple[Any, threading.Thread]:
+        server, thread = prometheus_client.start_http_server(*arguments)
+        ports.append(server.server_port)
+        return server, thread
+
+    monkeypatch.setattr(metrics, "start_http_server", start)
+    stop = filled().serve(address)
+    url = f"http://{host}:{ports[0]}/metrics"
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            assert answer.headers["Content-Type"].startswith("text/plain")
+            assert "dslnode_round 7.0" in answer.read().decode()
+    finally:
+        stop()
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(url, timeout=10)
+
+
+def test_an_address_that_cannot_be_served_on_is_explained() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        taken = f"127.0.0.1:{holder.getsockname()[1]}"
+        with pytest.raises(ListenError, match=f"cannot serve metrics on {taken} .Address already in use.; .*--metrics"):
+            filled().serve(taken)
+    with pytest.raises(ListenError, match="Cannot assign requested address"):
+        filled().serve("192.0.2.1:0")

@@ -1,0 +1,78 @@
+"""What a restart checks and takes over besides the learner's arrays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from dslnode.config import Settings
+from dslnode.errors import StateError
+from dslnode.resume import check, remember, restore_traffic
+from dslnode.transport.network import Network
+from dslnode.transport.traffic import Flow, Traffic
+
+SETTINGS = Settings(run_id="mine", state_dir=Path("/var/lib/node"))
+FINGERPRINT = bytes(range(16))
+
+
+def network(traffic: dict[str, Traffic] | None = None, **links: object) -> Network:
+    return cast(Network, SimpleNamespace(links=links, traffic=traffic or {}))
+
+
+def remembered(settings: Settings = SETTINGS, fingerprint: bytes = FINGERPRINT) -> dict[str, Any]:
+    return remember(5, settings, fingerprint, network())
+
+
+def test_the_facts_survive_json_and_pass_the_check_of_the_same_run() -> None:
+    neighbour = SimpleNamespace(name="board", advertise="10.0.0.2:7711")
+    facts = remember(5, SETTINGS, FINGERPRINT, network({"ab": Traffic()}, ab=SimpleNamespace(neighbour=neighbour)))
+    assert json.loads(json.dumps(facts)) == facts
+    assert facts["round"] == 5
+    assert facts["neighbours"] == [{"node_id": "ab", "name": "board", "advertise": "10.0.0.2:7711"}]
+    check(facts, SETTINGS, FINGERPRINT)
+
+
+def test_another_runs_state_is_refused_with_advice() -> None:
+    with pytest.raises(StateError) as caught:
+        check(remembered(Settings(run_id="theirs")), SETTINGS, FINGERPRINT)
+    assert str(caught.value) == (
+        "/var/lib/node: holds the state of run 'theirs', this is 'mine'; "
+        "choose another --state-dir or the same --run-id"
+    )
+
+
+def test_another_frozen_networks_state_is_refused_with_advice() -> None:
+    with pytest.raises(StateError, match=r"/var/lib/node: .* another model or seed; .*--model, --data and --seed"):
+        check(remembered(fingerprint=bytes(16)), SETTINGS, FINGERPRINT)
+
+
+def test_traffic_counts_on_after_a_restart() -> None:
+    sent = Flow(masks=3, payload_bits=800, mask_bytes=120, control_bytes=30, link_bytes=200, open_link_bytes=50)
+    received = Flow(masks=2, payload_bits=500, mask_bytes=70, control_bytes=20)
+    before = {"ab": Traffic(sent, received), "cd": Traffic()}
+    facts = json.loads(json.dumps(remember(5, SETTINGS, FINGERPRINT, network(before))))
+
+    restarted = network()
+    restore_traffic(facts, restarted)
+    assert restarted.traffic.keys() == before.keys()
+    after = restarted.traffic["ab"]
+    assert (after.sent.masks, after.sent.payload_bits, after.sent.mask_bytes) == (3, 800, 120)
+    assert (after.sent.wire_bytes, after.received.wire_bytes) == (sent.wire_bytes, received.wire_bytes) == (250, 90)
+    assert after.sent.open_link_bytes == 0, "that link is gone: its bytes are counted with the closed ones"
+
+    after.sent.count(100, mask=True, payload_bits=64)
+    after.sent.open_link_bytes = 40
+    assert (after.sent.payload_bits, after.sent.wire_bytes) == (864, 290)
+
+
+def test_a_second_restart_counts_nothing_twice() -> None:
+    once = network({"ab": Traffic(Flow(link_bytes=10, open_link_bytes=5))})
+    for _ in range(2):
+        facts = remember(5, SETTINGS, FINGERPRINT, once)
+        once = network()
+        restore_traffic(facts, once)
+    assert once.traffic["ab"].sent.wire_bytes == 15
