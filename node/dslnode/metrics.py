@@ -6,7 +6,7 @@ Payload is counted in bits because bits are what the algorithm is judged by; the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -18,6 +18,7 @@ from dslnode import __version__
 from dslnode.config import ADDRESS
 from dslnode.errors import ListenError
 from dslnode.rounds import Phase
+from dslnode.worker import TrainedRound
 
 PHASE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
@@ -111,12 +112,20 @@ class Metrics:
         for phase in Phase:
             self._phase.labels(phase.value).set(phase is now)
 
-    def mask(self, densities: Mapping[str, float], flipped: float | None) -> None:
-        """Set density by layer, and the fraction of bits that flipped since the mask before."""
-        for layer, density in densities.items():
+    def trained(self, trained: TrainedRound) -> None:
+        """Set what local training gave; a missing held-out accuracy leaves the last one standing."""
+        self.took("train", trained.seconds)
+        self.loss.set(trained.progress.loss)
+        self.accuracy.labels("train").set(trained.progress.accuracy)
+        if trained.held_out is not None:
+            self.accuracy.labels("held_out").set(trained.held_out)
+        self.flips.set(trained.flipped)
+        for layer, density in trained.mask.layer_densities().items():
             self.density.labels(layer).set(density)
-        if flipped is not None:
-            self.flips.set(flipped)
+
+    def took(self, phase: str, seconds: float) -> None:
+        """Observe how long a part of the round took: train, exchange, aggregate or save."""
+        self.phase_seconds.labels(phase).observe(seconds)
 
     def serve(self, address: str) -> Callable[[], None]:
         """Serve ``/metrics`` at ``HOST:PORT`` from a thread; return what stops it. ``ListenError`` if it is taken."""

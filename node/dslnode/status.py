@@ -15,6 +15,7 @@ from dslnode.transport.handshake import Introduction
 from dslnode.transport.network import Network
 from dslnode.transport.traffic import Traffic
 from dslnode.v1 import node_pb2 as pb
+from dslnode.worker import TrainedRound
 
 MAX_KNOWN = 1_000
 
@@ -40,7 +41,7 @@ class Observer:
         self._mask: Mask | None = None
         self._progress: Progress | None = None
         self._held_out: float | None = None
-        self.flipped = 0.0
+        self._flipped = 0.0
         self.masks_used = 0
 
     def met(self, neighbour: Introduction, address: str) -> None:
@@ -53,10 +54,10 @@ class Observer:
         """Return a neighbour's name, or the head of its node id."""
         return self._known.get(key, (key[:8], ""))[0]
 
-    def trained(self, mask: Mask, progress: Progress, held_out: float | None) -> None:
+    def trained(self, trained: TrainedRound) -> None:
         """Take in what local training gave; a missing held-out accuracy leaves the last one standing."""
-        self._mask, self._progress = mask, progress
-        self._held_out = self._held_out if held_out is None else held_out
+        self._mask, self._progress, self._flipped = trained.mask, trained.progress, trained.flipped
+        self._held_out = self._held_out if trained.held_out is None else trained.held_out
 
     def neighbours(self) -> list[NeighbourFigures]:
         """Return the figures of every neighbour met, and of every peer not reached yet. Safe from any thread."""
@@ -91,7 +92,7 @@ class Observer:
         return line | {
             "neighbours": len(self._network.links),
             "masks": self.masks_used,
-            "flipped": round(self.flipped, 5),
+            "flipped": round(self._flipped, 5),
             "bits_sent": total.sent.payload_bits,
             "float32_bits": self._float32_bits(total),
             "bytes_sent": total.sent.wire_bytes,

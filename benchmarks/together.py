@@ -1,0 +1,104 @@
+"""Does it pay to have neighbours? Real ``dslnode start`` processes with and without peers, the same data and rounds.
+
+Every case is run for several seeds; each seed draws other shares, another frozen network and other minibatches.
+Accuracy is measured on all held-out images of a node's own classes, once, after the last round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.report import Column, Report, Row, arguments, publish
+from dslnode.testbed import Node, Plan, plan_nodes, run_nodes
+
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+COLUMNS = (
+    Column("case", "case"),
+    Column("seed_count", "seeds"),
+    Column("alone", "alone", ".1f"),
+    Column("together", "together", ".1f"),
+    Column("gain", "gain", "+.1f"),
+    Column("least_gain", "least gain of a seed", "+.1f"),
+    Column("worst_alone", "worst node alone", ".1f"),
+    Column("worst_together", "worst node together", ".1f"),
+    Column("payload_bits_a_weight", "bits a weight, round and neighbour", ".3f"),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run of one case: every node's accuracy in percent, and the mask bits that all nodes sent together."""
+
+    accuracies: list[float]
+    bits: int
+    float32_bits: int
+
+
+def main() -> None:
+    """Run the benchmark."""
+    options = arguments(__doc__ or "")
+    seeds = range(1, 2 if options.quick else 4)
+    report = Report([measure(name, plan, seeds) for name, plan in cases(quick=options.quick).items()])
+    report.summary = {"least_mean_gain": min(row["gain"] for row in report.rows)}
+    publish("personal accuracy, percent", COLUMNS, report, options.json)
+
+
+def cases(*, quick: bool) -> dict[str, Plan]:
+    """Return the cases by name; without Fashion-MNIST on this machine only the digits are left."""
+    found = {"digits, 4 nodes, 6 classes, 3 images a class": Plan(4, 40, "digits", "classes:6", 3)}
+    if not FASHION_MNIST.exists():
+        print(f"{FASHION_MNIST} is not here (Debian's dataset-fashion-mnist): only the digits are measured")
+        return found
+    clothes = Plan(4, 60, f"idx:{FASHION_MNIST}", "even", 15, evaluate_every=60)
+    found["Fashion-MNIST, 4 nodes, 10 classes, 15 images a class"] = clothes
+    if not quick:
+        found["Fashion-MNIST, 3 nodes, 10 classes, 15 images a class"] = replace(clothes, count=3)
+        found["Fashion-MNIST, 4 nodes, 6 classes, 15 images a class"] = replace(clothes, split="classes:6")
+        found["Fashion-MNIST, 4 nodes, 4 classes, 15 images a class"] = replace(clothes, split="classes:4")
+        found["Fashion-MNIST, 4 nodes, 10 classes, 50 images a class"] = replace(clothes, samples_per_class=50)
+        found["Fashion-MNIST, 4 nodes, 4 classes, 50 images a class"] = replace(
+            clothes, split="classes:4", samples_per_class=50
+        )
+    return found
+
+
+def measure(name: str, plan: Plan, seeds: range) -> Row:
+    """Return one row: the case's mean over seeds, alone and together."""
+    together = [run(replace(plan, seed=seed)) for seed in seeds]
+    alone = [run(replace(plan, seed=seed, linked=False)) for seed in seeds]
+    gains = [
+        statistics.mean(joint.accuracies) - statistics.mean(local.accuracies)
+        for joint, local in zip(together, alone, strict=True)
+    ]
+    row: Row = {
+        "case": name,
+        "seed_count": len(seeds),
+        "alone": statistics.mean(statistics.mean(outcome.accuracies) for outcome in alone),
+        "together": statistics.mean(statistics.mean(outcome.accuracies) for outcome in together),
+        "gain": statistics.mean(gains),
+        "least_gain": min(gains),
+        "worst_alone": statistics.mean(min(outcome.accuracies) for outcome in alone),
+        "worst_together": statistics.mean(min(outcome.accuracies) for outcome in together),
+        "payload_bits_a_weight": 32 * statistics.mean(outcome.bits / outcome.float32_bits for outcome in together),
+    }
+    print(f"{name}: {row['alone']:.1f} alone, {row['together']:.1f} together", flush=True)
+    return row
+
+
+def run(plan: Plan) -> Outcome:
+    """Run the plan's processes to their end."""
+    nodes: list[Node] = plan_nodes(plan)
+    asyncio.run(run_nodes(nodes))
+    latest = [node.latest for node in nodes]
+    return Outcome(
+        [100 * float(line["accuracy"]) for line in latest],
+        sum(line["bits_sent"] for line in latest),
+        sum(line["float32_bits"] for line in latest),
+    )
+
+
+if __name__ == "__main__":
+    main()
