@@ -1,4 +1,4 @@
-"""Real daemons as child processes: started as an operator starts them, watched through their JSON logs, always ended."""
+"""Real daemons as child processes: started as an operator does, watched through their JSON logs, always ended."""
 
 from __future__ import annotations
 

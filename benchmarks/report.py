@@ -75,7 +75,7 @@ def publish(title: str, columns: Sequence[Column], report: Report, json_file: Pa
     """Print the table and the summary, and write the JSON if a file is given."""
     print_table(title, columns, report.rows)
     for key, value in report.summary.items():
-        print(f"{key.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{key}: {value}")
+        print(f"{key.replace('_', ' ')}: {format(value, '.3g') if isinstance(value, float) else value}")
     if json_file is not None:
         found = {"rows": report.rows, "summary": report.summary, "machine": machine()}
         json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

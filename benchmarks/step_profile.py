@@ -13,6 +13,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from benchmarks.report import Row
+from benchmarks.steps import Case, our_network
 from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
 from dslnode.masking import tensors_of
 from dslnode.training import (
@@ -24,12 +30,6 @@ from dslnode.training import (
     step_scores,
     train_locally,
 )
-from torch import Tensor
-from torch.func import functional_call
-from torch.nn.functional import cross_entropy
-
-from benchmarks.report import Row
-from benchmarks.steps import Case, our_network
 
 PARTS = ("ranking", "top-k", "masking", "forward", "backward", "gradient product", "score update", "bookkeeping")
 

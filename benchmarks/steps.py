@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from itertools import cycle
 
 import torch
-from dslnode import models
-from dslnode.datasets import DataSet, Examples
-from dslnode.learner import Learner, Origin
-from dslnode.training import FrozenNetwork, TrainedState, TrainingPlan, train_locally
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, linear
+
+from dslnode import models
+from dslnode.datasets import DataSet, Examples
+from dslnode.learner import Learner
+from dslnode.origin import Origin
+from dslnode.training import FrozenNetwork, TrainedState, TrainingPlan, train_locally
 
 CLASSES = 10
 KEEP_RATIO = 0.3
@@ -88,7 +90,7 @@ def dense_steps(case: Case, steps: int) -> Callable[[], object]:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            loss_sum += float(loss) * len(labels)
+            loss_sum += loss.item() * len(labels)
             right += int((logits.argmax(dim=1) == labels).sum())
 
     return run
@@ -128,7 +130,7 @@ class AuthorsLayer(nn.Module):
         """Apply the layer under the mask of the intermediate aggregation tensor."""
         scores = self.scores
         pull = scores.detach().abs().mean() * scores.detach().sign() * self.neighbour_mean
-        weight = self.weight * KeepLargest.apply((scores + pull).abs(), KEEP_RATIO)
+        weight = self.weight * KeepLargest.apply((scores + pull).abs(), KEEP_RATIO)  # type: ignore[no-untyped-call]
         return linear(inputs, weight) if self.padding is None else conv2d(inputs, weight, padding=self.padding)
 
 
@@ -139,6 +141,7 @@ def authors_steps(case: Case, steps: int) -> Callable[[], object]:
     batches = case.batches()
 
     def run() -> None:
+        loss_sum, right = 0.0, 0
         for _ in range(steps):
             model = copy.deepcopy(held[0]).train()
             optimiser = torch.optim.SGD(model.parameters(), lr=10, weight_decay=5e-4)
@@ -148,7 +151,8 @@ def authors_steps(case: Case, steps: int) -> Callable[[], object]:
             loss.backward()
             optimiser.step()
             optimiser.zero_grad()
-            float(loss), int((logits.argmax(dim=1) == labels).sum())
+            loss_sum += loss.item() * len(labels)
+            right += int((logits.argmax(dim=1) == labels).sum())
             held[0] = model
 
     return run

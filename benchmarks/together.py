@@ -1,5 +1,7 @@
 """Does it pay to have neighbours? Real ``dslnode start`` processes with and without peers, the same data and rounds.
 
+``--picture`` draws docs/together.svg: the mean accuracy of the second case's nodes against rounds.
+
 Every case is run for several seeds; each seed draws other shares, another frozen network and other minibatches.
 Accuracy is measured on all held-out images of a node's own classes, once, after the last round.
 """
@@ -39,7 +41,10 @@ class Outcome:
 
 def main() -> None:
     """Run the benchmark."""
-    options = arguments(__doc__ or "")
+    options = arguments(__doc__ or "", ("--picture", "draw docs/together.svg instead of measuring all cases"))
+    if options.picture:
+        draw(list(cases(quick=True).values())[-1], Path("docs/together.svg"))
+        return
     seeds = range(1, 2 if options.quick else 4)
     report = Report([measure(name, plan, seeds) for name, plan in cases(quick=options.quick).items()])
     report.summary = {"least_mean_gain": min(row["gain"] for row in report.rows)}
@@ -98,6 +103,24 @@ def run(plan: Plan) -> Outcome:
         sum(line["bits_sent"] for line in latest),
         sum(line["float32_bits"] for line in latest),
     )
+
+
+def draw(plan: Plan, file: Path) -> None:
+    """Draw accuracy against rounds, together and alone, for three seeds of a plan."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
+    for linked, colour, label in ((True, "#0b7285", "together"), (False, "#868e96", "alone")):
+        for seed in (1, 2, 3):
+            nodes = plan_nodes(replace(plan, seed=seed, linked=linked, evaluate_every=2))
+            asyncio.run(run_nodes(nodes))
+            measured = [[line for line in node.rounds if line["round"] % 2 == 1] for node in nodes]
+            means = [statistics.mean(100 * line["accuracy"] for line in lines) for lines in zip(*measured, strict=True)]
+            axes.plot([line["round"] for line in measured[0]], means, color=colour, label=label if seed == 1 else None)
+    axes.set(xlabel="round", ylabel="personal accuracy, %", title="Four daemons, Fashion-MNIST, 15 images a class each")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right", frameon=False)
+    figure.savefig(file, metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -14,13 +14,17 @@ from typing import Any
 
 import prometheus_client
 import pytest
+from bitarray import bitarray, frozenbitarray
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dslnode import __version__, metrics
 from dslnode.errors import ListenError
+from dslnode.events import Phase
+from dslnode.mask import Mask, MaskLayer, MaskLayout
 from dslnode.metrics import Metrics, NeighbourFigures
-from dslnode.rounds import Phase
+from dslnode.training import Progress
+from dslnode.worker import TrainedRound
 
 HEARD = NeighbourFigures(
     name="board-2",
@@ -39,7 +43,10 @@ HEARD = NeighbourFigures(
     wire_bytes_received=700,
 )
 UNREACHED = NeighbourFigures("10.0.0.9:7711", "", "10.0.0.9:7711", connected=False, problem="connection refused")
-BOARD = {"neighbour": "board-2", "node_id": "abababab"}
+LAYOUT = MaskLayout((MaskLayer("0.weight", (2, 5)), MaskLayer("2.weight", (2, 5))))
+MASK = Mask(LAYOUT, frozenbitarray(bitarray("11100000001111000000", endian="little")))
+TRAINED = TrainedRound(MASK, Progress(loss=0.5, accuracy=0.9, steps=10), held_out=0.8, flipped=0.01, seconds=0.2)
+BOARD = {"neighbour": "board-2", "node_id": "ab" * 16}
 
 
 def filled(neighbours: Callable[[], list[NeighbourFigures]] = lambda: [HEARD, UNREACHED]) -> Metrics:
@@ -49,12 +56,9 @@ def filled(neighbours: Callable[[], list[NeighbourFigures]] = lambda: [HEARD, UN
     found.round.set(7)
     found.rounds_finished.inc(7)
     found.phase(Phase.EXCHANGING)
-    found.loss.set(0.5)
-    found.accuracy.labels("train").set(0.9)
-    found.accuracy.labels("held_out").set(0.8)
-    found.mask({"0.weight": 0.3, "2.weight": 0.4}, flipped=0.01)
-    for phase in ("train", "exchange", "aggregate", "save"):
-        found.phase_seconds.labels(phase).observe(0.2)
+    found.trained(TRAINED)
+    for phase in ("exchange", "aggregate", "save"):
+        found.took(phase, 0.2)
     found.refused.labels("far_future").inc()
     found.checkpoint_bytes.inc(12_345)
     return found
@@ -109,6 +113,14 @@ def test_every_metric_of_the_contract_is_there_with_its_labels() -> None:
     assert "process_resident_memory_bytes" in {name for name, _ in found}
 
 
+def test_a_round_without_a_measurement_leaves_the_last_accuracy() -> None:
+    found = filled()
+    found.trained(replace(TRAINED, held_out=None, flipped=0.5))
+    now = samples(found)
+    assert now["dslnode_accuracy_ratio", frozenset({("data", "held_out")})] == 0.8
+    assert now["dslnode_mask_flipped_ratio", frozenset()] == 0.5
+
+
 def test_just_one_phase_is_marked_at_a_time() -> None:
     found = filled()
     found.phase(Phase.TRAINING)
@@ -138,7 +150,7 @@ def test_neighbours_are_asked_anew_at_each_scrape() -> None:
 def test_names_from_outside_cannot_break_the_exposition() -> None:
     name = 'a"} 1\n# TYPE x\\'
     found = samples(filled(lambda: [replace(HEARD, name=name)]))
-    assert found["dslnode_neighbour_up", frozenset({"neighbour": name, "node_id": "abababab"}.items())] == 1
+    assert found["dslnode_neighbour_up", frozenset({"neighbour": name, "node_id": "ab" * 16}.items())] == 1
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed")

@@ -10,9 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from dslnode import rounds
+from dslnode import events, rounds
+from dslnode.events import Phase
 from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
-from dslnode.rounds import Phase, RoundMachine
+from dslnode.rounds import RoundMachine
 
 LAYOUT = MaskLayout((MaskLayer("only", (4, 8)),))
 
@@ -30,101 +31,101 @@ def message(number: int, kind: MaskKind = MaskKind.KEEP) -> MaskMessage:
 
 def started(limit: int = 0, peers: tuple[str, ...] = (), max_staleness: int = 10) -> RoundMachine:
     machine = RoundMachine(limit=limit, max_staleness=max_staleness)
-    machine.handle(rounds.Started())
+    machine.handle(events.Started())
     for peer in peers:
-        machine.handle(rounds.PeerUp(peer, 0))
+        machine.handle(events.PeerUp(peer, 0))
     return machine
 
 
 def test_a_node_without_neighbours_goes_through_its_rounds_alone() -> None:
     machine = RoundMachine(limit=2)
-    assert machine.handle(rounds.Started()) == [rounds.Train(0)]
-    assert machine.handle(rounds.Trained(mask_of(0))) == [rounds.SetDeadline(0), rounds.Aggregate(0, ())]
-    assert machine.handle(rounds.Aggregated()) == [rounds.Save(1), rounds.Train(1)]
-    machine.handle(rounds.Trained(mask_of(1)))
-    assert machine.handle(rounds.Aggregated()) == [rounds.Save(2), rounds.Finish()]
+    assert machine.handle(events.Started()) == [events.Train(0)]
+    assert machine.handle(events.Trained(mask_of(0))) == [events.SetDeadline(0), events.Aggregate(0, ())]
+    assert machine.handle(events.Aggregated()) == [events.Save(1), events.Train(1)]
+    machine.handle(events.Trained(mask_of(1)))
+    assert machine.handle(events.Aggregated()) == [events.Save(2), events.Finish()]
     assert machine.phase is Phase.FINISHED
 
 
 def test_a_node_restarted_after_its_last_round_finishes_at_once() -> None:
-    assert RoundMachine(limit=3, round=3).handle(rounds.Started()) == [rounds.Finish()]
+    assert RoundMachine(limit=3, round=3).handle(events.Started()) == [events.Finish()]
 
 
 def test_a_round_waits_for_every_connected_neighbour() -> None:
     machine = started(peers=("a", "b"))
-    commands = machine.handle(rounds.Trained(mask_of(0)))
+    commands = machine.handle(events.Trained(mask_of(0)))
     own = message(0)
-    assert commands == [rounds.Send("a", own), rounds.Send("b", own), rounds.SetDeadline(0)]
-    assert machine.handle(rounds.Received("a", message(0))) == []
+    assert commands == [events.Send("a", own), events.Send("b", own), events.SetDeadline(0)]
+    assert machine.handle(events.Received("a", message(0))) == []
     assert machine.awaited() == ["b"]
-    [aggregate] = machine.handle(rounds.Received("b", message(0)))
-    assert isinstance(aggregate, rounds.Aggregate)
+    [aggregate] = machine.handle(events.Received("b", message(0)))
+    assert isinstance(aggregate, events.Aggregate)
     assert [held.peer for held in aggregate.masks] == ["a", "b"]
 
 
 def test_masks_that_come_before_our_own_training_ends_count() -> None:
     machine = started(peers=("a",))
-    assert machine.handle(rounds.Received("a", message(0))) == []
-    assert rounds.Aggregate(0, (rounds.HeldMask("a", mask_of(0), 0),)) in machine.handle(rounds.Trained(mask_of(0)))
+    assert machine.handle(events.Received("a", message(0))) == []
+    assert events.Aggregate(0, (events.HeldMask("a", mask_of(0), 0),)) in machine.handle(events.Trained(mask_of(0)))
 
 
 def test_the_deadline_closes_the_round_and_the_silent_neighbour_is_not_waited_for_again() -> None:
     machine = started(peers=("slow",))
-    machine.handle(rounds.Trained(mask_of(0)))
-    assert machine.handle(rounds.DeadlinePassed(0)) == [rounds.Aggregate(0, ())]
-    machine.handle(rounds.Aggregated())
-    assert rounds.Aggregate(1, ()) in machine.handle(rounds.Trained(mask_of(1)))
+    machine.handle(events.Trained(mask_of(0)))
+    assert machine.handle(events.DeadlinePassed(0)) == [events.Aggregate(0, ())]
+    machine.handle(events.Aggregated())
+    assert events.Aggregate(1, ()) in machine.handle(events.Trained(mask_of(1)))
 
 
 def test_a_slow_neighbour_that_speaks_is_used_and_waited_for_again() -> None:
     machine = started(peers=("slow",))
     for number in range(3):
-        machine.handle(rounds.Trained(mask_of(number)))
-        machine.handle(rounds.DeadlinePassed(number))
-        machine.handle(rounds.Aggregated())
-    machine.handle(rounds.Received("slow", message(0)))
-    assert rounds.Aggregate(3, (rounds.HeldMask("slow", mask_of(0), 0),)) in machine.handle(rounds.Trained(mask_of(3)))
-    machine.handle(rounds.Aggregated())
-    machine.handle(rounds.Trained(mask_of(4)))
+        machine.handle(events.Trained(mask_of(number)))
+        machine.handle(events.DeadlinePassed(number))
+        machine.handle(events.Aggregated())
+    machine.handle(events.Received("slow", message(0)))
+    assert events.Aggregate(3, (events.HeldMask("slow", mask_of(0), 0),)) in machine.handle(events.Trained(mask_of(3)))
+    machine.handle(events.Aggregated())
+    machine.handle(events.Trained(mask_of(4)))
     assert machine.awaited() == ["slow"]
 
 
 def test_an_old_deadline_changes_nothing() -> None:
     machine = started(peers=("a",))
-    machine.handle(rounds.Trained(mask_of(0)))
-    machine.handle(rounds.Received("a", message(0)))
-    machine.handle(rounds.Aggregated())
-    machine.handle(rounds.Trained(mask_of(1)))
-    assert machine.handle(rounds.DeadlinePassed(0)) == []
+    machine.handle(events.Trained(mask_of(0)))
+    machine.handle(events.Received("a", message(0)))
+    machine.handle(events.Aggregated())
+    machine.handle(events.Trained(mask_of(1)))
+    assert machine.handle(events.DeadlinePassed(0)) == []
     assert machine.phase is Phase.EXCHANGING
 
 
 def test_duplicates_and_older_masks_change_nothing() -> None:
     machine = started(peers=("a", "b"))
-    machine.handle(rounds.Received("a", message(1)))
+    machine.handle(events.Received("a", message(1)))
     before = machine.neighbours["a"].newest
-    assert machine.handle(rounds.Received("a", message(1))) == []
-    assert machine.handle(rounds.Received("a", message(0))) == []
+    assert machine.handle(events.Received("a", message(1))) == []
+    assert machine.handle(events.Received("a", message(0))) == []
     assert machine.neighbours["a"].newest is before
 
 
 def test_a_lost_neighbour_does_not_stop_the_round() -> None:
     machine = started(peers=("a", "b"))
-    machine.handle(rounds.Trained(mask_of(0)))
-    machine.handle(rounds.Received("a", message(0)))
-    [aggregate] = machine.handle(rounds.PeerDown("b"))
-    assert isinstance(aggregate, rounds.Aggregate)
+    machine.handle(events.Trained(mask_of(0)))
+    machine.handle(events.Received("a", message(0)))
+    [aggregate] = machine.handle(events.PeerDown("b"))
+    assert isinstance(aggregate, events.Aggregate)
 
 
 def test_a_lost_neighbours_mask_is_used_until_it_is_stale() -> None:
     machine = started(peers=("a",), max_staleness=1)
-    machine.handle(rounds.Received("a", message(0)))
-    machine.handle(rounds.PeerDown("a"))
+    machine.handle(events.Received("a", message(0)))
+    machine.handle(events.PeerDown("a"))
     used = []
     for number in range(3):
-        commands = machine.handle(rounds.Trained(mask_of(number)))
-        used += [len(command.masks) for command in commands if isinstance(command, rounds.Aggregate)]
-        machine.handle(rounds.Aggregated())
+        commands = machine.handle(events.Trained(mask_of(number)))
+        used += [len(command.masks) for command in commands if isinstance(command, events.Aggregate)]
+        machine.handle(events.Aggregated())
     assert used == [1, 1, 0]
     assert machine.neighbours == {}
 
@@ -132,41 +133,52 @@ def test_a_lost_neighbours_mask_is_used_until_it_is_stale() -> None:
 def test_a_neighbour_that_joins_late_gets_our_mask_and_is_waited_for_in_its_own_counting() -> None:
     machine = started()
     for number in range(5):
-        machine.handle(rounds.Trained(mask_of(number)))
-        machine.handle(rounds.Aggregated())
-    assert machine.handle(rounds.PeerUp("new", 0)) == [rounds.Send("new", message(4))]
-    machine.handle(rounds.Trained(mask_of(5)))
+        machine.handle(events.Trained(mask_of(number)))
+        machine.handle(events.Aggregated())
+    assert machine.handle(events.PeerUp("new", 0)) == [events.Send("new", message(4))]
+    machine.handle(events.Trained(mask_of(5)))
     assert machine.awaited() == ["new"]
-    assert machine.handle(rounds.Received("new", message(0))) != []
+    assert machine.handle(events.Received("new", message(0))) != []
+
+
+def test_an_older_mask_sent_when_the_link_comes_up_is_used_but_not_taken_for_this_rounds() -> None:
+    machine = started()
+    machine.handle(events.PeerUp("training", 7))
+    machine.handle(events.Received("training", message(6)))
+    machine.handle(events.Trained(mask_of(0)))
+    assert machine.awaited() == ["training"]
+    assert machine.handle(events.Received("training", message(7))) == [
+        events.Aggregate(0, (events.HeldMask("training", mask_of(7), 0),))
+    ]
 
 
 def test_a_neighbour_that_lost_its_state_is_heard_again() -> None:
     machine = started(peers=("a",))
-    machine.handle(rounds.Received("a", message(1)))
-    machine.handle(rounds.PeerDown("a"))
-    machine.handle(rounds.PeerUp("a", 0))
-    machine.handle(rounds.Received("a", message(0)))
+    machine.handle(events.Received("a", message(1)))
+    machine.handle(events.PeerDown("a"))
+    machine.handle(events.PeerUp("a", 0))
+    machine.handle(events.Received("a", message(0)))
     assert machine.neighbours["a"].newest == mask_of(0)
 
 
 def test_a_round_from_the_far_future_is_refused() -> None:
     machine = started(peers=("a",))
-    [refusal] = machine.handle(rounds.Received("a", message(rounds.MAX_JUMP + 1)))
-    assert isinstance(refusal, rounds.Refuse)
+    [refusal] = machine.handle(events.Received("a", message(rounds.MAX_JUMP + 1)))
+    assert isinstance(refusal, events.Refuse)
     assert (refusal.peer, refusal.reason) == ("a", "far_future")
     assert machine.neighbours["a"].newest is None
 
 
 def test_a_mask_of_another_kind_is_refused() -> None:
     machine = started(peers=("a",))
-    [refusal] = machine.handle(rounds.Received("a", message(0, MaskKind.SIGN)))
-    assert isinstance(refusal, rounds.Refuse)
+    [refusal] = machine.handle(events.Received("a", message(0, MaskKind.SIGN)))
+    assert isinstance(refusal, events.Refuse)
     assert refusal.reason == "mask_kind"
 
 
 def test_masks_of_strangers_are_ignored() -> None:
     machine = started()
-    assert machine.handle(rounds.Received("nobody", message(0))) == []
+    assert machine.handle(events.Received("nobody", message(0))) == []
     assert machine.neighbours == {}
 
 
@@ -178,7 +190,7 @@ class SimulatedNode:
     training: int | None = None
     aggregating: bool = False
     deadline: int | None = None
-    aggregations: list[rounds.Aggregate] = field(default_factory=list)
+    aggregations: list[events.Aggregate] = field(default_factory=list)
     saved: list[int] = field(default_factory=list)
 
 
@@ -190,58 +202,58 @@ class Cluster:
     links: set[tuple[int, int]] = field(default_factory=set)
     flying: list[tuple[int, int, MaskMessage]] = field(default_factory=list)
 
-    def feed(self, index: int, event: rounds.Event) -> None:
+    def feed(self, index: int, event: events.Event) -> None:
         for command in self.nodes[index].machine.handle(event):
             self.execute(index, command)
 
-    def execute(self, index: int, command: rounds.Command) -> None:
+    def execute(self, index: int, command: events.Command) -> None:
         node = self.nodes[index]
         match command:
-            case rounds.Train(number):
+            case events.Train(number):
                 node.training = number
-            case rounds.Send(peer, sent):
+            case events.Send(peer, sent):
                 assert (index, int(peer)) in self.links, "sent to a neighbour that is not connected"
                 self.flying.append((index, int(peer), sent))
-            case rounds.SetDeadline(number):
+            case events.SetDeadline(number):
                 node.deadline = number
-            case rounds.Aggregate():
+            case events.Aggregate():
                 node.aggregating = True
                 node.aggregations.append(command)
-            case rounds.Save(number):
+            case events.Save(number):
                 node.saved.append(number)
-            case rounds.Refuse():
+            case events.Refuse():
                 raise AssertionError(f"an honest mask was refused: {command}")
-            case rounds.Finish():
+            case events.Finish():
                 pass
 
     def connect(self, one: int, other: int) -> None:
         if (one, other) not in self.links:
             their_rounds = self.nodes[other].machine.round, self.nodes[one].machine.round
             self.links |= {(one, other), (other, one)}
-            self.feed(one, rounds.PeerUp(str(other), their_rounds[0]))
-            self.feed(other, rounds.PeerUp(str(one), their_rounds[1]))
+            self.feed(one, events.PeerUp(str(other), their_rounds[0]))
+            self.feed(other, events.PeerUp(str(one), their_rounds[1]))
 
     def disconnect(self, one: int, other: int) -> None:
         if (one, other) in self.links:
             self.links -= {(one, other), (other, one)}
             self.flying = [item for item in self.flying if {item[0], item[1]} != {one, other}]
-            self.feed(one, rounds.PeerDown(str(other)))
-            self.feed(other, rounds.PeerDown(str(one)))
+            self.feed(one, events.PeerDown(str(other)))
+            self.feed(other, events.PeerDown(str(one)))
 
     def finish_training(self, index: int) -> None:
         node = self.nodes[index]
         if node.training is not None:
             number, node.training = node.training, None
-            self.feed(index, rounds.Trained(mask_of(index * 1000 + number)))
+            self.feed(index, events.Trained(mask_of(index * 1000 + number)))
 
     def finish_aggregating(self, index: int) -> None:
         if self.nodes[index].aggregating:
             self.nodes[index].aggregating = False
-            self.feed(index, rounds.Aggregated())
+            self.feed(index, events.Aggregated())
 
     def deliver(self, position: int) -> None:
         sender, receiver, sent = self.flying.pop(position)
-        self.feed(receiver, rounds.Received(str(sender), sent))
+        self.feed(receiver, events.Received(str(sender), sent))
 
     def settle(self, target: int) -> None:
         """Do all work and deliver all messages, without any deadline, until every node has reached ``target``."""
@@ -259,7 +271,7 @@ class Cluster:
 def cluster_of(count: int, limit: int = 0) -> Cluster:
     cluster = Cluster([SimulatedNode(RoundMachine(limit=limit)) for _ in range(count)])
     for index in range(count):
-        cluster.feed(index, rounds.Started())
+        cluster.feed(index, events.Started())
     return cluster
 
 
@@ -314,7 +326,7 @@ class RoundsUnderFire(RuleBasedStateMachine):
         index = self._node(data)
         deadline = self.cluster.nodes[index].deadline
         if deadline is not None:
-            self.cluster.feed(index, rounds.DeadlinePassed(deadline))
+            self.cluster.feed(index, events.DeadlinePassed(deadline))
 
     @invariant()
     def rounds_never_go_back_and_are_saved_one_by_one(self) -> None:
@@ -348,7 +360,7 @@ class RoundsUnderFire(RuleBasedStateMachine):
         for node_index in range(count):
             deadline = self.cluster.nodes[node_index].deadline
             if deadline is not None:
-                self.cluster.feed(node_index, rounds.DeadlinePassed(deadline))
+                self.cluster.feed(node_index, events.DeadlinePassed(deadline))
         self.cluster.settle(max(node.machine.round for node in self.cluster.nodes) + 3)
 
     def _node(self, data: st.DataObject) -> int:

@@ -16,7 +16,6 @@ from dslnode.slices import (
     Split,
     cut,
     format_split,
-    parse_classes,
     parse_share,
     parse_split,
     split_held_out,
@@ -228,7 +227,6 @@ def test_a_slice_that_contradicts_itself(values: dict[str, object], message: str
 
 def test_what_a_user_writes_is_understood() -> None:
     assert parse_share("2/20") == (2, 20)
-    assert parse_classes("7, 0,3") == (0, 3, 7)
     assert [parse_split(text) for text in ("even", "classes:4", "dirichlet:0.3", "dirichlet:1")] == [
         "even",
         ("classes", 4),
@@ -243,12 +241,6 @@ def test_what_a_user_writes_is_understood() -> None:
 def test_a_share_that_is_none(text: str) -> None:
     with pytest.raises(SettingsError, match="i/n"):
         parse_share(text)
-
-
-@pytest.mark.parametrize("text", ["", ",", "0,", "a", "1-3", "-1", "0,0", "65536", "1.5"])
-def test_classes_that_are_none(text: str) -> None:
-    with pytest.raises(SettingsError, match="class"):
-        parse_classes(text)
 
 
 @pytest.mark.parametrize(

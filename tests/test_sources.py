@@ -223,7 +223,7 @@ def test_a_file_too_large_to_be_settings_is_not_read_whole(tmp_path: Path) -> No
         {"algorithm": "authors"},
         {"peers": "a:1,[::1]:2", "classes": "0,3", "state_dir": "/var/lib/x y", "samples_per_class": "5"},
         {"layer_keep_ratios": 'conv*=0.1,a"b\\=1', "rate": "1e-7", "metrics": "off"},
-        {"data": 'npz:/x/"quoted" \\ tab\t line\n bell\x07 del\x7f größe 数 😀.npz'},
+        {"data": 'npz:/x/"quoted" \\ tab\t line\n bell\x07 del\x7f größe 数 😀 \U000e0001.npz'},
     ],
     ids=["defaults", "authors", "lists", "table", "odd text"],
 )

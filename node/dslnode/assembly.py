@@ -8,7 +8,8 @@ import torch
 
 from dslnode.config import Settings
 from dslnode.datasets import DataSet, load_data_set
-from dslnode.learner import Learner, Origin
+from dslnode.learner import Learner
+from dslnode.origin import Origin
 from dslnode.plugins import model_factory
 from dslnode.slices import Slice, cut, parse_share, parse_split, split_held_out
 from dslnode.training import TrainingPlan

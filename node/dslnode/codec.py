@@ -68,7 +68,7 @@ class MaskAssembler:
         self._layout = layout
         self._header: CodedMask | None = None
         self._expected = 0
-        self._pieces: list[bytes] = []
+        self._packed = bytearray()
 
     def header(self, round_number: int, kind: int, codec: int, coded_bytes: int, check: bytes) -> None:
         """Take a header; the chunks of its mask must follow."""
@@ -96,13 +96,13 @@ class MaskAssembler:
             raise PeerError("unexpected_chunk", "sent a chunk that belongs to no mask")
         if not 0 < len(data) <= min(CHUNK_BYTES, self._expected):
             raise PeerError("chunk_size", f"sent a chunk of {len(data)} bytes where {self._expected} were missing")
-        self._pieces.append(data)
+        self._packed += data
         self._expected -= len(data)
         return None if self._expected else self._complete(self._header)
 
     def _complete(self, header: CodedMask) -> MaskMessage:
-        packed = b"".join(self._pieces)
-        self._header, self._pieces = None, []
+        packed = bytes(self._packed)
+        self._header, self._packed = None, bytearray()
         if checksum(packed) != header.checksum:
             raise PeerError("checksum", "sent a mask whose checksum does not match its bits")
         try:

@@ -9,28 +9,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from dslnode import rounds
+from dslnode import events
 from dslnode.checkpoint import StateDirectory
 from dslnode.codec import CodedMask, encode
 from dslnode.config import Settings
-from dslnode.errors import ExitCode, StateError
+from dslnode.errors import ExitCode, ListenError, StateError
+from dslnode.events import HeldMask
 from dslnode.learner import Learner
 from dslnode.logs import Logger
 from dslnode.mask import MaskMessage
 from dslnode.metrics import Metrics
 from dslnode.notices import Notices
-from dslnode.resume import check, remember, restore_traffic
-from dslnode.rounds import HeldMask, RoundMachine
+from dslnode.resume import check, known_addresses, remember, restore_traffic
+from dslnode.rounds import RoundMachine
 from dslnode.status import Observer
 from dslnode.transport import network as net
 from dslnode.transport.dialler import keep_dialling
-from dslnode.transport.handshake import INCARNATION_BYTES, Introduction, ModelFacts
+from dslnode.transport.handshake import Introduction
 from dslnode.transport.server import Server
 from dslnode.worker import Worker
 
@@ -42,7 +42,7 @@ class Daemon:
     """One running node. ``run`` returns why it ended; ``busy`` then says whether a training step still runs."""
 
     def __init__(
-        self, settings: Settings, learner: Learner, node_id: bytes, state: StateDirectory | None, log: Logger
+        self, settings: Settings, learner: Learner, me: Introduction, state: StateDirectory | None, log: Logger
     ) -> None:
         self.settings = settings
         self.busy = False
@@ -50,16 +50,16 @@ class Daemon:
         self._worker = Worker(learner)
         self._state = state
         self._log = log
-        self._events: asyncio.Queue[rounds.Event | None] = asyncio.Queue()
+        self._events: asyncio.Queue[events.Event | None] = asyncio.Queue()
         self._exit: ExitCode | None = None
         self._jobs: set[asyncio.Task[None]] = set()
         self._deadline: asyncio.TimerHandle | None = None
         self._coded: tuple[MaskMessage, CodedMask] | None = None
         self._exchange_began = time.monotonic()
         self._machine = RoundMachine(limit=settings.rounds, max_staleness=settings.max_staleness)
-        me = introduction(settings, learner, node_id)
         self._network = net.Network(me, learner.layout, lambda: self._machine.round, self._on_report)
-        self._notices = Notices(settings.peers, log)
+        self._peers = dict.fromkeys(settings.peers)
+        self._notices = Notices(self._peers, log)
         self._observer = Observer(settings, me, self._machine, self._network, self._notices.standing)
         self._metrics = Metrics(self._observer.neighbours)
         self._metrics.describe(settings.name, settings.run_id)
@@ -86,16 +86,19 @@ class Daemon:
 
     @contextlib.asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
-        server = Server(self._network, self._observer.reply)
-        port = await server.listen(self.settings.listen)
         stop_metrics = self._serve_metrics()
-        loop = asyncio.get_running_loop()
+        server = Server(self._network, self._observer.reply)
+        try:
+            port = await server.listen(self.settings.listen)
+        except ListenError:
+            stop_metrics()
+            raise
         for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
-            loop.add_signal_handler(number, self.stop, why)
+            asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
         jitter = random.Random(self._network.me.incarnation)
-        tasks = [asyncio.create_task(keep_dialling(self._network, peer, jitter)) for peer in self.settings.peers]
+        tasks = [asyncio.create_task(keep_dialling(self._network, peer, jitter)) for peer in self._peers]
         tasks.append(asyncio.create_task(self._begin()))
-        self._log_start(port)
+        self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
         try:
             yield
         finally:
@@ -119,30 +122,31 @@ class Daemon:
             await asyncio.wait(self._jobs, timeout=None if done else LAST_STEP_SECONDS)
         self.busy = bool(self._jobs)
         self._worker.close()
-        self._log.info("stopped", why=(self._exit or ExitCode.INTERNAL).name.lower(), round=self._machine.round)
+        why = ExitCode.INTERNAL if self._exit is None else self._exit
+        self._log.info("stopped", why=why.name.lower(), round=self._machine.round)
 
     async def _begin(self) -> None:
         """Begin the first round when as many neighbours as peers are linked, or the time to wait for them is over."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.wait_for_peers):
                 await self._network.wait_until_linked(len(self.settings.peers))
-        self._post(rounds.Started())
+        self._post(events.Started())
 
-    def _execute(self, command: rounds.Command) -> None:
+    def _execute(self, command: events.Command) -> None:
         match command:
-            case rounds.Train(number):
+            case events.Train(number):
                 self._in_background(self._train(number))
-            case rounds.Send(peer, message):
+            case events.Send(peer, message):
                 self._network.send(peer, self._code(message))
-            case rounds.SetDeadline(number):
+            case events.SetDeadline(number):
                 self._set_deadline(number)
-            case rounds.Aggregate(number, masks):
+            case events.Aggregate(number, masks):
                 self._in_background(self._aggregate(number, masks))
-            case rounds.Save(number):
+            case events.Save(number):
                 self._finish_round(number)
-            case rounds.Refuse(peer, reason, explanation):
+            case events.Refuse(peer, reason, explanation):
                 self._refuse(self._observer.name_of(peer), reason, explanation)
-            case rounds.Finish():
+            case events.Finish():
                 self._exit = ExitCode.DONE
 
     async def _train(self, number: int) -> None:
@@ -153,13 +157,13 @@ class Daemon:
         self._metrics.trained(trained)
         self._observer.trained(trained)
         self._exchange_began = time.monotonic()
-        self._post(rounds.Trained(trained.mask))
+        self._post(events.Trained(trained.mask))
 
     async def _aggregate(self, number: int, masks: tuple[HeldMask, ...]) -> None:
         self._metrics.took("exchange", time.monotonic() - self._exchange_began)
         self._metrics.took("aggregate", await self._worker.aggregate(number, masks))
         self._observer.masks_used = len(masks)
-        self._post(rounds.Aggregated())
+        self._post(events.Aggregated())
 
     def _finish_round(self, number: int) -> None:
         self._network.measure()
@@ -192,9 +196,8 @@ class Daemon:
     def _set_deadline(self, number: int) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        loop = asyncio.get_running_loop()
-        passed = rounds.DeadlinePassed(number)
-        self._deadline = loop.call_later(self.settings.round_deadline, self._post, passed)
+        later = asyncio.get_running_loop().call_later
+        self._deadline = later(self.settings.round_deadline, self._post, events.DeadlinePassed(number))
 
     def _on_report(self, report: net.Report) -> None:
         match report:
@@ -202,12 +205,12 @@ class Daemon:
                 self._notices.solved(address)
                 self._observer.met(neighbour, address)
                 self._log.info("neighbour up", neighbour=neighbour.name, address=address, its_round=their_round)
-                self._post(rounds.PeerUp(neighbour.key, their_round))
+                self._post(events.PeerUp(neighbour.key, their_round))
             case net.LinkDown(neighbour, why):
                 self._log.info("neighbour down", neighbour=neighbour.name, why=why)
-                self._post(rounds.PeerDown(neighbour.key))
+                self._post(events.PeerDown(neighbour.key))
             case net.MaskArrived(neighbour, message):
-                self._post(rounds.Received(neighbour.key, message))
+                self._post(events.Received(neighbour.key, message))
             case net.PeerRefused(address, reason, explanation):
                 self._refuse(address, reason, explanation)
             case net.DialFailed(address, why):
@@ -218,29 +221,20 @@ class Daemon:
         self._notices.refused(who, reason, explanation)
 
     def _resume(self) -> None:
-        snapshot = None if self._state is None else self._state.load()
-        if snapshot is None:
+        if self._state is None or (snapshot := self._state.load()) is None:
             return
         check(snapshot.facts, self.settings, self._learner.fingerprint)
         self._learner.restore(snapshot.arrays)
         restore_traffic(snapshot.facts, self._network)
+        self._peers |= dict.fromkeys(known_addresses(snapshot.facts))
         self._machine.round = snapshot.facts["round"]
         self._metrics.round.set(self._machine.round)
         self._log.info("resumed", round=self._machine.round)
 
     def _serve_metrics(self) -> Callable[[], None]:
-        address = self.settings.metrics
-        return (lambda: None) if address == "off" else self._metrics.serve(address)
+        return (lambda: None) if self.settings.metrics == "off" else self._metrics.serve(self.settings.metrics)
 
-    def _log_start(self, port: int) -> None:
-        data = self._learner.data
-        examples = {"train": len(data.train), "held_out": 0 if data.held_out is None else len(data.held_out)}
-        settings, weights = self.settings, self._learner.layout.size
-        self._log.info("started", name=settings.name, port=port, peers=len(settings.peers), weights=weights, **examples)
-        if self._state is None:
-            self._log.warning("nothing is kept", why="no --state-dir: a restart begins anew")
-
-    def _post(self, event: rounds.Event | None) -> None:
+    def _post(self, event: events.Event | None) -> None:
         self._events.put_nowait(event)
 
     def _in_background(self, job: Coroutine[None, None, None]) -> None:
@@ -254,11 +248,3 @@ class Daemon:
         if error is not None:
             self._log.error("internal error", exc_info=error)
             self.stop(ExitCode.INTERNAL)
-
-
-def introduction(settings: Settings, learner: Learner, node_id: bytes) -> Introduction:
-    """Return what this process says of itself to every neighbour."""
-    layout = learner.layout
-    facts = ModelFacts(learner.fingerprint, layout.digest, len(layout.layers), layout.size, settings.seed)
-    incarnation = secrets.token_bytes(INCARNATION_BYTES)
-    return Introduction(settings.run_id, node_id, incarnation, settings.name, settings.advertise, facts)

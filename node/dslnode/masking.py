@@ -24,7 +24,8 @@ from dslnode.mask import Mask, MaskLayer, MaskLayout
 def layout_of(model: nn.Module) -> MaskLayout:
     """Return the maskable tensors of ``model``: floating parameters with at least two dimensions.
 
-    A tied weight counts once. Everything else (biases, norms, buffers) stays local to the node.
+    A tied weight counts once. Everything else (biases, norms, buffers) is the node's own and never sent; of it only
+    buffers that the model itself updates (running statistics) ever change.
     """
     return MaskLayout(
         tuple(

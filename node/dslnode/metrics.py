@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from dslnode import __version__
 from dslnode.config import ADDRESS
 from dslnode.errors import ListenError
-from dslnode.rounds import Phase
+from dslnode.events import Phase
 from dslnode.worker import TrainedRound
 
 PHASE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
@@ -163,7 +163,7 @@ class _NeighbourCollector(Collector):
 
 
 def _labels(neighbour: NeighbourFigures) -> list[str]:
-    return [neighbour.name, neighbour.node_id[:8]]
+    return [neighbour.name, neighbour.node_id]
 
 
 def _per_neighbour(figures: list[NeighbourFigures]) -> Iterator[Metric]:

@@ -72,18 +72,6 @@ def parse_share(text: str) -> tuple[int, int]:
     return number, count
 
 
-def parse_classes(text: str) -> tuple[int, ...]:
-    """Turn "0,3,7" into (0, 3, 7), in ascending order. Raises SettingsError."""
-    if re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", text.replace(" ", "")) is None:
-        raise SettingsError(f"classes {text!r} are not numbers separated by commas, such as 0,3,7")
-    classes = [int(part) for part in text.split(",")]
-    if len(set(classes)) < len(classes):
-        raise SettingsError(f"classes {text!r} name a class twice; name each once")
-    if max(classes) >= MAX_CLASSES:
-        raise SettingsError(f"classes {text!r}: {max(classes)} is over the limit of {MAX_CLASSES - 1}")
-    return tuple(sorted(classes))
-
-
 def parse_split(text: str) -> Split:
     """Turn "even", "classes:4" or "dirichlet:0.3" into a Split. Raises SettingsError."""
     kind, _, number = text.strip().partition(":")

@@ -15,6 +15,7 @@ from dslnode.config import Settings
 from dslnode.daemon import Daemon
 from dslnode.errors import ExitCode
 from dslnode.learner import Learner
+from dslnode.transport.handshake import INCARNATION_BYTES, Introduction, ModelFacts
 
 
 def run_node(settings: Settings) -> ExitCode:
@@ -27,15 +28,26 @@ def run_node(settings: Settings) -> ExitCode:
             owned.enter_context(state.owned())
         node_id = secrets.token_bytes(NODE_ID_BYTES) if state is None else state.node_id()
         learner = build_learner(settings)
-        return asyncio.run(_run(settings, learner, node_id, state, log))
+        if state is None:
+            log.warning("nothing is kept", why="no --state-dir: a restart begins anew")
+        me = introduction(settings, learner, node_id)
+        return asyncio.run(_run(settings, learner, me, state, log))
 
 
 async def _run(
-    settings: Settings, learner: Learner, node_id: bytes, state: StateDirectory | None, log: logs.Logger
+    settings: Settings, learner: Learner, me: Introduction, state: StateDirectory | None, log: logs.Logger
 ) -> ExitCode:
-    daemon = Daemon(settings, learner, node_id, state, log)
+    daemon = Daemon(settings, learner, me, state, log)
     code = await daemon.run()
     if daemon.busy:  # a long step of a large model: its result is not wanted, and what is on disk is whole
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def introduction(settings: Settings, learner: Learner, node_id: bytes) -> Introduction:
+    """Return what this process says of itself to every neighbour."""
+    layout = learner.layout
+    facts = ModelFacts(learner.fingerprint, layout.digest, len(layout.layers), layout.size, settings.seed)
+    incarnation = secrets.token_bytes(INCARNATION_BYTES)
+    return Introduction(settings.run_id, node_id, incarnation, settings.name, settings.advertise, facts)

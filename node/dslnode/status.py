@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dslnode.config import Settings
+from dslnode.datasets import DataSet
 from dslnode.mask import Mask
 from dslnode.metrics import NeighbourFigures
 from dslnode.rounds import RoundMachine
@@ -48,7 +49,8 @@ class Observer:
         """Remember a neighbour's name and address."""
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        self._known[neighbour.key] = (neighbour.name, address)
+        former = self._known.get(neighbour.key, ("", ""))[1]
+        self._known[neighbour.key] = (neighbour.name, address or former)
 
     def name_of(self, key: str) -> str:
         """Return a neighbour's name, or the head of its node id."""
@@ -80,6 +82,16 @@ class Observer:
                 sum_.mask_bytes += part.mask_bytes
                 sum_.link_bytes += part.wire_bytes
         return total
+
+    def start_line(self, data: DataSet) -> dict[str, Any]:
+        """Return what the log says of the node when it starts."""
+        return {
+            "name": self._settings.name,
+            "peers": len(self._settings.peers),
+            "weights": self._me.model.weights,
+            "train": len(data.train),
+            "held_out": 0 if data.held_out is None else len(data.held_out),
+        }
 
     def round_line(self) -> dict[str, Any]:
         """Return what the log says of a finished round."""
@@ -136,7 +148,7 @@ class Observer:
             node_id=key,
             address=address,
             connected=key in self._network.links,
-            round=heard.last_round if heard and newest else None,
+            round=heard.last_round if heard and newest and heard.last_round >= 0 else None,
             staleness=self._machine.round - heard.arrived if heard and newest else None,
             agreement=self._mask.agreement(newest) if self._mask and newest else None,
             float32_bits_sent=self._float32_bits(traffic),

@@ -38,8 +38,13 @@ class Node:
     """One daemon: how it is started, and what its log said so far."""
 
     settings: Settings
-    latest: dict[str, Any] = field(default_factory=dict)
+    rounds: list[dict[str, Any]] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+
+    @property
+    def latest(self) -> dict[str, Any]:
+        """The log line of the last finished round; empty before the first."""
+        return self.rounds[-1] if self.rounds else {}
 
     @property
     def done(self) -> bool:
@@ -58,7 +63,7 @@ class Node:
         except ValueError:
             event = {}
         if event.get("event") == "round":
-            self.latest = event
+            self.rounds.append(event)
         elif event.get("level", "error") in {"warning", "error"}:
             self.complaints = [*self.complaints[-MAX_COMPLAINTS:], line]
 

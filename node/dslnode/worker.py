@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dslnode.checkpoint import Snapshot, StateDirectory
+from dslnode.events import HeldMask
 from dslnode.learner import Learner
 from dslnode.mask import Mask
-from dslnode.rounds import HeldMask
 from dslnode.training import Progress
 
 Result = TypeVar("Result")

@@ -31,6 +31,7 @@ def test_three_nodes_do_their_rounds_together_and_end_by_themselves() -> None:
         assert [node.wait() for node in nodes] == [0, 0, 0], "\n".join(node.tail() for node in nodes)
         for node in nodes:
             assert not node.other_output
+            assert node.wait_for_event("stopped")["why"] == "done"
             assert [line["round"] for line in node.rounds()] == list(range(1, 26))
             assert node.rounds()[-1]["masks"] == 2
             assert node.rounds()[-1]["accuracy"] > 0.8

@@ -30,7 +30,7 @@ SomeReport = TypeVar("SomeReport", bound=Report)
 
 def introduction(number: int, layout: MaskLayout = SMALL, life: int = 0) -> Introduction:
     """Return what node ``number`` says of itself; nodes with smaller numbers have smaller node ids."""
-    model = ModelFacts(b"f" * 16, layout.digest, len(layout.layers), layout.size, seed=7)
+    model = ModelFacts(layout.digest[::-1], layout.digest, len(layout.layers), layout.size, seed=7)
     incarnation = bytes([number, life]).ljust(INCARNATION_BYTES, b"i")
     return Introduction("run", bytes([number]).ljust(NODE_ID_BYTES, b"n"), incarnation, f"node-{number}", "", model)
 
@@ -46,6 +46,13 @@ def message(layout: MaskLayout, number: int, round_number: int = 0) -> MaskMessa
 def coded(layout: MaskLayout, number: int, round_number: int = 0) -> CodedMask:
     """Return the same, ready to travel."""
     return encode(message(layout, number, round_number))
+
+
+async def soon(condition: Callable[[], object]) -> None:
+    """Let the event loop turn until something holds that nobody reports; ``TimeoutError`` if it never does."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0)
 
 
 class News:
@@ -114,10 +121,11 @@ class Node:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.server.stop(0)
 
-    def reborn(self) -> Node:
-        """Return the node of the process that is started in this one's place."""
-        me = replace(self.me, incarnation=b"reborn".ljust(INCARNATION_BYTES))
-        return Node(self.news, me, self.layout, port=self.port)
+    def reborn(self, *, elsewhere: bool = False) -> Node:
+        """Return the node of the process that is started in this one's place, on the same port or another."""
+        life = self.me.incarnation[1] + 1
+        me = replace(self.me, incarnation=introduction(self.me.node_id[0], life=life).incarnation)
+        return Node(self.news, me, self.layout, port=0 if elsewhere else self.port)
 
     def _take(self, report: Report) -> None:
         self.reports.append(report)

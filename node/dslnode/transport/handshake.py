@@ -12,6 +12,12 @@ PROTOCOL = 1
 NODE_ID_BYTES = 16
 INCARNATION_BYTES = 8
 MAX_TEXT = 255
+REASONS = frozenset(
+    "bad_hello checksum chunk_size codec duplicate far_future full garbage leaving mask_bits "  # noqa: SIM905
+    "mask_kind mask_size model no_hello protocol run self silent "
+    "unexpected_chunk unexpected_frame unexpected_header".split()
+)
+"""Why this version refuses a peer or ends a conversation; another reason, made up by a peer, counts as ``refused``."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +92,14 @@ def read_hello(frame: pb.Frame) -> tuple[Introduction, int]:
 
 
 def read_refusal(refusal: pb.Refusal) -> tuple[str, str]:
-    """Return a refusal's reason and message, cut and cleaned: both come from outside."""
-    reason = "".join(c for c in refusal.reason[:40] if c.isascii() and (c.isalnum() or c == "_"))
-    message = "".join(c if c.isprintable() else " " for c in refusal.message[:500])
-    return f"peer_{reason or 'refused'}", f"refused: {message or 'no reason given'}"
+    """Return a refusal's reason, one of few (it becomes a metric's label), and its message, cut and cleaned."""
+    reason = refusal.reason if refusal.reason in REASONS else "refused"
+    return f"peer_{reason}", f"refused: {clean(refusal.message, 500) or 'no reason given'}"
+
+
+def clean(text: str, longest: int) -> str:
+    """Return text from outside, cut, and without characters that would change a log or a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text[:longest])
 
 
 def refusal(error: PeerError) -> pb.Frame:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NoReturn, Protocol
 
+import grpc.aio
 from google.protobuf.message import DecodeError
 
 from dslnode.codec import CodedMask, MaskAssembler
@@ -79,11 +80,13 @@ class Link:
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             why = next(end.result() for end in ends if end.done())
-            return "this node left" if self._leaving.is_set() else why
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            why = "the connection was lost"
         finally:
             for end in ends:
                 end.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
+        return "this node left" if self._leaving.is_set() else why
 
     async def _send(self) -> NoReturn:
         while True:
@@ -125,6 +128,7 @@ class Link:
             if frame is None:
                 return "it closed the connection"
             if frame.HasField("refusal"):
+                self.traffic.received.count(frame.ByteSize(), mask=False)
                 return read_refusal(frame.refusal)[1]
             message = self._take(frame)
             if message is not None:

@@ -6,7 +6,6 @@ Reports are values handed to one callback, in the order in which they happened, 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from dslnode.codec import CodedMask
 from dslnode.errors import PeerError
 from dslnode.mask import MaskLayout, MaskMessage
 from dslnode.transport.handshake import Introduction, check_match, read_hello, refusal, replaces
-from dslnode.transport.link import FAREWELL_SECONDS, Link, Stream, read_frame
+from dslnode.transport.link import Link, Stream, read_frame
 from dslnode.transport.sockets import connections
 from dslnode.transport.traffic import Traffic
 
@@ -108,9 +107,7 @@ class Network:
     async def refuse(self, stream: Stream, address: str, error: PeerError) -> None:
         """Tell a peer, and the owner, why the conversation ends."""
         self._report(PeerRefused(address, error.reason, str(error)))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL_SECONDS):
-                await stream.write(refusal(error))
+        await stream.write(refusal(error))
 
     async def answer(self, stream: Stream, remote: tuple[str, int]) -> None:
         """Hold a conversation that somebody else opened, from its first frame to its end."""
@@ -135,6 +132,8 @@ class Network:
         await self.greet(stream)
         neighbour, their_round = await self._meet(stream)
         self.dialled[address] = neighbour.key
+        if self._leaving is not None:
+            raise PeerError("leaving", self._leaving)
         self._check_not_duplicate(neighbour, we_dialled=True)
         await self._converse(stream, neighbour, their_round, we_dialled=True, remote=remote, address=address)
 
@@ -201,6 +200,7 @@ class Network:
         former = self.links.get(neighbour.key)
         if former is not None:
             former.leave("duplicate", "another link to the same neighbour takes over")
+            self.measure()
             traffic.sent.close_link()
             traffic.received.close_link()
         self.links[neighbour.key] = link

@@ -1,0 +1,142 @@
+"""Does it pay to collaborate, and what does it cost? Many virtual nodes in this process learn by several methods.
+
+All methods get the same data, the same local steps and the same choice between the node's own classes and all.
+Accuracy is that of each node's personal model on the test images of its own classes. Finished runs are kept in
+--results and not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NoReturn
+
+from benchmarks.accuracy.cases import CASES, MODELS, QUICK_CASES, missing_data
+from benchmarks.accuracy.methods import RECIPES, chosen_options
+from benchmarks.accuracy.plots import draw_all
+from benchmarks.accuracy.results import ResultsFile, table
+from benchmarks.accuracy.run import Job, Record, run
+from benchmarks.accuracy.tuning import tune_all
+from benchmarks.report import Column, Report, publish
+
+QUICK_STEPS, FULL_STEPS = 100, 400
+QUICK_TESTS = 100  # test images a class
+COLUMNS = (
+    Column("case", "case"),
+    Column("model", "model"),
+    Column("method", "method"),
+    Column("seed_count", "seeds"),
+    Column("accuracy", "accuracy", ".1f"),
+    Column("worst_node", "worst node", ".1f"),
+    Column("payload_bits", "payload bits", ".3g"),
+    Column("raw_bits", "raw bits", ".3g"),
+    Column("nominal_bits", "nominal bits", ".3g"),
+    Column("payload_bits_a_weight", "bits a weight, link and round", ".4f"),
+    Column("local_steps", "local steps", ".0f"),
+    Column("measured", "measured"),
+    Column("seconds", "seconds", ".0f"),
+)
+
+
+def main() -> None:
+    """Run the benchmark."""
+    signal.signal(signal.SIGTERM, _leave)
+    options = _arguments()
+    jobs = list(jobs_of(options))
+    if options.tune:
+        tune_all([job for job in jobs if job.seed == options.seeds[0]])
+        return
+    records = run_all(jobs, ResultsFile(options.results), options.processes)
+    publish("personal accuracy on the test images of each node's own classes, percent", COLUMNS,
+            Report(table(records)), options.json)  # fmt: skip
+    if options.plots is not None:
+        draw_all(records, options.plots)
+
+
+def jobs_of(options: argparse.Namespace) -> Iterator[Job]:
+    """Yield the runs asked for, seed by seed, so that an interrupted benchmark has complete tables of few seeds."""
+    for name in options.cases:
+        complaint = missing_data(CASES[name])
+        if complaint:
+            print(complaint, file=sys.stderr)
+    for seed in options.seeds:
+        for case in options.cases:
+            for method in options.methods if missing_data(CASES[case]) is None else ():
+                tuned = chosen_options(method, case, options.model)
+                tests = QUICK_TESTS if options.quick else None
+                yield Job(case, method, options.model, seed, options.steps, tuned, test_per_class=tests)
+
+
+def run_all(jobs: list[Job], results: ResultsFile, processes: int) -> list[Record]:
+    """Run what has no result yet, with a line for every run, and return all records in the order of the jobs."""
+    missing = [job for job in jobs if results.find(job) is None]
+    print(f"{len(jobs) - len(missing)} of {len(jobs)} runs are done already", flush=True)
+    for number, record in enumerate(_finished(missing, processes), start=1):
+        results.add(record)
+        mean = sum(record["nodes"]) / len(record["nodes"])
+        print(f"[{number}/{len(missing)}] {record['case']} {record['model']} {record['method']} seed {record['seed']}:"
+              f" {mean:.1f} %, {record['payload_bits']:.3g} bits, {record['seconds']:.0f} s", flush=True)  # fmt: skip
+    found = [results.find(job) for job in jobs]
+    return [record for record in found if record is not None]
+
+
+def _finished(jobs: list[Job], processes: int) -> Iterator[Record]:
+    """Yield records as they are finished."""
+    if processes == 1:
+        yield from map(run, jobs)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(run, job) for job in jobs]):
+            yield future.result()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("benchmarks.accuracy", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="two cases, one seed, the smaller CNN, few steps")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write rows and machine facts as JSON")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="draw the curves as SVG into this directory")
+    parser.add_argument("--results", type=Path, metavar="FILE", default=Path("build/accuracy.jsonl"),
+                        help="finished runs, one JSON line each (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--tune", action="store_true", help="choose the baselines' options on validation instead")
+    parser.add_argument("--model", choices=list(MODELS), default="cnn", help="default: %(default)s")
+    parser.add_argument("--cases", type=_some_of(CASES), metavar="A,B", help="default: all")
+    parser.add_argument("--methods", type=_some_of(RECIPES), metavar="A,B", default=list(RECIPES), help="default: all")
+    parser.add_argument("--seeds", type=_numbers, metavar="1,2,3", help="default: 1,2,3, with --quick 1")
+    parser.add_argument("--steps", type=int, help=f"local steps in all (default: {FULL_STEPS}, quick {QUICK_STEPS})")
+    parser.add_argument("--processes", type=int, default=2, help="runs at a time (default: %(default)s)")
+    options = parser.parse_args()
+    options.cases = options.cases or list(QUICK_CASES if options.quick else CASES)
+    options.seeds = options.seeds or ([1] if options.quick else [1, 2, 3])
+    options.steps = options.steps or (QUICK_STEPS if options.quick else FULL_STEPS)
+    return options
+
+
+def _some_of(known: object) -> Callable[[str], list[str]]:
+    assert isinstance(known, dict)
+    names = list(known)
+
+    def parse(text: str) -> list[str]:
+        chosen = text.split(",")
+        unknown = [name for name in chosen if name not in names]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is none of {', '.join(names)}")
+        return chosen
+
+    return parse
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

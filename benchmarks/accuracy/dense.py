@@ -1,0 +1,77 @@
+"""Dense float32 training: every node alone, or D-PSGD (Lian et al. 2017), with or without personal fine-tuning."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from benchmarks.accuracy.bits import float_message
+from benchmarks.accuracy.cases import World
+from benchmarks.accuracy.graphs import link_count, metropolis
+from benchmarks.accuracy.method import BATCH_SIZE, LOCAL_STEPS, Candidates, Traffic
+from benchmarks.accuracy.network import build_network, dense_start, streams
+
+Measured = Literal["alone", "averaged", "finetuned"]
+FINE_TUNING_STEPS = 2 * LOCAL_STEPS
+
+
+class Dense:
+    """SGD with momentum on all weights; unless ``alone``, a Metropolis average with the neighbours ends a round.
+
+    ``averaged`` measures the average; ``finetuned`` the models after the local steps that precede the averaging, or
+    the average after further local steps, which come on top of the budget of the other methods.
+    """
+
+    def __init__(self, world: World, measured: Measured, rate: float, momentum: float, own_classes: bool) -> None:
+        self.network = build_network(world, own_classes=own_classes)
+        self.traffic = Traffic()
+        self.local_steps = LOCAL_STEPS
+        self._measured = measured
+        self._rate = rate
+        self._momentum = momentum
+        self._mixing = metropolis(world.neighbours)
+        self._links = link_count(world.neighbours)
+        self._batches = streams(world, BATCH_SIZE)
+        self._weights = [dense_start(world) for _ in world.nodes]
+        self._velocities = [torch.zeros(world.layout.size) for _ in world.nodes]
+        self._trained = self._weights
+
+    def round(self, number: int) -> None:  # noqa: ARG002 (all rounds are alike)
+        """Let every node train, then average unless alone."""
+        for node in range(len(self._weights)):
+            self._train(node, self._weights[node], self._velocities[node], self.local_steps)
+        if self._measured == "alone":
+            return
+        self._trained = self._weights
+        self._weights = [average(self._trained, row) for row in self._mixing]
+        self.traffic.sent += float_message(self.network.layout.size).times(self._links)
+
+    def personal(self, *, last: bool) -> Candidates:
+        """Return the models, see the class."""
+        if self._measured != "finetuned":
+            return {"local" if self._measured == "alone" else "averaged": self._weights}
+        found = {"local": self._trained}
+        if last:
+            found["finetuned"] = [self._finetuned(node) for node in range(len(self._weights))]
+        return found
+
+    def _finetuned(self, node: int) -> Tensor:
+        weights = self._weights[node].clone()
+        self._train(node, weights, torch.zeros_like(weights), FINE_TUNING_STEPS)
+        return weights
+
+    def _train(self, node: int, weights: Tensor, velocity: Tensor, steps: int) -> None:
+        for _ in range(steps):
+            gradient = self.network.gradient(weights, node, *next(self._batches[node]))
+            velocity.mul_(self._momentum).add_(gradient)
+            weights.sub_(velocity, alpha=self._rate)
+
+
+def average(vectors: list[Tensor], row: dict[int, float]) -> Tensor:
+    """Return the weighted sum of some of the vectors; ``row`` has their positions and weights."""
+    total = torch.zeros_like(vectors[0])
+    for position, weight in row.items():
+        total.add_(vectors[position], alpha=weight)
+    return total

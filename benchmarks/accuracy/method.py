@@ -1,0 +1,43 @@
+"""What the runner asks of a method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from benchmarks.accuracy.bits import Bits
+from benchmarks.accuracy.network import Network
+
+Candidates = dict[str, list[Tensor]]
+"""By a short word for when or how a model is measured: every node's weights, flat."""
+
+LOCAL_STEPS = 10  # a round, for all but the authors' form
+BATCH_SIZE = 32
+
+
+@dataclass
+class Traffic:
+    """What was sent so far by all nodes over all links, and the last round's flips and density."""
+
+    sent: Bits = Bits()
+    flips: float | None = None
+    density: float | None = None
+
+
+class Method(Protocol):
+    """All nodes of one run."""
+
+    network: Network
+    traffic: Traffic
+    local_steps: int  # a round
+
+    def round(self, number: int) -> None:
+        """Let every node train and exchange once."""
+
+    def personal(self, *, last: bool) -> Candidates:
+        """Return the nodes' models, in one way or several; the best on validation counts.
+
+        What takes long may be left out unless this is the ``last`` time.
+        """

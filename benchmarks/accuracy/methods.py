@@ -1,0 +1,89 @@
+"""The methods of the table: how each is built, with which options, and what was tried to choose those.
+
+Every baseline gets what it needs to be at its best: rate, own classes or all, chosen on validation (``--tune``
+writes the choice to tuned.json, with all that was tried). Ours runs on the daemon's defaults in every case.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy.cases import World
+from benchmarks.accuracy.dense import Dense
+from benchmarks.accuracy.dispfl import DisPFL
+from benchmarks.accuracy.fedpm import FedPM
+from benchmarks.accuracy.masks import MaskGossip, learning_options
+from benchmarks.accuracy.method import Method
+from dslnode.config import PRESETS
+
+Options = dict[str, Any]
+TUNED_FILE = Path(__file__).with_name("tuned.json")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to build a method: from the world, its options and the number of rounds.
+
+    ``stages`` is the grid: each stage tries its changes on top of the best options so far.
+    """
+
+    build: Callable[[World, Options, int], Method]
+    options: Options = field(default_factory=dict)
+    stages: tuple[tuple[Options, ...], ...] = ()
+    masked: bool = False  # options are the daemon's settings
+
+    def identity(self, options: Mapping[str, Any]) -> Options:
+        """Return all that the result depends on, so that a stored one is used only if nothing changed."""
+        return learning_options(options) if self.masked else dict(options)
+
+
+def _rates(*rates: float) -> tuple[Options, ...]:
+    return tuple({"rate": rate} for rate in rates)
+
+
+EITHER_CLASSES: tuple[Options, ...] = ({"own_classes": True}, {"own_classes": False})
+SGD: Options = {"rate": 0.03, "momentum": 0.9, "own_classes": True}
+SGD_STAGES = (_rates(0.01, 0.03, 0.1), EITHER_CLASSES)
+
+RECIPES: dict[str, Recipe] = {
+    "ours": Recipe(lambda world, options, _: MaskGossip(world, options), masked=True),
+    "masks_alone": Recipe(lambda world, options, _: MaskGossip(world, options, linked=False), masked=True),
+    "authors": Recipe(
+        lambda world, options, _: MaskGossip(world, options, aggregated=True), PRESETS["authors"], masked=True
+    ),
+    "dense_alone": Recipe(lambda world, options, _: Dense(world, "alone", **options), SGD, SGD_STAGES),
+    "dpsgd": Recipe(lambda world, options, _: Dense(world, "averaged", **options), SGD, SGD_STAGES),
+    "dpsgd_finetuned": Recipe(lambda world, options, _: Dense(world, "finetuned", **options), SGD, SGD_STAGES),
+    "dispfl": Recipe(
+        lambda world, options, rounds: DisPFL(world, rounds, **options),
+        {**SGD, "prune": 0.2},
+        (*SGD_STAGES, ({"prune": 0.05}, {"prune": 0.2}, {"prune": 0.5})),
+    ),
+    "fedpm": Recipe(
+        lambda world, options, _: FedPM(world, **options),
+        {"rate": 0.1, "momentum": 0.9, "reset": 5, "own_classes": True},
+        (_rates(0.03, 0.1, 0.3), EITHER_CLASSES, ({"reset": 1}, {"reset": 5})),
+    ),
+}
+
+
+def chosen_options(method: str, case: str, model: str) -> Options:
+    """Return the options tuned for this case and model, else those tuned for any, else the recipe's own."""
+    recipe = RECIPES[method]
+    tuned = tuned_table()
+    for place in (f"{model}/{case}", f"{model}/4-classes-15-each", f"{model}/4-classes-437"):
+        if recipe.stages and method in tuned.get(place, {}):
+            return {**recipe.options, **tuned[place][method]["options"]}
+    return dict(recipe.options)
+
+
+def tuned_table() -> dict[str, dict[str, Any]]:
+    """Return what ``--tune`` chose: by model and case, then by method."""
+    if not TUNED_FILE.exists():
+        return {}
+    table: dict[str, dict[str, Any]] = json.loads(TUNED_FILE.read_text(encoding="utf-8"))
+    return table

@@ -1,0 +1,81 @@
+"""Local training and evaluation over one flat vector of weights: what all baselines share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from benchmarks.accuracy.cases import World
+from dslnode.datasets import Examples
+from dslnode.learner import NEVER
+from dslnode.mask import MaskLayout
+from dslnode.masking import seeded_scores, tensors_of
+from dslnode.training import EVALUATION_BATCH
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """The model over a flat weight vector; ``offset`` is added to the logits of each node, as dslnode.learner does."""
+
+    model: nn.Module
+    layout: MaskLayout
+    offsets: tuple[Tensor, ...]
+
+    def logits(self, weights: Tensor, node: int, images: Tensor) -> Tensor:
+        """Return the logits, shape ``(batch, classes)``, of one node's images under these weights."""
+        found: Tensor = functional_call(self.model, tensors_of(weights, self.layout), (images,))
+        return found + self.offsets[node]
+
+    def gradient(self, weights: Tensor, node: int, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the gradient of the minibatch's loss, as flat as the weights."""
+        leaf = weights.detach().requires_grad_()
+        loss = cross_entropy(self.logits(leaf, node, images), labels)
+        return torch.autograd.grad(loss, leaf)[0]
+
+    @torch.no_grad()
+    def accuracy(self, weights: Tensor, node: int, examples: Examples) -> float:
+        """Return the fraction, 0 to 1, of right answers."""
+        images, labels = torch.from_numpy(examples.images), torch.from_numpy(examples.labels)
+        parts = zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True)
+        right = sum(int((self.logits(weights, node, part).argmax(dim=1) == truth).sum()) for part, truth in parts)
+        return right / len(labels)
+
+
+def build_network(world: World, *, own_classes: bool) -> Network:
+    """Return the network; ``own_classes`` lets a node train and answer over the classes of its own data only."""
+    offsets = []
+    for data in world.nodes:
+        offset = torch.zeros(data.train.class_count)
+        if own_classes:
+            offset += NEVER
+            offset[list(data.classes)] = 0
+        offsets.append(offset)
+    return Network(world.model(), world.layout, tuple(offsets))
+
+
+def dense_start(world: World) -> Tensor:
+    """Return the weights that all nodes begin with: uniform with variance 2 / fan-in (He et al. 2015)."""
+    return seeded_scores(world.layout, world.seed) * 6**0.5
+
+
+def batches(examples: Examples, size: int, seed: int, node: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield minibatches without end: shuffled epochs, the rest of an epoch that fills no batch left out."""
+    generator = np.random.Generator(np.random.PCG64([seed, node]))
+    images, labels = torch.from_numpy(examples.images), torch.from_numpy(examples.labels)
+    size = min(size, len(labels))
+    while True:
+        order = torch.from_numpy(generator.permutation(len(labels)))
+        for start in range(0, len(labels) - size + 1, size):
+            chosen = order[start : start + size]
+            yield images[chosen], labels[chosen]
+
+
+def streams(world: World, size: int) -> list[Iterator[tuple[Tensor, Tensor]]]:
+    """Return every node's minibatches."""
+    return [batches(data.train.train, size, world.seed, node) for node, data in enumerate(world.nodes)]

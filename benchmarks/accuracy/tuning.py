@@ -1,0 +1,45 @@
+"""Choosing a baseline's options on validation images, with a seed of its own; every trial is written down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.accuracy.methods import RECIPES, TUNED_FILE, Options, tuned_table
+from benchmarks.accuracy.run import Job, run
+
+TUNING_SEED = 1000
+
+Measure = Callable[[Job], float]
+
+
+def tune(job: Job, measure: Measure) -> tuple[Options, list[dict[str, Any]]]:
+    """Go through the stages of the method's grid; return the best options and all trials."""
+    best, trials = dict(job.options), list[dict[str, Any]]()
+    for stage in RECIPES[job.method].stages:
+        for change in stage:
+            options = {**best, **change}
+            if options not in [trial["options"] for trial in trials]:
+                validation = measure(replace(job, options=options))
+                trials.append({"options": options, "validation": round(validation, 2)})
+                print(f"tuning {job.model}/{job.case} {job.method} {options}: {validation:.2f}", flush=True)
+        best = max(trials, key=lambda trial: float(trial["validation"]))["options"]
+    return best, trials
+
+
+def tune_all(jobs: list[Job]) -> None:
+    """Tune every job that has a grid and is not tuned yet for as many steps, and write the choice to tuned.json."""
+    for job in jobs:
+        place, table = f"{job.model}/{job.case}", tuned_table()
+        if not RECIPES[job.method].stages or table.get(place, {}).get(job.method, {}).get("steps") == job.steps:
+            continue
+        trial = replace(job, seed=TUNING_SEED, options=RECIPES[job.method].options)
+        options, trials = tune(trial, _validation)
+        table.setdefault(place, {})[job.method] = {"options": options, "steps": job.steps, "trials": trials}
+        TUNED_FILE.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+def _validation(job: Job) -> float:
+    return float(run(replace(job, curve_points=1), test=False)["validation"])

@@ -1,0 +1,184 @@
+"""What a node tells of itself, from its round machine and its traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+from bitarray import bitarray, frozenbitarray
+
+from dslnode import events
+from dslnode.config import Settings
+from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
+from dslnode.rounds import RoundMachine
+from dslnode.status import MAX_KNOWN, Observer
+from dslnode.training import Progress
+from dslnode.transport.handshake import Introduction, ModelFacts
+from dslnode.transport.network import Network
+from dslnode.transport.traffic import Flow, Traffic
+from dslnode.worker import TrainedRound
+
+LAYOUT = MaskLayout((MaskLayer("only", (4, 8)),))
+SETTINGS = Settings(name="board-1", run_id="greenhouse", peers=("10.0.0.2:7711", "10.0.0.9:7711"))
+PROGRESS = Progress(loss=0.25, accuracy=0.75, steps=10)
+
+
+def mask_with(ones: int) -> Mask:
+    return Mask(LAYOUT, frozenbitarray(bitarray([1] * ones + [0] * (32 - ones), endian="little")))
+
+
+def trained(held_out: float | None) -> TrainedRound:
+    return TrainedRound(mask_with(8), PROGRESS, held_out, flipped=0.125, seconds=1.0)
+
+
+def introduction(number: int, name: str) -> Introduction:
+    facts = ModelFacts(bytes(16), LAYOUT.digest, 1, LAYOUT.size, 1)
+    return Introduction(SETTINGS.run_id, bytes([number] * 16), bytes(8), name, "", facts)
+
+
+ME, BOARD = introduction(1, "board-1"), introduction(2, "board-2")
+
+
+@dataclass
+class Links:
+    """What the observer looks at of a network."""
+
+    traffic: dict[str, Traffic] = field(default_factory=dict)
+    links: dict[str, object] = field(default_factory=dict)
+    dialled: dict[str, str] = field(default_factory=dict)
+    measured: int = 0
+
+    def measure(self) -> None:
+        self.measured += 1
+
+
+def observer_of(
+    machine: RoundMachine, links: Links | None = None, problems: Mapping[str, str] | None = None
+) -> Observer:
+    return Observer(SETTINGS, ME, machine, cast(Network, links or Links()), problems or {})
+
+
+def met_board() -> tuple[Observer, Links]:
+    """Return a node in its second round that heard from board-2 in its first, over a link that it dialled."""
+    machine = RoundMachine()
+    machine.handle(events.Started())
+    machine.handle(events.PeerUp(BOARD.key, 40))
+    machine.handle(events.Received(BOARD.key, MaskMessage(40, MaskKind.KEEP, mask_with(16))))
+    machine.handle(events.Trained(mask_with(8)))
+    machine.handle(events.Aggregated())
+    sent = Flow(masks=2, payload_bits=64, mask_bytes=40, control_bytes=10, link_bytes=300)
+    received = Flow(masks=1, payload_bits=32, mask_bytes=20, control_bytes=10)
+    links = Links({BOARD.key: Traffic(sent, received)}, {BOARD.key: object()}, {"10.0.0.2:7711": BOARD.key})
+    observer = observer_of(machine, links, {"10.0.0.9:7711": "connection refused"})
+    observer.met(BOARD, "10.0.0.2:7711")
+    observer.trained(trained(0.5))
+    return observer, links
+
+
+def test_a_node_just_started_leaves_out_what_it_does_not_know() -> None:
+    reply = observer_of(RoundMachine()).reply()
+    assert (reply.name, reply.node_id, reply.run_id) == ("board-1", "01" * 16, "greenhouse")
+    assert (reply.round, reply.phase, reply.weights) == (0, "starting", 32)
+    assert not any(reply.HasField(name) for name in ("accuracy", "train_accuracy", "loss"))
+    assert [(peer.address, peer.connected) for peer in reply.neighbours] == [
+        ("10.0.0.2:7711", False),
+        ("10.0.0.9:7711", False),
+    ]
+
+
+def test_the_reply_has_round_phase_accuracy_and_traffic() -> None:
+    observer, links = met_board()
+    reply = observer.reply()
+    assert (reply.round, reply.phase) == (1, "training")
+    assert (reply.accuracy, reply.train_accuracy, reply.loss, reply.density) == (0.5, 0.75, 0.25, 0.25)
+    assert (reply.payload_bits_sent, reply.payload_bits_received) == (64, 32)
+    assert (reply.wire_bytes_sent, reply.wire_bytes_received) == (300, 30)
+    assert reply.float32_bits_sent == 2 * 32 * 32, "two masks of 32 weights, as 32-bit floats"
+    assert links.measured == 1, "the kernel is asked just before"
+
+
+def test_a_neighbour_is_described_by_its_newest_mask_and_its_traffic() -> None:
+    observer, _ = met_board()
+    board = observer.reply().neighbours[0]
+    assert (board.name, board.node_id, board.address, board.connected) == ("board-2", "02" * 16, "10.0.0.2:7711", True)
+    assert (board.round, board.staleness, board.agreement) == (40, 1, 0.75)
+    assert (board.payload_bits_sent, board.payload_bits_received, board.wire_bytes_sent) == (64, 32, 300)
+    assert board.problem == ""
+
+
+def test_a_peer_that_was_never_reached_is_shown_with_its_problem() -> None:
+    observer, _ = met_board()
+    [_, unreached] = observer.reply().neighbours
+    assert (unreached.address, unreached.name, unreached.node_id) == ("10.0.0.9:7711", "10.0.0.9:7711", "")
+    assert (unreached.connected, unreached.problem) == (False, "connection refused")
+    assert not any(unreached.HasField(name) for name in ("round", "staleness", "agreement"))
+
+
+def test_a_peer_reached_under_another_address_is_shown_once() -> None:
+    observer, links = met_board()
+    links.dialled["10.0.0.9:7711"] = BOARD.key
+    assert [peer.name for peer in observer.neighbours()] == ["board-2"]
+
+
+def test_a_neighbour_that_left_stays_with_its_counters() -> None:
+    observer, links = met_board()
+    links.links.clear()
+    board = observer.neighbours()[0]
+    assert (board.connected, board.payload_bits_sent) == (False, 64)
+
+
+def test_a_neighbour_that_sent_nothing_yet_has_no_round() -> None:
+    machine = RoundMachine()
+    machine.handle(events.PeerUp(BOARD.key, 3))
+    observer = observer_of(machine)
+    observer.met(BOARD, "10.0.0.2:7711")
+    board = observer.neighbours()[0]
+    assert (board.round, board.staleness, board.agreement) == (None, None, None)
+
+
+def test_totals_are_the_sum_over_all_neighbours_and_change_none() -> None:
+    observer, links = met_board()
+    links.traffic["other"] = Traffic(Flow(masks=1, payload_bits=32, mask_bytes=20, control_bytes=5), Flow())
+    for _ in range(2):
+        total = observer.totals()
+        assert (total.sent.masks, total.sent.payload_bits, total.sent.wire_bytes) == (3, 96, 325)
+    assert links.traffic[BOARD.key].sent.wire_bytes == 300
+
+
+def test_the_log_line_of_a_round_has_the_facts_an_operator_needs() -> None:
+    observer, _ = met_board()
+    observer.masks_used = 1
+    assert observer.round_line() == {
+        "round": 1,
+        "loss": 0.25,
+        "train": 0.75,
+        "accuracy": 0.5,
+        "neighbours": 1,
+        "masks": 1,
+        "flipped": 0.125,
+        "bits_sent": 64,
+        "float32_bits": 2048,
+        "bytes_sent": 300,
+    }
+
+
+@pytest.mark.parametrize(("measured", "shown"), [(None, 0.5), (0.875, 0.875), (0.0, 0.0)])
+def test_a_round_without_a_measurement_leaves_the_last_accuracy(measured: float | None, shown: float) -> None:
+    observer, _ = met_board()
+    observer.trained(trained(measured))
+    assert observer.reply().accuracy == shown
+
+
+def test_a_neighbour_is_named_by_name_or_by_the_head_of_its_id() -> None:
+    observer, _ = met_board()
+    assert observer.name_of(BOARD.key) == "board-2"
+    assert observer.name_of("cd" * 16) == "cdcdcdcd"
+
+
+def test_strangers_cannot_fill_the_memory() -> None:
+    observer = observer_of(RoundMachine())
+    for number in range(MAX_KNOWN + 5):
+        observer.met(Introduction("", number.to_bytes(16, "big"), bytes(8), "x", "", ME.model), f"10.0.0.1:{number}")
+    assert len(observer.neighbours()) <= MAX_KNOWN + len(SETTINGS.peers)

@@ -1,0 +1,168 @@
+"""The dialler: pauses that grow to a cap, and failures that say what to look at."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dslnode.transport import dialler
+from dslnode.transport.dialler import Pauses
+from dslnode.transport.network import DialFailed, LinkUp
+from tests.transport.nodes import Loopback, Node, introduction, soon
+
+
+@pytest.fixture
+def real_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialler, "FIRST_PAUSE", 0.3)
+    monkeypatch.setattr(dialler, "LONGEST_PAUSE", 5.0)
+
+
+class Middle(random.Random):
+    """Jitter that jitters nothing."""
+
+    def uniform(self, a: float, b: float) -> float:
+        """Return the middle."""
+        return (a + b) / 2
+
+
+@pytest.mark.usefixtures("real_pauses")
+def test_pauses_double_up_to_the_longest() -> None:
+    pauses = Pauses(Middle())
+    assert [pauses.take() for _ in range(7)] == pytest.approx([0.3, 0.6, 1.2, 2.4, 4.8, 5.0, 5.0])
+
+
+@pytest.mark.usefixtures("real_pauses")
+def test_pauses_begin_anew_after_a_reset() -> None:
+    pauses = Pauses(Middle())
+    taken = [pauses.take() for _ in range(10)]
+    pauses.reset()
+    assert [pauses.take() for _ in range(10)] == taken
+
+
+@given(st.integers(0, 2**32), st.integers(1, 40))
+def test_a_pause_is_jittered_by_a_quarter_and_never_longer_than_that_over_the_cap(seed: int, tries: int) -> None:
+    jittered, plain = Pauses(random.Random(seed)), Pauses(Middle())
+    for _ in range(tries):
+        pause, middle = jittered.take(), plain.take()
+        assert 0.75 * middle <= pause <= 1.25 * middle <= 1.25 * dialler.LONGEST_PAUSE
+
+
+def test_nodes_that_start_together_do_not_dial_in_step() -> None:
+    assert len({Pauses(random.Random(seed)).take() for seed in range(20)}) == 20
+
+
+async def failure(net: Loopback, node: Node, address: str) -> str:
+    """Dial an address twice without success and return why, which is the same both times."""
+    node.dial(address)
+    await net.news.until(lambda: len(node.all(DialFailed)) == 2)
+    [first, second] = node.all(DialFailed)
+    assert first == second
+    assert first.address == address
+    return first.why
+
+
+async def test_a_closed_port_is_said_to_be_one(net: Loopback) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound, not listening: the kernel refuses
+        why = await failure(net, await net.node(1), f"127.0.0.1:{unused.getsockname()[1]}")
+    assert why == "no connection within 0.5 s (is the node running, the port open?)"
+
+
+async def test_a_port_that_accepts_and_says_nothing_is_no_connection(net: Loopback) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        why = await failure(net, await net.node(1), f"127.0.0.1:{mute.getsockname()[1]}")
+    assert why.startswith("no connection within 0.5 s")
+
+
+def lookup(monkeypatch: pytest.MonkeyPatch, answer: list[str] | Exception) -> None:
+    """Let the name service answer so, without asking anybody."""
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: int, *args: object, **kwargs: object) -> list[object]:
+        if host != "board.test":
+            return list(real(host, port, *args, **kwargs))  # type: ignore[arg-type]
+        if isinstance(answer, Exception):
+            raise answer
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (found, port)) for found in answer]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+async def test_a_name_that_is_not_known_is_named(net: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    lookup(monkeypatch, socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
+    why = await failure(net, await net.node(1), "board.test:7711")
+    assert why == "the name 'board.test' is not known (Name or service not known)"
+
+
+@pytest.mark.parametrize("name", ["a..b", "x" * 64 + ".test"])
+async def test_a_name_that_cannot_be_one_is_reported_like_any_other(net: Loopback, name: str) -> None:
+    assert repr(name) in await failure(net, await net.node(1), f"{name}:7711")
+
+
+async def test_every_host_behind_a_name_is_tried(net: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialler, "CONNECT_SECONDS", 0.2)
+    lookup(monkeypatch, ["127.0.0.2", "127.0.0.1"])  # as IPv6 and IPv4 of a node that listens on the latter only
+    one, other = await net.node(1), await net.node(2)
+    one.dial(f"board.test:{other.port}")
+    await net.connected(one, other)
+    assert [report.address for report in one.all(LinkUp)] == [f"board.test:{other.port}"]
+    assert one.network.links[other.me.key].remote == ("127.0.0.1", other.port)
+    assert not one.all(DialFailed)
+
+
+async def test_a_name_with_very_many_hosts_does_not_hold_up_the_dialler(
+    net: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialler, "CONNECT_SECONDS", 0.01)
+    lookup(monkeypatch, [f"127.0.1.{number}" for number in range(1, 250)])
+    async with asyncio.timeout(5):
+        assert "no connection" in await failure(net, await net.node(1), "board.test:9")
+
+
+async def test_ipv6_is_dialled_in_brackets(net: Loopback) -> None:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as probe:
+            port = probe.getsockname()[1]
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    one, other = await net.node(1), Node(net.news, introduction(2))
+    await other.server.listen(f"[::1]:{port}")
+    one.dial(f"[::1]:{port}")
+    await net.connected(one, other)
+    assert one.network.links[other.me.key].remote == ("::1", port)
+    assert other.network.links[one.me.key].remote[0] == "::1"
+    await other.stop()
+
+
+async def test_a_peer_that_has_dialled_us_is_left_alone(net: Loopback) -> None:
+    greater, smaller = await net.node(2), await net.node(1)
+    smaller.dial(greater.address)
+    await net.connected(smaller, greater)
+    greater.dial(smaller.address)
+    await soon(lambda: smaller.address in greater.network.dialled)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(3 * dialler.LONGEST_PAUSE):
+            await greater.network.wait_until_needed(smaller.address)
+    assert smaller.refusals() == ["duplicate"]
+    await smaller.stop()
+    async with asyncio.timeout(5):
+        await greater.network.wait_until_needed(smaller.address)
+
+
+async def test_dialling_ends_when_it_is_cancelled_whatever_it_is_doing(net: Loopback) -> None:
+    one, other = await net.pair()
+    mute = socket.create_server(("127.0.0.1", 0))
+    with mute:
+        tasks = [one.dial(f"127.0.0.1:{mute.getsockname()[1]}"), one.dial("a..b:1"), *one.tasks]
+        await net.news.until(lambda: one.all(DialFailed))
+        async with asyncio.timeout(5):
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(task.cancelled() for task in tasks)
+    await net.news.until(lambda: not other.network.links)

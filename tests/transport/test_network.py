@@ -1,0 +1,360 @@
+"""Networks of real nodes on loopback: links come up once, masks arrive whole, the lost are found again."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+import sys
+from dataclasses import replace
+
+import pytest
+
+from dslnode.mask import MaskLayout
+from dslnode.transport import network as network_module
+from dslnode.transport.handshake import Introduction
+from dslnode.transport.network import DialFailed, LinkDown, LinkUp, MaskArrived, PeerRefused
+from tests.transport.nodes import LARGE, SMALL, Loopback, Node, coded, introduction, message, soon
+
+
+def arrived(node: Node) -> list[int]:
+    """Return the rounds of all masks that arrived."""
+    return [report.message.round for report in node.all(MaskArrived)]
+
+
+def exchange(one: Node, other: Node, layout: MaskLayout = SMALL, round_number: int = 0) -> None:
+    """Let each of two connected nodes send a mask to the other."""
+    one.network.send(other.me.key, coded(layout, 1, round_number))
+    other.network.send(one.me.key, coded(layout, 2, round_number))
+
+
+async def test_both_sides_learn_who_the_other_is_and_its_round(net: Loopback) -> None:
+    one, other = await net.node(1), await net.node(2)
+    one.round, other.round = 3, 8
+    one.dial(other.address)
+    await net.connected(one, other)
+    assert one.all(LinkUp) == [LinkUp(other.me, 8, other.address)]
+    assert other.all(LinkUp) == [LinkUp(one.me, 3, "")]
+    assert one.network.dialled == {other.address: other.me.key}
+
+
+async def test_the_answering_side_reports_where_the_dialling_one_says_it_can_be_dialled(net: Loopback) -> None:
+    one = await net.node(1, me=replace(introduction(1), advertise="board-1.local:7711"))
+    other = await net.node(2)
+    one.dial(other.address)
+    await net.connected(one, other)
+    assert [report.address for report in other.all(LinkUp)] == ["board-1.local:7711"]
+
+
+@pytest.mark.parametrize("number_of_nodes", [2, 3])
+async def test_nodes_that_all_dial_each_other_end_with_one_link_a_pair(net: Loopback, number_of_nodes: int) -> None:
+    nodes = [await net.node(number) for number in range(number_of_nodes)]
+    for one, other in itertools.permutations(nodes, 2):
+        one.dial(other.address)
+    await net.connected(*nodes)
+    await net.news.until(lambda: agreed(nodes))
+    for one, other in itertools.permutations(nodes, 2):
+        one.network.send(other.me.key, coded(SMALL, 10 * int(one.me.name[-1]) + int(other.me.name[-1])))
+    await net.news.until(lambda: all(len(node.all(MaskArrived)) == number_of_nodes - 1 for node in nodes))
+    await net.news.until(lambda: agreed(nodes))
+    for node in nodes:
+        assert set(node.refusals()) <= {"duplicate"}
+        assert len(node.network.links) == number_of_nodes - 1
+
+
+def agreed(nodes: list[Node]) -> bool:
+    """Return whether for each pair of nodes exactly one says that it dialled the link that both use."""
+    return all(
+        one.network.links[other.me.key].we_dialled is not other.network.links[one.me.key].we_dialled
+        for one, other in itertools.combinations(nodes, 2)
+    )
+
+
+async def test_a_second_link_by_the_greater_node_id_is_refused_and_the_first_stays(net: Loopback) -> None:
+    smaller, greater = await net.pair()
+    first = smaller.network.links[greater.me.key]
+    task = greater.spawn(greater.network.wait_until_needed(smaller.address))
+    await net.news.until(task.done)  # it does not know yet who is there
+    greater.dial(smaller.address)
+    await net.news.until(lambda: "duplicate" in smaller.refusals())
+    exchange(smaller, greater)
+    await net.news.until(lambda: arrived(smaller) and arrived(greater))
+    assert smaller.network.links[greater.me.key] is first
+    assert len(smaller.all(LinkUp)) == len(greater.all(LinkUp)) == 1
+    assert not smaller.all(LinkDown) + greater.all(LinkDown)
+
+
+async def test_a_second_link_by_the_smaller_node_id_takes_over_without_a_gap(net: Loopback) -> None:
+    greater, smaller = await net.node(2), await net.node(1)
+    greater.dial(smaller.address)
+    await net.connected(greater, smaller)
+    smaller.dial(greater.address)
+    await net.news.until(lambda: len(greater.all(LinkUp)) == len(smaller.all(LinkUp)) == 2)
+    exchange(smaller, greater)
+    await net.news.until(lambda: arrived(smaller) and arrived(greater))
+    assert smaller.network.links[greater.me.key].we_dialled
+    assert not greater.network.links[smaller.me.key].we_dialled
+    assert not smaller.all(LinkDown) + greater.all(LinkDown)
+
+
+@pytest.mark.parametrize("layout", [SMALL, LARGE], ids=["small", "several MiB"])
+async def test_masks_arrive_bit_for_bit_both_ways_at_once(net: Loopback, layout: MaskLayout) -> None:
+    one, other = await net.pair(layout)
+    exchange(one, other, layout, round_number=4)
+    await net.news.until(lambda: arrived(one) and arrived(other))
+    assert one.all(MaskArrived) == [MaskArrived(other.me, message(layout, 2, 4))]
+    assert other.all(MaskArrived) == [MaskArrived(one.me, message(layout, 1, 4))]
+
+
+async def test_many_masks_one_after_the_other_arrive_in_their_order(net: Loopback) -> None:
+    one, other = await net.pair()
+    for number in range(50):
+        one.network.send(other.me.key, coded(SMALL, number, number))
+        await net.news.until(lambda expected=number + 1: len(arrived(other)) == expected)  # type: ignore[misc]
+    assert [report.message for report in other.all(MaskArrived)] == [message(SMALL, n, n) for n in range(50)]
+
+
+async def test_the_newest_mask_overtakes_those_that_wait(net: Loopback) -> None:
+    one, other = await net.pair()
+    for number in range(20):  # no await: the link has no chance to send in between
+        one.network.send(other.me.key, coded(SMALL, number, number))
+    one.network.leave("done")
+    await net.news.until(lambda: other.all(LinkDown))
+    assert arrived(other) == [19]
+
+
+async def test_a_mask_under_way_is_finished_before_the_newest_follows(net: Loopback) -> None:
+    one, other = await net.pair(LARGE)
+    link = one.network.links[other.me.key]
+    one.network.send(other.me.key, coded(LARGE, 0, 0))
+    await soon(lambda: link.traffic.sent.payload_bits)
+    for number in (1, 2, 3):
+        one.network.send(other.me.key, coded(LARGE, number, number))
+    await net.news.until(lambda: 3 in arrived(other))
+    assert arrived(other) == [0, 3]
+    assert other.all(MaskArrived)[1].message == message(LARGE, 3, 3)
+
+
+async def test_a_mask_for_somebody_who_is_not_connected_is_dropped(net: Loopback) -> None:
+    one, other = await net.pair()
+    one.network.send("somebody", coded(SMALL, 1))
+    exchange(one, other)
+    await net.news.until(lambda: arrived(other))
+    assert len(arrived(other)) == 1
+
+
+async def test_a_node_that_starts_later_is_found(net: Loopback) -> None:
+    one, placeholder = await net.node(1), await net.node(2)
+    await placeholder.stop()
+    one.dial(placeholder.address)
+    await net.news.until(lambda: one.all(DialFailed))
+    other = await net.start(placeholder.reborn())
+    await net.connected(one, other)
+    assert not one.all(PeerRefused)
+
+
+@pytest.mark.parametrize("who_dies", ["the one who dialled", "the one who answered"])
+async def test_a_dead_neighbour_is_noticed_and_found_again_when_it_returns(net: Loopback, who_dies: str) -> None:
+    dialled, answered = await net.pair()
+    dead, alive = (dialled, answered) if who_dies == "the one who dialled" else (answered, dialled)
+    await dead.stop()
+    await net.news.until(lambda: alive.all(LinkDown))
+    assert alive.all(LinkDown)[0].neighbour == dead.me
+    assert alive.all(LinkDown)[0].why in {"the connection was lost", "it closed the connection"}
+    assert not alive.network.links
+    reborn = await net.start(dead.reborn())
+    if dead is dialled:
+        reborn.dial(answered.address)
+    await net.connected(alive, reborn)
+    exchange(alive, reborn)
+    await net.news.until(lambda: arrived(alive) and arrived(reborn))
+    assert [report.neighbour for report in alive.all(LinkUp)] == [dead.me, reborn.me]
+
+
+async def test_a_restarted_neighbour_replaces_its_former_life_before_that_is_known_to_be_dead(net: Loopback) -> None:
+    former, other = await net.pair()
+    reborn = await net.start(former.reborn(elsewhere=True))
+    reborn.dial(other.address)
+    await net.news.until(lambda: len(other.all(LinkUp)) == 2)
+    await net.connected(other, reborn)
+    assert other.network.links[reborn.me.key].neighbour.incarnation == reborn.me.incarnation
+
+
+@pytest.mark.parametrize("who_leaves", ["the one who dialled", "the one who answered"])
+@pytest.mark.parametrize("layout", [SMALL, LARGE], ids=["small", "several MiB"])
+async def test_who_leaves_sends_what_waits_and_says_why(net: Loopback, who_leaves: str, layout: MaskLayout) -> None:
+    dialled, answered = await net.pair(layout)
+    leaving, left = (dialled, answered) if who_leaves == "the one who dialled" else (answered, dialled)
+    leaving.network.send(left.me.key, coded(layout, 5, 9))
+    leaving.network.leave("it finished its rounds")
+    async with asyncio.timeout(5):
+        await leaving.network.wait_until_alone()
+    await net.news.until(lambda: left.all(LinkDown))
+    assert left.all(MaskArrived) == [MaskArrived(leaving.me, message(layout, 5, 9))]
+    assert left.all(LinkDown) == [LinkDown(leaving.me, "refused: it finished its rounds")]
+    assert leaving.all(LinkDown) == [LinkDown(left.me, "this node left")]
+
+
+async def test_who_is_leaving_takes_nobody_new_and_dials_nobody(net: Loopback) -> None:
+    leaving, one, newcomer = await net.node(1), await net.node(2), await net.node(3)
+    leaving.network.leave("it is stopping")
+    leaving.dial(one.address)
+    newcomer.dial(leaving.address)
+    await net.news.until(newcomer.refusals)
+    assert newcomer.all(PeerRefused)[0] == PeerRefused(leaving.address, "peer_leaving", "refused: it is stopping")
+    assert set(leaving.refusals()) == {"leaving"}
+    assert not leaving.all(LinkUp) + newcomer.all(LinkUp) + one.all(LinkUp)
+
+
+async def test_leaving_while_a_dialled_peer_is_saying_hello_opens_no_link(net: Loopback) -> None:
+    leaving, other = await net.node(1), await net.node(2)
+    asked: list[int] = []
+
+    def leave_when_asked_for_the_round() -> int:
+        asked.append(1)
+        leaving.network.leave("it is stopping")
+        return 0
+
+    other.network._round_now = leave_when_asked_for_the_round  # it answers the other's hello only now
+    leaving.dial(other.address)
+    await net.news.until(lambda: other.all(LinkDown))
+    assert asked == [1]
+    assert not leaving.all(LinkUp)
+    assert not leaving.refusals()
+
+
+@pytest.mark.parametrize(
+    ("stranger", "reason", "words"),
+    [
+        (replace(introduction(2), run_id="barn"), "run", "'barn'"),
+        (replace(introduction(2), model=replace(introduction(2).model, fingerprint=b"x" * 16)), "model", "release"),
+        (introduction(2, LARGE), "model", f"{LARGE.size:,}"),
+    ],
+    ids=["run", "weights", "layout"],
+)
+async def test_nodes_that_do_not_match_refuse_each_other_and_both_say_what_differs(
+    net: Loopback, stranger: Introduction, reason: str, words: str
+) -> None:
+    one, other = await net.node(1), await net.node(2, me=stranger)
+    other.dial(one.address)
+    await net.news.until(lambda: one.refusals() and other.refusals())
+    assert one.all(PeerRefused)[0].reason == reason
+    assert words in one.all(PeerRefused)[0].explanation
+    assert other.all(PeerRefused)[0].address == one.address
+    assert other.all(PeerRefused)[0].reason == f"peer_{reason}"
+    assert words in other.all(PeerRefused)[0].explanation
+    assert not one.network.links
+    assert not other.network.links
+    assert not one.all(LinkUp) + other.all(LinkUp)
+
+
+async def test_a_node_that_dials_itself_is_told_so(net: Loopback) -> None:
+    one = await net.node(1)
+    one.dial(one.address)
+    await net.news.until(lambda: len(one.refusals()) >= 2)
+    assert set(one.refusals()) == {"self", "peer_self"}
+    assert not one.all(LinkUp)
+
+
+async def test_beyond_the_most_links_a_newcomer_is_refused_and_a_neighbour_may_come_back(
+    net: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_module, "MAX_LINKS", 1)
+    one, other = await net.pair()
+    newcomer, reborn = await net.node(3), await net.start(one.reborn(elsewhere=True))
+    newcomer.dial(other.address)
+    await net.news.until(newcomer.refusals)
+    assert newcomer.refusals()[0] == "peer_full"
+    reborn.dial(other.address)
+    await net.connected(other, reborn)
+    assert list(other.network.links) == [one.me.key]
+
+
+async def test_strangers_beyond_the_bound_share_one_account(net: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_module, "MAX_ACCOUNTS", 1)
+    hub = await net.node(1)
+    nodes = [await net.node(number) for number in (2, 3, 4)]
+    for node in nodes:
+        node.dial(hub.address)
+        await net.connected(hub, node)
+    assert list(hub.network.traffic) == [nodes[0].me.key, network_module.OTHERS]
+
+
+@pytest.mark.parametrize("layout", [SMALL, LARGE], ids=["small", "several MiB"])
+async def test_both_sides_count_the_same_traffic(net: Loopback, layout: MaskLayout) -> None:
+    one, other = await net.pair(layout)
+    for number in range(3):
+        one.network.send(other.me.key, coded(layout, number, number))
+        await net.news.until(lambda expected=number + 1: len(arrived(other)) == expected)  # type: ignore[misc]
+    other.network.send(one.me.key, coded(layout, 9))
+    await net.news.until(lambda: arrived(one))
+    one.network.leave("done")
+    await net.news.until(lambda: one.all(LinkDown) and other.all(LinkDown))
+    from_one, to_one = one.network.traffic[other.me.key].sent, one.network.traffic[other.me.key].received
+    at_other = other.network.traffic[one.me.key]
+    assert from_one.masks == at_other.received.masks == 3
+    assert to_one.masks == at_other.sent.masks == 1
+    assert from_one.payload_bits == at_other.received.payload_bits == 3 * 8 * layout.byte_size
+    assert to_one.payload_bits == at_other.sent.payload_bits == 8 * layout.byte_size
+    assert from_one.mask_bytes == at_other.received.mask_bytes > 3 * layout.byte_size
+    assert to_one.mask_bytes == at_other.sent.mask_bytes > layout.byte_size
+    assert from_one.control_bytes == at_other.received.control_bytes > 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what a connection cost")
+async def test_the_kernel_counts_at_least_what_was_framed(net: Loopback) -> None:
+    one, other = await net.pair(LARGE)
+    exchange(one, other, LARGE)
+    await net.news.until(lambda: arrived(one) and arrived(other))
+    for node, neighbour in ((one, other), (other, one)):
+        node.network.measure()
+        traffic = node.network.traffic[neighbour.me.key]
+        assert traffic.received.open_link_bytes >= traffic.received.mask_bytes > LARGE.byte_size
+        assert traffic.sent.open_link_bytes > LARGE.byte_size
+        assert traffic.received.open_link_bytes < 1.5 * LARGE.byte_size
+        assert traffic.received.wire_bytes == traffic.received.open_link_bytes
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what a connection cost")
+async def test_what_closed_links_cost_stays_counted(net: Loopback) -> None:
+    smaller, greater = await net.node(1, LARGE), await net.node(2, LARGE)
+    greater.dial(smaller.address)
+    await net.connected(greater, smaller)
+    exchange(smaller, greater, LARGE)
+    await net.news.until(lambda: arrived(smaller) and arrived(greater))
+    smaller.dial(greater.address)  # takes over
+    await net.news.until(lambda: len(greater.all(LinkUp)) == len(smaller.all(LinkUp)) == 2)
+    for node, neighbour in ((smaller, greater), (greater, smaller)):
+        flow = node.network.traffic[neighbour.me.key].received
+        assert flow.link_bytes >= flow.mask_bytes > LARGE.byte_size
+
+
+async def test_a_lost_link_is_no_failed_dial_and_honest_nodes_make_grpc_log_no_error(
+    net: Loopback, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = await net.pair()
+    exchange(one, other)
+    await net.news.until(lambda: arrived(one) and arrived(other))
+    await other.stop()
+    await net.news.until(lambda: one.all(DialFailed))
+    assert one.all(LinkDown) == [LinkDown(other.me, "the connection was lost")]
+    assert one.all(DialFailed)[0].why.startswith("no connection within")
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR and r.name.startswith("grpc")]
+
+
+async def test_a_storm_of_restarts_ends_with_everybody_connected(net: Loopback) -> None:
+    chance = random.Random(4)
+    nodes = [await net.node(number) for number in (1, 2, 3)]
+    for one, other in itertools.permutations(nodes, 2):
+        one.dial(other.address)
+    await net.connected(*nodes)
+    for _ in range(6):
+        index = chance.randrange(3)
+        await nodes[index].stop()
+        nodes[index] = await net.start(nodes[index].reborn())
+        for other in nodes[:index] + nodes[index + 1 :]:
+            nodes[index].dial(other.address)
+        await net.connected(*nodes)
+    await net.news.until(lambda: agreed(nodes))
+    assert not [task for node in nodes for task in node.tasks if task.done()]
