@@ -110,7 +110,7 @@ def test_a_users_data_set_keeps_its_scale_and_shape(users_module: Callable[[str]
         ("return np.array([{}, {}]).reshape(2, 1), [0, 1]", "images are object"),
         ("return torch.ones(2, 2, requires_grad=True), [0, 1]", "the function failed: RuntimeError"),
         ("return np.ones((2, 2)), [0, 1], np.array([[None]]), [0]", "images are object"),
-        ("return Examples(np.ones((2, 2)), np.array([0, 1]))", "make them float32 and int64"),
+        ("return Examples(np.ones((2, 2)), np.array([0, 1]))", r"make them float32 \(or uint8\) and int64"),
         ("e = Examples(np.ones((2, 2), np.float32), np.array([0, 3])); return DataSet(e, None, 3, '')", "label 3 at"),
         ("e = Examples(np.full((1, 2), np.nan, np.float32), np.array([0])); return DataSet(e, None, 3, '')", "finite"),
     ],

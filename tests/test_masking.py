@@ -64,6 +64,24 @@ def test_top_k_is_exact_and_the_lowest_index_wins_among_equals(values: list[int]
     assert keep.nonzero()[:, 0].tolist() == sorted(best)
 
 
+@pytest.mark.parametrize("size", [5, 8191, 8192, 50_000])
+@pytest.mark.parametrize("ratio", [0.0001, 0.01, 0.3, 0.9, 0.9999])
+@pytest.mark.parametrize("shape", ["normal", "few values", "constant", "rising", "heavy tail"])
+def test_top_k_of_large_layers_is_the_sorted_truth(size: int, ratio: float, shape: str) -> None:
+    draws = np.random.Generator(np.random.PCG64(size)).standard_normal(size).astype(np.float32)
+    values = {
+        "normal": draws,
+        "few values": np.round(draws),
+        "constant": np.zeros_like(draws),
+        "rising": np.sort(draws),
+        "heavy tail": draws**9,
+    }[shape]
+    count = max(1, round(ratio * size))
+    keep = masking.top_k(torch.from_numpy(values), MaskLayout((MaskLayer("x", (1, size)),)), (count,))
+    best = np.argsort(-values, kind="stable")[:count]
+    assert keep.nonzero()[:, 0].tolist() == sorted(best.tolist())
+
+
 def test_keep_ratios_by_pattern_then_by_kind_then_by_default() -> None:
     ratios = masking.resolve_keep_ratios(LAYOUT, 0.3, 0.9, {"conv*": 0.1})
     assert ratios == (0.1, 0.9)

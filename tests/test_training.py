@@ -207,5 +207,5 @@ def test_evaluation_counts_right_answers() -> None:
     images, labels = next(batches())
     logits = functional_call(network.model, masking.tensors_of(network.weights, network.layout), (images,))
     expected = (logits.argmax(1) == labels).float().mean().item()
-    assert training.evaluate(network, keep, images, labels, lambda: False) == pytest.approx(expected)
-    assert training.evaluate(network, keep, images, labels, lambda: True) is None
+    assert training.evaluate(network, keep, [(images, labels)], lambda: False) == pytest.approx(expected)
+    assert training.evaluate(network, keep, [(images, labels)], lambda: True) is None

@@ -15,6 +15,7 @@ from benchmarks.accuracy.network import build_network, dense_start, streams
 
 Measured = Literal["alone", "averaged", "finetuned"]
 FINE_TUNING_STEPS = 2 * LOCAL_STEPS
+GENTLE = 0.1  # of the rate: local steps at the full one are noisy
 
 
 class Dense:
@@ -41,7 +42,7 @@ class Dense:
     def round(self, number: int) -> None:  # noqa: ARG002 (all rounds are alike)
         """Let every node train, then average unless alone."""
         for node in range(len(self._weights)):
-            self._train(node, self._weights[node], self._velocities[node], self.local_steps)
+            self._train(node, self._weights[node], self._velocities[node], self.local_steps, self._rate)
         if self._measured == "alone":
             return
         self._trained = self._weights
@@ -54,19 +55,21 @@ class Dense:
             return {"local" if self._measured == "alone" else "averaged": self._weights}
         found = {"local": self._trained}
         if last:
-            found["finetuned"] = [self._finetuned(node) for node in range(len(self._weights))]
+            nodes = range(len(self._weights))
+            found["finetuned"] = [self._finetuned(node, self._rate) for node in nodes]
+            found["finetuned gently"] = [self._finetuned(node, GENTLE * self._rate) for node in nodes]
         return found
 
-    def _finetuned(self, node: int) -> Tensor:
+    def _finetuned(self, node: int, rate: float) -> Tensor:
         weights = self._weights[node].clone()
-        self._train(node, weights, torch.zeros_like(weights), FINE_TUNING_STEPS)
+        self._train(node, weights, torch.zeros_like(weights), FINE_TUNING_STEPS, rate)
         return weights
 
-    def _train(self, node: int, weights: Tensor, velocity: Tensor, steps: int) -> None:
+    def _train(self, node: int, weights: Tensor, velocity: Tensor, steps: int, rate: float) -> None:
         for _ in range(steps):
             gradient = self.network.gradient(weights, node, *next(self._batches[node]))
             velocity.mul_(self._momentum).add_(gradient)
-            weights.sub_(velocity, alpha=self._rate)
+            weights.sub_(velocity, alpha=rate)
 
 
 def average(vectors: list[Tensor], row: dict[int, float]) -> Tensor:

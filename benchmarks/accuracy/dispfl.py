@@ -27,7 +27,7 @@ class DisPFL:
     """All nodes of a run. ``rounds`` is how many there will be, for the cosine."""
 
     def __init__(
-        self, world: World, rounds: int, rate: float, momentum: float, prune: float, own_classes: bool
+        self, world: World, rounds: int, *, rate: float, momentum: float, prune: float, own_classes: bool
     ) -> None:
         self.network = build_network(world, own_classes=own_classes)
         self.traffic = Traffic(density=DENSITY)

@@ -14,12 +14,13 @@ from benchmarks.accuracy.cases import World
 from benchmarks.accuracy.graphs import Neighbours
 from benchmarks.accuracy.method import Candidates, Traffic
 from benchmarks.accuracy.network import build_network
-from dslnode import rounds
+from dslnode import events
 from dslnode.assembly import origin, training_plan
 from dslnode.config import Settings
 from dslnode.learner import Learner
 from dslnode.mask import Mask
 from dslnode.masking import from_mask
+from dslnode.rounds import RoundMachine
 
 
 class MaskGossip:
@@ -70,38 +71,38 @@ class Lockstep:
     def __init__(self, learners: list[Learner], neighbours: Neighbours) -> None:
         self.neighbours = neighbours
         self._learners = learners
-        self._machines = [rounds.RoundMachine() for _ in learners]
+        self._machines = [RoundMachine() for _ in learners]
         self._masks = [learner.mask for learner in learners]
-        self._next: deque[tuple[int, rounds.Command]] = deque()
+        self._next: deque[tuple[int, events.Command]] = deque()
         for node, machine in enumerate(self._machines):
             for peer in neighbours[node]:
-                machine.handle(rounds.PeerUp(_name(peer), 0))
-            self._next.extend((node, command) for command in machine.handle(rounds.Started()))
+                machine.handle(events.PeerUp(_name(peer), 0))
+            self._next.extend((node, command) for command in machine.handle(events.Started()))
 
     def round(self, number: int) -> list[Mask]:
         """Run all nodes until each is about to train for the next round; return the masks that were made."""
         waiting, self._next = self._next, deque()
         while waiting:
             node, command = waiting.popleft()
-            if isinstance(command, rounds.Train) and command.round > number:
+            if isinstance(command, events.Train) and command.round > number:
                 self._next.append((node, command))
             else:
                 waiting.extend(self._execute(node, command))
         return self._masks
 
-    def _execute(self, node: int, command: rounds.Command) -> list[tuple[int, rounds.Command]]:
+    def _execute(self, node: int, command: events.Command) -> list[tuple[int, events.Command]]:
         learner, answerer = self._learners[node], node
-        event: rounds.Event
+        event: events.Event
         match command:
-            case rounds.Train(number):
+            case events.Train(number):
                 learner.train(number, _never)
                 self._masks[node] = learner.mask
-                event = rounds.Trained(learner.mask)
-            case rounds.Send(peer, message):
-                answerer, event = int(peer), rounds.Received(_name(node), message)
-            case rounds.Aggregate(number, held):
+                event = events.Trained(learner.mask)
+            case events.Send(peer, message):
+                answerer, event = int(peer), events.Received(_name(node), message)
+            case events.Aggregate(number, held):
                 learner.aggregate(number, [(one.mask, 0.5**one.staleness) for one in held])
-                event = rounds.Aggregated()
+                event = events.Aggregated()
             case _:  # deadlines do not pass here, and nothing is kept
                 return []
         return [(answerer, answer) for answer in self._machines[answerer].handle(event)]

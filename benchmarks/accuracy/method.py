@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor
@@ -21,7 +21,7 @@ BATCH_SIZE = 32
 class Traffic:
     """What was sent so far by all nodes over all links, and the last round's flips and density."""
 
-    sent: Bits = Bits()
+    sent: Bits = field(default_factory=Bits)
     flips: float | None = None
     density: float | None = None
 

@@ -47,7 +47,7 @@ def _rates(*rates: float) -> tuple[Options, ...]:
 
 EITHER_CLASSES: tuple[Options, ...] = ({"own_classes": True}, {"own_classes": False})
 SGD: Options = {"rate": 0.03, "momentum": 0.9, "own_classes": True}
-SGD_STAGES = (_rates(0.01, 0.03, 0.1), EITHER_CLASSES)
+SGD_STAGES = (_rates(0.003, 0.01, 0.03, 0.1), EITHER_CLASSES)
 
 RECIPES: dict[str, Recipe] = {
     "ours": Recipe(lambda world, options, _: MaskGossip(world, options), masked=True),

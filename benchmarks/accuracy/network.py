@@ -13,15 +13,15 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.accuracy.cases import World
 from dslnode.datasets import Examples
-from dslnode.learner import NEVER
 from dslnode.mask import MaskLayout
 from dslnode.masking import seeded_scores, tensors_of
+from dslnode.origin import NEVER
 from dslnode.training import EVALUATION_BATCH
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """The model over a flat weight vector; ``offset`` is added to the logits of each node, as dslnode.learner does."""
+    """The model over a flat weight vector; ``offset`` is added to the logits of each node, as dslnode.origin does."""
 
     model: nn.Module
     layout: MaskLayout

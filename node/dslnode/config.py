@@ -193,7 +193,7 @@ class Settings(BaseModel):
         10.0, gt=0, le=86_400, description="Seconds that a round waits for neighbours after local training."
     )
     max_staleness: int = Field(10, ge=0, description="Rounds for which a silent neighbour's mask is still used.")
-    evaluate_every: int = Field(1, ge=1, description="Measure the held-out accuracy every so many rounds.")
+    evaluate_every: int = Field(5, ge=1, description="Measure the held-out accuracy every so many rounds.")
     threads: int = Field(1, ge=1, le=1024, description="Processor threads for training.")
     log_format: Literal["text", "json"] = Field("text", description="Log for people (text) or machines (json).")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log shown.")

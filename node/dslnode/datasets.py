@@ -37,26 +37,35 @@ CHANNEL_COUNTS = (1, 3)
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Images float32 (n, *input_shape), normally in [0, 1], and labels int64 (n,).
+    """Images (n, *input_shape) as they are stored, and labels int64 (n,).
 
-    Raises DataError if the two differ in length or are of other types.
+    Bytes stay bytes until a minibatch needs them, a quarter of the memory; what the model sees is float32, the
+    stored values over ``full_scale``, normally in [0, 1]. Raises DataError if the two differ in length or are of
+    other types.
     """
 
-    images: NDArray[np.float32]
+    stored: NDArray[np.float32] | NDArray[np.uint8]
     labels: NDArray[np.int64]
+    full_scale: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what would only fail much later, inside the training."""
-        if self.images.dtype != np.float32 or self.labels.dtype != np.int64 or self.labels.ndim != 1:
+        known = self.stored.dtype in (np.float32, np.uint8)
+        if not known or self.labels.dtype != np.int64 or self.labels.ndim != 1:
             raise DataError(
-                f"images are {self.images.dtype} and labels {self.labels.dtype} of shape {self.labels.shape};"
-                " make them float32 and int64 of shape (n,)"
+                f"images are {self.stored.dtype} and labels {self.labels.dtype} of shape {self.labels.shape};"
+                " make them float32 (or uint8) and int64 of shape (n,)"
             )
-        if self.images.ndim < 2 or len(self.images) != len(self.labels):
+        if self.stored.ndim < 2 or len(self.stored) != len(self.labels):
             raise DataError(
-                f"images have the shape {self.images.shape} for {len(self.labels)} labels;"
+                f"images have the shape {self.stored.shape} for {len(self.labels)} labels;"
                 " make it (n, ...) with one label an image"
             )
+
+    @property
+    def images(self) -> NDArray[np.float32]:
+        """All images as the model sees them: a float32 copy."""
+        return np.divide(self.stored, np.float32(self.full_scale), dtype=np.float32)
 
     def __len__(self) -> int:
         """How many examples there are."""
@@ -64,7 +73,7 @@ class Examples:
 
     def take(self, positions: NDArray[np.int64]) -> Examples:
         """Copy the examples at `positions`, so that the whole set can be forgotten."""
-        return Examples(self.images[positions], self.labels[positions])
+        return Examples(self.stored[positions], self.labels[positions], self.full_scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +88,7 @@ class DataSet:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one image: (channels, height, width) or (features,)."""
-        return tuple(self.train.images.shape[1:])
+        return tuple(self.train.stored.shape[1:])
 
 
 def load_data_set(spec: str, class_count: int | None = None) -> DataSet:
@@ -153,8 +162,11 @@ def _finish(raw: RawSet, spec: str, class_count: int | None) -> DataSet:
 def _examples(raw: RawExamples, scale: float, class_count: int) -> Examples:
     check_numbers(raw)
     labels = checked_labels(raw, class_count)
+    images = _with_channels(raw.images)
+    if images.dtype == np.uint8:
+        return Examples(np.ascontiguousarray(images), labels, scale)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused right after
-        images = np.divide(_with_channels(raw.images), np.float32(scale), dtype=np.float32)
+        images = np.divide(images, np.float32(scale), dtype=np.float32)
     if raw.images.dtype.kind == "f":
         check_finite(images, raw.source)
     return Examples(np.ascontiguousarray(images), labels)
@@ -179,9 +191,9 @@ def _full_scale(raw: RawExamples) -> float:
 
 def _check_shapes(data: DataSet) -> None:
     held_out = data.held_out
-    if held_out is not None and held_out.images.shape[1:] != data.input_shape:
+    if held_out is not None and held_out.stored.shape[1:] != data.input_shape:
         raise DataError(
-            f"--data {data.name}: held-out images have the shape {held_out.images.shape[1:]},"
+            f"--data {data.name}: held-out images have the shape {held_out.stored.shape[1:]},"
             f" training images {data.input_shape}; they must be equal"
         )
 
@@ -191,9 +203,9 @@ def _check(data: DataSet, spec: str) -> DataSet:
     check_class_count(data.class_count, spec)
     for part, examples in (("train", data.train), ("held_out", data.held_out)):
         if examples is not None:
-            raw = RawExamples(examples.images, examples.labels, f"{spec} ({part})")
-            check_size(examples.images.shape, raw.source)
-            check_finite(examples.images, raw.source)
+            raw = RawExamples(examples.stored, examples.labels, f"{spec} ({part})")
+            check_size(examples.stored.shape, raw.source)
+            check_finite(examples.stored, raw.source)
             checked_labels(raw, data.class_count)
     _check_shapes(data)
     return data

@@ -19,7 +19,7 @@ from dslnode.errors import StateError
 from dslnode.mask import Mask, MaskLayout
 from dslnode.origin import Origin, first_state, frozen_network, generator, torch_draws
 from dslnode.suitability import check_model
-from dslnode.training import Progress, TrainedState, TrainingPlan
+from dslnode.training import EVALUATION_BATCH, Progress, TrainedState, TrainingPlan
 
 MAX_REFERENCES = 16
 
@@ -35,8 +35,8 @@ class Learner:
         self.plan = plan
         self.data = data
         self._origin = origin
-        self._train = _tensors(data.train)
-        self._held_out = None if data.held_out is None else _tensors(data.held_out)
+        self._train = Samples(data.train)
+        self._held_out = None if data.held_out is None else Samples(data.held_out)
         self.network = frozen_network(model, layout, origin, data)
         self._references: dict[tuple[int, ...], Tensor] = {}
         self._state = first_state(self.network, origin)
@@ -83,7 +83,7 @@ class Learner:
         """Return the personal accuracy on held-out data, 0 to 1; None if the node has none, or ``stop`` said so."""
         if self._held_out is None:
             return None
-        return training.evaluate(self.network, self._keep, *self._held_out, stop)
+        return training.evaluate(self.network, self._keep, self._held_out.parts(EVALUATION_BATCH), stop)
 
     def export(self) -> PersonalModel:
         """Return the personal model as a plain module: the mask baked into its weights, its answers this node's."""
@@ -150,17 +150,33 @@ class Learner:
     def _batches(self, purpose: str, round_number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield minibatches without end: shuffled epochs, drawn anew for every round so that a restart repeats them."""
         draws = generator(purpose, self._origin.node_seed, round_number)
-        images, labels = self._train
-        size = min(self.plan.batch_size, len(labels))
+        count = len(self._train)
+        size = min(self.plan.batch_size, count)
         while True:
-            order = torch.from_numpy(draws.permutation(len(labels)))
-            for start in range(0, len(labels) - size + 1, size):
-                chosen = order[start : start + size]
-                yield images[chosen], labels[chosen]
+            order = torch.from_numpy(draws.permutation(count))
+            for start in range(0, count - size + 1, size):
+                yield self._train.at(order[start : start + size])
 
 
-def _tensors(examples: Examples) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(examples.images), torch.from_numpy(examples.labels)
+class Samples:
+    """A node's examples as tensors, stored as they came; minibatches are float32, shape ``(batch, *input_shape)``."""
+
+    def __init__(self, examples: Examples) -> None:
+        self._stored = torch.from_numpy(examples.stored)
+        self._labels = torch.from_numpy(examples.labels)
+        self._full_scale = examples.full_scale
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def at(self, chosen: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Return the chosen images and labels."""
+        return self._stored[chosen].float().div_(self._full_scale), self._labels[chosen]
+
+    def parts(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all images and labels in order, at most ``size`` at a time."""
+        for start in range(0, len(self), size):
+            yield self.at(slice(start, start + size))
 
 
 class PersonalModel(nn.Module):

@@ -15,10 +15,14 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dslnode.errors import SettingsError
 from dslnode.mask import Mask, MaskLayer, MaskLayout
+
+SAMPLE = 2048
+"""Values in the sorted sample by which top-k narrows a layer down."""
 
 
 def layout_of(model: nn.Module) -> MaskLayout:
@@ -184,11 +188,32 @@ def _largest(values: Tensor, count: int) -> Tensor:
         return torch.ones_like(values, dtype=torch.bool)
     if count <= 0:
         return torch.zeros_like(values, dtype=torch.bool)
-    threshold = torch.kthvalue(values, values.numel() - count + 1).values
-    keep = values > threshold
-    missing = count - int(keep.count_nonzero())
-    keep[(values == threshold).nonzero()[:missing, 0]] = True
+    threshold = _kth_largest(values.numpy(), count)
+    keep = values >= threshold
+    if int(keep.count_nonzero()) != count:
+        keep = values > threshold
+        missing = count - int(keep.count_nonzero())
+        keep[(values == threshold).nonzero()[:missing, 0]] = True
     return keep
+
+
+def _kth_largest(values: NDArray[np.float32], count: int) -> float:
+    """Return the ``count``-th largest value by selecting only among those near it (Floyd and Rivest 1975).
+
+    A sorted sample brackets it; if the bracket misses, the whole layer is partitioned.
+    """
+    candidates, rank = values, count
+    if len(values) >= 4 * SAMPLE:
+        sample = np.sort(values[:: len(values) // SAMPLE])
+        place = len(sample) - count * len(sample) // len(values)
+        slack = 3 * math.isqrt(len(sample))
+        low = sample[place - slack] if place >= slack else -np.inf
+        high = sample[place + slack] if place + slack < len(sample) else np.inf
+        near = values[(values >= low) & (values <= high)]
+        above = count - int(np.count_nonzero(values > high))
+        if 0 < above <= len(near):
+            candidates, rank = near, above
+    return float(np.partition(candidates, len(candidates) - rank)[len(candidates) - rank])
 
 
 def _random_bits(purpose: str, seed: int, index: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:

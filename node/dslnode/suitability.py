@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,7 +30,7 @@ def check_model(model: nn.Module, data: DataSet, batch_size: int) -> MaskLayout:
 
 def _try_batch(model: nn.Module, data: DataSet, batch_size: int) -> None:
     """Run the first minibatch on a copy, in training mode: batch norm wants more than one example there."""
-    images = torch.from_numpy(data.train.images[:batch_size])
+    images = torch.from_numpy(data.train.take(np.arange(batch_size)).images)
     model.train()
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=()):

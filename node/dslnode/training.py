@@ -8,7 +8,7 @@ computation is ever recorded for differentiation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,10 +23,9 @@ from dslnode.masking import channel_norms, drop_thin_channels, score_scale, tens
 
 FineTuning = Literal["off", "stale", "fresh"]
 StepRule = Literal["adam", "momentum"]
+EVALUATION_BATCH = 256  # examples that are measured at a time
 SECOND_MOMENT = 0.99  # Adam's memory of squared gradients
 Batches = Iterator[tuple[Tensor, Tensor]]
-
-EVALUATION_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -199,15 +198,16 @@ def fine_tune(network: FrozenNetwork, state: TrainedState, mean: Tensor, plan: T
 
 @torch.no_grad()
 def evaluate(
-    network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor, stop: Callable[[], bool]
+    network: FrozenNetwork, keep: Tensor, batches: Iterable[tuple[Tensor, Tensor]], stop: Callable[[], bool]
 ) -> float | None:
-    """Return the accuracy, 0 to 1, of the network under a mask; None if ``stop`` ends it early."""
+    """Return the accuracy, 0 to 1, of the network under a mask over all batches; None if ``stop`` ends it early."""
     network.model.eval()
     kept = tensors_of(network.weights * keep, network.layout)
-    right = 0
-    for part, truth in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
+    right = seen = 0
+    for images, labels in batches:
         if stop():
             return None
-        logits = functional_call(network.model, kept, (part,)) + network.logit_offset
-        right += int((logits.argmax(dim=1) == truth).sum())
-    return right / max(1, len(labels))
+        logits = functional_call(network.model, kept, (images,)) + network.logit_offset
+        right += int((logits.argmax(dim=1) == labels).sum())
+        seen += len(labels)
+    return right / max(1, seen)

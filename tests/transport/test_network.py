@@ -13,6 +13,7 @@ import pytest
 
 from dslnode.mask import MaskLayout
 from dslnode.transport import network as network_module
+from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.handshake import Introduction
 from dslnode.transport.network import DialFailed, LinkDown, LinkUp, MaskArrived, PeerRefused
 from tests.transport.nodes import LARGE, SMALL, Loopback, Node, coded, introduction, message, soon
@@ -207,6 +208,21 @@ async def test_who_is_leaving_takes_nobody_new_and_dials_nobody(net: Loopback) -
     assert not leaving.all(LinkUp) + newcomer.all(LinkUp) + one.all(LinkUp)
 
 
+class Noticing(random.Random):
+    """Jitter that tells when a dialler takes a pause."""
+
+    def __init__(self, net: Loopback) -> None:
+        super().__init__(1)
+        self.asked = 0
+        self._news = net.news
+
+    def uniform(self, a: float, b: float) -> float:
+        """Note that a pause begins."""
+        self.asked += 1
+        self._news.spread()
+        return super().uniform(a, b)
+
+
 async def test_leaving_while_a_dialled_peer_is_saying_hello_opens_no_link(net: Loopback) -> None:
     leaving, other = await net.node(1), await net.node(2)
     asked: list[int] = []
@@ -217,8 +233,9 @@ async def test_leaving_while_a_dialled_peer_is_saying_hello_opens_no_link(net: L
         return 0
 
     other.network._round_now = leave_when_asked_for_the_round  # it answers the other's hello only now
-    leaving.dial(other.address)
-    await net.news.until(lambda: other.all(LinkDown))
+    jitter = Noticing(net)
+    leaving.tasks.append(leaving.spawn(keep_dialling(leaving.network, other.address, jitter)))
+    await net.news.until(lambda: jitter.asked)  # that conversation is over, and what it was worth saying is reported
     assert asked == [1]
     assert not leaving.all(LinkUp)
     assert not leaving.refusals()

@@ -1,0 +1,309 @@
+"""The learning benchmark: honest splits, right graphs and bit counts, and every method runs and reports."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.accuracy import cases, graphs, methods, tuning
+from benchmarks.accuracy.bits import coded_mask_bits, entropy, flipped, mask_message
+from benchmarks.accuracy.cases import Case, World, build_world
+from benchmarks.accuracy.dense import Dense
+from benchmarks.accuracy.dispfl import DENSITY, DisPFL, layer_counts
+from benchmarks.accuracy.masks import MaskGossip, learning_options
+from benchmarks.accuracy.methods import RECIPES, Options
+from benchmarks.accuracy.network import batches
+from benchmarks.accuracy.plots import draw_all, mean_curve
+from benchmarks.accuracy.results import ResultsFile, table
+from benchmarks.accuracy.run import Job, Record, run
+from dslnode.config import PRESETS
+from dslnode.datasets import Examples
+from dslnode.mask import MaskLayer, MaskLayout
+
+DIGITS = Case("digits", "classes:4", 60, nodes=4, graph="complete", data="digits")
+CONTRACT = {
+    "case", "method", "seed_count", "accuracy", "worst_node", "payload_bits", "raw_bits", "nominal_bits", "local_steps",
+}  # fmt: skip
+ALONE = {"masks_alone", "dense_alone"}
+
+
+def digits_job(method: str, options: Options | None = None) -> Job:
+    steps = 2 if method == "authors" else 20  # two rounds
+    chosen = RECIPES[method].options if options is None else options
+    return Job("digits", method, "mlp", 1, steps, chosen, curve_points=2)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return build_world(DIGITS, "mlp", 1)
+
+
+@pytest.fixture(scope="module")
+def records() -> dict[str, Record]:
+    return {method: run(digits_job(method), case=DIGITS) for method in RECIPES}
+
+
+def rows_of(examples: Examples) -> set[bytes]:
+    return {image.tobytes() for image in examples.images}
+
+
+class TestGraphs:
+    def test_the_drawn_graph_is_connected_symmetric_and_of_the_right_density(self) -> None:
+        drawn = [graphs.erdos_renyi(20, seed) for seed in range(30)]
+        assert all(graphs.is_connected(graph) for graph in drawn)
+        assert all(i in graph[j] and j != i for graph in drawn for i, around in enumerate(graph) for j in around)
+        mean_degree = np.mean([graphs.link_count(graph) / 20 for graph in drawn])
+        assert mean_degree == pytest.approx(0.55 * 19, abs=0.5)
+
+    def test_it_follows_from_the_seed(self) -> None:
+        assert graphs.erdos_renyi(20, 3) == graphs.erdos_renyi(20, 3) != graphs.erdos_renyi(20, 4)
+
+    def test_two_islands_are_not_connected(self) -> None:
+        assert not graphs.is_connected(((1,), (0,), (3,), (2,)))
+
+    @pytest.mark.parametrize(("count", "degree"), [(2, 1), (3, 2), (20, 2)])
+    def test_a_ring_joins_two(self, count: int, degree: int) -> None:
+        assert [len(around) for around in graphs.ring(count)] == [degree] * count
+
+    @pytest.mark.parametrize("name", sorted(graphs.GRAPHS))
+    def test_metropolis_weights_are_doubly_stochastic(self, name: str) -> None:
+        rows = graphs.metropolis(graphs.GRAPHS[name](8, 1))
+        matrix = np.array([[row.get(j, 0.0) for j in range(8)] for row in rows])
+        assert np.allclose(matrix, matrix.T)
+        assert np.allclose(matrix.sum(axis=1), 1)
+        assert (matrix >= 0).all()
+
+
+class TestBits:
+    layout = MaskLayout((MaskLayer("one", (10, 10)),))
+
+    def test_entropy(self) -> None:
+        assert entropy(0.5) == 1
+        assert entropy(0.3) == pytest.approx(0.881, abs=0.001)
+        assert entropy(0) == entropy(1) == 0
+
+    def test_flips_cost_their_conditional_entropy(self) -> None:
+        previous = torch.arange(100) < 30
+        mask = previous.clone()
+        mask[[0, 1, 2, 40, 50]] ^= True  # 3 of 30 ones lost, 2 of 70 zeros won
+        expected = 30 * entropy(3 / 30) + 70 * entropy(2 / 70)
+        assert coded_mask_bits(self.layout, mask, previous) == pytest.approx(expected)
+        assert flipped(mask, previous) == 0.05
+
+    def test_the_formula_of_equal_flips(self) -> None:
+        """For k = 0.3 and 1 % of flips the algorithm's notes say 0.080 bits a weight."""
+        layout = MaskLayout((MaskLayer("one", (1000, 10)),))
+        previous = torch.arange(10_000) < 3000
+        mask = previous.clone()
+        mask[:50] = False
+        mask[3000:3050] = True
+        assert coded_mask_bits(layout, mask, previous) / 10_000 == pytest.approx(0.080, abs=0.001)
+
+    def test_each_layer_has_its_own_fractions(self) -> None:
+        layout = MaskLayout((MaskLayer("full", (10, 5)), MaskLayer("empty", (10, 5))))
+        assert coded_mask_bits(layout, torch.arange(100) < 50, None) == 0
+
+    def test_an_unknown_mask_costs_its_entropy_and_a_known_one_nothing(self) -> None:
+        mask = torch.arange(100) < 30
+        assert mask_message(self.layout, mask, None).payload == pytest.approx(100 * entropy(0.3))
+        known = mask_message(self.layout, mask, mask)
+        assert (known.payload, known.raw, known.nominal) == (0, 100, 30)
+
+
+class TestSplit:
+    def test_nobody_trains_on_validation_or_test_images(self, world: World) -> None:
+        trained = [rows_of(data.train.train) for data in world.nodes]
+        for data in world.nodes:
+            validated, tested = rows_of(data.validation), rows_of(data.test)
+            assert validated
+            assert not validated & tested
+            assert not any(rows & (validated | tested) for rows in trained)
+
+    def test_the_nodes_share_no_training_image(self, world: World) -> None:
+        trained = [rows_of(data.train.train) for data in world.nodes]
+        assert len(set.union(*trained)) == sum(map(len, trained))
+
+    def test_everything_a_node_sees_is_of_its_own_classes(self, world: World) -> None:
+        for data in world.nodes:
+            assert len(data.classes) == 4
+            assert data.train.held_out is None
+            assert set(data.validation.labels) <= set(data.test.labels) == set(data.classes)
+
+    def test_the_held_out_images_are_the_same_for_all_seeds(self) -> None:
+        whole = replace(DIGITS, split="classes:10", nodes=1)
+        first, second = (build_world(whole, "mlp", seed).nodes[0] for seed in (1, 2))
+        assert np.array_equal(first.test.images, second.test.images)
+        assert np.array_equal(first.validation.images, second.validation.images)
+        assert not np.array_equal(first.train.train.images, second.train.train.images)
+
+    def test_fewer_test_images_keep_the_mix(self, world: World) -> None:
+        few = build_world(DIGITS, "mlp", 1, test_per_class=10)
+        for thin, full in zip(few.nodes, world.nodes, strict=True):
+            counts = np.bincount(thin.test.labels, minlength=10)
+            assert counts.max() <= 10
+            assert (counts > 0).sum() == 4
+            assert rows_of(thin.test) <= rows_of(full.test)
+
+    def test_missing_data_are_named(self) -> None:
+        complaint = cases.missing_data(replace(DIGITS, data="idx:/nowhere/at/all"))
+        assert complaint is not None
+        assert "/nowhere/at/all" in complaint
+        assert cases.missing_data(DIGITS) is None
+
+    def test_batches_go_through_all_examples(self, world: World) -> None:
+        examples = world.nodes[0].train.train
+        stream = batches(examples, len(examples), 1, 0)
+        images, labels = next(stream)
+        assert sorted(labels.tolist()) == sorted(examples.labels.tolist())
+        assert not torch.equal(images, next(stream)[0])
+
+
+class TestMethods:
+    def test_the_names_are_those_of_the_issue(self) -> None:
+        assert set(RECIPES) == {
+            "ours", "masks_alone", "authors", "dense_alone", "dpsgd", "dpsgd_finetuned", "dispfl", "fedpm",
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("method", list(RECIPES))
+    def test_two_rounds_report_every_column(self, method: str, records: dict[str, Record]) -> None:
+        record = records[method]
+        assert record["rounds"] == 2
+        assert len(record["nodes"]) == DIGITS.nodes
+        assert all(0 <= value <= 100 for value in record["nodes"])
+        (row,) = table([record])
+        assert row.keys() >= CONTRACT
+        assert (row["payload_bits"] == 0) == (method in ALONE)
+        assert row["payload_bits"] <= row["raw_bits"]
+
+    def test_a_run_repeats_to_the_bit(self, records: dict[str, Record]) -> None:
+        for method in ("ours", "fedpm"):
+            assert run(digits_job(method), case=DIGITS)["nodes"] == records[method]["nodes"]
+
+    def test_costs_are_those_of_the_messages(self, records: dict[str, Record]) -> None:
+        layout = MaskLayout((MaskLayer("hidden", (256, 64)), MaskLayer("last", (10, 256))))
+        messages = 2 * 4 * 3  # rounds, nodes, neighbours
+        assert records["dpsgd"]["payload_bits"] == 32 * layout.size * messages
+        assert records["ours"]["raw_bits"] == layout.size * messages
+        ones = sum(round(0.3 * layer.size) for layer in layout.layers)
+        assert records["ours"]["nominal_bits"] == ones * messages
+        kept = sum(layer_counts(layout, DENSITY))
+        assert records["dispfl"]["nominal_bits"] == 32 * kept * messages
+
+    def test_averaging_on_a_complete_graph_reaches_consensus(self, world: World) -> None:
+        method = Dense(world, "averaged", rate=0.03, momentum=0.9, own_classes=True)
+        method.round(0)
+        (models,) = method.personal(last=True).values()
+        assert all(torch.allclose(models[0], model, atol=1e-6) for model in models)
+
+    def test_alone_there_is_none(self, world: World) -> None:
+        method = Dense(world, "alone", rate=0.03, momentum=0.9, own_classes=True)
+        method.round(0)
+        (models,) = method.personal(last=True).values()
+        assert not torch.allclose(models[0], models[1], atol=1e-3)
+
+    def test_fine_tuning_leaves_the_average_as_it_was(self, world: World) -> None:
+        method = Dense(world, "finetuned", rate=0.03, momentum=0.9, own_classes=True)
+        method.round(0)
+        first, second = (method.personal(last=True) for _ in range(2))
+        assert all(map(torch.equal, first["local"], second["local"]))
+        assert not torch.equal(first["finetuned"][0], first["local"][0])
+
+    def test_dispfl_keeps_its_density_and_moves_its_masks(self, world: World) -> None:
+        method = DisPFL(world, 5, rate=0.03, momentum=0.9, prune=0.2, own_classes=True)
+        method.round(0)
+        assert method.traffic.flips is not None
+        assert 0 < method.traffic.flips < 0.3
+        for weights in method.personal(last=True)["local"]:
+            assert int(weights.count_nonzero()) <= sum(layer_counts(world.layout, DENSITY))
+
+    def test_layer_counts_have_the_density_asked_for(self) -> None:
+        layout = MaskLayout((MaskLayer("a", (32, 1, 5, 5)), MaskLayer("b", (256, 1024)), MaskLayer("c", (10, 256))))
+        counts = layer_counts(layout, 0.5)
+        assert sum(counts) == pytest.approx(layout.size / 2, abs=3)
+        assert all(0 < count <= layer.size for count, layer in zip(counts, layout.layers, strict=True))
+
+    def test_masks_without_neighbours_are_a_network_of_islands(self, world: World) -> None:
+        alone, linked = (MaskGossip(world, {}, linked=linked) for linked in (False, True))
+        for number in range(2):
+            alone.round(number)
+            linked.round(number)
+        assert alone.traffic.sent.raw == 0 < linked.traffic.sent.payload
+        assert not torch.equal(alone.personal(last=True)["local"][0], linked.personal(last=True)["local"][0])
+
+    def test_the_authors_mask_under_the_newest_mean_is_another_one(self, world: World) -> None:
+        method = MaskGossip(world, PRESETS["authors"], aggregated=True)
+        method.round(0)
+        found = method.personal(last=True)
+        assert not torch.equal(found["local"][0], found["aggregated"][0])
+
+    def test_mixed_keep_ratios_are_dealt_in_turn(self) -> None:
+        mixed = build_world(replace(DIGITS, keep_ratios=(0.1, 0.7)), "mlp", 1)
+        method = MaskGossip(mixed, {})
+        method.round(0)
+        kept = [float((model != 0).float().mean()) for model in method.personal(last=True)["local"]]
+        assert kept == pytest.approx([0.1, 0.7, 0.1, 0.7], abs=0.01)
+
+    def test_a_changed_default_is_another_result(self) -> None:
+        assert learning_options({"alpha": 3.0}) != learning_options({})
+        assert learning_options({}) == learning_options({"listen": "127.0.0.1:1"})
+
+
+class TestResults:
+    def test_a_finished_run_is_found_again_even_after_a_torn_line(
+        self, tmp_path: Path, records: dict[str, Record]
+    ) -> None:
+        path = tmp_path / "some" / "results.jsonl"
+        ResultsFile(path).add(records["ours"])
+        with path.open("a") as file:
+            file.write('{"case": "dig')
+        ResultsFile(path).add(records["dpsgd"])
+        again = ResultsFile(path)
+        assert again.find(digits_job("ours")) == json.loads(json.dumps(records["ours"]))
+        assert again.find(digits_job("dpsgd")) is not None
+        assert again.find(digits_job("fedpm")) is None
+        assert again.find(replace(digits_job("ours"), seed=2)) is None
+        assert again.find(digits_job("dpsgd", {**RECIPES["dpsgd"].options, "rate": 0.5})) is None
+
+    def test_the_table_averages_over_seeds(self, records: dict[str, Record]) -> None:
+        one = {**records["ours"], "nodes": [50.0, 70.0]}
+        two = {**records["ours"], "seed": 2, "nodes": [80.0, 90.0]}
+        (row,) = table([one, two])
+        assert (row["seed_count"], row["accuracy"], row["worst_node"]) == (2, 72.5, 65.0)
+
+    def test_curves_average_point_by_point(self) -> None:
+        curves: list[list[Record]] = [
+            [{"x": 1, "y": 2.0}, {"x": 2, "y": None}],
+            [{"x": 3, "y": 4.0}, {"x": 4, "y": None}],
+        ]
+        assert mean_curve(curves, "x", "y") == [(2.0, 3.0)]
+
+    def test_pictures_are_drawn_for_every_case(self, tmp_path: Path, records: dict[str, Record]) -> None:
+        pytest.importorskip("matplotlib")
+        files = draw_all(list(records.values()), tmp_path)
+        assert files
+        assert all(file.read_text().lstrip().startswith("<?xml") for file in files)
+
+
+class TestTuning:
+    def test_it_takes_the_best_on_validation_stage_by_stage(self) -> None:
+        def measure(job: Job) -> float:
+            return float(-abs(math.log10(job.options["rate"]) + 1) - job.options["own_classes"])
+
+        best, trials = tuning.tune(digits_job("dense_alone"), measure)
+        assert best == {"rate": 0.1, "momentum": 0.9, "own_classes": False}
+        assert len(trials) == 5  # four rates, then the one change not tried yet
+
+    def test_no_test_image_is_looked_at(self) -> None:
+        record = run(digits_job("dense_alone"), test=False, case=DIGITS)
+        assert "nodes" not in record
+        assert 0 < record["validation"] <= 100
+
+    def test_ours_is_never_tuned_to_a_case(self) -> None:
+        for case in cases.CASES:
+            assert methods.chosen_options("ours", case, "cnn") == {}
