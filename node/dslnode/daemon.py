@@ -30,7 +30,7 @@ from dslnode.rounds import RoundMachine
 from dslnode.status import Observer
 from dslnode.transport import network as net
 from dslnode.transport.dialler import keep_dialling
-from dslnode.transport.handshake import Introduction
+from dslnode.transport.handshake import ORDERLY, Introduction
 from dslnode.transport.server import Server
 from dslnode.worker import Worker
 
@@ -211,7 +211,7 @@ class Daemon:
                 self._post(events.PeerDown(neighbour.key))
             case net.MaskArrived(neighbour, message):
                 self._post(events.Received(neighbour.key, message))
-            case net.PeerRefused(address, reason, explanation):
+            case net.PeerRefused(address, reason, explanation) if reason not in ORDERLY:
                 self._refuse(address, reason, explanation)
             case net.DialFailed(address, why):
                 self._notices.not_reached(address, why)

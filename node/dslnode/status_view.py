@@ -56,18 +56,19 @@ def as_table(reply: pb.StatusReply) -> RenderableType:
     )
     table = Table(box=None, pad_edge=False)
     for column in ("neighbour", "address", "link", "round", "stale", "agrees", "bits out", "bits in"):
-        table.add_column(column, justify="left" if column in {"neighbour", "address", "link"} else "right")
+        is_text = column in {"neighbour", "address", "link"}
+        table.add_column(column, justify="left" if is_text else "right", overflow="fold" if is_text else "ellipsis")
     for neighbour in reply.neighbours:
         table.add_row(*map(escape, _row(neighbour)))
-    return Group(head, table)
+    down = [neighbour for neighbour in reply.neighbours if neighbour.problem and not neighbour.connected]
+    return Group(head, table, *(f"{escape(one.address or one.name)}: {escape(one.problem)}" for one in down))
 
 
 def _row(neighbour: pb.NeighbourStatus) -> tuple[str, ...]:
-    link = "up" if neighbour.connected else neighbour.problem or "down"
     return (
-        neighbour.name,
+        neighbour.name if neighbour.name != neighbour.address else "-",
         neighbour.address,
-        link,
+        "up" if neighbour.connected else "down",
         str(neighbour.round) if neighbour.HasField("round") else "-",
         str(neighbour.staleness) if neighbour.HasField("staleness") else "-",
         f"{neighbour.agreement:.3f}" if neighbour.HasField("agreement") else "-",

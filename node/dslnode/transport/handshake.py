@@ -19,6 +19,9 @@ REASONS = frozenset(
 )
 """Why this version refuses a peer or ends a conversation; another reason, made up by a peer, counts as ``refused``."""
 
+ORDERLY = frozenset({"duplicate", "leaving", "peer_duplicate", "peer_leaving"})
+"""Reasons for which honest nodes end conversations every day: nobody's fault."""
+
 
 @dataclass(frozen=True)
 class ModelFacts:
