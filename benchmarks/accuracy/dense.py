@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -22,15 +23,27 @@ class Dense:
     """SGD with momentum on all weights; unless ``alone``, a Metropolis average with the neighbours ends a round.
 
     ``averaged`` measures the average; ``finetuned`` the models after the local steps that precede the averaging, or
-    the average after further local steps, which come on top of the budget of the other methods.
+    the average after further local steps, which come on top of the budget of the other methods. ``cosine`` lets
+    the rate fall to zero over the ``rounds``.
     """
 
-    def __init__(self, world: World, measured: Measured, rate: float, momentum: float, own_classes: bool) -> None:
+    def __init__(
+        self,
+        world: World,
+        measured: Measured,
+        rounds: int,
+        *,
+        rate: float,
+        momentum: float,
+        own_classes: bool,
+        cosine: bool,
+    ) -> None:
         self.network = build_network(world, own_classes=own_classes)
         self.traffic = Traffic()
         self.local_steps = LOCAL_STEPS
         self._measured = measured
         self._rate = rate
+        self._rounds = rounds if cosine else None
         self._momentum = momentum
         self._mixing = metropolis(world.neighbours)
         self._links = link_count(world.neighbours)
@@ -39,10 +52,11 @@ class Dense:
         self._velocities = [torch.zeros(world.layout.size) for _ in world.nodes]
         self._trained = self._weights
 
-    def round(self, number: int) -> None:  # noqa: ARG002 (all rounds are alike)
+    def round(self, number: int) -> None:
         """Let every node train, then average unless alone."""
+        rate = decayed(self._rate, number, self._rounds)
         for node in range(len(self._weights)):
-            self._train(node, self._weights[node], self._velocities[node], self.local_steps, self._rate)
+            self._train(node, self._weights[node], self._velocities[node], self.local_steps, rate)
         if self._measured == "alone":
             return
         self._trained = self._weights
@@ -70,6 +84,11 @@ class Dense:
             gradient = self.network.gradient(weights, node, *next(self._batches[node]))
             velocity.mul_(self._momentum).add_(gradient)
             weights.sub_(velocity, alpha=rate)
+
+
+def decayed(rate: float, number: int, rounds: int | None) -> float:
+    """Return a round's learning rate, falling to zero along a cosine; the rate itself without ``rounds``."""
+    return rate if rounds is None else rate / 2 * (1 + math.cos(math.pi * number / rounds))
 
 
 def average(vectors: list[Tensor], row: dict[int, float]) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from benchmarks.accuracy.bits import Bits, flipped, float_message, mask_message
 from benchmarks.accuracy.cases import World
+from benchmarks.accuracy.dense import decayed
 from benchmarks.accuracy.method import BATCH_SIZE, LOCAL_STEPS, Candidates, Traffic
 from benchmarks.accuracy.network import build_network, dense_start, streams
 from dslnode.mask import MaskLayout
@@ -24,15 +25,24 @@ DENSITY = 0.5  # the authors' own
 
 
 class DisPFL:
-    """All nodes of a run. ``rounds`` is how many there will be, for the cosine."""
+    """All nodes of a run. ``rounds`` is how many there will be, for the cosines; that of the rate is an option."""
 
     def __init__(
-        self, world: World, rounds: int, *, rate: float, momentum: float, prune: float, own_classes: bool
+        self,
+        world: World,
+        rounds: int,
+        *,
+        rate: float,
+        momentum: float,
+        prune: float,
+        own_classes: bool,
+        cosine: bool,
     ) -> None:
         self.network = build_network(world, own_classes=own_classes)
         self.traffic = Traffic(density=DENSITY)
         self.local_steps = LOCAL_STEPS
         self._rounds, self._rate, self._momentum, self._prune = rounds, rate, momentum, prune
+        self._decay_rounds = rounds if cosine else None
         self._neighbours = world.neighbours
         self._batches = streams(world, BATCH_SIZE)
         self._counts = layer_counts(world.layout, DENSITY)
@@ -48,7 +58,7 @@ class DisPFL:
         fraction = self._prune / 2 * (1 + math.cos(math.pi * (number + 1) / self._rounds))
         flips = []
         for node in range(len(self._weights)):
-            self._train(node)
+            self._train(node, decayed(self._rate, number, self._decay_rounds))
             before = self._masks[node]
             if fraction > 0 and number + 1 < self._rounds:
                 self._search(node, fraction)
@@ -80,12 +90,12 @@ class DisPFL:
         keepers = torch.stack([self._masks[other] for other in group]).sum(dim=0)
         return total / keepers.clamp_min(1) * self._masks[node]
 
-    def _train(self, node: int) -> None:
+    def _train(self, node: int, rate: float) -> None:
         weights, velocity, mask = self._weights[node], self._velocities[node], self._masks[node]
         for _ in range(self.local_steps):
             gradient = self.network.gradient(weights, node, *next(self._batches[node]))
             velocity.mul_(self._momentum).add_(gradient).mul_(mask)
-            weights.sub_(velocity, alpha=self._rate)
+            weights.sub_(velocity, alpha=rate)
 
     def _search(self, node: int, fraction: float) -> None:
         """Prune this fraction of each layer's kept weights by size, regrow as many by gradient, starting at 0."""

@@ -46,8 +46,8 @@ def _rates(*rates: float) -> tuple[Options, ...]:
 
 
 EITHER_CLASSES: tuple[Options, ...] = ({"own_classes": True}, {"own_classes": False})
-SGD: Options = {"rate": 0.03, "momentum": 0.9, "own_classes": True}
-SGD_STAGES = (_rates(0.003, 0.01, 0.03, 0.1), EITHER_CLASSES)
+SGD: Options = {"rate": 0.03, "momentum": 0.9, "own_classes": True, "cosine": True}
+SGD_STAGES = (_rates(0.01, 0.03, 0.1, 0.3), ({"cosine": True}, {"cosine": False}), EITHER_CLASSES)
 
 RECIPES: dict[str, Recipe] = {
     "ours": Recipe(lambda world, options, _: MaskGossip(world, options), masked=True),
@@ -55,9 +55,11 @@ RECIPES: dict[str, Recipe] = {
     "authors": Recipe(
         lambda world, options, _: MaskGossip(world, options, aggregated=True), PRESETS["authors"], masked=True
     ),
-    "dense_alone": Recipe(lambda world, options, _: Dense(world, "alone", **options), SGD, SGD_STAGES),
-    "dpsgd": Recipe(lambda world, options, _: Dense(world, "averaged", **options), SGD, SGD_STAGES),
-    "dpsgd_finetuned": Recipe(lambda world, options, _: Dense(world, "finetuned", **options), SGD, SGD_STAGES),
+    "dense_alone": Recipe(lambda world, options, rounds: Dense(world, "alone", rounds, **options), SGD, SGD_STAGES),
+    "dpsgd": Recipe(lambda world, options, rounds: Dense(world, "averaged", rounds, **options), SGD, SGD_STAGES),
+    "dpsgd_finetuned": Recipe(
+        lambda world, options, rounds: Dense(world, "finetuned", rounds, **options), SGD, SGD_STAGES
+    ),
     "dispfl": Recipe(
         lambda world, options, rounds: DisPFL(world, rounds, **options),
         {**SGD, "prune": 0.2},

@@ -41,7 +41,7 @@ class Network:
     @torch.no_grad()
     def accuracy(self, weights: Tensor, node: int, examples: Examples) -> float:
         """Return the fraction, 0 to 1, of right answers."""
-        images, labels = torch.from_numpy(examples.images), torch.from_numpy(examples.labels)
+        images, labels = tensors(examples)
         parts = zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True)
         right = sum(int((self.logits(weights, node, part).argmax(dim=1) == truth).sum()) for part, truth in parts)
         return right / len(labels)
@@ -59,6 +59,12 @@ def build_network(world: World, *, own_classes: bool) -> Network:
     return Network(world.model(), world.layout, tuple(offsets))
 
 
+def tensors(examples: Examples) -> tuple[Tensor, Tensor]:
+    """Return the images as the model sees them, laid out as they are stored, and the labels."""
+    images = torch.from_numpy(examples.stored).float().div(examples.full_scale)
+    return images, torch.from_numpy(examples.labels)
+
+
 def dense_start(world: World) -> Tensor:
     """Return the weights that all nodes begin with: uniform with variance 2 / fan-in (He et al. 2015)."""
     return seeded_scores(world.layout, world.seed) * 6**0.5
@@ -67,7 +73,7 @@ def dense_start(world: World) -> Tensor:
 def batches(examples: Examples, size: int, seed: int, node: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield minibatches without end: shuffled epochs, the rest of an epoch that fills no batch left out."""
     generator = np.random.Generator(np.random.PCG64([seed, node]))
-    images, labels = torch.from_numpy(examples.images), torch.from_numpy(examples.labels)
+    images, labels = tensors(examples)
     size = min(size, len(labels))
     while True:
         order = torch.from_numpy(generator.permutation(len(labels)))

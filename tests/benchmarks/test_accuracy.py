@@ -14,10 +14,10 @@ import torch
 from benchmarks.accuracy import cases, graphs, methods, tuning
 from benchmarks.accuracy.bits import coded_mask_bits, entropy, flipped, mask_message
 from benchmarks.accuracy.cases import Case, World, build_world
-from benchmarks.accuracy.dense import Dense
+from benchmarks.accuracy.dense import Dense, decayed
 from benchmarks.accuracy.dispfl import DENSITY, DisPFL, layer_counts
 from benchmarks.accuracy.masks import MaskGossip, learning_options
-from benchmarks.accuracy.methods import RECIPES, Options
+from benchmarks.accuracy.methods import RECIPES, SGD, Options
 from benchmarks.accuracy.network import batches
 from benchmarks.accuracy.plots import draw_all, mean_curve
 from benchmarks.accuracy.results import ResultsFile, table
@@ -196,26 +196,30 @@ class TestMethods:
         assert records["dispfl"]["nominal_bits"] == 32 * kept * messages
 
     def test_averaging_on_a_complete_graph_reaches_consensus(self, world: World) -> None:
-        method = Dense(world, "averaged", rate=0.03, momentum=0.9, own_classes=True)
+        method = Dense(world, "averaged", 2, **SGD)
         method.round(0)
         (models,) = method.personal(last=True).values()
         assert all(torch.allclose(models[0], model, atol=1e-6) for model in models)
 
     def test_alone_there_is_none(self, world: World) -> None:
-        method = Dense(world, "alone", rate=0.03, momentum=0.9, own_classes=True)
+        method = Dense(world, "alone", 2, **SGD)
         method.round(0)
         (models,) = method.personal(last=True).values()
         assert not torch.allclose(models[0], models[1], atol=1e-3)
 
     def test_fine_tuning_leaves_the_average_as_it_was(self, world: World) -> None:
-        method = Dense(world, "finetuned", rate=0.03, momentum=0.9, own_classes=True)
+        method = Dense(world, "finetuned", 2, **SGD)
         method.round(0)
         first, second = (method.personal(last=True) for _ in range(2))
         assert all(map(torch.equal, first["local"], second["local"]))
         assert not torch.equal(first["finetuned"][0], first["local"][0])
 
+    def test_a_rate_falls_along_a_cosine(self) -> None:
+        assert [decayed(0.1, number, 4) for number in (0, 2)] == pytest.approx([0.1, 0.05])
+        assert decayed(0.1, 3, None) == 0.1
+
     def test_dispfl_keeps_its_density_and_moves_its_masks(self, world: World) -> None:
-        method = DisPFL(world, 5, rate=0.03, momentum=0.9, prune=0.2, own_classes=True)
+        method = DisPFL(world, 5, prune=0.2, **SGD)
         method.round(0)
         assert method.traffic.flips is not None
         assert 0 < method.traffic.flips < 0.3
@@ -296,8 +300,8 @@ class TestTuning:
             return float(-abs(math.log10(job.options["rate"]) + 1) - job.options["own_classes"])
 
         best, trials = tuning.tune(digits_job("dense_alone"), measure)
-        assert best == {"rate": 0.1, "momentum": 0.9, "own_classes": False}
-        assert len(trials) == 5  # four rates, then the one change not tried yet
+        assert best == {**SGD, "rate": 0.1, "own_classes": False}
+        assert len(trials) == 6  # four rates, then each change not tried yet
 
     def test_no_test_image_is_looked_at(self) -> None:
         record = run(digits_job("dense_alone"), test=False, case=DIGITS)

@@ -18,6 +18,7 @@ from dslnode.transport.sockets import connections
 from dslnode.transport.traffic import Traffic
 
 HELLO_SECONDS = 5.0
+TAKE_OVER_SECONDS = 1.0
 MAX_LINKS = 100
 MAX_ACCOUNTS = 1_000
 OTHERS = "others"
@@ -199,7 +200,7 @@ class Network:
         link = Link(stream, neighbour, self._layout, traffic, we_dialled=we_dialled, remote=remote)
         former = self.links.get(neighbour.key)
         if former is not None:
-            former.leave("duplicate", "another link to the same neighbour takes over")
+            self._retire(former, at_once=we_dialled)
             self.measure()
             traffic.sent.close_link()
             traffic.received.close_link()
@@ -214,6 +215,14 @@ class Network:
             raise
         finally:
             await self._forget(link, why)
+
+    def _retire(self, former: Link, *, at_once: bool) -> None:
+        """End a link that another one replaces. Who dialled the new one knows that it is open on both sides; the other
+        side waits a moment, or its goodbye on the old link could overtake its hello on the new one.
+        """
+        later = 0 if at_once else TAKE_OVER_SECONDS
+        farewell = ("duplicate", "another link to the same neighbour takes over")
+        asyncio.get_running_loop().call_later(later, former.leave, *farewell)
 
     async def _forget(self, link: Link, why: str) -> None:
         if self.links.get(link.neighbour.key) is not link:
