@@ -45,7 +45,6 @@ COLUMNS = (
 
 def main() -> None:
     """Run the benchmark."""
-    signal.signal(signal.SIGTERM, _leave)
     options = _arguments()
     jobs = list(jobs_of(options))
     if options.tune:
@@ -139,4 +138,5 @@ def _leave(number: int, _frame: object) -> NoReturn:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _leave)
     main()

@@ -40,6 +40,7 @@ class MaskGossip:
         ]
         self._lockstep = Lockstep(self._learners, world.neighbours if linked else tuple(() for _ in world.nodes))
         self._aggregated = aggregated
+        self._masks = [learner.mask for learner in self._learners]
         self._sent = [_boolean(learner.mask) if settings[0].shared_scores else None for learner in self._learners]
         self.network = build_network(world, own_classes=settings[0].own_classes)
         self.traffic = Traffic()
@@ -47,7 +48,7 @@ class MaskGossip:
 
     def round(self, number: int) -> None:
         """Run one round of all nodes, and count what they sent."""
-        masks = self._lockstep.round(number)
+        masks = self._masks = self._lockstep.round(number)
         flips = []
         for node, mask in enumerate(map(_boolean, masks)):
             previous, self._sent[node] = self._sent[node], mask
@@ -59,7 +60,8 @@ class MaskGossip:
 
     def personal(self, *, last: bool) -> Candidates:  # noqa: ARG002 (quick enough at any time)
         """Return the masked networks after local training, and those under the newest mean if asked for."""
-        found = {"local": [_masked(learner) for learner in self._learners]}
+        pairs = zip(self._learners, self._masks, strict=True)
+        found = {"local": [learner.network.weights * from_mask(mask) for learner, mask in pairs]}
         if self._aggregated:
             found["aggregated"] = [_masked_anew(learner) for learner in self._learners]
         return found
@@ -88,7 +90,7 @@ class Lockstep:
                 self._next.append((node, command))
             else:
                 waiting.extend(self._execute(node, command))
-        return self._masks
+        return list(self._masks)
 
     def _execute(self, node: int, command: events.Command) -> list[tuple[int, events.Command]]:
         learner, answerer = self._learners[node], node
@@ -122,10 +124,6 @@ def learning_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**asdict(training_plan(settings)), **start}
 
 
-def _masked(learner: Learner) -> Tensor:
-    return learner.network.weights * from_mask(learner.mask)
-
-
 def _masked_anew(learner: Learner) -> Tensor:
     """Return the network under the mask of the newest scores and mean: that of a round without any step.
 
@@ -135,7 +133,7 @@ def _masked_anew(learner: Learner) -> Tensor:
     learner.plan = replace(plan, local_steps=0)
     learner.train(0, _never)
     learner.plan = plan
-    return _masked(learner)
+    return learner.network.weights * from_mask(learner.mask)
 
 
 def _boolean(mask: Mask) -> Tensor:

@@ -17,7 +17,7 @@ from benchmarks.accuracy.dense import Dense
 from benchmarks.accuracy.dispfl import DisPFL
 from benchmarks.accuracy.fedpm import FedPM
 from benchmarks.accuracy.masks import MaskGossip, learning_options
-from benchmarks.accuracy.method import Method
+from benchmarks.accuracy.method import LOCAL_STEPS, Method
 from dslnode.config import PRESETS
 
 Options = dict[str, Any]
@@ -40,14 +40,21 @@ class Recipe:
         """Return all that the result depends on, so that a stored one is used only if nothing changed."""
         return learning_options(options) if self.masked else dict(options)
 
+    def local_steps(self, options: Mapping[str, Any]) -> int:
+        """Return the local steps of a round."""
+        return int(learning_options(options)["local_steps"]) if self.masked else LOCAL_STEPS
+
 
 def _rates(*rates: float) -> tuple[Options, ...]:
     return tuple({"rate": rate} for rate in rates)
 
 
 EITHER_CLASSES: tuple[Options, ...] = ({"own_classes": True}, {"own_classes": False})
-SGD: Options = {"rate": 0.03, "momentum": 0.9, "own_classes": True, "cosine": True}
-SGD_STAGES = (_rates(0.01, 0.03, 0.1, 0.3), ({"cosine": True}, {"cosine": False}), EITHER_CLASSES)
+SGD: Options = {"rate": 0.03, "momentum": 0.9, "own_classes": True, "cosine": False}
+SGD_STAGES = (
+    tuple({"rate": rate, "cosine": cosine} for rate in (0.01, 0.03, 0.1) for cosine in (True, False)),
+    EITHER_CLASSES,
+)
 
 RECIPES: dict[str, Recipe] = {
     "ours": Recipe(lambda world, options, _: MaskGossip(world, options), masked=True),
@@ -67,7 +74,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "fedpm": Recipe(
         lambda world, options, _: FedPM(world, **options),
-        {"rate": 0.1, "momentum": 0.9, "reset": 5, "own_classes": True},
+        {"rate": 0.1, "momentum": 0.9, "reset": 1, "own_classes": True},
         (_rates(0.03, 0.1, 0.3), EITHER_CLASSES, ({"reset": 1}, {"reset": 5})),
     ),
 }

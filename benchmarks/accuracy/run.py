@@ -46,7 +46,9 @@ def run(job: Job, *, test: bool = True, case: Case | None = None) -> Record:
     torch.set_num_threads(1)
     torch.manual_seed(job.seed)
     world = build_world(case or CASES[job.case], job.model, job.seed, job.test_per_class)
-    method, count = _build(world, job)
+    recipe = RECIPES[job.method]
+    count = max(1, job.steps // recipe.local_steps(job.options))
+    method = recipe.build(world, job.options, count)
     curve = _rounds(world, method, count, max(1, count // job.curve_points))
     way, weights, validation = _best_way(world, method)
     record = {**job.identity(), "rounds": count, "local_steps": count * method.local_steps, "measured": way}
@@ -55,14 +57,6 @@ def run(job: Job, *, test: bool = True, case: Case | None = None) -> Record:
         tests = [data.test for data in world.nodes]
         record["nodes"] = [round(100 * value, 3) for value in _accuracies(method, weights, tests)]
     return record | _costs(world, method, count) | {"seconds": round(time.perf_counter() - began, 1)}
-
-
-def _build(world: World, job: Job) -> tuple[Method, int]:
-    """Return the method and its number of rounds: as many as the steps give, whatever steps a round has."""
-    recipe = RECIPES[job.method]
-    method = recipe.build(world, job.options, 1)
-    count = max(1, job.steps // method.local_steps)
-    return recipe.build(world, job.options, count), count
 
 
 def _rounds(world: World, method: Method, count: int, every: int) -> list[Record]:

@@ -12,19 +12,23 @@ import pytest
 import torch
 
 from benchmarks.accuracy import cases, graphs, methods, tuning
+from benchmarks.accuracy.__main__ import main
 from benchmarks.accuracy.bits import coded_mask_bits, entropy, flipped, mask_message
 from benchmarks.accuracy.cases import Case, World, build_world
 from benchmarks.accuracy.dense import Dense, decayed
 from benchmarks.accuracy.dispfl import DENSITY, DisPFL, layer_counts
-from benchmarks.accuracy.masks import MaskGossip, learning_options
+from benchmarks.accuracy.masks import MaskGossip, learning_options, node_settings
 from benchmarks.accuracy.methods import RECIPES, SGD, Options
 from benchmarks.accuracy.network import batches
 from benchmarks.accuracy.plots import draw_all, mean_curve
 from benchmarks.accuracy.results import ResultsFile, table
 from benchmarks.accuracy.run import Job, Record, run
+from dslnode.assembly import origin, training_plan
 from dslnode.config import PRESETS
 from dslnode.datasets import Examples
+from dslnode.learner import Learner
 from dslnode.mask import MaskLayer, MaskLayout
+from dslnode.masking import from_mask
 
 DIGITS = Case("digits", "classes:4", 60, nodes=4, graph="complete", data="digits")
 CONTRACT = {
@@ -240,6 +244,32 @@ class TestMethods:
         assert alone.traffic.sent.raw == 0 < linked.traffic.sent.payload
         assert not torch.equal(alone.personal(last=True)["local"][0], linked.personal(last=True)["local"][0])
 
+    def test_lockstep_is_train_all_then_aggregate_all(self, world: World) -> None:
+        method = MaskGossip(world, {})
+        settings = [node_settings(world, node, {}) for node in range(len(world.nodes))]
+        learners = [
+            Learner(world.model(), data.train, training_plan(own), origin(own))
+            for data, own in zip(world.nodes, settings, strict=True)
+        ]
+        for number in range(2):
+            method.round(number)
+            for learner in learners:
+                learner.train(number, lambda: False)
+            masks = [learner.mask for learner in learners]
+            for node, learner in enumerate(learners):
+                learner.aggregate(number, [(masks[peer], 1.0) for peer in world.neighbours[node]])
+        expected = [learner.network.weights * from_mask(learner.mask) for learner in learners]
+        assert all(map(torch.equal, method.personal(last=True)["local"], expected))
+
+    def test_measuring_the_authors_form_on_the_way_changes_nothing(self, world: World) -> None:
+        plain, watched = (MaskGossip(world, PRESETS["authors"], aggregated=True) for _ in range(2))
+        for number in range(3):
+            plain.round(number)
+            watched.round(number)
+            watched.personal(last=False)
+        assert all(map(torch.equal, plain.personal(last=True)["local"], watched.personal(last=True)["local"]))
+        assert plain.traffic.sent == watched.traffic.sent
+
     def test_the_authors_mask_under_the_newest_mean_is_another_one(self, world: World) -> None:
         method = MaskGossip(world, PRESETS["authors"], aggregated=True)
         method.round(0)
@@ -294,14 +324,43 @@ class TestResults:
         assert all(file.read_text().lstrip().startswith("<?xml") for file in files)
 
 
+class TestCommand:
+    def test_it_runs_once_writes_the_contract_and_resumes(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setitem(cases.CASES, "digits", DIGITS)
+        places = {name: tmp_path / name for name in ("results", "json", "plots")}
+        arguments = [part for name, place in places.items() for part in (f"--{name}", str(place))]
+        arguments += ["--cases", "digits", "--methods", "dense_alone,dpsgd", "--model", "mlp"]
+        arguments += ["--steps", "20", "--processes", "1", "--seeds", "1"]
+        monkeypatch.setattr("sys.argv", ["accuracy", *arguments])
+        main()
+        assert "0 of 2 runs are done already" in capsys.readouterr().out
+        rows = json.loads(places["json"].read_text())["rows"]
+        assert [row["method"] for row in rows] == ["dense_alone", "dpsgd"]
+        assert all(row.keys() >= CONTRACT for row in rows)
+        assert list(places["plots"].glob("*.svg"))
+        main()
+        assert "2 of 2 runs are done already" in capsys.readouterr().out
+        assert json.loads(places["json"].read_text())["rows"] == rows
+
+    def test_unknown_names_are_refused(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("sys.argv", ["accuracy", "--methods", "magic"])
+        with pytest.raises(SystemExit):
+            main()
+        assert "magic is none of ours" in capsys.readouterr().err
+
+
 class TestTuning:
     def test_it_takes_the_best_on_validation_stage_by_stage(self) -> None:
         def measure(job: Job) -> float:
             return float(-abs(math.log10(job.options["rate"]) + 1) - job.options["own_classes"])
 
         best, trials = tuning.tune(digits_job("dense_alone"), measure)
-        assert best == {**SGD, "rate": 0.1, "own_classes": False}
-        assert len(trials) == 6  # four rates, then each change not tried yet
+        assert best == {**SGD, "rate": 0.1, "own_classes": False, "cosine": True}  # the first among equals
+        assert len(trials) == 7  # three rates with two schedules, then the one change not tried yet
 
     def test_no_test_image_is_looked_at(self) -> None:
         record = run(digits_job("dense_alone"), test=False, case=DIGITS)
