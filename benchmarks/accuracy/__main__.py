@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NoReturn
@@ -26,6 +27,7 @@ from benchmarks.report import Column, Report, publish
 
 QUICK_STEPS, FULL_STEPS = 100, 400
 QUICK_TESTS = 100  # test images a class
+QUICK_POINTS = 5  # of the curve
 COLUMNS = (
     Column("case", "case"),
     Column("model", "model"),
@@ -67,8 +69,8 @@ def jobs_of(options: argparse.Namespace) -> Iterator[Job]:
         for case in options.cases:
             for method in options.methods if missing_data(CASES[case]) is None else ():
                 tuned = chosen_options(method, case, options.model)
-                tests = QUICK_TESTS if options.quick else None
-                yield Job(case, method, options.model, seed, options.steps, tuned, test_per_class=tests)
+                job = Job(case, method, options.model, seed, options.steps, tuned)
+                yield replace(job, curve_points=QUICK_POINTS, test_per_class=QUICK_TESTS) if options.quick else job
 
 
 def run_all(jobs: list[Job], results: ResultsFile, processes: int) -> list[Record]:

@@ -18,7 +18,7 @@ def mean_accuracy(plan: Plan) -> float:
     """Return the mean held-out accuracy of the plan's real processes after their last round, in percent."""
     nodes = plan_nodes(plan)
     asyncio.run(run_nodes(nodes))
-    assert all(node.latest["neighbours"] == (plan.count - 1) * plan.linked for node in nodes)
+    assert all(node.latest["masks"] == (plan.count - 1) * plan.linked for node in nodes)
     return statistics.mean(100 * float(node.latest["accuracy"]) for node in nodes)
 
 
