@@ -132,10 +132,11 @@ def top_k(ranking: Tensor, layout: MaskLayout, counts: tuple[int, ...]) -> Tenso
 
     Among equals the lowest index wins, so the count is exact.
     """
-    keep = torch.empty(layout.size, dtype=torch.bool)
+    values = ranking.numpy()
+    keep = np.empty(layout.size, dtype=np.bool_)
     for (_, span), count in zip(layout.spans(), counts, strict=True):
-        keep[span] = _largest(ranking[span], count)
-    return keep
+        _mark_largest(values[span], count, keep[span])
+    return torch.from_numpy(keep)
 
 
 def drop_thin_channels(keep: Tensor, layout: MaskLayout, threshold: int) -> Tensor:
@@ -183,21 +184,19 @@ def channel_norms(scores: Tensor, layout: MaskLayout) -> Iterator[tuple[slice, T
         yield span, scores[span].view(layer.shape[0], -1).norm(dim=1, keepdim=True)
 
 
-def _largest(values: Tensor, count: int) -> Tensor:
-    if count >= values.numel():
-        return torch.ones_like(values, dtype=torch.bool)
-    if count <= 0:
-        return torch.zeros_like(values, dtype=torch.bool)
-    threshold = _kth_largest(values.numpy(), count)
-    keep = values >= threshold
-    if int(keep.count_nonzero()) != count:
-        keep = values > threshold
-        missing = count - int(keep.count_nonzero())
-        keep[(values == threshold).nonzero()[:missing, 0]] = True
-    return keep
+def _mark_largest(values: NDArray[np.float32], count: int, keep: NDArray[np.bool_]) -> None:
+    if not 0 < count < len(values):
+        keep[:] = count > 0
+        return
+    threshold = _kth_largest(values, count)
+    np.greater_equal(values, threshold, out=keep)
+    if np.count_nonzero(keep) != count:
+        np.greater(values, threshold, out=keep)
+        missing = count - np.count_nonzero(keep)
+        keep[np.flatnonzero(values == threshold)[:missing]] = True
 
 
-def _kth_largest(values: NDArray[np.float32], count: int) -> float:
+def _kth_largest(values: NDArray[np.float32], count: int) -> np.float32:
     """Return the ``count``-th largest value by selecting only among those near it (Floyd and Rivest 1975).
 
     A sorted sample brackets it; if the bracket misses, the whole layer is partitioned.
@@ -207,13 +206,14 @@ def _kth_largest(values: NDArray[np.float32], count: int) -> float:
         sample = np.sort(values[:: len(values) // SAMPLE])
         place = len(sample) - count * len(sample) // len(values)
         slack = 3 * math.isqrt(len(sample))
-        low = sample[place - slack] if place >= slack else -np.inf
-        high = sample[place + slack] if place + slack < len(sample) else np.inf
-        near = values[(values >= low) & (values <= high)]
+        low = sample[place - slack] if place >= slack else np.float32(-np.inf)
+        high = sample[place + slack] if place + slack < len(sample) else np.float32(np.inf)
+        near = values[np.flatnonzero((values >= low) & (values <= high))]
         above = count - int(np.count_nonzero(values > high))
         if 0 < above <= len(near):
             candidates, rank = near, above
-    return float(np.partition(candidates, len(candidates) - rank)[len(candidates) - rank])
+    largest: np.float32 = np.partition(candidates, len(candidates) - rank)[len(candidates) - rank]
+    return largest
 
 
 def _random_bits(purpose: str, seed: int, index: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
