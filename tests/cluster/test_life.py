@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import grpc
 import numpy as np
 
 from dslnode.transport.inquiry import ask_status
@@ -130,3 +132,22 @@ def test_a_node_in_a_long_training_step_stops_within_two_seconds(tmp_path: Path)
         code, seconds = node.end(signal.SIGTERM)
         assert (code, seconds < 2) == (143, True)
         assert not node.rounds()
+
+
+def test_a_peer_that_answers_with_garbage_is_refused_without_a_stack_trace() -> None:
+    answer: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(
+        lambda _requests, _context: iter([b"\xff" * 40])
+    )
+    server = grpc.server(ThreadPoolExecutor(2))
+    service = grpc.method_handlers_generic_handler("dslnode.v1.Neighbour", {"Converse": answer})
+    server.add_generic_rpc_handlers((service,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with NodeProcess("dialling", free_port(), "--peers", f"127.0.0.1:{port}") as node:
+            node.wait_for_event("neighbour refused", reason="garbage")
+            node.wait_for_round(2)
+            assert node.end(signal.SIGTERM)[0] == 143
+        assert not node.other_output
+    finally:
+        server.stop(None).wait(10)
