@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -49,59 +50,26 @@ class Metrics:
 
     def __init__(self, neighbours: Callable[[], Iterable[NeighbourFigures]]) -> None:
         self.registry = CollectorRegistry()
-        registry = self.registry
-        ProcessCollector(registry=registry)
-        self._info = Gauge(
-            "dslnode_info",
-            "Constant 1; its labels describe the node.",
-            ["version", "name", "run"],
-            registry=registry,
-        )
-        self.round = Gauge("dslnode_round", "The round that the node is in.", registry=registry)
-        self.rounds_finished = Counter(
-            "dslnode_rounds_finished", "Rounds finished since process start.", registry=registry
-        )
-        self._phase = Gauge(
-            "dslnode_phase",
-            "1 for the phase that the node is in, 0 for the others.",
-            ["phase"],
-            registry=registry,
-        )
-        self.loss = Gauge("dslnode_loss", "Mean training loss of the last round.", registry=registry)
-        self.accuracy = Gauge(
-            "dslnode_accuracy_ratio",
-            "Personal accuracy by data: train or held_out.",
-            ["data"],
-            registry=registry,
-        )
-        self.density = Gauge(
-            "dslnode_mask_density_ratio",
-            "Fraction of weights that the mask keeps.",
-            ["layer"],
-            registry=registry,
-        )
-        self.flips = Gauge(
-            "dslnode_mask_flipped_ratio",
-            "Fraction of mask bits that the last round flipped.",
-            registry=registry,
-        )
+        gauge, counter = partial(Gauge, registry=self.registry), partial(Counter, registry=self.registry)
+        self._info = gauge("dslnode_info", "Constant 1; its labels describe the node.", ["version", "name", "run"])
+        self.round = gauge("dslnode_round", "The round that the node is in.")
+        self.rounds_finished = counter("dslnode_rounds_finished", "Rounds finished since process start.")
+        self._phase = gauge("dslnode_phase", "1 for the phase that the node is in, 0 for the others.", ["phase"])
+        self.loss = gauge("dslnode_loss", "Mean training loss of the last round.")
+        self.accuracy = gauge("dslnode_accuracy_ratio", "Personal accuracy by data: train or held_out.", ["data"])
+        self.density = gauge("dslnode_mask_density_ratio", "Fraction of weights that the mask keeps.", ["layer"])
+        self.flips = gauge("dslnode_mask_flipped_ratio", "Fraction of mask bits that the last round flipped.")
+        self.refused = counter("dslnode_messages_refused", "Messages and conversations refused, by reason.", ["reason"])
+        self.checkpoint_bytes = counter("dslnode_checkpoint_written_bytes", "Bytes of state written to disk.")
         self.phase_seconds = Histogram(
             "dslnode_round_phase_seconds",
             "Duration of a round's phases.",
             ["phase"],
             buckets=PHASE_SECONDS,
-            registry=registry,
+            registry=self.registry,
         )
-        self.refused = Counter(
-            "dslnode_messages_refused",
-            "Messages and conversations refused, by reason.",
-            ["reason"],
-            registry=registry,
-        )
-        self.checkpoint_bytes = Counter(
-            "dslnode_checkpoint_written_bytes", "Bytes of state written to disk.", registry=registry
-        )
-        registry.register(_NeighbourCollector(neighbours))
+        ProcessCollector(registry=self.registry)
+        self.registry.register(_NeighbourCollector(neighbours))
 
     def describe(self, name: str, run: str) -> None:
         """Set the labels that say which node this is."""
