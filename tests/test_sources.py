@@ -64,14 +64,14 @@ def test_command_line_wins_over_environment_over_file_over_default(
         (loaded(), getattr(Settings(), field), "default"),
     )
     for result, value, origin in layers:
-        assert (getattr(result.settings, field), result.origins[field].name) == (value, origin)
+        assert (getattr(result.settings, field), result.origins[field]) == (value, origin)
 
 
 def test_each_setting_has_an_origin_of_its_own(tmp_path: Path) -> None:
     result = loaded({"alpha": "1"}, {"DSLNODE_SEED": "5"}, file_with(tmp_path, "rounds = 7"))
     assert result.origins.keys() == Settings.model_fields.keys()
-    assert (result.origins["alpha"].name, result.origins["seed"].name) == ("--alpha", "DSLNODE_SEED")
-    assert (result.origins["rounds"].name, result.origins["model"].name) == (str(tmp_path / "node.toml"), "default")
+    assert (result.origins["alpha"], result.origins["seed"]) == ("--alpha", "DSLNODE_SEED")
+    assert (result.origins["rounds"], result.origins["model"]) == (str(tmp_path / "node.toml"), "default")
 
 
 @pytest.mark.parametrize("where", ["arguments", "environment", "file"])
@@ -84,7 +84,7 @@ def test_the_authors_preset_can_be_chosen_anywhere_and_sets_what_it_says(tmp_pat
     preset = PRESETS["authors"]
     assert preset
     assert {field: getattr(result.settings, field) for field in preset} == preset
-    assert {result.origins[field].name for field in preset} == {"preset authors"}
+    assert {result.origins[field] for field in preset} == {"preset authors"}
     others = Settings.model_fields.keys() - preset.keys() - {"algorithm"}
     assert {field: getattr(result.settings, field) for field in others} == {
         field: getattr(Settings(), field) for field in others
@@ -97,7 +97,7 @@ def test_every_layer_overrides_the_preset(tmp_path: Path) -> None:
     settings = result.settings
     assert (settings.alpha, settings.momentum, settings.rate) == (7.0, 0.75, 0.25)
     assert settings.local_steps == PRESETS["authors"]["local_steps"]
-    assert result.origins["alpha"].name == "--alpha"
+    assert result.origins["alpha"] == "--alpha"
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_printed_settings_are_read_back_the_same(tmp_path: Path, arguments: dict
     again = loaded(file=file)
     assert again.settings == first.settings
     unset = {name for name, value in first.settings if value is None}
-    assert {name for name, origin in again.origins.items() if origin.name != str(file)} == unset
+    assert {name for name, origin in again.origins.items() if origin != str(file)} == unset
 
 
 def test_printed_settings_say_what_each_means_and_where_it_came_from() -> None:

@@ -23,7 +23,7 @@ def _is_table(loaded: Loaded, name: str) -> bool:
 def _entry(loaded: Loaded, name: str) -> str:
     value = getattr(loaded.settings, name)
     comment = textwrap.fill(describe(name), 108, initial_indent="# ", subsequent_indent="# ")
-    origin = f"# from: {loaded.origins[name].name}"
+    origin = f"# from: {loaded.origins[name]}"
     if isinstance(value, Mapping):
         rows = [f"{_quoted(key)} = {ratio}" for key, ratio in value.items()]
         return "\n".join([comment, origin, f"[{name}]", *rows, ""])

@@ -19,18 +19,11 @@ MAX_FILE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where one setting's value comes from, as a person would name it: ``--alpha``, ``DSLNODE_ALPHA``, a file."""
-
-    name: str
-
-
-@dataclass(frozen=True)
 class Loaded:
-    """Effective settings, and the origin of each by field name."""
+    """Effective settings, and where each comes from, by field name: ``--alpha``, ``DSLNODE_ALPHA``, a file."""
 
     settings: Settings
-    origins: Mapping[str, Origin]
+    origins: Mapping[str, str]
 
 
 def load(arguments: Mapping[str, str], environment: Mapping[str, str], file: Path | None) -> Loaded:
@@ -42,9 +35,9 @@ def load(arguments: Mapping[str, str], environment: Mapping[str, str], file: Pat
     layers = [
         _from_file(file),
         _from_environment(environment),
-        {field: (value, Origin(f"--{field.replace('_', '-')}")) for field, value in arguments.items()},
+        {field: (value, f"--{field.replace('_', '-')}") for field, value in arguments.items()},
     ]
-    given: dict[str, tuple[Any, Origin]] = {}
+    given: dict[str, tuple[Any, str]] = {}
     for layer in layers:
         given.update(layer)
     merged = {**_preset(given), **given}
@@ -52,11 +45,10 @@ def load(arguments: Mapping[str, str], environment: Mapping[str, str], file: Pat
         settings = Settings(**{field: value for field, (value, _) in merged.items()})
     except ValidationError as error:
         raise SettingsError(_explain(error, merged)) from error
-    default = Origin("default")
-    return Loaded(settings, {name: merged[name][1] if name in merged else default for name in Settings.model_fields})
+    return Loaded(settings, {name: merged.get(name, (None, "default"))[1] for name in Settings.model_fields})
 
 
-def _from_file(file: Path | None) -> dict[str, tuple[Any, Origin]]:
+def _from_file(file: Path | None) -> dict[str, tuple[Any, str]]:
     if file is None:
         return {}
     try:
@@ -70,12 +62,12 @@ def _from_file(file: Path | None) -> dict[str, tuple[Any, Origin]]:
     except (ValueError, RecursionError) as error:  # bad syntax, bad UTF-8, endless digits; endless brackets
         raise SettingsError(f"{file}: is not TOML: {error}") from error
     _check_names(table, str(file))
-    return {field: (value, Origin(str(file))) for field, value in table.items()}
+    return {field: (value, str(file)) for field, value in table.items()}
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, Origin]]:
+def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     found = {
-        name.removeprefix(PREFIX).lower(): (value, Origin(name))
+        name.removeprefix(PREFIX).lower(): (value, name)
         for name, value in environment.items()
         if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG"
     }
@@ -93,20 +85,20 @@ def _check_names(found: Mapping[str, object], where: str, prefix: str = "") -> N
             raise SettingsError(f"{where}: there is no setting {shown}; {hint}")
 
 
-def _preset(given: Mapping[str, tuple[Any, Origin]]) -> dict[str, tuple[Any, Origin]]:
+def _preset(given: Mapping[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:
     name = given["algorithm"][0] if "algorithm" in given else "default"
     preset = PRESETS.get(name, {}) if isinstance(name, str) else {}
-    return {field: (value, Origin(f"preset {name}")) for field, value in preset.items()}
+    return {field: (value, f"preset {name}") for field, value in preset.items()}
 
 
-def _explain(error: ValidationError, merged: Mapping[str, tuple[Any, Origin]]) -> str:
+def _explain(error: ValidationError, merged: Mapping[str, tuple[Any, str]]) -> str:
     lines = []
     for problem in error.errors(include_url=False):
         field = str(problem["loc"][0]) if problem["loc"] else ""
         message = problem["msg"].removeprefix("Value error, ")
         if field in merged:
             value, origin = merged[field]
-            lines.append(f"{field} = {value!r} (from {origin.name}): {message}")
+            lines.append(f"{field} = {value!r} (from {origin}): {message}")
         elif field:
             lines.append(f"{field} (default): {message}; set it with --{field.replace('_', '-')}")
         else:
