@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,19 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from dslnode.testbed import clean_environment, command_line
+
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 STOP_SECONDS = 10.0
 Event = dict[str, Any]
-
-
-def clean_environment() -> dict[str, str]:
-    """Return the environment without settings that would reach into a measurement."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("DSLNODE_")}
-
-
-def dslnode(*parts: str) -> list[str]:
-    """Return the command line of a ``dslnode`` command, run by this interpreter."""
-    return [sys.executable, "-m", "dslnode", *parts]
 
 
 class Daemon:
@@ -38,7 +28,7 @@ class Daemon:
     def __init__(self, *given: str, prefix: Sequence[str] = ()) -> None:
         self.began = time.monotonic()
         self._process = subprocess.Popen(
-            [*prefix, *dslnode("start", "--log-format", "json", *given)],
+            [*prefix, *command_line("start", "--log-format", "json", *given)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,

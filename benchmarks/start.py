@@ -13,8 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.daemons import FASHION_MNIST, Daemon, clean_environment, dslnode
+from benchmarks.daemons import FASHION_MNIST, Daemon
 from benchmarks.report import Column, Report, Row, arguments, interleaved, publish
+from dslnode.testbed import clean_environment, command_line
 
 MEMORY_GOAL, HELP_GOAL = 1.2, 0.3
 ROUNDS = 5
@@ -99,7 +100,7 @@ def _compare(rows: list[Row]) -> list[Row]:
 
 def _help_seconds(repetitions: int) -> float:
     script = Path(sys.executable).with_name("dslnode")
-    command = [str(script), "--help"] if script.exists() else dslnode("--help")
+    command = [str(script), "--help"] if script.exists() else command_line("--help")
 
     def run() -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=clean_environment())

@@ -13,10 +13,10 @@ import statistics
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.daemons import FASHION_MNIST
 from benchmarks.report import Column, Report, Row, arguments, publish
 from dslnode.testbed import Node, Plan, plan_nodes, run_nodes
 
-FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 COLUMNS = (
     Column("case", "case"),
     Column("seed_count", "seeds"),

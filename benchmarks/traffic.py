@@ -16,9 +16,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.daemons import FASHION_MNIST, Daemon, clean_environment, dslnode
+from benchmarks.daemons import FASHION_MNIST, Daemon
 from benchmarks.namespaces import Counters, Host, Hosts, missing
 from benchmarks.report import Column, Report, Row, arguments, publish
+from dslnode.testbed import clean_environment, command_line
 
 GOAL = 0.03
 PORT = 7711
@@ -111,7 +112,7 @@ def _wait_for_silence(hosts: Sequence[Host]) -> None:
 
 def _ask(host: Host) -> Status:
     """Return the status of the daemon on a host, asked over its loopback interface, which is not measured."""
-    command = [*host.prefix, *dslnode("status", "--json", "--address", f"127.0.0.1:{PORT}")]
+    command = [*host.prefix, *command_line("status", "--json", "--address", f"127.0.0.1:{PORT}")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=clean_environment())
     status: Status = json.loads(done.stdout)
     return status

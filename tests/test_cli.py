@@ -16,13 +16,14 @@ from dslnode import __version__
 from dslnode.config import Settings
 from dslnode.errors import ExitCode
 from dslnode.sources import load
+from dslnode.testbed import clean_environment
 
 SECONDS = 60
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run dslnode with no settings but those given."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("DSLNODE_")}
+    clean = clean_environment()
     return subprocess.run(
         [sys.executable, "-m", "dslnode", *arguments],
         env={**clean, "COLUMNS": "200", **environment},

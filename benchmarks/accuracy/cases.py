@@ -16,13 +16,13 @@ import torch
 from torch import nn
 
 from benchmarks.accuracy.graphs import GRAPHS, Neighbours
+from benchmarks.daemons import FASHION_MNIST
 from dslnode.datasets import DataSet, Examples, load_data_set
 from dslnode.mask import MaskLayout
 from dslnode.masking import layout_of
 from dslnode.models import alexnet, cnn, mlp
 from dslnode.slices import Slice, cut, parse_split, split_held_out
 
-FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 MODELS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {"mlp": mlp, "cnn": cnn, "alexnet": alexnet}
 VALIDATION_FRACTION = 0.05  # of the training images: 300 a class of Fashion-MNIST
 VALIDATION_PER_CLASS = 100  # of these, what a node's choices are measured on

@@ -81,10 +81,9 @@ class RoundMachine:
             case DeadlinePassed(deadline_round):
                 return self._give_up_waiting(deadline_round)
 
-    def staleness(self, peer: str) -> int | None:
-        """Return how many of our rounds ago the neighbour's newest mask arrived; None if none did."""
-        neighbour = self.neighbours[peer]
-        return None if neighbour.newest is None else self.round - neighbour.arrived
+    def staleness(self, neighbour: Neighbour) -> int:
+        """Return how many of our rounds ago the neighbour's newest mask arrived."""
+        return self.round - neighbour.arrived
 
     def awaited(self) -> list[str]:
         """Return the neighbours that the present round still waits for."""
@@ -112,7 +111,7 @@ class RoundMachine:
 
     def _fresh_masks(self) -> tuple[HeldMask, ...]:
         held = (
-            HeldMask(peer, neighbour.newest, self.round - neighbour.arrived)
+            HeldMask(peer, neighbour.newest, self.staleness(neighbour))
             for peer, neighbour in sorted(self.neighbours.items())
             if neighbour.newest is not None
         )
@@ -126,7 +125,7 @@ class RoundMachine:
     def _forget_the_gone(self) -> None:
         """Drop neighbours that are neither connected nor of use, so that passers-by do not pile up."""
         for peer, neighbour in list(self.neighbours.items()):
-            useful = neighbour.newest is not None and self.round - neighbour.arrived <= self.max_staleness
+            useful = neighbour.newest is not None and self.staleness(neighbour) <= self.max_staleness
             if not neighbour.connected and not useful:
                 del self.neighbours[peer]
 

@@ -149,7 +149,7 @@ class Observer:
             address=address,
             connected=key in self._network.links,
             round=heard.last_round if heard and newest and heard.last_round >= 0 else None,
-            staleness=self._machine.round - heard.arrived if heard and newest else None,
+            staleness=self._machine.staleness(heard) if heard and newest else None,
             agreement=self._mask.agreement(newest) if self._mask and newest else None,
             float32_bits_sent=self._float32_bits(traffic),
             payload_bits_sent=traffic.sent.payload_bits,

@@ -14,6 +14,7 @@ from typing import Any
 
 from dslnode.config import Settings
 from dslnode.errors import DslnodeError
+from dslnode.sources import PREFIX
 
 MAX_COMPLAINTS = 20
 
@@ -96,6 +97,16 @@ def plan_nodes(plan: Plan) -> list[Node]:
     ]
 
 
+def command_line(*parts: str) -> list[str]:
+    """Return the command line of a ``dslnode`` command, run by this interpreter."""
+    return [sys.executable, "-m", "dslnode", *parts]
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without settings, which would reach into every node."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+
+
 async def run_nodes(nodes: Sequence[Node]) -> None:
     """Run all nodes to their end, whatever comes; ``DslnodeError`` with what a node complained of, if one fails."""
     async with asyncio.TaskGroup() as group:
@@ -108,9 +119,7 @@ async def run_nodes(nodes: Sequence[Node]) -> None:
 
 async def _run_node(node: Node) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "dslnode", *node.command()),
-        stderr=asyncio.subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if not name.startswith("DSLNODE_")},
+        *command_line(*node.command()), stderr=asyncio.subprocess.PIPE, env=clean_environment()
     )
     assert process.stderr is not None
     try:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
+
+from dslnode.testbed import clean_environment, command_line
 
 DEADLINE = 60.0
 
@@ -36,11 +36,11 @@ class NodeProcess:
         self._news = threading.Condition()
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "dslnode", "start", "--name", name, "--listen", self.address),
+                *command_line("start", "--name", name, "--listen", self.address),
                 *("--metrics", "off", "--log-format", "json", *options),
             ],
             stderr=subprocess.PIPE,
-            env={name: value for name, value in os.environ.items() if not name.startswith("DSLNODE_")},
+            env=clean_environment(),
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -53,11 +53,6 @@ class NodeProcess:
             self._process.kill()
         self._process.wait(DEADLINE)
         self._reader.join(DEADLINE)
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
 
     def wait_for(self, wanted: Callable[[dict[str, Any]], bool], seconds: float = DEADLINE) -> dict[str, Any]:
         """Return the first log line, past or to come, that is wanted; fail after ``seconds``."""
