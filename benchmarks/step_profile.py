@@ -20,9 +20,9 @@ from torch.nn.functional import cross_entropy
 from benchmarks.report import Row
 from benchmarks.steps import Case, our_network
 from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
+from dslnode.frozen import FrozenNetwork
 from dslnode.masking import tensors_of
 from dslnode.training import (
-    FrozenNetwork,
     TrainedState,
     TrainingPlan,
     choose_mask,
@@ -77,18 +77,20 @@ def _run(
 ) -> dict[str, float]:
     network.model.train()
     watch = Stopwatch()
-    term = aggregation_term(state.scores, state.neighbour_mean, plan.alpha, network.layout)
+    spread = network.spread(state.scores)
+    term = aggregation_term(spread, state.neighbour_mean, plan.alpha, network.layout)
     loss_sum, right = 0.0, 0
     for _ in range(plan.local_steps):
         images, labels = next(batches)
         watch.start()
-        tensor = intermediate_aggregation_tensor(state.scores, term, signed=plan.signed)
+        tensor = intermediate_aggregation_tensor(spread, term, signed=plan.signed)
         watch.lap("ranking")
         keep = choose_mask(network, tensor, plan)
         watch.lap("top-k")
         loss, logits, gradient = _mask_gradient(network, keep, images, labels, watch)
-        state.gradient = score_gradient(network.layout, state.scores, gradient, plan)
-        step_scores(network.layout, state, plan)
+        state.gradient = score_gradient(network.layout, spread, gradient, plan)
+        step_scores(network, state, plan)
+        spread = network.spread(state.scores)
         watch.lap("score update")
         loss_sum += float(loss) * len(labels)
         right += int((logits.argmax(dim=1) == labels).sum())

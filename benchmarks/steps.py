@@ -16,14 +16,17 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, linear
 
 from dslnode import models
+from dslnode.config import Settings
 from dslnode.datasets import DataSet, Examples
+from dslnode.frozen import FrozenNetwork
 from dslnode.learner import Learner
 from dslnode.origin import Origin
-from dslnode.training import FrozenNetwork, TrainedState, TrainingPlan, train_locally
+from dslnode.training import TrainedState, TrainingPlan, train_locally
 
 CLASSES = 10
 KEEP_RATIO = 0.3
 BATCHES = 16
+SHARING = Settings(name="any").weights_per_score
 BUILDERS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {
     "mlp": models.mlp,
     "cnn": models.cnn,
@@ -61,7 +64,7 @@ def our_network(case: Case) -> tuple[FrozenNetwork, TrainedState]:
     """Return network and state as a node in the middle of a run has them, with a neighbour mean."""
     images, labels = next(case.batches())
     data = DataSet(Examples(images.numpy(), labels.numpy()), None, CLASSES, "random")
-    origin = Origin(network_seed=1, node_seed=2, keep_ratio=KEEP_RATIO, own_classes=False)
+    origin = Origin(network_seed=1, node_seed=2, keep_ratio=KEEP_RATIO, own_classes=False, weights_per_score=SHARING)
     learner = Learner(case.build(), data, TrainingPlan(batch_size=case.batch), origin)
     state = learner._state
     state.neighbour_mean.uniform_(0, 1, generator=torch.Generator().manual_seed(3))

@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from dslnode import assembly
-from dslnode.config import PRESETS, Settings
+from dslnode.config import Settings
 from dslnode.errors import DataError, ModelError, SettingsError
 from dslnode.origin import Origin
+from dslnode.presets import PRESETS
 from dslnode.training import TrainingPlan
 
 RENAMED = {"signed": "signed_scores", "network_seed": "seed"}
@@ -50,7 +51,9 @@ def another(field: str) -> object:
 
 def with_only(field: str) -> Settings:
     """Return settings that differ from the default in one field (and in what it needs)."""
-    needed = {"signed_scores": {"novelty": False}, "shared_scores": {"novelty": False}}.get(field, {})
+    unsigned: dict[str, object] = {"novelty": False, "exchange": "keep", "weights_per_score": 1}
+    alone: dict[str, object] = {"weights_per_score": 1}
+    needed = {"signed_scores": unsigned, "shared_scores": unsigned, "group_lasso": alone}.get(field, {})
     return Settings.model_validate({**BASE, **needed, field: another(field)})
 
 

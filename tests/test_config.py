@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dslnode.config import PRESETS, Settings, check_address, describe
+from dslnode.config import Settings, check_address, describe
+from dslnode.presets import PRESETS
 
 
 def problem_with(**fields: Any) -> str:
@@ -176,5 +177,12 @@ def test_each_share_of_its_whole_is_taken() -> None:
 
 @pytest.mark.parametrize("field", ["signed_scores", "shared_scores"])
 def test_novelty_without_common_signed_scores_is_refused(field: str) -> None:
-    assert "novelty needs signed_scores and shared_scores" in problem_with(novelty=True, **{field: False})
-    assert not getattr(Settings.model_validate({"novelty": False, field: False}), field)
+    plain = {"exchange": "keep", "weights_per_score": 1, "novelty": False, field: False}
+    assert not getattr(Settings.model_validate(plain), field)
+    assert "novelty needs signed_scores and shared_scores" in problem_with(**{**plain, "novelty": True})
+    assert "sign masks need signed_scores and shared_scores" in problem_with(**{**plain, "exchange": "sign"})
+    assert "weights_per_score above 1 needs" in problem_with(**{**plain, "weights_per_score": 2})
+
+
+def test_channels_can_only_shrink_together_where_they_have_scores_of_their_own() -> None:
+    assert "group_lasso needs weights_per_score 1" in problem_with(group_lasso=0.1)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dslnode.datasets import DataSet, Examples, load_data_set
 from dslnode.errors import ModelError, SettingsError, StateError
+from dslnode.events import Heard
 from dslnode.learner import Learner, PersonalModel
 from dslnode.mask import Mask, MaskLayout
 from dslnode.models import cnn, mlp
@@ -118,12 +119,18 @@ def mask_of(layout: MaskLayout, number: int) -> Mask:
     return Mask(layout, frozenbitarray(bitarray(bits.tolist(), endian="little")))
 
 
+def heard(peer: str, mask: Mask, staleness: int = 0) -> Heard:
+    return Heard(peer, mask, (), staleness)
+
+
 def run_rounds(learner: Learner, numbers: range) -> list[tuple[Progress, Mask]]:
     """Train and aggregate two made-up neighbours' masks; return what each round gave."""
     found = []
     for number in numbers:
         found.append((learner.train(number, never), learner.mask))
-        learner.aggregate(number, [(mask_of(learner.layout, number), 1.0), (mask_of(learner.layout, -number % 7), 0.5)])
+        learner.aggregate(
+            number, [heard("a", mask_of(learner.layout, number)), heard("b", mask_of(learner.layout, -number % 7), 1)]
+        )
     return found
 
 
@@ -320,7 +327,7 @@ def test_neighbours_pull_the_next_masks_their_way(digits: DataSet) -> None:
         theirs.train(number, never)
     alone, together = learner_of(digits), learner_of(digits)
     for number in range(3):
-        together.aggregate(number, [(theirs.mask, 1.0)])
+        together.aggregate(number, [heard("a", theirs.mask)])
         alone.train(number, never)
         together.train(number, never)
     assert together.mask.agreement(theirs.mask) > alone.mask.agreement(theirs.mask)
@@ -333,14 +340,14 @@ def test_a_neighbour_that_keeps_nothing_or_everything_does_no_harm(
 ) -> None:
     learner = learner_of(digits, plan=plan)
     extreme = Mask(learner.layout, frozenbitarray(bitarray([bit] * learner.layout.size, endian="little")))
-    learner.aggregate(0, [(extreme, 1.0)])
+    learner.aggregate(0, [heard("a", extreme)])
     assert math.isfinite(learner.train(1, never).loss)
     assert learner.mask.density == pytest.approx(0.3, abs=0.01)
 
 
 def test_the_order_of_the_neighbours_changes_nothing_that_matters(digits: DataSet) -> None:
     one, other = learner_of(digits), learner_of(digits)
-    masks = [(mask_of(one.layout, number), 0.5**number) for number in range(3)]
+    masks = [heard(str(number), mask_of(one.layout, number), number) for number in range(3)]
     one.aggregate(0, masks)
     other.aggregate(0, masks[::-1])
     assert np.allclose(one.state()["neighbour_mean"], other.state()["neighbour_mean"], atol=1e-6)
@@ -445,7 +452,7 @@ def test_no_layer_is_dead_after_training_with_the_defaults(digits: DataSet, name
     learner = learner_of(data, lambda: build(data.input_shape, data.class_count), plan)
     for number in range(4):
         learner.train(number, never)
-        learner.aggregate(number, [(learner.mask, 1.0)])
+        learner.aggregate(number, [heard("a", learner.mask)])
     exported = learner.export().model
     alive = watch_units(exported)
     logits = exported(torch.from_numpy(data.train.images))

@@ -31,12 +31,14 @@ def test_frozen_network_is_the_same_bits_everywhere() -> None:
         digest(masking.frozen_weights(LAYOUT, 7, (0.3, 0.5)).numpy().astype("<f4"))
         == "74e51960aa83e10396b81a032af8ce68"
     )
-    assert masking.fingerprint(LAYOUT, 7).hex() == "08b5c70ba43f9247b883a84e812cfa22"
+    assert masking.fingerprint(LAYOUT, LAYOUT, 7).hex() == "08b5c70ba43f9247b883a84e812cfa22"
 
 
 def test_fingerprint_tells_seeds_and_layouts_apart() -> None:
     other = MaskLayout((MaskLayer("conv", (8, 3, 5, 5)), MaskLayer("line", (33, 10))))
-    assert len({masking.fingerprint(LAYOUT, 1), masking.fingerprint(LAYOUT, 2), masking.fingerprint(other, 1)}) == 3
+    shared = MaskLayout((MaskLayer("conv", (9,)), MaskLayer("line", (33, 10))))
+    facts = [(LAYOUT, LAYOUT, 1), (LAYOUT, LAYOUT, 2), (other, other, 1), (LAYOUT, shared, 1)]
+    assert len({masking.fingerprint(*one) for one in facts}) == 4
 
 
 def test_frozen_weights_are_signed_constants_scaled_for_the_keep_ratio() -> None:

@@ -24,7 +24,7 @@ from dslnode.events import Phase
 from dslnode.mask import Mask, MaskLayer, MaskLayout
 from dslnode.metrics import Metrics, NeighbourFigures
 from dslnode.training import Progress
-from dslnode.worker import TrainedRound
+from dslnode.worker import AggregatedRound, TrainedRound
 
 HEARD = NeighbourFigures(
     name="board-2",
@@ -45,7 +45,7 @@ HEARD = NeighbourFigures(
 UNREACHED = NeighbourFigures("10.0.0.9:7711", "", "10.0.0.9:7711", connected=False, problem="connection refused")
 LAYOUT = MaskLayout((MaskLayer("0.weight", (2, 5)), MaskLayer("2.weight", (2, 5))))
 MASK = Mask(LAYOUT, frozenbitarray(bitarray("11100000001111000000", endian="little")))
-TRAINED = TrainedRound(MASK, Progress(loss=0.5, accuracy=0.9, steps=10), held_out=0.8, flipped=0.01, seconds=0.2)
+TRAINED = TrainedRound(MASK, Progress(loss=0.5, accuracy=0.9, steps=10), flipped=0.01, seconds=0.2)
 BOARD = {"neighbour": "board-2", "node_id": "ab" * 16}
 
 
@@ -57,6 +57,7 @@ def filled(neighbours: Callable[[], list[NeighbourFigures]] = lambda: [HEARD, UN
     found.rounds_finished.inc(7)
     found.phase(Phase.EXCHANGING)
     found.trained(TRAINED)
+    found.aggregated(AggregatedRound({}, 0.8, 0.1))
     for phase in ("exchange", "aggregate", "save"):
         found.took(phase, 0.2)
     found.refused.labels("far_future").inc()
@@ -115,7 +116,8 @@ def test_every_metric_of_the_contract_is_there_with_its_labels() -> None:
 
 def test_a_round_without_a_measurement_leaves_the_last_accuracy() -> None:
     found = filled()
-    found.trained(replace(TRAINED, held_out=None, flipped=0.5))
+    found.trained(replace(TRAINED, flipped=0.5))
+    found.aggregated(AggregatedRound({}, None, 0.1))
     now = samples(found)
     assert now["dslnode_accuracy_ratio", frozenset({("data", "held_out")})] == 0.8
     assert now["dslnode_mask_flipped_ratio", frozenset()] == 0.5

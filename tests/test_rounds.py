@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from dslnode import events, rounds
 from dslnode.events import Phase
-from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
+from dslnode.mask import Exchange, Greeting, Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage, ReplicaStep
 from dslnode.rounds import RoundMachine
 
 LAYOUT = MaskLayout((MaskLayer("only", (4, 8)),))
@@ -60,13 +60,13 @@ def test_a_round_waits_for_every_connected_neighbour() -> None:
     assert machine.awaited() == ["b"]
     [aggregate] = machine.handle(events.Received("b", message(0)))
     assert isinstance(aggregate, events.Aggregate)
-    assert [held.peer for held in aggregate.masks] == ["a", "b"]
+    assert [held.peer for held in aggregate.heard] == ["a", "b"]
 
 
 def test_masks_that_come_before_our_own_training_ends_count() -> None:
     machine = started(peers=("a",))
     assert machine.handle(events.Received("a", message(0))) == []
-    assert events.Aggregate(0, (events.HeldMask("a", mask_of(0), 0),)) in machine.handle(events.Trained(mask_of(0)))
+    assert events.Aggregate(0, (events.Heard("a", mask_of(0), (), 0),)) in machine.handle(events.Trained(mask_of(0)))
 
 
 def test_the_deadline_closes_the_round_and_the_silent_neighbour_is_not_waited_for_again() -> None:
@@ -84,7 +84,7 @@ def test_a_slow_neighbour_that_speaks_is_used_and_waited_for_again() -> None:
         machine.handle(events.DeadlinePassed(number))
         machine.handle(events.Aggregated())
     machine.handle(events.Received("slow", message(0)))
-    assert events.Aggregate(3, (events.HeldMask("slow", mask_of(0), 0),)) in machine.handle(events.Trained(mask_of(3)))
+    assert events.Aggregate(3, (events.Heard("slow", mask_of(0), (), 0),)) in machine.handle(events.Trained(mask_of(3)))
     machine.handle(events.Aggregated())
     machine.handle(events.Trained(mask_of(4)))
     assert machine.awaited() == ["slow"]
@@ -124,7 +124,7 @@ def test_a_lost_neighbours_mask_is_used_until_it_is_stale() -> None:
     used = []
     for number in range(3):
         commands = machine.handle(events.Trained(mask_of(number)))
-        used += [len(command.masks) for command in commands if isinstance(command, events.Aggregate)]
+        used += [len(command.heard) for command in commands if isinstance(command, events.Aggregate)]
         machine.handle(events.Aggregated())
     assert used == [1, 1, 0]
     assert machine.neighbours == {}
@@ -148,7 +148,7 @@ def test_an_older_mask_sent_when_the_link_comes_up_is_used_but_not_taken_for_thi
     machine.handle(events.Trained(mask_of(0)))
     assert machine.awaited() == ["training"]
     assert machine.handle(events.Received("training", message(7))) == [
-        events.Aggregate(0, (events.HeldMask("training", mask_of(7), 0),))
+        events.Aggregate(0, (events.Heard("training", mask_of(7), (), 0),))
     ]
 
 
@@ -282,7 +282,7 @@ def test_connected_nodes_run_in_step_and_use_every_neighbours_mask_of_the_round(
     cluster.settle(6)
     for index, node in enumerate(cluster.nodes):
         for aggregate in node.aggregations[:6]:
-            used = {held.peer: held.mask for held in aggregate.masks}
+            used = {held.peer: held.mask for held in aggregate.heard}
             assert used == {str(o): mask_of(o * 1000 + aggregate.round) for o in range(4) if o != index}
 
 
@@ -339,7 +339,8 @@ class RoundsUnderFire(RuleBasedStateMachine):
     def aggregations_use_only_masks_that_the_named_neighbour_made(self) -> None:
         for index, node in enumerate(self.cluster.nodes):
             for aggregate in node.aggregations:
-                for held in aggregate.masks:
+                for held in aggregate.heard:
+                    assert held.mask is not None
                     maker = int.from_bytes(held.mask.to_bytes(), "little") // 1000
                     assert maker == int(held.peer) != index
                     assert 0 <= held.staleness <= node.machine.max_staleness
@@ -374,3 +375,73 @@ class RoundsUnderFire(RuleBasedStateMachine):
 
 RoundsUnderFire.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
 TestRoundsUnderFire = RoundsUnderFire.TestCase
+
+
+def signing(exchange: Exchange, *peers: str) -> RoundMachine:
+    machine = RoundMachine(exchange=exchange)
+    for peer in peers:
+        assert machine.handle(events.PeerUp(peer, 0)) == [events.Greet(peer)]
+    machine.handle(events.Started())
+    return machine
+
+
+def sign(number: int) -> MaskMessage:
+    return MaskMessage(number, MaskKind.SIGN, mask_of(number), ReplicaStep(1, number + 1, 0, (0.1,), (8,), bytes(8)))
+
+
+def test_sign_masks_are_made_for_all_connected_neighbours_and_close_the_round() -> None:
+    machine = signing(Exchange.SIGN, "a", "b")
+    machine.handle(events.PeerDown("b"))
+    assert machine.handle(events.Trained(mask_of(0))) == [events.SendSigns(0, ("a",), None), events.SetDeadline(0)]
+    heard = events.Heard("a", None, (sign(0),), 0)
+    assert machine.handle(events.Received("a", sign(0))) == [events.Aggregate(0, (heard,))]
+
+
+def test_where_both_travel_the_keep_mask_closes_the_round() -> None:
+    machine = signing(Exchange.BOTH, "a")
+    assert machine.handle(events.Trained(mask_of(0))) == [
+        events.SendSigns(0, ("a",), message(0)),
+        events.SetDeadline(0),
+    ]
+    assert machine.handle(events.Received("a", sign(0))) == []
+    heard = events.Heard("a", mask_of(0), (sign(0),), 0)
+    assert machine.handle(events.Received("a", message(0))) == [events.Aggregate(0, (heard,))]
+
+
+def test_every_sign_mask_is_handed_on_once_and_in_order() -> None:
+    machine = signing(Exchange.SIGN, "a")
+    for number in range(3):
+        machine.handle(events.Received("a", sign(number)))
+    [*_, aggregate] = machine.handle(events.Trained(mask_of(0)))
+    assert aggregate == events.Aggregate(0, (events.Heard("a", None, (sign(0), sign(1), sign(2)), 0),))
+    machine.handle(events.Aggregated({"a": mask_of(5)}))
+    assert machine.neighbours["a"].newest == mask_of(5), "what follows from the sign masks"
+    machine.handle(events.Trained(mask_of(1)))
+    assert machine.handle(events.DeadlinePassed(1)) in ([], [events.Aggregate(1, (events.Heard("a", None, (), 1),))])
+
+
+def test_a_neighbour_that_floods_sign_masks_is_refused() -> None:
+    machine = signing(Exchange.SIGN, "a")
+    answers = [machine.handle(events.Received("a", sign(number))) for number in range(rounds.MAX_SIGNS + 1)]
+    assert not any(answers[:-1])
+    [refusal] = answers[-1]
+    assert isinstance(refusal, events.Refuse)
+    assert refusal.reason == "too_many"
+
+
+def test_a_greeting_is_answered_with_this_rounds_masks_if_they_are_out_already() -> None:
+    machine = signing(Exchange.SIGN)
+    greeting = Greeting(1, 0, bytes(8))
+    machine.handle(events.PeerUp("late", 0))
+    assert machine.handle(events.Greeted("late", greeting)) == [events.Meet("late", greeting)]
+    machine.handle(events.Trained(mask_of(0)))
+    machine.handle(events.PeerUp("later", 4))
+    answer = machine.handle(events.Greeted("later", greeting))
+    assert answer == [events.Meet("later", greeting), events.SendSigns(0, ("later",), None)]
+
+
+def test_neighbours_that_are_gone_for_good_are_forgotten() -> None:
+    machine = signing(Exchange.SIGN, "a")
+    machine.handle(events.PeerDown("a"))
+    machine.handle(events.Trained(mask_of(0)))
+    assert machine.handle(events.Aggregated())[0] == events.Forget(("a",))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.config import PRESETS, Settings
+from dslnode.config import Settings
 from dslnode.errors import SettingsError
+from dslnode.presets import PRESETS
 from dslnode.settings_text import settings_as_toml
 from dslnode.sources import MAX_FILE_BYTES, Loaded, load
 
@@ -104,7 +105,7 @@ def test_every_layer_overrides_the_preset(tmp_path: Path) -> None:
     ("text", "value"), [("true", True), ("1", True), ("yes", True), ("0", False), ("False", False)]
 )
 def test_switches_are_read_from_the_environment(text: str, value: bool) -> None:
-    assert loaded(None, {"DSLNODE_SHARED_SCORES": text, "DSLNODE_NOVELTY": "0"}).settings.shared_scores is value
+    assert loaded(None, {"DSLNODE_OWN_CLASSES": text}).settings.own_classes is value
 
 
 def test_the_rest_of_the_environment_and_the_name_of_the_file_are_left_alone() -> None:
@@ -169,7 +170,7 @@ def test_each_of_several_wrong_values_has_its_line() -> None:
 
 
 def test_settings_that_contradict_each_other_are_explained() -> None:
-    assert complaint({"shared_scores": "False"}).startswith("novelty needs signed_scores and shared_scores")
+    assert complaint({"shared_scores": "False"}).startswith("sign masks need signed_scores and shared_scores")
 
 
 def test_a_host_name_that_cannot_be_a_nodes_name_asks_for_one(monkeypatch: pytest.MonkeyPatch) -> None:

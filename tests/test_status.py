@@ -18,7 +18,7 @@ from dslnode.training import Progress
 from dslnode.transport.handshake import Introduction, ModelFacts
 from dslnode.transport.network import Network
 from dslnode.transport.traffic import Flow, Traffic
-from dslnode.worker import TrainedRound
+from dslnode.worker import AggregatedRound, TrainedRound
 
 LAYOUT = MaskLayout((MaskLayer("only", (4, 8)),))
 SETTINGS = Settings(name="board-1", run_id="greenhouse", peers=("10.0.0.2:7711", "10.0.0.9:7711"))
@@ -29,13 +29,17 @@ def mask_with(ones: int) -> Mask:
     return Mask(LAYOUT, frozenbitarray(bitarray([1] * ones + [0] * (32 - ones), endian="little")))
 
 
-def trained(held_out: float | None) -> TrainedRound:
-    return TrainedRound(mask_with(8), PROGRESS, held_out, flipped=0.125, seconds=1.0)
+def trained() -> TrainedRound:
+    return TrainedRound(mask_with(8), PROGRESS, flipped=0.125, seconds=1.0)
+
+
+def aggregated(held_out: float | None, masks: int = 0) -> AggregatedRound:
+    return AggregatedRound({str(number): mask_with(8) for number in range(masks)}, held_out, seconds=1.0)
 
 
 def introduction(number: int, name: str) -> Introduction:
-    facts = ModelFacts(bytes(16), LAYOUT.digest, 1, LAYOUT.size, 1)
-    return Introduction(SETTINGS.run_id, bytes([number] * 16), bytes(8), name, "", facts)
+    facts = ModelFacts(bytes(16), LAYOUT.digest, 1, LAYOUT.size, 1, LAYOUT.size)
+    return Introduction(SETTINGS.run_id, bytes([number] * 16), bytes(8), name, "", facts, "keep")
 
 
 ME, BOARD = introduction(1, "board-1"), introduction(2, "board-2")
@@ -73,7 +77,8 @@ def met_board() -> tuple[Observer, Links]:
     links = Links({BOARD.key: Traffic(sent, received)}, {BOARD.key: object()}, {"10.0.0.2:7711": BOARD.key})
     observer = observer_of(machine, links, {"10.0.0.9:7711": "connection refused"})
     observer.met(BOARD, "10.0.0.2:7711")
-    observer.trained(trained(0.5))
+    observer.trained(trained())
+    observer.aggregated(aggregated(0.5))
     return observer, links
 
 
@@ -149,7 +154,7 @@ def test_totals_are_the_sum_over_all_neighbours_and_change_none() -> None:
 
 def test_the_log_line_of_a_round_has_the_facts_an_operator_needs() -> None:
     observer, _ = met_board()
-    observer.masks_used = 1
+    observer.aggregated(aggregated(None, masks=1))
     assert observer.round_line() == {
         "round": 1,
         "loss": 0.25,
@@ -167,7 +172,8 @@ def test_the_log_line_of_a_round_has_the_facts_an_operator_needs() -> None:
 @pytest.mark.parametrize(("measured", "shown"), [(None, 0.5), (0.875, 0.875), (0.0, 0.0)])
 def test_a_round_without_a_measurement_leaves_the_last_accuracy(measured: float | None, shown: float) -> None:
     observer, _ = met_board()
-    observer.trained(trained(measured))
+    observer.trained(trained())
+    observer.aggregated(aggregated(measured))
     assert observer.reply().accuracy == shown
 
 
@@ -180,5 +186,7 @@ def test_a_neighbour_is_named_by_name_or_by_the_head_of_its_id() -> None:
 def test_strangers_cannot_fill_the_memory() -> None:
     observer = observer_of(RoundMachine())
     for number in range(MAX_KNOWN + 5):
-        observer.met(Introduction("", number.to_bytes(16, "big"), bytes(8), "x", "", ME.model), f"10.0.0.1:{number}")
+        observer.met(
+            Introduction("", number.to_bytes(16, "big"), bytes(8), "x", "", ME.model, "keep"), f"10.0.0.1:{number}"
+        )
     assert len(observer.neighbours()) <= MAX_KNOWN + len(SETTINGS.peers)

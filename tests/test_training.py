@@ -19,8 +19,9 @@ from dslnode.aggregation import (
     neighbour_mean,
     score_scales,
 )
-from dslnode.mask import MaskLayer, MaskLayout
-from dslnode.training import FrozenNetwork, TrainedState, TrainingPlan
+from dslnode.frozen import FrozenNetwork
+from dslnode.mask import MaskLayout
+from dslnode.training import TrainedState, TrainingPlan
 
 PLAN = TrainingPlan(local_steps=3, batch_size=8, alpha=0.0)
 
@@ -28,9 +29,8 @@ PLAN = TrainingPlan(local_steps=3, batch_size=8, alpha=0.0)
 def network_of(model: nn.Module, ratio: float = 0.5) -> FrozenNetwork:
     layout = masking.layout_of(model)
     ratios = (ratio,) * len(layout.layers)
-    return FrozenNetwork(
-        model, layout, masking.frozen_weights(layout, 1, ratios), masking.keep_counts(layout, ratios), torch.zeros(3)
-    )
+    weights, counts = masking.frozen_weights(layout, 1, ratios), masking.keep_counts(layout, ratios)
+    return FrozenNetwork(model, layout, layout, None, weights, counts, torch.zeros(3))
 
 
 def small_network() -> FrozenNetwork:
@@ -130,38 +130,41 @@ def test_training_stops_between_two_steps_when_asked() -> None:
 
 
 def test_adam_steps_are_in_units_of_each_layers_first_scores() -> None:
-    layout = small_network().layout
+    network = small_network()
+    layout = network.layout
     state = fresh_state(layout)
     before = state.scores.clone()
     state.gradient = torch.randn(layout.size, generator=torch.Generator().manual_seed(0)) * 1e6
-    training.step_scores(layout, state, PLAN)
+    training.step_scores(network, state, PLAN)
     for layer, span in layout.spans():
         moved = before[span] - state.scores[span]
         assert torch.allclose(moved, 0.03 * masking.score_scale(layer) * state.gradient[span].sign(), rtol=1e-3)
 
 
 def test_adam_is_torchs_adam() -> None:
-    layout = MaskLayout((MaskLayer("x", (5, 7)),))
+    network = network_of(nn.Linear(7, 5, bias=False))
+    layout = network.layout
     state = fresh_state(layout)
     theirs = state.scores.clone().requires_grad_()
     rate = 0.03 * masking.score_scale(layout.layers[0])
     optimiser = torch.optim.Adam([theirs], lr=rate, betas=(0.9, 0.99), eps=1e-12)
     for step in range(20):
         state.gradient = torch.sin(torch.arange(35.0) * (step + 1))
-        training.step_scores(layout, state, PLAN)
+        training.step_scores(network, state, PLAN)
         theirs.grad = state.gradient.clone()
         optimiser.step()
     assert torch.allclose(state.scores, theirs.detach(), atol=1e-6)
 
 
 def test_momentum_is_the_papers_descent() -> None:
-    layout = small_network().layout
+    network = small_network()
+    layout = network.layout
     state = fresh_state(layout)
     before = state.scores.clone()
     state.gradient = torch.ones(layout.size)
     plan = replace(PLAN, step_rule="momentum", rate=2.0, momentum=0.5)
     for _ in range(2):
-        training.step_scores(layout, state, plan)
+        training.step_scores(network, state, plan)
     assert torch.allclose(before - state.scores, torch.tensor(2.0 + 3.0))
 
 

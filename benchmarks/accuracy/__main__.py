@@ -25,7 +25,7 @@ from benchmarks.accuracy.run import Job, Record, run
 from benchmarks.accuracy.tuning import tune_all
 from benchmarks.report import Column, Report, publish
 
-QUICK_STEPS, FULL_STEPS = 100, 400
+QUICK_STEPS, FULL_STEPS = 120, 390
 QUICK_TESTS = 100  # test images a class
 QUICK_POINTS = 5  # of the curve
 COLUMNS = (

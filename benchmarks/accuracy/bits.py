@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dslnode.mask import MaskLayout
+from dslnode.mask import MaskLayout, MaskMessage
 
 FLOAT_BITS = 32
 
@@ -48,6 +48,16 @@ def coded_mask_bits(layout: MaskLayout, mask: Tensor, previous: Tensor | None) -
 def mask_message(layout: MaskLayout, mask: Tensor, previous: Tensor | None) -> Bits:
     """Return what one boolean mask costs one receiver."""
     return Bits(coded_mask_bits(layout, mask, previous), layout.size, int(mask.count_nonzero()))
+
+
+def sign_message(message: MaskMessage) -> Bits:
+    """Return what one sign mask costs one receiver: the entropy of each layer's signs, and 32 bits a scale."""
+    assert message.step is not None
+    mask = message.mask
+    counts = zip(mask.layout.layers, mask.layer_counts(), strict=True)
+    scales = FLOAT_BITS * len(message.step.scales)
+    coded = sum(layer.size * entropy(ones / layer.size) for layer, ones in counts)
+    return Bits(coded + scales, mask.layout.size + scales, mask.layout.size + scales)
 
 
 def float_message(count: int) -> Bits:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor
 
-from benchmarks.accuracy.bits import flipped, mask_message
+from benchmarks.accuracy.bits import flipped, mask_message, sign_message
 from benchmarks.accuracy.cases import World
 from benchmarks.accuracy.graphs import Neighbours
 from benchmarks.accuracy.method import Candidates, Traffic
@@ -18,30 +18,28 @@ from dslnode import events
 from dslnode.assembly import origin, training_plan
 from dslnode.config import Settings
 from dslnode.learner import Learner
-from dslnode.mask import Mask
+from dslnode.mask import Exchange, Greeting, Mask, MaskKind, MaskMessage
 from dslnode.masking import from_mask
 from dslnode.rounds import RoundMachine
 
 
 class MaskGossip:
-    """Nodes that learn masks and send them to their neighbours; ``linked=False`` leaves each on its own.
+    """Nodes that learn masks and exchange keep or sign masks; ``linked=False`` leaves each on its own.
 
-    ``aggregated`` also measures the mask under the newest neighbour mean, which was never sent: what the authors'
-    code does. A daemon measures, and sends, the mask after its local steps.
+    Measured are the masks after the local steps, and the personal model's, which a daemon has after aggregation.
     """
 
-    def __init__(
-        self, world: World, options: Mapping[str, Any], *, linked: bool = True, aggregated: bool = False
-    ) -> None:
+    def __init__(self, world: World, options: Mapping[str, Any], *, linked: bool = True) -> None:
         settings = [node_settings(world, node, options) for node in range(len(world.nodes))]
         self._learners = [
             Learner(world.model(), data.train, training_plan(own), origin(own))
             for data, own in zip(world.nodes, settings, strict=True)
         ]
-        self._lockstep = Lockstep(self._learners, world.neighbours if linked else tuple(() for _ in world.nodes))
-        self._aggregated = aggregated
+        neighbours = world.neighbours if linked else tuple(() for _ in world.nodes)
+        self._lockstep = Lockstep(self._learners, neighbours, settings[0].exchange)
         self._masks = [learner.mask for learner in self._learners]
-        self._sent = [_boolean(learner.mask) if settings[0].shared_scores else None for learner in self._learners]
+        self._before = [_boolean(learner.mask) if settings[0].shared_scores else None for learner in self._learners]
+        self._kinds = settings[0].exchange.kinds
         self.network = build_network(world, own_classes=settings[0].own_classes)
         self.traffic = Traffic()
         self.local_steps = settings[0].local_steps
@@ -51,63 +49,91 @@ class MaskGossip:
         masks = self._masks = self._lockstep.round(number)
         flips = []
         for node, mask in enumerate(map(_boolean, masks)):
-            previous, self._sent[node] = self._sent[node], mask
-            receivers = len(self._lockstep.neighbours[node])
-            self.traffic.sent += mask_message(self.network.layout, mask, previous).times(receivers)
+            previous, self._before[node] = self._before[node], mask
+            if MaskKind.KEEP in self._kinds:
+                receivers = len(self._lockstep.neighbours[node])
+                self.traffic.sent += mask_message(self.network.layout, mask, previous).times(receivers)
             flips.append(1.0 if previous is None else flipped(mask, previous))
+        for message in self._lockstep.take_signs():
+            self.traffic.sent += sign_message(message)
         self.traffic.flips = sum(flips) / len(flips)
         self.traffic.density = sum(mask.density for mask in masks) / len(masks)
 
     def personal(self, *, last: bool) -> Candidates:  # noqa: ARG002 (quick enough at any time)
-        """Return the masked networks after local training, and those under the newest mean if asked for."""
-        pairs = zip(self._learners, self._masks, strict=True)
-        found = {"local": [learner.network.weights * from_mask(mask) for learner, mask in pairs]}
-        if self._aggregated:
-            found["aggregated"] = [_masked_anew(learner) for learner in self._learners]
-        return found
+        """Return the masked networks after local training, and the personal models."""
+        pairs = list(zip(self._learners, self._masks, strict=True))
+        return {
+            "local": [learner.network.weights * from_mask(mask) for learner, mask in pairs],
+            "aggregated": [learner.network.weights * from_mask(learner.mask) for learner, _ in pairs],
+        }
 
 
 class Lockstep:
     """Executes the round machines' commands, node after node; every message arrives, at once and in order."""
 
-    def __init__(self, learners: list[Learner], neighbours: Neighbours) -> None:
+    def __init__(self, learners: list[Learner], neighbours: Neighbours, exchange: Exchange) -> None:
         self.neighbours = neighbours
         self._learners = learners
-        self._machines = [RoundMachine() for _ in learners]
+        self._machines = [RoundMachine(exchange=exchange) for _ in learners]
         self._masks = [learner.mask for learner in learners]
+        self._signs: list[MaskMessage] = []
         self._next: deque[tuple[int, events.Command]] = deque()
-        for node, machine in enumerate(self._machines):
+        for node in range(len(learners)):
             for peer in neighbours[node]:
-                machine.handle(events.PeerUp(_name(peer), 0))
-            self._next.extend((node, command) for command in machine.handle(events.Started()))
+                self._feed(node, events.PeerUp(_name(peer), 0))
+        self._settle(lambda _: True)
+        for node in range(len(learners)):
+            self._feed(node, events.Started())
 
     def round(self, number: int) -> list[Mask]:
         """Run all nodes until each is about to train for the next round; return the masks that were made."""
-        waiting, self._next = self._next, deque()
-        while waiting:
-            node, command = waiting.popleft()
-            if isinstance(command, events.Train) and command.round > number:
-                self._next.append((node, command))
-            else:
-                waiting.extend(self._execute(node, command))
+        self._settle(lambda command: not isinstance(command, events.Train) or command.round <= number)
         return list(self._masks)
 
-    def _execute(self, node: int, command: events.Command) -> list[tuple[int, events.Command]]:
-        learner, answerer = self._learners[node], node
-        event: events.Event
+    def take_signs(self) -> list[MaskMessage]:
+        """Return the sign masks sent since the last call, one entry for every receiver."""
+        taken, self._signs = self._signs, []
+        return taken
+
+    def _settle(self, due: Callable[[events.Command], bool]) -> None:
+        """Execute commands until none is left that is due."""
+        later: list[tuple[int, events.Command]] = []
+        while self._next:
+            node, command = self._next.popleft()
+            if due(command):
+                self._execute(node, command)
+            else:
+                later.append((node, command))
+        self._next.extend(later)
+
+    def _execute(self, node: int, command: events.Command) -> None:
+        learner = self._learners[node]
         match command:
             case events.Train(number):
                 learner.train(number, _never)
                 self._masks[node] = learner.mask
-                event = events.Trained(learner.mask)
+                self._feed(node, events.Trained(learner.mask))
             case events.Send(peer, message):
-                answerer, event = int(peer), events.Received(_name(node), message)
-            case events.Aggregate(number, held):
-                learner.aggregate(number, [(one.mask, 0.5**one.staleness) for one in held])
-                event = events.Aggregated()
+                self._feed(int(peer), events.Received(_name(node), message))
+            case events.SendSigns(number, peers, then):
+                for peer, signs in learner.signs(number, peers).items():
+                    if isinstance(signs, Greeting):
+                        self._feed(int(peer), events.Greeted(_name(node), signs))
+                        continue
+                    self._signs.append(signs)
+                    for part in (signs, then) if then is not None else (signs,):
+                        self._feed(int(peer), events.Received(_name(node), part))
+            case events.Greet(peer):
+                self._feed(int(peer), events.Greeted(_name(node), learner.greeting(peer)))
+            case events.Meet(peer, greeting):
+                learner.meet(peer, greeting)
+            case events.Aggregate(number, heard):
+                self._feed(node, events.Aggregated(learner.aggregate(number, heard)))
             case _:  # deadlines do not pass here, and nothing is kept
-                return []
-        return [(answerer, answer) for answer in self._machines[answerer].handle(event)]
+                pass
+
+    def _feed(self, node: int, event: events.Event) -> None:
+        self._next.extend((node, command) for command in self._machines[node].handle(event))
 
 
 def node_settings(world: World, node: int, options: Mapping[str, Any]) -> Settings:
@@ -122,18 +148,6 @@ def learning_options(options: Mapping[str, Any]) -> dict[str, Any]:
     settings = Settings(name="any", seed=0, **options)
     start = {key: value for key, value in asdict(origin(settings)).items() if not key.endswith("_seed")}
     return {**asdict(training_plan(settings)), **start}
-
-
-def _masked_anew(learner: Learner) -> Tensor:
-    """Return the network under the mask of the newest scores and mean: that of a round without any step.
-
-    The next round chooses its masks anew, so the learner goes on as if nothing had happened.
-    """
-    plan = learner.plan
-    learner.plan = replace(plan, local_steps=0)
-    learner.train(0, _never)
-    learner.plan = plan
-    return learner.network.weights * from_mask(learner.mask)
 
 
 def _boolean(mask: Mask) -> Tensor:

@@ -18,7 +18,7 @@ from benchmarks.accuracy.dispfl import DisPFL
 from benchmarks.accuracy.fedpm import FedPM
 from benchmarks.accuracy.masks import MaskGossip, learning_options
 from benchmarks.accuracy.method import LOCAL_STEPS, Method
-from dslnode.config import PRESETS
+from dslnode.presets import PRESETS
 
 Options = dict[str, Any]
 TUNED_FILE = Path(__file__).with_name("tuned.json")
@@ -59,9 +59,7 @@ SGD_STAGES = (
 RECIPES: dict[str, Recipe] = {
     "ours": Recipe(lambda world, options, _: MaskGossip(world, options), masked=True),
     "masks_alone": Recipe(lambda world, options, _: MaskGossip(world, options, linked=False), masked=True),
-    "authors": Recipe(
-        lambda world, options, _: MaskGossip(world, options, aggregated=True), PRESETS["authors"], masked=True
-    ),
+    "authors": Recipe(lambda world, options, _: MaskGossip(world, options), PRESETS["authors"], masked=True),
     "dense_alone": Recipe(lambda world, options, rounds: Dense(world, "alone", rounds, **options), SGD, SGD_STAGES),
     "dpsgd": Recipe(lambda world, options, rounds: Dense(world, "averaged", rounds, **options), SGD, SGD_STAGES),
     "dpsgd_finetuned": Recipe(

@@ -7,16 +7,20 @@ mask, so whatever the codec, a mask that arrives is the mask that was sent.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
 from dslnode.errors import PeerError
-from dslnode.mask import Mask, MaskKind, MaskLayout, MaskMessage
+from dslnode.mask import Mask, MaskKind, MaskLayout, MaskMessage, ReplicaStep
 
 CHUNK_BYTES = 64 * 1024
 MAX_ROUND = 2**31
 CHECKSUM_BYTES = 8
+MAX_SCALE = 1e3
+"""Far above any scale of scores that training reaches; a replica that such a step moved would be useless."""
+
+Layouts = Mapping[MaskKind, MaskLayout]
 
 
 class Codec(IntEnum):
@@ -34,11 +38,12 @@ class CodedMask:
     codec: Codec
     checksum: bytes
     data: bytes
+    step: ReplicaStep | None = None
 
     @property
     def payload_bits(self) -> int:
-        """Bits that carry the mask itself, without header, framing or transport."""
-        return 8 * len(self.data)
+        """Bits that carry the mask itself and a sign mask's scales, without header, framing or transport."""
+        return 8 * len(self.data) + scale_bits(self.step)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes in pieces of at most ``CHUNK_BYTES``."""
@@ -49,7 +54,12 @@ class CodedMask:
 def encode(message: MaskMessage) -> CodedMask:
     """Code a mask for the wire."""
     packed = message.mask.to_bytes()
-    return CodedMask(message.round, message.kind, Codec.RAW, checksum(packed), packed)
+    return CodedMask(message.round, message.kind, Codec.RAW, checksum(packed), packed, message.step)
+
+
+def scale_bits(step: ReplicaStep | None) -> int:
+    """Return the bits of a step's scales: 32 a layer."""
+    return 0 if step is None else 32 * len(step.scales)
 
 
 def checksum(packed: bytes) -> bytes:
@@ -64,13 +74,15 @@ class MaskAssembler:
     follows cannot be told apart.
     """
 
-    def __init__(self, layout: MaskLayout) -> None:
-        self._layout = layout
+    def __init__(self, layouts: Layouts) -> None:
+        self._layouts = layouts
         self._header: CodedMask | None = None
         self._expected = 0
         self._packed = bytearray()
 
-    def header(self, round_number: int, kind: int, codec: int, coded_bytes: int, check: bytes) -> None:
+    def header(  # noqa: PLR0917 (the header's fields)
+        self, round_number: int, kind: int, codec: int, coded_bytes: int, check: bytes, step: ReplicaStep | None = None
+    ) -> None:
         """Take a header; the chunks of its mask must follow."""
         if self._header is not None:
             raise PeerError("unexpected_header", "sent a mask header before the last mask was complete")
@@ -80,14 +92,16 @@ class MaskAssembler:
             raise PeerError("codec", f"sent codec {codec}, which this version does not know")
         if round_number >= MAX_ROUND:
             raise PeerError("far_future", f"sent round {round_number}; rounds end at {MAX_ROUND}")
-        if coded_bytes != self._layout.byte_size:
-            raise PeerError(
-                "mask_size",
-                f"announced a mask of {coded_bytes} bytes, the model's take {self._layout.byte_size}",
-            )
+        expected = self._layouts[MaskKind(kind)].byte_size
+        if coded_bytes != expected:
+            raise PeerError("mask_size", f"announced a mask of {coded_bytes} bytes, the model's take {expected}")
         if len(check) != CHECKSUM_BYTES:
             raise PeerError("checksum", f"sent a checksum of {len(check)} bytes instead of {CHECKSUM_BYTES}")
-        self._header = CodedMask(round_number, MaskKind(kind), Codec(codec), check, b"")
+        if (step is not None) != (kind == MaskKind.SIGN):
+            raise PeerError("bad_step", "sent a sign mask without its step, or a keep mask with one")
+        if step is not None:
+            self._check_step(step)
+        self._header = CodedMask(round_number, MaskKind(kind), Codec(codec), check, b"", step)
         self._expected = coded_bytes
 
     def chunk(self, data: bytes) -> MaskMessage | None:
@@ -100,13 +114,24 @@ class MaskAssembler:
         self._expected -= len(data)
         return None if self._expected else self._complete(self._header)
 
+    def _check_step(self, step: ReplicaStep) -> None:
+        layers = self._layouts[MaskKind.KEEP].layers
+        if len(step.scales) != len(layers) or len(step.counts) != len(layers):
+            raise PeerError("bad_step", f"sent {len(step.scales)} scales and {len(step.counts)} keep counts")
+        if not all(0 <= scale <= MAX_SCALE for scale in step.scales):  # not a number fails, too
+            raise PeerError("bad_step", f"sent a scale that is not from 0 to {MAX_SCALE:g}")
+        if any(count > layer.size for count, layer in zip(step.counts, layers, strict=True)):
+            raise PeerError("bad_step", "says that it keeps more weights than a layer has")
+        if max(step.epoch, step.sequence, step.acknowledged) >= MAX_ROUND or len(step.checksum) != CHECKSUM_BYTES:
+            raise PeerError("bad_step", "sent a step whose numbers or checksum are out of bounds")
+
     def _complete(self, header: CodedMask) -> MaskMessage:
         packed = bytes(self._packed)
         self._header, self._packed = None, bytearray()
         if checksum(packed) != header.checksum:
             raise PeerError("checksum", "sent a mask whose checksum does not match its bits")
         try:
-            mask = Mask.from_bytes(self._layout, packed)
+            mask = Mask.from_bytes(self._layouts[header.kind], packed)
         except ValueError as error:
             raise PeerError("mask_bits", f"sent a mask that cannot be read: {error}") from error
-        return MaskMessage(header.round, header.kind, mask)
+        return MaskMessage(header.round, header.kind, mask, header.step)

@@ -8,34 +8,11 @@ from __future__ import annotations
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "authors": {
-        "signed_scores": False,
-        "shared_scores": False,
-        "scale_kept": False,
-        "random_first_mean": True,
-        "novelty": False,
-        "mean_memory": 0.0,
-        "own_classes": False,
-        "step_rule": "momentum",
-        "alpha": 1.0,
-        "local_steps": 1,
-        "batch_size": 128,
-        "rate": 10.0,
-        "momentum": 0.0,
-        "weight_decay": 5e-4,
-        "fine_tuning": "stale",
-        "fine_tuning_rate": 10.0,
-        "keep_ratio": 0.3,
-        "linear_keep_ratio": 0.9,
-    },
-}
-"""Defaults by ``--algorithm``: ``authors`` is the paper's released configuration."""
+from dslnode.mask import Exchange
 
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):([0-9]{1,5})")
 
@@ -138,12 +115,30 @@ class Settings(BaseModel):
     algorithm: Literal["default", "authors"] = Field(
         "default", description="Preset of the settings below; authors is the paper's released configuration."
     )
+    exchange: Exchange = Field(
+        Exchange.SIGN,
+        description="What nodes send: keep masks, as the paper; sign masks, from which scores and masks of neighbours "
+        "follow; or both. The same on all nodes.",
+    )
+    consensus: float = Field(
+        0.65,
+        ge=0,
+        le=1,
+        description="How far scores move to the neighbours' with each sign mask; less, the more examples a node has.",
+    )
+    weights_per_score: int = Field(
+        4,
+        ge=1,
+        le=1_000,
+        description="Weights of a large layer that share a score. More: fewer bits in sign masks, less to overfit. "
+        "The same on all nodes.",
+    )
     local_steps: int = Field(
-        10, ge=1, le=100_000, description="Minibatches a round. More: fewer bits, neighbours further apart."
+        30, ge=1, le=100_000, description="Minibatches a round. More: fewer bits, neighbours further apart."
     )
     batch_size: int = Field(32, ge=1, le=65_536, description="Examples a minibatch.")
     alpha: float = Field(
-        4.0,
+        2.0,
         ge=0,
         le=1000,
         description="Aggregation strength; larger leans more on the neighbours, 0 ignores them.",
@@ -235,7 +230,14 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
-        if self.novelty and not (self.signed_scores and self.shared_scores):
+        shared = self.signed_scores and self.shared_scores
+        if self.exchange is not Exchange.KEEP and not shared:
+            raise ValueError("sign masks need signed_scores and shared_scores; set exchange to keep, or both to true")
+        if self.weights_per_score > 1 and not shared:
+            raise ValueError("weights_per_score above 1 needs signed_scores and shared_scores; set it to 1")
+        if self.weights_per_score > 1 and self.group_lasso:
+            raise ValueError("group_lasso needs weights_per_score 1: it shrinks the scores of one channel together")
+        if self.novelty and not shared:
             raise ValueError("novelty needs signed_scores and shared_scores; set novelty to false, or both to true")
         return self
 

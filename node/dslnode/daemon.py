@@ -16,13 +16,12 @@ from typing import Any
 
 from dslnode import events
 from dslnode.checkpoint import StateDirectory
-from dslnode.codec import CodedMask, encode
 from dslnode.config import Settings
 from dslnode.errors import ExitCode, ListenError, StateError
-from dslnode.events import HeldMask
+from dslnode.events import Heard
+from dslnode.exchange import Sender
 from dslnode.learner import Learner
 from dslnode.logs import Logger
-from dslnode.mask import MaskMessage
 from dslnode.metrics import Metrics
 from dslnode.notices import Notices
 from dslnode.resume import check, known_addresses, remember, restore_traffic
@@ -54,10 +53,10 @@ class Daemon:
         self._exit: ExitCode | None = None
         self._jobs: set[asyncio.Task[None]] = set()
         self._deadline: asyncio.TimerHandle | None = None
-        self._coded: tuple[MaskMessage, CodedMask] | None = None
         self._exchange_began = time.monotonic()
-        self._machine = RoundMachine(limit=settings.rounds, max_staleness=settings.max_staleness)
-        self._network = net.Network(me, learner.layout, lambda: self._machine.round, self._on_report)
+        self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange)
+        self._network = net.Network(me, learner.layouts, lambda: self._machine.round, self._on_report)
+        self._sender = Sender(self._worker, self._network)
         self._peers = dict.fromkeys(settings.peers)
         self._notices = Notices(self._peers, log)
         self._observer = Observer(settings, me, self._machine, self._network, self._notices.standing)
@@ -136,12 +135,12 @@ class Daemon:
         match command:
             case events.Train(number):
                 self._in_background(self._train(number))
-            case events.Send(peer, message):
-                self._network.send(peer, self._code(message))
+            case events.Send() | events.SendSigns() | events.Greet() | events.Meet() | events.Forget():
+                self._in_background(self._sender.execute(command))
             case events.SetDeadline(number):
                 self._set_deadline(number)
-            case events.Aggregate(number, masks):
-                self._in_background(self._aggregate(number, masks))
+            case events.Aggregate(number, heard):
+                self._in_background(self._aggregate(number, heard))
             case events.Save(number):
                 self._finish_round(number)
             case events.Refuse(peer, reason, explanation):
@@ -150,8 +149,7 @@ class Daemon:
                 self._exit = ExitCode.DONE
 
     async def _train(self, number: int) -> None:
-        last = number + 1 == self.settings.rounds
-        trained = await self._worker.train(number, evaluate=last or number % self.settings.evaluate_every == 0)
+        trained = await self._worker.train(number)
         if self._worker.interrupted:
             return
         self._metrics.trained(trained)
@@ -159,11 +157,16 @@ class Daemon:
         self._exchange_began = time.monotonic()
         self._post(events.Trained(trained.mask))
 
-    async def _aggregate(self, number: int, masks: tuple[HeldMask, ...]) -> None:
+    async def _aggregate(self, number: int, heard: tuple[Heard, ...]) -> None:
         self._metrics.took("exchange", time.monotonic() - self._exchange_began)
-        self._metrics.took("aggregate", await self._worker.aggregate(number, masks))
-        self._observer.masks_used = len(masks)
-        self._post(events.Aggregated())
+        last = number + 1 == self.settings.rounds
+        evaluate = last or number % self.settings.evaluate_every == 0
+        aggregated = await self._worker.aggregate(number, heard, evaluate=evaluate)
+        if self._worker.interrupted:
+            return
+        self._metrics.aggregated(aggregated)
+        self._observer.aggregated(aggregated)
+        self._post(events.Aggregated(aggregated.masks))
 
     def _finish_round(self, number: int) -> None:
         self._network.measure()
@@ -187,12 +190,6 @@ class Daemon:
         self._metrics.checkpoint_bytes.inc(written)
         self._log.info("round", **line)
 
-    def _code(self, message: MaskMessage) -> CodedMask:
-        """Code a mask once for all neighbours."""
-        if self._coded is None or self._coded[0] is not message:
-            self._coded = (message, encode(message))
-        return self._coded[1]
-
     def _set_deadline(self, number: int) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
@@ -211,6 +208,8 @@ class Daemon:
                 self._post(events.PeerDown(neighbour.key))
             case net.MaskArrived(neighbour, message):
                 self._post(events.Received(neighbour.key, message))
+            case net.GreetingArrived(neighbour, greeting):
+                self._post(events.Greeted(neighbour.key, greeting))
             case net.PeerRefused(address, reason, explanation) if reason not in ORDERLY:
                 self._refuse(address, reason, explanation)
             case net.DialFailed(address, why):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from dslnode.mask import Mask, MaskMessage
+from dslnode.mask import Greeting, Mask, MaskMessage
 
 
 class Phase(StrEnum):
@@ -32,7 +33,9 @@ class Trained:
 
 @dataclass(frozen=True)
 class Aggregated:
-    """Aggregation and fine-tuning of the round are done."""
+    """Aggregation and fine-tuning of the round are done; ``masks`` are the neighbours' that were aggregated."""
+
+    masks: Mapping[str, Mask] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,14 @@ class Received:
 
     peer: str
     message: MaskMessage
+
+
+@dataclass(frozen=True)
+class Greeted:
+    """A connected neighbour said what it holds of our scores."""
+
+    peer: str
+    greeting: Greeting
 
 
 @dataclass(frozen=True)
@@ -65,15 +76,19 @@ class DeadlinePassed:
     round: int
 
 
-Event = Started | Trained | Aggregated | Received | PeerUp | PeerDown | DeadlinePassed
+Event = Started | Trained | Aggregated | Received | Greeted | PeerUp | PeerDown | DeadlinePassed
 
 
 @dataclass(frozen=True)
-class HeldMask:
-    """A neighbour's newest mask and how many of this node's rounds ago it arrived."""
+class Heard:
+    """What a neighbour has said: its newest keep mask, if it sends any, and the sign masks not yet taken in, in order.
+
+    ``staleness`` is how many of this node's rounds ago the newest of them arrived.
+    """
 
     peer: str
-    mask: Mask
+    mask: Mask | None
+    signs: tuple[MaskMessage, ...]
     staleness: int
 
 
@@ -86,10 +101,41 @@ class Train:
 
 @dataclass(frozen=True)
 class Send:
-    """Send to this neighbour; a newer mask may overtake one that still waits."""
+    """Send a keep mask to this neighbour; a newer one may overtake one that still waits."""
 
     peer: str
     message: MaskMessage
+
+
+@dataclass(frozen=True)
+class SendSigns:
+    """Make sign masks and send each of these neighbours its own, and after it the keep mask if there is one."""
+
+    round: int
+    peers: tuple[str, ...]
+    then: MaskMessage | None
+
+
+@dataclass(frozen=True)
+class Greet:
+    """Tell this neighbour what we hold of its scores."""
+
+    peer: str
+
+
+@dataclass(frozen=True)
+class Meet:
+    """Take in what this neighbour holds of our scores, and send again what it lost."""
+
+    peer: str
+    greeting: Greeting
+
+
+@dataclass(frozen=True)
+class Forget:
+    """These neighbours are gone for good: drop what is kept of their scores."""
+
+    peers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -101,10 +147,10 @@ class SetDeadline:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """Aggregate these masks and fine-tune; answer with ``Aggregated``."""
+    """Aggregate what neighbours have said and fine-tune; answer with ``Aggregated``."""
 
     round: int
-    masks: tuple[HeldMask, ...]
+    heard: tuple[Heard, ...]
 
 
 @dataclass(frozen=True)
@@ -128,4 +174,4 @@ class Finish:
     """All rounds that were asked for are done."""
 
 
-Command = Train | Send | SetDeadline | Aggregate | Save | Refuse | Finish
+Command = Train | Send | SendSigns | Greet | Meet | Forget | SetDeadline | Aggregate | Save | Refuse | Finish

@@ -1,11 +1,12 @@
 """One node's learner: owns model, scores, data and random numbers; synchronous, and knows of no network.
 
-A round is: ``train`` (the mask to send is then ``mask``), then ``aggregate`` with what the neighbours sent.
+A round is: ``train`` (``mask`` and ``signs`` are then what to send), then ``aggregate`` with what the neighbours
+sent; ``mask`` is then the personal model's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -14,14 +15,18 @@ from torch import Tensor, nn
 
 from dslnode import masking, training
 from dslnode.aggregation import neighbour_mean
+from dslnode.consensus import Consensus
 from dslnode.datasets import DataSet, Examples
 from dslnode.errors import StateError
-from dslnode.mask import Mask, MaskLayout
+from dslnode.events import Heard
+from dslnode.mask import Greeting, Mask, MaskKind, MaskLayout, MaskMessage
 from dslnode.origin import Origin, first_state, frozen_network, generator, torch_draws
 from dslnode.suitability import check_model
 from dslnode.training import EVALUATION_BATCH, Progress, TrainedState, TrainingPlan
 
 MAX_REFERENCES = 16
+LEANING_EXAMPLES = 200
+"""A node with so many training examples moves half as far towards its neighbours' scores as one with hardly any."""
 
 
 class Learner:
@@ -40,6 +45,7 @@ class Learner:
         self.network = frozen_network(model, layout, origin, data)
         self._references: dict[tuple[int, ...], Tensor] = {}
         self._state = first_state(self.network, origin)
+        self._consensus = Consensus(self.network, self._state.scores)
         self._update_mask()
 
     @property
@@ -48,14 +54,19 @@ class Learner:
         return self.network.layout
 
     @property
+    def layouts(self) -> dict[MaskKind, MaskLayout]:
+        """What the bits of each kind of mask stand for: weights, or scores."""
+        return {MaskKind.KEEP: self.network.layout, MaskKind.SIGN: self.network.score_layout}
+
+    @property
     def mask(self) -> Mask:
-        """The node's present mask; the personal model is the frozen network under it."""
+        """The node's newest mask; the personal model is the frozen network under it."""
         return self._mask
 
     @cached_property
     def fingerprint(self) -> bytes:
         """16 bytes equal exactly where two nodes hold the same frozen network."""
-        return masking.fingerprint(self.layout, self._origin.network_seed)
+        return masking.fingerprint(self.layout, self.network.score_layout, self._origin.network_seed)
 
     def train(self, round_number: int, stop: Callable[[], bool]) -> Progress:
         """Run the local steps of a round. If ``stop`` ends it early, ``steps`` of the result is short."""
@@ -65,13 +76,47 @@ class Learner:
         self._update_mask()
         return progress
 
-    def aggregate(self, round_number: int, neighbours: Sequence[tuple[Mask, float]]) -> None:
-        """Take the neighbours' masks (each with its weight) as the new neighbour mean, and fine-tune.
+    def greeting(self, neighbour: str) -> Greeting:
+        """Return what this node holds of a neighbour's scores: the first word on every new link."""
+        return self._consensus.greeting(neighbour)
 
-        With no neighbours the mean stays what it was: silence is no evidence against it.
+    def meet(self, neighbour: str, greeting: Greeting) -> list[MaskMessage]:
+        """Take in a neighbour's greeting; return the sign masks that it lost."""
+        return self._consensus.meet(neighbour, greeting)
+
+    def signs(self, round_number: int, neighbours: Iterable[str]) -> dict[str, MaskMessage | Greeting]:
+        """Return the sign mask to send to each neighbour that keeps up."""
+        return self._consensus.steps(round_number, self._state.scores, neighbours)
+
+    def forget(self, neighbours: Iterable[str]) -> None:
+        """Drop what is kept of the scores of neighbours that are gone for good."""
+        self._consensus.forget(neighbours)
+
+    def aggregate(self, round_number: int, heard: Sequence[Heard]) -> dict[str, Mask]:
+        """Take in what neighbours sent: scores move towards theirs, their masks make the new neighbour mean.
+
+        A neighbour's mask weighs half as much for every round of staleness. With no masks the mean stays what it
+        was: silence is no evidence against it. Returns the masks, by neighbour.
         """
-        if not neighbours:
-            return
+        self._agree(heard)
+        found = [(one, self._mask_of(one)) for one in heard]
+        known = {one.peer: (mask, 0.5**one.staleness) for one, mask in found if mask is not None}
+        if known:
+            self._take_mean(round_number, list(known.values()))
+        self._update_mask()
+        return {peer: mask for peer, (mask, _) in known.items()}
+
+    def _agree(self, heard: Sequence[Heard]) -> None:
+        for one in heard:
+            for message in one.signs:
+                self._consensus.hear(one.peer, message)
+        strength = self.plan.consensus / (1 + len(self._train) / LEANING_EXAMPLES)
+        self._consensus.pull(self._state.scores, [one.peer for one in heard if one.signs], strength)
+
+    def _mask_of(self, heard: Heard) -> Mask | None:
+        return heard.mask if heard.mask is not None else self._consensus.implied_mask(heard.peer)
+
+    def _take_mean(self, round_number: int, neighbours: Sequence[tuple[Mask, float]]) -> None:
         mean = neighbour_mean(self.layout, neighbours)
         news = mean - self._common_ground(neighbours) if self.plan.novelty else mean
         self._state.neighbour_mean.mul_(self.plan.mean_memory).add_(news, alpha=1 - self.plan.mean_memory)

@@ -68,7 +68,7 @@ def keep_counts(layout: MaskLayout, keep_ratios: tuple[float, ...]) -> tuple[int
 def frozen_signs(layout: MaskLayout, seed: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     """Return the signs of the frozen weights as uint8 of shape ``(layout.size,)``: 1 for plus, 0 for minus."""
     return np.concatenate(
-        [_random_bits("frozen signs", seed, index, layer.size) for index, layer in enumerate(layout.layers)]
+        [random_bits("frozen signs", seed, index, layer.size) for index, layer in enumerate(layout.layers)]
     )
 
 
@@ -102,9 +102,7 @@ def seeded_scores(layout: MaskLayout, seed: int) -> Tensor:
     """Return the scores that every node starts from: uniform in ``+-1/sqrt(fan-in)`` (Kaiming with a = sqrt 5)."""
     layers = []
     for index, layer in enumerate(layout.layers):
-        integers = _stream("scores", seed, index).random_raw((layer.size + 1) // 2)
-        halves = integers.astype("<u8").view("<u4")[: layer.size]
-        centred = (halves >> 8).astype(np.float32) - np.float32(2**23)
+        centred = (raw_words("scores", seed, index, layer.size) >> 8).astype(np.float32) - np.float32(2**23)
         layers.append(centred * np.float32(2**-23 / math.sqrt(layer.fan_in)))
     return torch.from_numpy(np.concatenate(layers))
 
@@ -119,9 +117,12 @@ def seeded_mask(layout: MaskLayout, seed: int, counts: tuple[int, ...]) -> Tenso
     return top_k(seeded_scores(layout, seed), layout, counts).float()
 
 
-def fingerprint(layout: MaskLayout, seed: int) -> bytes:
-    """Return 16 bytes that are equal exactly where two nodes hold the same frozen network (layout, seed, signs)."""
-    digest = hashlib.blake2b(layout.digest, digest_size=16)
+def fingerprint(layout: MaskLayout, scores: MaskLayout, seed: int) -> bytes:
+    """Return 16 bytes that are equal exactly where two nodes hold the same frozen network.
+
+    That is: the layouts of weights and scores, the seed and the signs.
+    """
+    digest = hashlib.blake2b(layout.digest + scores.digest, digest_size=16)
     digest.update(seed.to_bytes(8, "little"))
     digest.update(np.packbits(frozen_signs(layout, seed), bitorder="little").tobytes())
     return digest.digest()
@@ -216,7 +217,14 @@ def _kth_largest(values: NDArray[np.float32], count: int) -> np.float32:
     return largest
 
 
-def _random_bits(purpose: str, seed: int, index: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+def raw_words(purpose: str, seed: int, index: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
+    """Return ``size`` random 32-bit integers for one purpose and layer."""
+    words = _stream(purpose, seed, index).random_raw((size + 1) // 2).astype("<u8").view("<u4")
+    return words[:size].astype(np.uint32)
+
+
+def random_bits(purpose: str, seed: int, index: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Return ``size`` random bits, a byte each, for one purpose and layer."""
     words = _stream(purpose, seed, index).random_raw((size + 63) // 64).astype("<u8")
     return np.unpackbits(words.view(np.uint8), count=size, bitorder="little")
 

@@ -19,7 +19,7 @@ from dslnode import __version__
 from dslnode.config import ADDRESS
 from dslnode.errors import ListenError
 from dslnode.events import Phase
-from dslnode.worker import TrainedRound
+from dslnode.worker import AggregatedRound, TrainedRound
 
 PHASE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
@@ -81,15 +81,19 @@ class Metrics:
             self._phase.labels(phase.value).set(phase is now)
 
     def trained(self, trained: TrainedRound) -> None:
-        """Set what local training gave; a missing held-out accuracy leaves the last one standing."""
+        """Set what local training gave."""
         self.took("train", trained.seconds)
         self.loss.set(trained.progress.loss)
         self.accuracy.labels("train").set(trained.progress.accuracy)
-        if trained.held_out is not None:
-            self.accuracy.labels("held_out").set(trained.held_out)
         self.flips.set(trained.flipped)
         for layer, density in trained.mask.layer_densities().items():
             self.density.labels(layer).set(density)
+
+    def aggregated(self, aggregated: AggregatedRound) -> None:
+        """Set what aggregation gave; a missing held-out accuracy leaves the last one standing."""
+        self.took("aggregate", aggregated.seconds)
+        if aggregated.held_out is not None:
+            self.accuracy.labels("held_out").set(aggregated.held_out)
 
     def took(self, phase: str, seconds: float) -> None:
         """Observe how long a part of the round took: train, exchange, aggregate or save."""

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from dslnode import masking
 from dslnode.datasets import DataSet
+from dslnode.frozen import FrozenNetwork, draw_sharing, shared_layout
 from dslnode.mask import MaskLayout
-from dslnode.training import FrozenNetwork, TrainedState
+from dslnode.training import TrainedState
 
 NEVER = -1e9  # a logit that never wins
 
@@ -28,6 +29,7 @@ class Origin:
     keep_ratio: float = 0.3
     linear_keep_ratio: float | None = None  # of layers with two dimensions; None: as keep_ratio
     layer_keep_ratios: tuple[tuple[str, float], ...] = ()  # (name pattern, ratio), the first match wins
+    weights_per_score: int = 4  # weights of a large layer that share a score
     shared_scores: bool = True  # every node starts from the same seeded scores
     scale_kept: bool = True  # frozen weights scaled for the keep ratio; False: the framework's default scale
     random_first_mean: bool = False  # first neighbour mean is a Bernoulli draw, as the authors' is
@@ -41,7 +43,10 @@ def frozen_network(model: nn.Module, layout: MaskLayout, origin: Origin, data: D
     )
     scale = masking.kept_scale if origin.scale_kept else masking.framework_scale
     weights = masking.frozen_weights(layout, origin.network_seed, ratios, scale)
-    return FrozenNetwork(model, layout, weights, masking.keep_counts(layout, ratios), _logit_offset(origin, data))
+    scores = shared_layout(layout, origin.weights_per_score)
+    sharing = draw_sharing(layout, scores, origin.network_seed)
+    counts = masking.keep_counts(layout, ratios)
+    return FrozenNetwork(model, layout, scores, sharing, weights, counts, _logit_offset(origin, data))
 
 
 def _logit_offset(origin: Origin, data: DataSet) -> Tensor:
@@ -54,7 +59,7 @@ def _logit_offset(origin: Origin, data: DataSet) -> Tensor:
 
 def first_state(network: FrozenNetwork, origin: Origin) -> TrainedState:
     """Return the scores, moments and neighbour mean of a node that has learned nothing yet."""
-    layout = network.layout
+    layout, score_count = network.layout, network.score_layout.size
     seed = origin.network_seed if origin.shared_scores else _own_seed(origin)
     mean = torch.zeros(layout.size)
     if origin.random_first_mean:
@@ -62,12 +67,19 @@ def first_state(network: FrozenNetwork, origin: Origin) -> TrainedState:
         for (layer, span), count in zip(layout.spans(), network.counts, strict=True):
             mean[span] = torch.from_numpy((draws[span] < count / layer.size).astype(np.float32))
     return TrainedState(
-        scores=masking.seeded_scores(layout, seed),
-        velocity=torch.zeros(layout.size),
-        squares=torch.zeros(layout.size),
+        scores=first_scores(network, seed),
+        velocity=torch.zeros(score_count),
+        squares=torch.zeros(score_count),
         neighbour_mean=mean,
         gradient=torch.zeros(layout.size),
     )
+
+
+def first_scores(network: FrozenNetwork, seed: int) -> Tensor:
+    """Return the scores that training begins with: the seeded ones; where scores are shared, no move from these."""
+    if network.sharing is None:
+        return masking.seeded_scores(network.layout, seed)
+    return torch.zeros(network.score_layout.size)
 
 
 def _own_seed(origin: Origin) -> int:

@@ -11,6 +11,7 @@ a number moves anyone's count.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dslnode.events import (
@@ -20,7 +21,11 @@ from dslnode.events import (
     DeadlinePassed,
     Event,
     Finish,
-    HeldMask,
+    Forget,
+    Greet,
+    Greeted,
+    Heard,
+    Meet,
     PeerDown,
     PeerUp,
     Phase,
@@ -28,15 +33,18 @@ from dslnode.events import (
     Refuse,
     Save,
     Send,
+    SendSigns,
     SetDeadline,
     Started,
     Train,
     Trained,
 )
-from dslnode.mask import Mask, MaskKind, MaskMessage
+from dslnode.mask import Exchange, Greeting, Mask, MaskKind, MaskMessage
 
 MAX_JUMP = 1_000
 """Rounds by which a neighbour's masks may run ahead of where it was due; beyond that the mask is refused."""
+MAX_SIGNS = 8
+"""Sign masks of one neighbour that may wait for the next aggregation; an honest one never has so many under way."""
 
 
 @dataclass
@@ -46,8 +54,9 @@ class Neighbour:
     connected: bool = False
     offset: int = 0  # its round minus ours, as of the last time it was in pace
     last_round: int = -1  # of its newest mask, in its own counting
-    newest: Mask | None = None
-    arrived: int = 0  # our round in which the newest mask arrived
+    newest: Mask | None = None  # keep mask: as it came, or as it followed from the sign masks
+    signs: list[MaskMessage] = field(default_factory=list)  # not aggregated yet, in the order they came
+    arrived: int | None = None  # our round in which the newest mask of either kind arrived
     in_pace: bool = True  # False after it missed a deadline, until it speaks again
 
 
@@ -57,7 +66,7 @@ class RoundMachine:
 
     limit: int = 0
     max_staleness: int = 10
-    kind: MaskKind = MaskKind.KEEP
+    exchange: Exchange = Exchange.KEEP
     round: int = 0
     phase: Phase = Phase.STARTING
     neighbours: dict[str, Neighbour] = field(default_factory=dict)
@@ -70,10 +79,12 @@ class RoundMachine:
                 return self._begin_round()
             case Trained(mask):
                 return self._exchange(mask)
-            case Aggregated():
-                return self._finish_round()
+            case Aggregated(masks):
+                return self._finish_round(masks)
             case Received(peer, message):
                 return self._receive(peer, message)
+            case Greeted(peer, greeting):
+                return self._meet(peer, greeting)
             case PeerUp(peer, their_round):
                 return self._link_up(peer, their_round)
             case PeerDown(peer):
@@ -82,8 +93,8 @@ class RoundMachine:
                 return self._give_up_waiting(deadline_round)
 
     def staleness(self, neighbour: Neighbour) -> int:
-        """Return how many of our rounds ago the neighbour's newest mask arrived."""
-        return self.round - neighbour.arrived
+        """Return how many of our rounds ago the neighbour's newest mask arrived; of all rounds if none ever did."""
+        return self.round - neighbour.arrived if neighbour.arrived is not None else self.round
 
     def awaited(self) -> list[str]:
         """Return the neighbours that the present round still waits for."""
@@ -97,44 +108,68 @@ class RoundMachine:
         return [Train(self.round)]
 
     def _exchange(self, mask: Mask) -> list[Command]:
-        self.own = MaskMessage(self.round, self.kind, mask)
+        self.own = MaskMessage(self.round, MaskKind.KEEP, mask)
         self.phase = Phase.EXCHANGING
-        connected = [peer for peer, neighbour in self.neighbours.items() if neighbour.connected]
-        sends: list[Command] = [Send(peer, self.own) for peer in connected]
-        return [*sends, SetDeadline(self.round), *self._close_if_complete()]
+        connected = tuple(peer for peer, neighbour in self.neighbours.items() if neighbour.connected)
+        return [*self._share(self.own, connected), SetDeadline(self.round), *self._close_if_complete()]
+
+    def _share(self, own: MaskMessage, peers: tuple[str, ...]) -> list[Command]:
+        kinds = self.exchange.kinds
+        if MaskKind.SIGN not in kinds:
+            return [Send(peer, own) for peer in peers]
+        return [SendSigns(own.round, peers, own if MaskKind.KEEP in kinds else None)] if peers else []
 
     def _close_if_complete(self) -> list[Command]:
         if self.phase is not Phase.EXCHANGING or self.awaited():
             return []
         self.phase = Phase.AGGREGATING
-        return [Aggregate(self.round, self._fresh_masks())]
-
-    def _fresh_masks(self) -> tuple[HeldMask, ...]:
-        held = (
-            HeldMask(peer, neighbour.newest, self.staleness(neighbour))
+        heard = tuple(
+            self._take_heard(peer, neighbour)
             for peer, neighbour in sorted(self.neighbours.items())
-            if neighbour.newest is not None
+            if self._is_of_use(neighbour)
         )
-        return tuple(mask for mask in held if mask.staleness <= self.max_staleness)
+        return [Aggregate(self.round, heard)]
 
-    def _finish_round(self) -> list[Command]:
+    def _take_heard(self, peer: str, neighbour: Neighbour) -> Heard:
+        signs, neighbour.signs = tuple(neighbour.signs), []
+        keep = neighbour.newest if MaskKind.KEEP in self.exchange.kinds else None
+        return Heard(peer, keep, signs, self.staleness(neighbour))
+
+    def _is_of_use(self, neighbour: Neighbour) -> bool:
+        return neighbour.arrived is not None and self.staleness(neighbour) <= self.max_staleness
+
+    def _finish_round(self, masks: Mapping[str, Mask]) -> list[Command]:
         self.round += 1
-        self._forget_the_gone()
-        return [Save(self.round), *self._begin_round()]
+        for peer in masks.keys() & self.neighbours.keys():
+            self.neighbours[peer].newest = masks[peer]
+        return [*self._forget_the_gone(), Save(self.round), *self._begin_round()]
 
-    def _forget_the_gone(self) -> None:
+    def _forget_the_gone(self) -> list[Command]:
         """Drop neighbours that are neither connected nor of use, so that passers-by do not pile up."""
-        for peer, neighbour in list(self.neighbours.items()):
-            useful = neighbour.newest is not None and self.staleness(neighbour) <= self.max_staleness
-            if not neighbour.connected and not useful:
-                del self.neighbours[peer]
+        gone = [peer for peer, one in self.neighbours.items() if not one.connected and not self._is_of_use(one)]
+        for peer in gone:
+            del self.neighbours[peer]
+        return [Forget(tuple(gone))] if gone and MaskKind.SIGN in self.exchange.kinds else []
 
     def _receive(self, peer: str, message: MaskMessage) -> list[Command]:
         neighbour = self.neighbours.get(peer)
-        if neighbour is None or not neighbour.connected or message.round <= neighbour.last_round:
+        if neighbour is None or not neighbour.connected:
             return []
-        if message.kind is not self.kind:
-            return [Refuse(peer, "mask_kind", f"sent a {message.kind.name} mask, this run exchanges {self.kind.name}")]
+        if message.kind not in self.exchange.kinds:
+            explanation = f"sent a {message.kind.name} mask, this run exchanges {self.exchange.value}"
+            return [Refuse(peer, "mask_kind", explanation)]
+        if message.kind is MaskKind.SIGN:
+            if len(neighbour.signs) >= MAX_SIGNS:
+                return [Refuse(peer, "too_many", f"sent {MAX_SIGNS} sign masks without waiting for an answer")]
+            neighbour.signs.append(message)
+            neighbour.arrived = self.round
+        closes = message.kind is MaskKind.KEEP or self.exchange is Exchange.SIGN
+        return self._keep_pace(peer, neighbour, message) if closes else []
+
+    def _keep_pace(self, peer: str, neighbour: Neighbour, message: MaskMessage) -> list[Command]:
+        """Take in the message by which a neighbour ends its part of a round."""
+        if message.round <= neighbour.last_round:
+            return []
         lead = message.round - (self.round + neighbour.offset)
         if lead > MAX_JUMP:
             return [Refuse(peer, "far_future", f"sent a mask {lead} rounds ahead of where it was due")]
@@ -142,7 +177,8 @@ class RoundMachine:
         if fell_behind or lead > 1:  # or went on without us: count from here
             neighbour.offset += lead
         neighbour.last_round = message.round
-        neighbour.newest = message.mask
+        if message.kind is MaskKind.KEEP:
+            neighbour.newest = message.mask
         neighbour.arrived = self.round
         neighbour.in_pace = True
         return self._close_if_complete()
@@ -153,7 +189,17 @@ class RoundMachine:
         neighbour.in_pace = True
         neighbour.offset = their_round - self.round
         neighbour.last_round = min(neighbour.last_round, their_round - 1)
+        if MaskKind.SIGN in self.exchange.kinds:
+            return [Greet(peer)]
         return [] if self.own is None else [Send(peer, self.own)]
+
+    def _meet(self, peer: str, greeting: Greeting) -> list[Command]:
+        """Go on where the neighbour's replica stands; if this round's masks are out already, send it its own."""
+        if peer not in self.neighbours or MaskKind.SIGN not in self.exchange.kinds:
+            return []
+        sent = greeting.opening and self.own is not None and self.own.round == self.round
+        share = self._share(self.own, (peer,)) if sent and self.own is not None else []
+        return [Meet(peer, greeting), *share]
 
     def _link_down(self, peer: str) -> list[Command]:
         if peer in self.neighbours:

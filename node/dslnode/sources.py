@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dslnode.config import PRESETS, Settings
+from dslnode.config import Settings
 from dslnode.errors import SettingsError
+from dslnode.presets import PRESETS
 
 PREFIX = "DSLNODE_"
 MAX_FILE_BYTES = 1 << 20

@@ -48,6 +48,15 @@ async def _run(
 def introduction(settings: Settings, learner: Learner, node_id: bytes) -> Introduction:
     """Return what this process says of itself to every neighbour."""
     layout = learner.layout
-    facts = ModelFacts(learner.fingerprint, layout.digest, len(layout.layers), layout.size, settings.seed)
+    facts = ModelFacts(
+        fingerprint=learner.fingerprint,
+        layout=layout.digest,
+        layers=len(layout.layers),
+        weights=layout.size,
+        seed=settings.seed,
+        scores=learner.network.score_layout.size,
+    )
     incarnation = secrets.token_bytes(INCARNATION_BYTES)
-    return Introduction(settings.run_id, node_id, incarnation, settings.name, settings.advertise, facts)
+    return Introduction(
+        settings.run_id, node_id, incarnation, settings.name, settings.advertise, facts, settings.exchange.value
+    )

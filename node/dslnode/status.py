@@ -16,7 +16,7 @@ from dslnode.transport.handshake import Introduction
 from dslnode.transport.network import Network
 from dslnode.transport.traffic import Traffic
 from dslnode.v1 import node_pb2 as pb
-from dslnode.worker import TrainedRound
+from dslnode.worker import AggregatedRound, TrainedRound
 
 MAX_KNOWN = 1_000
 
@@ -57,9 +57,13 @@ class Observer:
         return self._known.get(key, (key[:8], ""))[0]
 
     def trained(self, trained: TrainedRound) -> None:
-        """Take in what local training gave; a missing held-out accuracy leaves the last one standing."""
+        """Take in what local training gave."""
         self._mask, self._progress, self._flipped = trained.mask, trained.progress, trained.flipped
-        self._held_out = self._held_out if trained.held_out is None else trained.held_out
+
+    def aggregated(self, aggregated: AggregatedRound) -> None:
+        """Take in what aggregation gave; a missing held-out accuracy leaves the last one standing."""
+        self.masks_used = len(aggregated.masks)
+        self._held_out = self._held_out if aggregated.held_out is None else aggregated.held_out
 
     def neighbours(self) -> list[NeighbourFigures]:
         """Return the figures of every neighbour met, and of every peer not reached yet. Safe from any thread."""

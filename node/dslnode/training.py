@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
+from dslnode.frozen import FrozenNetwork
 from dslnode.mask import MaskLayout
 from dslnode.masking import channel_norms, drop_thin_channels, score_scale, tensors_of, top_k
 
@@ -32,42 +33,29 @@ Batches = Iterator[tuple[Tensor, Tensor]]
 class TrainingPlan:
     """How one node trains its scores. The field comments say the unit and which way to tune."""
 
-    local_steps: int = 10  # minibatches a round; more: fewer messages, masks drift further apart
+    local_steps: int = 30  # minibatches a round; more: fewer messages, masks drift further apart
     batch_size: int = 32  # images a minibatch
     step_rule: StepRule = "adam"
     rate: float = 0.03  # learning rate; adam: relative to each layer's score scale, momentum: absolute
     momentum: float = 0.9
     weight_decay: float = 0.0
     signed: bool = True  # rank S itself (True) or |S| as the paper does
-    alpha: float = 4.0  # aggregation strength; larger: closer to the neighbours
+    alpha: float = 2.0  # aggregation strength; larger: closer to the neighbours
     novelty: bool = True  # aggregate what neighbours' masks say beyond the mask that all started from
     mean_memory: float = 0.5  # part of the old neighbour mean that stays when a new one comes
+    consensus: float = 0.65  # how far scores move to the neighbours' replicas, less the more examples a node has
     group_lasso: float = 0.0  # lambda; larger: more output channels die
     thin_channel: int = 0  # structured step: drop channels that keep at most this many weights; 0: off
     fine_tuning: FineTuning = "off"
     fine_tuning_rate: float = 10.0
 
 
-@dataclass(frozen=True)
-class FrozenNetwork:
-    """The model every node shares: the untouched skeleton, its layout, frozen weights and keep counts a layer.
-
-    ``logit_offset`` of shape ``(classes,)`` is added to the model's output: 0, or very negative for the classes
-    that this node does not answer.
-    """
-
-    model: nn.Module
-    layout: MaskLayout
-    weights: Tensor
-    counts: tuple[int, ...]
-    logit_offset: Tensor
-
-
 @dataclass
 class TrainedState:
-    """What training changes: scores S, the moments of their gradient, the neighbour mean m, the newest gradient dL/dS.
+    """What training changes: scores, the moments of their gradient, the neighbour mean m, the newest gradient dL/dS.
 
-    ``steps`` counts all steps ever taken.
+    ``scores``, ``velocity`` and ``squares`` have one entry a score, the others one a weight. ``steps`` counts all
+    steps ever taken.
     """
 
     scores: Tensor
@@ -89,8 +77,9 @@ class Progress:
 
 def ranking(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan) -> Tensor:
     """Return the intermediate aggregation tensor of the present scores and neighbour mean."""
-    term = aggregation_term(state.scores, state.neighbour_mean, plan.alpha, network.layout)
-    return intermediate_aggregation_tensor(state.scores, term, signed=plan.signed)
+    scores = network.spread(state.scores)
+    term = aggregation_term(scores, state.neighbour_mean, plan.alpha, network.layout)
+    return intermediate_aggregation_tensor(scores, term, signed=plan.signed)
 
 
 def choose_mask(network: FrozenNetwork, tensor: Tensor, plan: TrainingPlan) -> Tensor:
@@ -125,15 +114,17 @@ def train_locally(
     Returns early if ``stop`` says so between two steps.
     """
     network.model.train()
-    term = aggregation_term(state.scores, state.neighbour_mean, plan.alpha, network.layout)
+    spread = network.spread(state.scores)
+    term = aggregation_term(spread, state.neighbour_mean, plan.alpha, network.layout)
     loss_sum, right, seen, steps = 0.0, 0, 0, 0
     while steps < plan.local_steps and not stop():
         images, labels = next(batches)
-        tensor = intermediate_aggregation_tensor(state.scores, term, signed=plan.signed)
+        tensor = intermediate_aggregation_tensor(spread, term, signed=plan.signed)
         keep = choose_mask(network, tensor, plan)
         loss, logits, gradient = mask_gradient(network, keep, images, labels)
-        state.gradient = score_gradient(network.layout, state.scores, gradient, plan)
-        step_scores(network.layout, state, plan)
+        state.gradient = score_gradient(network.layout, spread, gradient, plan)
+        step_scores(network, state, plan)
+        spread = network.spread(state.scores)
         loss_sum += float(loss) * len(labels)
         right += int((logits.argmax(dim=1) == labels).sum())
         seen += len(labels)
@@ -159,23 +150,24 @@ def group_directions(scores: Tensor, layout: MaskLayout) -> Tensor:
     return directions
 
 
-def step_scores(layout: MaskLayout, state: TrainedState, plan: TrainingPlan) -> None:
+def step_scores(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan) -> None:
     """Take one step down the newest gradient.
 
     ``adam`` (Kingma and Ba 2015) with steps in units of the layer's first scores: gradients differ by orders of
     magnitude between layers, and one absolute rate kills a layer (all units off) while another one crawls.
     """
     state.steps += 1
+    gradient = network.gather(state.gradient)
     if plan.step_rule == "momentum":
-        state.velocity.mul_(plan.momentum).add_(state.gradient)
+        state.velocity.mul_(plan.momentum).add_(gradient)
         state.scores.sub_(state.velocity, alpha=plan.rate)
         return
-    state.velocity.lerp_(state.gradient, 1 - plan.momentum)
-    state.squares.mul_(SECOND_MOMENT).addcmul_(state.gradient, state.gradient, value=1 - SECOND_MOMENT)
+    state.velocity.lerp_(gradient, 1 - plan.momentum)
+    state.squares.mul_(SECOND_MOMENT).addcmul_(gradient, gradient, value=1 - SECOND_MOMENT)
     first = 1 - plan.momentum**state.steps
     second = 1 - SECOND_MOMENT**state.steps
     direction = state.velocity / state.squares.sqrt().add_(1e-12)
-    for layer, span in layout.spans():
+    for layer, (_, span) in zip(network.layout.layers, network.score_layout.spans(), strict=True):
         rate = plan.rate * score_scale(layer) * math.sqrt(second) / first
         state.scores[span].sub_(direction[span], alpha=rate)
 
@@ -192,8 +184,8 @@ def fine_tune(network: FrozenNetwork, state: TrainedState, mean: Tensor, plan: T
         images, labels = next(batches)
         keep = choose_mask(network, ranking(network, state, plan), plan)
         _, _, at_mask = mask_gradient(network, keep, images, labels)
-        state.gradient = score_gradient(network.layout, state.scores, at_mask, plan)
-    state.scores -= plan.fine_tuning_rate * state.gradient * mean
+        state.gradient = score_gradient(network.layout, network.spread(state.scores), at_mask, plan)
+    state.scores -= plan.fine_tuning_rate * network.gather(state.gradient * mean)
 
 
 @torch.no_grad()

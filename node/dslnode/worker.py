@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dslnode.checkpoint import Snapshot, StateDirectory
-from dslnode.events import HeldMask
+from dslnode.events import Heard
 from dslnode.learner import Learner
-from dslnode.mask import Mask
+from dslnode.mask import Greeting, Mask, MaskMessage
 from dslnode.training import Progress
 
 Result = TypeVar("Result")
@@ -25,8 +25,16 @@ class TrainedRound:
 
     mask: Mask
     progress: Progress
-    held_out: float | None
     flipped: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class AggregatedRound:
+    """What aggregation gave: the neighbours' masks, and the personal model's accuracy on held-out data if measured."""
+
+    masks: Mapping[str, Mask]
+    held_out: float | None
     seconds: float
 
 
@@ -51,14 +59,29 @@ class Worker:
         """Take no more work; a step that still runs is not waited for."""
         self._thread.shutdown(wait=False)
 
-    async def train(self, number: int, *, evaluate: bool) -> TrainedRound:
-        """Run the local training of a round, and measure the held-out accuracy if asked."""
-        return await self._run(lambda: self._train(number, evaluate=evaluate))
+    async def train(self, number: int) -> TrainedRound:
+        """Run the local training of a round."""
+        return await self._run(lambda: self._train(number))
 
-    async def aggregate(self, number: int, masks: tuple[HeldMask, ...]) -> float:
-        """Aggregate masks, each weighing half as much for every round of staleness; return the seconds it took."""
-        weighted = [(held.mask, 0.5**held.staleness) for held in masks]
-        return await self._run(lambda: _timed(lambda: self._learner.aggregate(number, weighted)))
+    async def greeting(self, peer: str) -> Greeting:
+        """Return what to tell a neighbour when a link opens."""
+        return await self._run(lambda: self._learner.greeting(peer))
+
+    async def meet(self, peer: str, greeting: Greeting) -> list[MaskMessage]:
+        """Take in a neighbour's greeting; return the sign masks that it lost."""
+        return await self._run(lambda: self._learner.meet(peer, greeting))
+
+    async def signs(self, number: int, peers: tuple[str, ...]) -> dict[str, MaskMessage | Greeting]:
+        """Return the sign mask for each of the neighbours that keeps up."""
+        return await self._run(lambda: self._learner.signs(number, peers))
+
+    async def forget(self, peers: tuple[str, ...]) -> None:
+        """Drop what is kept of these neighbours' scores."""
+        await self._run(lambda: self._learner.forget(peers))
+
+    async def aggregate(self, number: int, heard: tuple[Heard, ...], *, evaluate: bool) -> AggregatedRound:
+        """Aggregate what neighbours said, and measure the held-out accuracy if asked."""
+        return await self._run(lambda: self._aggregate(number, heard, evaluate=evaluate))
 
     async def save(self, state: StateDirectory, facts: Mapping[str, Any]) -> tuple[int, float]:
         """Make the learner's state durable; return bytes written and seconds. Raises ``StateError``."""
@@ -66,21 +89,20 @@ class Worker:
         written = await self._run(lambda: state.save(Snapshot(facts, self._learner.state())))
         return written, time.monotonic() - began
 
-    def _train(self, number: int, *, evaluate: bool) -> TrainedRound:
+    def _train(self, number: int) -> TrainedRound:
         began = time.monotonic()
         before = self._learner.mask
-        stop = self._interrupted.is_set
-        progress = self._learner.train(number, stop)
-        held_out = self._learner.accuracy(stop) if evaluate else None
+        progress = self._learner.train(number, self._interrupted.is_set)
         mask = self._learner.mask
         flipped = mask.distance(before) / max(1, mask.layout.size)
-        return TrainedRound(mask, progress, held_out, flipped, time.monotonic() - began)
+        return TrainedRound(mask, progress, flipped, time.monotonic() - began)
+
+    def _aggregate(self, number: int, heard: tuple[Heard, ...], *, evaluate: bool) -> AggregatedRound:
+        began = time.monotonic()
+        masks = self._learner.aggregate(number, heard)
+        seconds = time.monotonic() - began
+        held_out = self._learner.accuracy(self._interrupted.is_set) if evaluate else None
+        return AggregatedRound(masks, held_out, seconds)
 
     async def _run(self, piece: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, piece)
-
-
-def _timed(piece: Callable[[], None]) -> float:
-    began = time.monotonic()
-    piece()
-    return time.monotonic() - began

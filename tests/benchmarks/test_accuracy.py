@@ -24,11 +24,12 @@ from benchmarks.accuracy.plots import draw_all, mean_curve
 from benchmarks.accuracy.results import ResultsFile, table
 from benchmarks.accuracy.run import Job, Record, run
 from dslnode.assembly import origin, training_plan
-from dslnode.config import PRESETS
 from dslnode.datasets import Examples
+from dslnode.events import Heard
 from dslnode.learner import Learner
 from dslnode.mask import MaskLayer, MaskLayout
 from dslnode.masking import from_mask
+from dslnode.presets import PRESETS
 
 DIGITS = Case("digits", "classes:4", 60, nodes=4, graph="complete", data="digits")
 CONTRACT = {
@@ -38,7 +39,7 @@ ALONE = {"masks_alone", "dense_alone"}
 
 
 def digits_job(method: str, options: Options | None = None) -> Job:
-    steps = 2 if method == "authors" else 20  # two rounds
+    steps = {"authors": 2, "ours": 60, "masks_alone": 60}.get(method, 20)  # two rounds
     chosen = RECIPES[method].options if options is None else options
     return Job("digits", method, "mlp", 1, steps, chosen, curve_points=2)
 
@@ -193,9 +194,9 @@ class TestMethods:
         layout = MaskLayout((MaskLayer("hidden", (256, 64)), MaskLayer("last", (10, 256))))
         messages = 2 * 4 * 3  # rounds, nodes, neighbours
         assert records["dpsgd"]["payload_bits"] == 32 * layout.size * messages
-        assert records["ours"]["raw_bits"] == layout.size * messages
-        ones = sum(round(0.3 * layer.size) for layer in layout.layers)
-        assert records["ours"]["nominal_bits"] == ones * messages
+        assert records["ours"]["raw_bits"] == (layout.size + 2 * 32) * messages, "signs, and a scale a layer"
+        assert records["authors"]["raw_bits"] == layout.size * messages
+        assert records["authors"]["nominal_bits"] < records["authors"]["raw_bits"]
         kept = sum(layer_counts(layout, DENSITY))
         assert records["dispfl"]["nominal_bits"] == 32 * kept * messages
 
@@ -245,8 +246,9 @@ class TestMethods:
         assert not torch.equal(alone.personal(last=True)["local"][0], linked.personal(last=True)["local"][0])
 
     def test_lockstep_is_train_all_then_aggregate_all(self, world: World) -> None:
-        method = MaskGossip(world, {})
-        settings = [node_settings(world, node, {}) for node in range(len(world.nodes))]
+        keep = {"exchange": "keep"}
+        method = MaskGossip(world, keep)
+        settings = [node_settings(world, node, keep) for node in range(len(world.nodes))]
         learners = [
             Learner(world.model(), data.train, training_plan(own), origin(own))
             for data, own in zip(world.nodes, settings, strict=True)
@@ -257,12 +259,12 @@ class TestMethods:
                 learner.train(number, lambda: False)
             masks = [learner.mask for learner in learners]
             for node, learner in enumerate(learners):
-                learner.aggregate(number, [(masks[peer], 1.0) for peer in world.neighbours[node]])
+                learner.aggregate(number, [Heard(str(peer), masks[peer], (), 0) for peer in world.neighbours[node]])
         expected = [learner.network.weights * from_mask(learner.mask) for learner in learners]
-        assert all(map(torch.equal, method.personal(last=True)["local"], expected))
+        assert all(map(torch.equal, method.personal(last=True)["aggregated"], expected))
 
     def test_measuring_the_authors_form_on_the_way_changes_nothing(self, world: World) -> None:
-        plain, watched = (MaskGossip(world, PRESETS["authors"], aggregated=True) for _ in range(2))
+        plain, watched = (MaskGossip(world, PRESETS["authors"]) for _ in range(2))
         for number in range(3):
             plain.round(number)
             watched.round(number)
@@ -271,7 +273,7 @@ class TestMethods:
         assert plain.traffic.sent == watched.traffic.sent
 
     def test_the_authors_mask_under_the_newest_mean_is_another_one(self, world: World) -> None:
-        method = MaskGossip(world, PRESETS["authors"], aggregated=True)
+        method = MaskGossip(world, PRESETS["authors"])
         method.round(0)
         found = method.personal(last=True)
         assert not torch.equal(found["local"][0], found["aggregated"][0])
@@ -332,7 +334,7 @@ class TestCommand:
         places = {name: tmp_path / name for name in ("results", "json", "plots")}
         arguments = [part for name, place in places.items() for part in (f"--{name}", str(place))]
         arguments += ["--cases", "digits", "--methods", "dense_alone,dpsgd", "--model", "mlp"]
-        arguments += ["--steps", "20", "--processes", "1", "--seeds", "1"]
+        arguments += ["--steps", "60", "--processes", "1", "--seeds", "1"]
         monkeypatch.setattr("sys.argv", ["accuracy", *arguments])
         main()
         assert "0 of 2 runs are done already" in capsys.readouterr().out

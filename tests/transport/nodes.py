@@ -30,9 +30,11 @@ SomeReport = TypeVar("SomeReport", bound=Report)
 
 def introduction(number: int, layout: MaskLayout = SMALL, life: int = 0) -> Introduction:
     """Return what node ``number`` says of itself; nodes with smaller numbers have smaller node ids."""
-    model = ModelFacts(layout.digest[::-1], layout.digest, len(layout.layers), layout.size, seed=7)
+    model = ModelFacts(layout.digest[::-1], layout.digest, len(layout.layers), layout.size, seed=7, scores=layout.size)
     incarnation = bytes([number, life]).ljust(INCARNATION_BYTES, b"i")
-    return Introduction("run", bytes([number]).ljust(NODE_ID_BYTES, b"n"), incarnation, f"node-{number}", "", model)
+    return Introduction(
+        "run", bytes([number]).ljust(NODE_ID_BYTES, b"n"), incarnation, f"node-{number}", "", model, "keep"
+    )
 
 
 def message(layout: MaskLayout, number: int, round_number: int = 0) -> MaskMessage:
@@ -86,7 +88,7 @@ class Node:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.network = Network(self.me, self.layout, lambda: self.round, self._take)
+        self.network = Network(self.me, dict.fromkeys(MaskKind, self.layout), lambda: self.round, self._take)
         self.server = Server(self.network, lambda: pb.StatusReply(name=self.me.name))
 
     @property

@@ -43,7 +43,9 @@ models = st.builds(
     weights=unsigned64,
     seed=unsigned64,
 )
-node_ids = st.binary(min_size=NODE_ID_BYTES, max_size=NODE_ID_BYTES)
+node_ids = st.binary(min_size=NODE_ID_BYTES, max_size=NODE_ID_BYTES
+    scores=st.integers(0, 2**64 - 1),
+)
 introductions = st.builds(
     Introduction,
     run_id=texts,
@@ -52,6 +54,7 @@ introductions = st.builds(
     name=texts,
     advertise=texts,
     model=models,
+    exchange=st.sampled_from(["keep", "sign", "both"]),
 )
 
 

@@ -13,7 +13,7 @@ NODE_ID_BYTES = 16
 INCARNATION_BYTES = 8
 MAX_TEXT = 255
 REASONS = frozenset(
-    "bad_hello checksum chunk_size codec duplicate far_future full garbage leaving mask_bits "  # noqa: SIM905
+    "bad_hello bad_step checksum chunk_size codec duplicate exchange far_future full garbage leaving mask_bits "  # noqa: SIM905
     "mask_kind mask_size model no_hello protocol run self silent "
     "unexpected_chunk unexpected_frame unexpected_header".split()
 )
@@ -32,6 +32,7 @@ class ModelFacts:
     layers: int
     weights: int
     seed: int
+    scores: int
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Introduction:
     name: str
     advertise: str
     model: ModelFacts
+    exchange: str
 
     @property
     def key(self) -> str:
@@ -67,7 +69,9 @@ class Introduction:
                     layers=self.model.layers,
                     weights=self.model.weights,
                     seed=self.model.seed,
+                    scores=self.model.scores,
                 ),
+                exchange=self.exchange,
             )
         )
 
@@ -89,8 +93,10 @@ def read_hello(frame: pb.Frame) -> tuple[Introduction, int]:
         )
     _check_bounds(hello)
     model = hello.model
-    facts = ModelFacts(model.fingerprint, model.layout, model.layers, model.weights, model.seed)
-    introduction = Introduction(hello.run_id, hello.node_id, hello.incarnation, hello.name, hello.advertise, facts)
+    facts = ModelFacts(model.fingerprint, model.layout, model.layers, model.weights, model.seed, model.scores)
+    introduction = Introduction(
+        hello.run_id, hello.node_id, hello.incarnation, hello.name, hello.advertise, facts, hello.exchange
+    )
     return introduction, hello.round
 
 
@@ -118,6 +124,8 @@ def check_match(mine: Introduction, theirs: Introduction) -> None:
         raise PeerError("run", f"belongs to run {theirs.run_id!r}, this node to {mine.run_id!r} (see --run-id)")
     if theirs.model.fingerprint != mine.model.fingerprint:
         raise PeerError("model", _model_difference(mine.model, theirs.model))
+    if theirs.exchange != mine.exchange:
+        raise PeerError("exchange", f"exchanges {theirs.exchange!r}, this node {mine.exchange!r} (see --exchange)")
 
 
 def replaces(me: bytes, old: tuple[Introduction, bool], new: tuple[Introduction, bool]) -> bool:
@@ -140,6 +148,10 @@ def _model_difference(mine: ModelFacts, theirs: ModelFacts) -> str:
         )
     if mine.seed != theirs.seed:
         return f"froze its network from seed {theirs.seed}, this node from {mine.seed}; start both with the same --seed"
+    if mine.scores != theirs.scores:
+        return (
+            f"learns {theirs.scores:,} scores, this node {mine.scores:,}; start both with the same --weights-per-score"
+        )
     return "froze another network from the same model and seed; run the same release on both"
 
 
@@ -153,7 +165,12 @@ def _check_bounds(hello: pb.Hello) -> None:
     for name, (length, expected) in lengths.items():
         if length != expected:
             raise PeerError("bad_hello", f"sent a hello whose {name} has {length} bytes instead of {expected}")
-    for name, text in {"run_id": hello.run_id, "name": hello.name, "advertise": hello.advertise}.items():
+    for name, text in {
+        "run_id": hello.run_id,
+        "name": hello.name,
+        "advertise": hello.advertise,
+        "exchange": hello.exchange,
+    }.items():
         if len(text) > MAX_TEXT or not text.isprintable():
             raise PeerError("bad_hello", f"sent a hello whose {name} is too long or not printable")
     if hello.round >= MAX_ROUND:

@@ -1,4 +1,4 @@
-"""One open conversation with one neighbour: masks out (the newest of each kind wins), masks in.
+"""One open conversation with one neighbour: masks out (of keep masks the newest wins), masks in.
 
 The same code serves both ends; gRPC's client and server streams read and write alike.
 """
@@ -6,15 +6,17 @@ The same code serves both ends; gRPC's client and server streams read and write 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import NoReturn, Protocol
 
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from dslnode.codec import CodedMask, MaskAssembler
+from dslnode.codec import CodedMask, Layouts, MaskAssembler, scale_bits
 from dslnode.errors import PeerError
-from dslnode.mask import MaskKind, MaskLayout, MaskMessage
+from dslnode.mask import Greeting, MaskKind, MaskMessage
+from dslnode.transport.frames import greeting_frame, read_greeting, read_step, step_frame
 from dslnode.transport.handshake import Introduction, read_refusal
 from dslnode.transport.traffic import Traffic
 from dslnode.v1 import node_pb2 as pb
@@ -43,7 +45,7 @@ class Link:
         self,
         stream: Stream,
         neighbour: Introduction,
-        layout: MaskLayout,
+        layouts: Layouts,
         traffic: Traffic,
         *,
         we_dialled: bool,
@@ -54,15 +56,17 @@ class Link:
         self.remote = remote
         self.traffic = traffic
         self._stream = stream
-        self._assembler = MaskAssembler(layout)
-        self._outbox: dict[MaskKind, CodedMask] = {}
+        self._assembler = MaskAssembler(layouts)
+        self._outbox: deque[CodedMask | Greeting] = deque()
         self._work = asyncio.Event()
         self._farewell: pb.Frame | None = None
         self._leaving = asyncio.Event()
 
-    def offer(self, mask: CodedMask) -> None:
-        """Send this mask as soon as the stream takes it; it overtakes an older one of its kind that still waits."""
-        self._outbox[mask.kind] = mask
+    def offer(self, message: CodedMask | Greeting) -> None:
+        """Send this as soon as the stream takes it, in order; a keep mask takes the place of one that still waits."""
+        if _is_keep(message):
+            self._outbox = deque(one for one in self._outbox if not _is_keep(one))
+        self._outbox.append(message)
         self._work.set()
 
     def leave(self, reason: str, message: str) -> None:
@@ -71,7 +75,7 @@ class Link:
         self._work.set()
         self._leaving.set()
 
-    async def converse(self, arrived: Callable[[MaskMessage], None]) -> str:
+    async def converse(self, arrived: Callable[[MaskMessage | Greeting], None]) -> str:
         """Talk until one side ends; return why in a few words.
 
         Raises ``PeerError`` if the neighbour breaks the protocol.
@@ -93,8 +97,11 @@ class Link:
             await self._work.wait()
             self._work.clear()
             while self._outbox:
-                _, mask = self._outbox.popitem()
-                await self._send_mask(mask)
+                message = self._outbox.popleft()
+                if isinstance(message, Greeting):
+                    await self._write(pb.Frame(greeting=greeting_frame(message)))
+                else:
+                    await self._send_mask(message)
             if self._farewell is not None:
                 await self._write(self._farewell)
                 self._farewell = None
@@ -112,8 +119,9 @@ class Link:
             codec=pb.Codec.Name(mask.codec),
             coded_bytes=len(mask.data),
             checksum=mask.checksum,
+            step=None if mask.step is None else step_frame(mask.step),
         )
-        await self._write(pb.Frame(mask=header), mask=True)
+        await self._write(pb.Frame(mask=header), mask=True, payload_bits=scale_bits(mask.step))
         for chunk in mask.chunks():
             await self._write(pb.Frame(chunk=pb.MaskChunk(data=chunk)), mask=True, payload_bits=8 * len(chunk))
         self.traffic.sent.masks += 1
@@ -122,7 +130,7 @@ class Link:
         await self._stream.write(frame)
         self.traffic.sent.count(frame.ByteSize(), mask=mask, payload_bits=payload_bits)
 
-    async def _receive(self, arrived: Callable[[MaskMessage], None]) -> str:
+    async def _receive(self, arrived: Callable[[MaskMessage | Greeting], None]) -> str:
         while True:
             frame = await _next_frame(self._stream)
             if frame is None:
@@ -132,21 +140,28 @@ class Link:
                 return read_refusal(frame.refusal)[1]
             message = self._take(frame)
             if message is not None:
-                self.traffic.received.masks += 1
+                self.traffic.received.masks += isinstance(message, MaskMessage)
                 arrived(message)
 
-    def _take(self, frame: pb.Frame) -> MaskMessage | None:
+    def _take(self, frame: pb.Frame) -> MaskMessage | Greeting | None:
         received = self.traffic.received
         if frame.HasField("mask"):
-            received.count(frame.ByteSize(), mask=True)
             header = frame.mask
-            self._assembler.header(header.round, header.kind, header.codec, header.coded_bytes, header.checksum)
+            step = read_step(header.step) if header.HasField("step") else None
+            received.count(frame.ByteSize(), mask=True, payload_bits=scale_bits(step))
+            self._assembler.header(header.round, header.kind, header.codec, header.coded_bytes, header.checksum, step)
             return None
         if frame.HasField("chunk"):
             received.count(frame.ByteSize(), mask=True, payload_bits=8 * len(frame.chunk.data))
             return self._assembler.chunk(frame.chunk.data)
         received.count(frame.ByteSize(), mask=False)
+        if frame.HasField("greeting"):
+            return read_greeting(frame.greeting)
         raise PeerError("unexpected_frame", "sent a frame that has no place in a conversation")
+
+
+def _is_keep(message: CodedMask | Greeting) -> bool:
+    return isinstance(message, CodedMask) and message.kind is MaskKind.KEEP
 
 
 async def read_frame(stream: Stream, deadline: float) -> pb.Frame:

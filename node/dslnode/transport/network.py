@@ -1,6 +1,5 @@
-"""All links of a node: takes in callers, dials peers, keeps one link for each neighbour, and reports what happens.
-
-Reports are values handed to one callback, in the order in which they happened, on the event loop's thread.
+"""All links of a node: takes in callers, dials peers, keeps one link for each neighbour, and reports what happens
+as values to one callback, in the order in which it happened, on the event loop's thread.
 """
 
 from __future__ import annotations
@@ -9,9 +8,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dslnode.codec import CodedMask
+from dslnode.codec import CodedMask, Layouts
 from dslnode.errors import PeerError
-from dslnode.mask import MaskLayout, MaskMessage
+from dslnode.mask import Greeting, MaskMessage
 from dslnode.transport.handshake import Introduction, check_match, read_hello, refusal, replaces
 from dslnode.transport.link import Link, Stream, read_frame
 from dslnode.transport.sockets import connections
@@ -50,6 +49,14 @@ class MaskArrived:
 
 
 @dataclass(frozen=True)
+class GreetingArrived:
+    """A neighbour said what it holds of this node's scores."""
+
+    neighbour: Introduction
+    greeting: Greeting
+
+
+@dataclass(frozen=True)
 class PeerRefused:
     """Somebody broke the protocol or does not match; the conversation was ended."""
 
@@ -66,7 +73,7 @@ class DialFailed:
     why: str
 
 
-Report = LinkUp | LinkDown | MaskArrived | PeerRefused | DialFailed
+Report = LinkUp | LinkDown | MaskArrived | GreetingArrived | PeerRefused | DialFailed
 
 
 class Network:
@@ -78,7 +85,7 @@ class Network:
     def __init__(
         self,
         me: Introduction,
-        layout: MaskLayout,
+        layouts: Layouts,
         round_now: Callable[[], int],
         report: Callable[[Report], None],
     ) -> None:
@@ -86,19 +93,19 @@ class Network:
         self.links: dict[str, Link] = {}
         self.traffic: dict[str, Traffic] = {}
         self.dialled: dict[str, str] = {}
-        self._layout = layout
+        self._layouts = layouts
         self._round_now = round_now
         self._report = report
         self._leaving: str | None = None
         self._changed = asyncio.Condition()
 
-    def send(self, neighbour: str, mask: CodedMask) -> None:
-        """Hand a mask to a neighbour's link; dropped if there is none, it will be sent anew when one comes up."""
+    def send(self, neighbour: str, message: CodedMask | Greeting) -> None:
+        """Hand a message to a neighbour's link; dropped if there is none, it will be sent anew when one comes up."""
         if neighbour in self.links:
-            self.links[neighbour].offer(mask)
+            self.links[neighbour].offer(message)
 
     def report(self, report: Report) -> None:
-        """Tell the owner of this network what happened."""
+        """Tell the owner what happened."""
         self._report(report)
 
     async def greet(self, stream: Stream) -> None:
@@ -197,7 +204,7 @@ class Network:
         address: str = "",
     ) -> None:
         traffic = self._traffic_of(neighbour.key)
-        link = Link(stream, neighbour, self._layout, traffic, we_dialled=we_dialled, remote=remote)
+        link = Link(stream, neighbour, self._layouts, traffic, we_dialled=we_dialled, remote=remote)
         former = self.links.get(neighbour.key)
         if former is not None:
             self._retire(former, at_once=we_dialled)
@@ -209,7 +216,7 @@ class Network:
         why = "the connection was lost"
         try:
             await self._announce_change()
-            why = await link.converse(lambda message: self._report(MaskArrived(neighbour, message)))
+            why = await link.converse(lambda message: self._report(_arrival(neighbour, message)))
         except PeerError as error:
             why = str(error)
             raise
@@ -237,3 +244,7 @@ class Network:
     async def _announce_change(self) -> None:
         async with self._changed:
             self._changed.notify_all()
+
+
+def _arrival(who: Introduction, what: MaskMessage | Greeting) -> Report:
+    return GreetingArrived(who, what) if isinstance(what, Greeting) else MaskArrived(who, what)

@@ -24,19 +24,21 @@ CODEC_UNSPECIFIED: Codec
 CODEC_RAW: Codec
 
 class Frame(_message.Message):
-    __slots__ = ("hello", "refusal", "mask", "chunk")
+    __slots__ = ("hello", "refusal", "mask", "chunk", "greeting")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
+    GREETING_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     refusal: Refusal
     mask: MaskHeader
     chunk: MaskChunk
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., mask: _Optional[_Union[MaskHeader, _Mapping]] = ..., chunk: _Optional[_Union[MaskChunk, _Mapping]] = ...) -> None: ...
+    greeting: Greeting
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., mask: _Optional[_Union[MaskHeader, _Mapping]] = ..., chunk: _Optional[_Union[MaskChunk, _Mapping]] = ..., greeting: _Optional[_Union[Greeting, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol", "run_id", "node_id", "incarnation", "name", "advertise", "round", "model")
+    __slots__ = ("protocol", "run_id", "node_id", "incarnation", "name", "advertise", "round", "model", "exchange")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +47,7 @@ class Hello(_message.Message):
     ADVERTISE_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    EXCHANGE_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     run_id: str
     node_id: bytes
@@ -53,21 +56,36 @@ class Hello(_message.Message):
     advertise: str
     round: int
     model: Model
-    def __init__(self, protocol: _Optional[int] = ..., run_id: _Optional[str] = ..., node_id: _Optional[bytes] = ..., incarnation: _Optional[bytes] = ..., name: _Optional[str] = ..., advertise: _Optional[str] = ..., round: _Optional[int] = ..., model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+    exchange: str
+    def __init__(self, protocol: _Optional[int] = ..., run_id: _Optional[str] = ..., node_id: _Optional[bytes] = ..., incarnation: _Optional[bytes] = ..., name: _Optional[str] = ..., advertise: _Optional[str] = ..., round: _Optional[int] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., exchange: _Optional[str] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("fingerprint", "layout", "layers", "weights", "seed")
+    __slots__ = ("fingerprint", "layout", "layers", "weights", "seed", "scores")
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     LAYOUT_FIELD_NUMBER: _ClassVar[int]
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
     fingerprint: bytes
     layout: bytes
     layers: int
     weights: int
     seed: int
-    def __init__(self, fingerprint: _Optional[bytes] = ..., layout: _Optional[bytes] = ..., layers: _Optional[int] = ..., weights: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+    scores: int
+    def __init__(self, fingerprint: _Optional[bytes] = ..., layout: _Optional[bytes] = ..., layers: _Optional[int] = ..., weights: _Optional[int] = ..., seed: _Optional[int] = ..., scores: _Optional[int] = ...) -> None: ...
+
+class Greeting(_message.Message):
+    __slots__ = ("epoch", "held", "checksum", "opening")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    OPENING_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    held: int
+    checksum: bytes
+    opening: bool
+    def __init__(self, epoch: _Optional[int] = ..., held: _Optional[int] = ..., checksum: _Optional[bytes] = ..., opening: _Optional[bool] = ...) -> None: ...
 
 class Refusal(_message.Message):
     __slots__ = ("reason", "message")
@@ -78,18 +96,36 @@ class Refusal(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class MaskHeader(_message.Message):
-    __slots__ = ("round", "kind", "codec", "coded_bytes", "checksum")
+    __slots__ = ("round", "kind", "codec", "coded_bytes", "checksum", "step")
     ROUND_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
     CODED_BYTES_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
     round: int
     kind: MaskKind
     codec: Codec
     coded_bytes: int
     checksum: bytes
-    def __init__(self, round: _Optional[int] = ..., kind: _Optional[_Union[MaskKind, str]] = ..., codec: _Optional[_Union[Codec, str]] = ..., coded_bytes: _Optional[int] = ..., checksum: _Optional[bytes] = ...) -> None: ...
+    step: ReplicaStep
+    def __init__(self, round: _Optional[int] = ..., kind: _Optional[_Union[MaskKind, str]] = ..., codec: _Optional[_Union[Codec, str]] = ..., coded_bytes: _Optional[int] = ..., checksum: _Optional[bytes] = ..., step: _Optional[_Union[ReplicaStep, _Mapping]] = ...) -> None: ...
+
+class ReplicaStep(_message.Message):
+    __slots__ = ("epoch", "sequence", "acknowledged", "scales", "counts", "checksum")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    SCALES_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    sequence: int
+    acknowledged: int
+    scales: _containers.RepeatedScalarFieldContainer[float]
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    checksum: bytes
+    def __init__(self, epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., acknowledged: _Optional[int] = ..., scales: _Optional[_Iterable[float]] = ..., counts: _Optional[_Iterable[int]] = ..., checksum: _Optional[bytes] = ...) -> None: ...
 
 class MaskChunk(_message.Message):
     __slots__ = ("data",)

@@ -1,0 +1,183 @@
+"""Consensus on scores by sign masks: what two neighbours publicly know of each other's scores, kept in step exactly.
+
+Across every edge, each side keeps a replica of the other's scores and one of what the other knows of its own; all
+begin where the seed says. A sign mask says which scores lie above the replica, and one scale a layer by how much
+the replica then moves, up or down; what is lost by one bit stays in the difference and is sent later (error
+feedback: Koloskova et al. 2019, CHOCO-SGD). Both sides compute the same float32 operations on the same values, so
+replicas stay equal to the bit; a checksum proves it with every step.
+
+An edge begins anew, both ways, with a higher epoch: after a restart, a gap, or a checksum that does not match. That
+costs no bits: the replicas return to the seeded scores, and the next sign masks catch up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from dslnode.frozen import FrozenNetwork
+from dslnode.mask import Greeting, Mask, MaskKind, MaskLayout, MaskMessage, ReplicaStep
+from dslnode.masking import from_mask, to_mask, top_k
+
+WINDOW = 4
+"""Steps that may be on their way to a neighbour; one that does not keep up is sent nothing until it answers."""
+
+
+@dataclass
+class Edge:
+    """One neighbour: the two replicas (never changed in place), the last steps each way, and what is on its way."""
+
+    ours: Tensor
+    theirs: Tensor
+    epoch: int = 1
+    sent: int = 0
+    held: int = 0
+    met: bool = False  # since the link opened: before, it is not known which steps arrived
+    their_counts: tuple[int, ...] = ()
+    unacknowledged: list[MaskMessage] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """One step of a replica of our scores towards them."""
+
+    before: Tensor
+    after: Tensor
+    signs: Mask
+    scales: tuple[float, ...]
+    checksum: bytes
+
+
+class Consensus:
+    """All edges of one node. ``restarts`` counts how often one had to begin anew."""
+
+    def __init__(self, network: FrozenNetwork, first_scores: Tensor) -> None:
+        self.restarts = 0
+        self._network = network
+        self._first = first_scores.clone()
+        self._edges: dict[str, Edge] = {}
+
+    def greeting(self, neighbour: str) -> Greeting:
+        """Return what this node holds of a neighbour's scores, to be said whenever a link opens."""
+        edge = self._edge(neighbour)
+        edge.met = False
+        return Greeting(edge.epoch, edge.held, checksum(edge.theirs))
+
+    def meet(self, neighbour: str, greeting: Greeting) -> list[MaskMessage]:
+        """Take in what a neighbour holds of our scores; return the steps that were lost on the way, to send again."""
+        edge = self._edge(neighbour)
+        if not greeting.opening:
+            self._acknowledge(edge, greeting.epoch, greeting.held)
+            return []
+        lost = [message for message in edge.unacknowledged if _step(message).sequence > greeting.held]
+        complete = greeting.held + len(lost) == edge.sent
+        known = bool(lost) or greeting.checksum == checksum(edge.ours)
+        if greeting.epoch == edge.epoch and complete and known:
+            edge.unacknowledged, edge.met = lost, True
+            return lost
+        self._restart(neighbour, max(edge.epoch, greeting.epoch) + 1)
+        return []
+
+    def steps(self, round_number: int, scores: Tensor, neighbours: Iterable[str]) -> dict[str, MaskMessage | Greeting]:
+        """Move every neighbour's replica of our scores; return the sign masks that tell them.
+
+        One that has too many on their way is told only what we hold of its own, or both might wait for ever.
+
+        Neighbours whose replicas are the same tensor, which all are that never missed a step, get the same mask.
+        """
+        moves: dict[int, Move] = {}
+        messages: dict[str, MaskMessage | Greeting] = {}
+        for neighbour in neighbours:
+            edge = self._edge(neighbour)
+            if not edge.met:
+                continue
+            if len(edge.unacknowledged) >= WINDOW:
+                messages[neighbour] = Greeting(edge.epoch, edge.held, checksum(edge.theirs), opening=False)
+                continue
+            if id(edge.ours) not in moves:
+                moves[id(edge.ours)] = _move(edge.ours, scores, self._network.score_layout)
+            move = moves[id(edge.ours)]
+            edge.ours, edge.sent = move.after, edge.sent + 1
+            step = ReplicaStep(edge.epoch, edge.sent, edge.held, move.scales, self._network.counts, move.checksum)
+            message = MaskMessage(round_number, MaskKind.SIGN, move.signs, step)
+            messages[neighbour] = message
+            edge.unacknowledged.append(message)
+        return messages
+
+    def hear(self, neighbour: str, message: MaskMessage) -> None:
+        """Apply a neighbour's sign mask to its replica; begin anew if it does not follow on what is held."""
+        step, edge = _step(message), self._edge(neighbour)
+        if step.epoch > edge.epoch:
+            edge = self._restart(neighbour, step.epoch)
+        if step.epoch < edge.epoch or step.sequence <= edge.held:
+            return
+        replica = advanced(edge.theirs, message.mask, step.scales)
+        if step.sequence != edge.held + 1 or checksum(replica) != step.checksum:
+            self._restart(neighbour, edge.epoch + 1)
+            return
+        edge.theirs, edge.held, edge.their_counts = replica, step.sequence, step.counts
+        self._acknowledge(edge, step.epoch, step.acknowledged)
+
+    def implied_mask(self, neighbour: str) -> Mask | None:
+        """Return the keep mask that follows from a neighbour's replica; None before its first step."""
+        edge = self._edge(neighbour)
+        if not edge.their_counts:
+            return None
+        keep = top_k(self._network.spread(edge.theirs), self._network.layout, edge.their_counts)
+        return to_mask(keep, self._network.layout)
+
+    def pull(self, scores: Tensor, neighbours: Sequence[str], strength: float) -> None:
+        """Move ``scores`` towards the neighbours': ``S += strength * sum_j (R_j - R) / (neighbours + 1)``.
+
+        Replicas are compared on one edge only, so an edge that begins anew pulls nobody back to the start.
+        """
+        for neighbour in neighbours:
+            edge = self._edge(neighbour)
+            scores.add_(edge.theirs - edge.ours, alpha=strength / (len(neighbours) + 1))
+
+    def forget(self, neighbours: Iterable[str]) -> None:
+        """Drop the edges to these neighbours and the memory that they take."""
+        for neighbour in neighbours:
+            self._edges.pop(neighbour, None)
+
+    def _edge(self, neighbour: str) -> Edge:
+        return self._edges.setdefault(neighbour, Edge(self._first, self._first))
+
+    @staticmethod
+    def _acknowledge(edge: Edge, epoch: int, held: int) -> None:
+        if epoch == edge.epoch:
+            edge.unacknowledged = [one for one in edge.unacknowledged if _step(one).sequence > held]
+
+    def _restart(self, neighbour: str, epoch: int) -> Edge:
+        self.restarts += 1
+        self._edges[neighbour] = Edge(self._first, self._first, epoch, met=True)
+        return self._edges[neighbour]
+
+
+def advanced(replica: Tensor, signs: Mask, scales: Sequence[float]) -> Tensor:
+    """Return the replica after a step: every score moved by its layer's scale, up where the bit is set, else down."""
+    directions = from_mask(signs).mul_(2).sub_(1)
+    for (_, span), scale in zip(signs.layout.spans(), scales, strict=True):
+        directions[span] *= scale
+    return directions.add_(replica)
+
+
+def checksum(replica: Tensor) -> bytes:
+    """Return 8 bytes of blake2b over a replica's float32 values, little-endian."""
+    return hashlib.blake2b(replica.numpy().astype("<f4").tobytes(), digest_size=8).digest()
+
+
+def _move(replica: Tensor, scores: Tensor, layout: MaskLayout) -> Move:
+    difference = scores - replica
+    scales = tuple(float(difference[span].abs().mean()) for _, span in layout.spans())
+    signs = to_mask(difference >= 0, layout)
+    after = advanced(replica, signs, scales)
+    return Move(replica, after, signs, scales, checksum(after))
+
+
+def _step(message: MaskMessage) -> ReplicaStep:
+    assert message.step is not None, "sign masks come with a step"
+    return message.step

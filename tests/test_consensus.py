@@ -1,0 +1,234 @@
+"""Consensus on scores: two nodes' replicas stay equal to the bit, whatever is lost, repeated or restarted."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from dslnode.consensus import WINDOW, Consensus, advanced, checksum
+from dslnode.frozen import FrozenNetwork, draw_sharing, shared_layout
+from dslnode.mask import Greeting, MaskMessage
+from dslnode.masking import frozen_weights, keep_counts, layout_of, seeded_scores
+
+LAYOUT = layout_of(nn.Sequential(nn.Linear(12, 20, bias=False), nn.Linear(20, 4, bias=False)))
+FIRST = seeded_scores(LAYOUT, 1)
+
+
+def network(ratio: float = 0.3) -> FrozenNetwork:
+    ratios = (ratio, ratio)
+    weights = frozen_weights(LAYOUT, 1, ratios)
+    return FrozenNetwork(nn.Identity(), LAYOUT, LAYOUT, None, weights, keep_counts(LAYOUT, ratios), torch.zeros(4))
+
+
+def scores_of(number: int) -> Tensor:
+    return FIRST + 0.1 * torch.randn(LAYOUT.size, generator=torch.Generator().manual_seed(number))
+
+
+class Pair:
+    """Two nodes and what is on its way between them; a cut link loses it."""
+
+    def __init__(self) -> None:
+        self.nodes = [Consensus(network(), FIRST), Consensus(network(), FIRST)]
+        self.scores = [scores_of(1), scores_of(2)]
+        self.flying: list[deque[MaskMessage | Greeting]] = [deque(), deque()]  # by receiver
+        self.connect()
+
+    def connect(self) -> None:
+        for waiting in self.flying:
+            waiting.clear()
+        greetings = [self.nodes[0].greeting("1"), self.nodes[1].greeting("0")]
+        for node in (0, 1):
+            self.flying[1 - node].extend(self.nodes[node].meet(str(1 - node), greetings[1 - node]))
+
+    def send(self, node: int) -> bool:
+        made = self.nodes[node].steps(0, self.scores[node], (str(1 - node),))
+        self.flying[1 - node].extend(made.values())
+        return any(isinstance(message, MaskMessage) for message in made.values())
+
+    def deliver(self, node: int) -> None:
+        while self.flying[node]:
+            message = self.flying[node].popleft()
+            if isinstance(message, Greeting):
+                self.nodes[node].meet(str(1 - node), message)
+            else:
+                self.nodes[node].hear(str(1 - node), message)
+
+    def restart(self, node: int) -> None:
+        self.nodes[node] = Consensus(network(), FIRST)
+        self.connect()
+
+    def swap(self) -> None:
+        for node in (0, 1):
+            self.send(node)
+        for node in (0, 1):
+            self.deliver(node)
+
+    def in_step(self) -> bool:
+        one, other = self.nodes[0]._edges["1"], self.nodes[1]._edges["0"]
+        return torch.equal(one.ours, other.theirs) and torch.equal(one.theirs, other.ours)
+
+
+def test_a_replica_comes_nearer_to_the_scores_with_every_step() -> None:
+    pair = Pair()
+    distances = []
+    for _ in range(8):
+        pair.swap()
+        distances.append(float((pair.scores[1] - pair.nodes[0]._edges["1"].theirs).norm()))
+    assert distances == sorted(distances, reverse=True)
+    assert distances[-1] < 0.2 * float((pair.scores[1] - FIRST).norm())
+
+
+def test_neighbours_whose_replicas_are_equal_get_the_same_mask() -> None:
+    node = Consensus(network(), FIRST)
+    for peer in "abc":
+        node.meet(peer, node.greeting(peer))
+    made = list(node.steps(0, scores_of(1), "abc").values())
+    masks = [message.mask for message in made if isinstance(message, MaskMessage)]
+    assert len(masks) == 3
+    assert masks[0] is masks[1] is masks[2]
+
+
+def test_a_step_moves_each_score_by_its_layers_scale() -> None:
+    pair = Pair()
+    pair.send(0)
+    [message] = pair.flying[1]
+    assert isinstance(message, MaskMessage)
+    assert message.step is not None
+    moved = advanced(FIRST, message.mask, message.step.scales) - FIRST
+    for (_, span), scale in zip(LAYOUT.spans(), message.step.scales, strict=True):
+        assert torch.allclose(moved[span].abs(), torch.tensor(scale), rtol=1e-4)
+        assert scale == pytest.approx(float((pair.scores[0] - FIRST)[span].abs().mean()))
+    assert torch.equal(moved > 0, pair.scores[0] >= FIRST)
+
+
+def test_what_was_on_its_way_when_the_link_broke_is_sent_again() -> None:
+    pair = Pair()
+    pair.swap()
+    pair.send(0)
+    pair.connect()
+    assert len(pair.flying[1]) == 1
+    pair.deliver(1)
+    assert pair.in_step()
+    assert pair.nodes[0].restarts == pair.nodes[1].restarts == 0
+
+
+@pytest.mark.parametrize("node", [0, 1])
+def test_after_a_restart_both_replicas_of_the_edge_begin_anew(node: int) -> None:
+    pair = Pair()
+    for _ in range(WINDOW + 3):
+        pair.swap()
+    pair.restart(node)
+    assert pair.in_step()
+    assert torch.equal(pair.nodes[0]._edges["1"].ours, FIRST)
+    pair.swap()
+    assert pair.in_step()
+    assert not torch.equal(pair.nodes[0]._edges["1"].ours, FIRST)
+
+
+def test_a_restart_pulls_nobody_back_to_the_start() -> None:
+    pair = Pair()
+    for _ in range(6):
+        pair.swap()
+    pair.restart(1)
+    scores = pair.scores[0].clone()
+    pair.nodes[0].pull(scores, ["1"], 0.5)
+    assert torch.equal(scores, pair.scores[0])
+
+
+def test_a_neighbour_that_does_not_answer_is_sent_a_window_of_steps_and_no_more() -> None:
+    pair = Pair()
+    assert [pair.send(0) for _ in range(WINDOW + 2)] == [True] * WINDOW + [False] * 2
+
+
+def test_a_damaged_step_makes_the_edge_begin_anew() -> None:
+    pair = Pair()
+    pair.send(0)
+    message = pair.flying[1].popleft()
+    assert isinstance(message, MaskMessage)
+    assert message.step is not None
+    pair.nodes[1].hear("0", replace(message, step=replace(message.step, checksum=bytes(8))))
+    assert pair.nodes[1].restarts == 1
+    pair.swap()
+    pair.swap()
+    assert pair.in_step()
+
+
+def test_pulling_moves_scores_by_the_mean_difference_of_replicas() -> None:
+    pair = Pair()
+    for _ in range(12):
+        pair.swap()
+    scores = pair.scores[0].clone()
+    pair.nodes[0].pull(scores, ["1"], 0.5)
+    expected = pair.scores[0] + 0.25 * (pair.scores[1] - pair.scores[0])
+    assert float((scores - expected).abs().mean()) < 0.01
+
+
+def test_the_implied_mask_keeps_what_the_neighbour_keeps_count_of() -> None:
+    pair = Pair()
+    assert pair.nodes[0].implied_mask("1") is None
+    pair.swap()
+    mask = pair.nodes[0].implied_mask("1")
+    assert mask is not None
+    assert mask.layer_counts() == network().counts
+
+
+def test_forgotten_neighbours_begin_anew() -> None:
+    pair = Pair()
+    pair.swap()
+    pair.nodes[0].forget(["1", "never met"])
+    pair.connect()
+    pair.swap()
+    assert pair.in_step()
+
+
+ACTIONS = st.sampled_from(
+    ["swap", "send 0", "send 1", "deliver 0", "deliver 1", "connect", "restart 0", "restart 1", "learn"]
+)
+
+
+@settings(deadline=None)
+@given(st.lists(ACTIONS, max_size=40))
+def test_replicas_are_in_step_again_after_anything(actions: list[str]) -> None:
+    pair = Pair()
+    for number, action in enumerate(actions):
+        name, _, node = action.partition(" ")
+        if name == "learn":
+            pair.scores = [scores_of(2 * number), scores_of(2 * number + 1)]
+        elif node:
+            getattr(pair, name)(int(node))
+        else:
+            getattr(pair, name)()
+    for _ in range(3):
+        pair.swap()
+    assert pair.in_step()
+    pair.scores = [scores_of(98), scores_of(99)]
+    before = pair.nodes[0]._edges["1"].ours
+    pair.swap()
+    assert pair.in_step()
+    assert not torch.equal(before, pair.nodes[0]._edges["1"].ours), "and steps go on"
+
+
+def test_checksums_tell_replicas_apart() -> None:
+    assert checksum(FIRST) == checksum(FIRST.clone()) != checksum(scores_of(1))
+
+
+@given(st.integers(2, 9), st.integers(0, 3))
+def test_weights_that_share_a_score_move_together(per_score: int, seed: int) -> None:
+    layout = layout_of(nn.Sequential(nn.Linear(300, 100, bias=False), nn.Linear(100, 4, bias=False)))
+    shared = shared_layout(layout, per_score)
+    sharing = draw_sharing(layout, shared, seed)
+    assert sharing is not None
+    wide = FrozenNetwork(nn.Identity(), layout, shared, sharing, torch.ones(layout.size), (1, 1), torch.zeros(4))
+    assert torch.equal(wide.spread(torch.zeros(shared.size)), seeded_scores(layout, seed))
+    counts = torch.bincount(sharing.owners, minlength=shared.size)
+    assert int(counts.max()) <= -(-layout.layers[0].size // shared.layers[0].size)
+    assert int(counts.min()) >= 1
+    gradient, scores = torch.randn(layout.size), torch.randn(shared.size)
+    ahead = float(wide.spread(scores) @ gradient) - float(wide.spread(torch.zeros(shared.size)) @ gradient)
+    assert ahead == pytest.approx(float(scores @ wide.gather(gradient)), rel=1e-3, abs=1e-2)
