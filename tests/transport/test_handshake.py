@@ -42,10 +42,9 @@ models = st.builds(
     layers=st.integers(0, 2**32 - 1),
     weights=unsigned64,
     seed=unsigned64,
+    scores=unsigned64,
 )
-node_ids = st.binary(min_size=NODE_ID_BYTES, max_size=NODE_ID_BYTES
-    scores=st.integers(0, 2**64 - 1),
-)
+node_ids = st.binary(min_size=NODE_ID_BYTES, max_size=NODE_ID_BYTES)
 introductions = st.builds(
     Introduction,
     run_id=texts,
