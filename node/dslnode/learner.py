@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dslnode import masking, training
 from dslnode.aggregation import neighbour_mean
+from dslnode.compact import compact
 from dslnode.datasets import DataSet, Examples
 from dslnode.errors import StateError
 from dslnode.mask import Mask, MaskLayout
@@ -22,6 +23,7 @@ from dslnode.suitability import check_model
 from dslnode.training import EVALUATION_BATCH, Progress, TrainedState, TrainingPlan
 
 MAX_REFERENCES = 16
+PROBES = 32  # training images by which the exported model is checked
 
 
 class Learner:
@@ -86,9 +88,13 @@ class Learner:
         return training.evaluate(self.network, self._keep, self._held_out.parts(EVALUATION_BATCH), stop)
 
     def export(self) -> PersonalModel:
-        """Return the personal model as a plain module: the mask baked into its weights, its answers this node's."""
+        """Return the personal model as a plain module for evaluation, its answers this node's.
+
+        The mask is baked into its weights, and it is smaller by the units that the mask left dead.
+        """
         baked = masking.bake(self.network.model, self.network.weights, self.mask)
-        return PersonalModel(baked, self.network.logit_offset)
+        images, _ = self._train.at(slice(PROBES))
+        return PersonalModel(compact(baked, images), self.network.logit_offset).eval()
 
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of all that a checkpoint must hold, as arrays by name."""
