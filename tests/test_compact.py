@@ -110,6 +110,17 @@ def test_constant_units_are_folded_into_the_next_bias(activation: nn.Module, bia
     assert_alike(baked, smaller)
 
 
+def test_a_model_in_double_precision_stays_in_it() -> None:
+    model = nn.Sequential(nn.Linear(4, 6, bias=False), nn.Sigmoid(), nn.Linear(6, 3, bias=False)).double()
+    with torch.no_grad():
+        model.get_parameter("0.weight")[:2] = 0
+    inputs = torch.rand(5, 4, dtype=torch.float64)
+    smaller = compact(model, inputs)
+    assert shapes(smaller) == [(4, 4), (3, 4)]
+    assert torch.allclose(smaller(inputs), model(inputs))
+    assert {parameter.dtype for parameter in smaller.parameters()} == {torch.float64}
+
+
 def test_a_constant_unit_stays_where_a_border_of_zeros_shows() -> None:
     model = nn.Sequential(
         nn.Conv2d(1, 4, 3, padding=1), nn.Sigmoid(), nn.Conv2d(4, 2, 3, padding=1), nn.Flatten(), nn.Linear(1568, 3)
@@ -203,6 +214,15 @@ class Tied(Residual):
         return found
 
 
+class Keyword(Residual):
+    """Names an argument that is usually given by its place."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = torch.sigmoid(input=self.inner(torch.sigmoid(input=self.first(images.flatten(1)))))
+        found: Tensor = self.last(hidden)
+        return found
+
+
 def normed(*more: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(5408, 8), *more)
 
@@ -237,7 +257,7 @@ def normalised() -> nn.Module:
 
 
 LEFT_ALONE: list[Callable[[], nn.Module]] = [
-    *(Residual, Branching, Shared, Sized, Tied),
+    *(Residual, Branching, Shared, Sized, Tied, Keyword),
     *(normed, grouped, shuffled, regrouped, halfway, pooled_units, normalised),
 ]
 

@@ -84,8 +84,8 @@ def _follow(node: fx.Node, model: nn.Module, layers: dict[fx.Node, Weighted]) ->
     while len(node.users) == 1:
         [reader] = node.users
         kind = _kind(reader, model)
-        if reader.all_input_nodes != [node]:
-            return None
+        if reader.all_input_nodes != [node] or reader.args[:1] != (node,):
+            return None  # reads others too, or reads it by a keyword
         if reader in layers:
             chain = Chain(producer, tuple(activations), layers[reader])
             return chain if _fits(chain, flat) else None

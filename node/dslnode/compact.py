@@ -37,7 +37,7 @@ def _drop_dead_units(chain: Chain) -> bool:
     producer, consumer = chain.producer, chain.consumer
     units = len(producer.weight)
     columns = consumer.weight.unflatten(1, (units, -1)).flatten(2)  # (outputs, units, weights that read the unit)
-    bias = torch.zeros(units) if producer.bias is None else producer.bias
+    bias = producer.weight.new_zeros(units) if producer.bias is None else producer.bias
     arriving = chain.arriving(bias)
     constant = ~producer.weight.flatten(1).any(dim=1) & ((arriving == 0) | _sees_constants(consumer))
     dead = constant | ~columns.any(dim=2).any(dim=0)
