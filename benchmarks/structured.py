@@ -28,7 +28,7 @@ from dslnode.training import EVALUATION_BATCH
 NODES = 5  # each class is then held by two
 CASE = replace(CASES["4-classes-437"], nodes=NODES, images_per_class=2 * 437 // 4, graph="complete")
 MODELS = ("mlp", "cnn")
-STRENGTHS = (0.0, 0.2, 0.4, 0.8)
+STRENGTHS = (0.0, 0.3, 0.6, 1.0)
 THIN_CHANNEL = 0.5  # with any lasso: what is left with less than half its weights goes too
 SEEDS, QUICK_SEEDS = (1, 2, 3), (1,)
 ROUNDS, QUICK_ROUNDS = 30, 15
