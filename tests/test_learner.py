@@ -12,6 +12,7 @@ import torch
 from bitarray import bitarray, frozenbitarray
 from torch import Tensor, nn
 
+from dslnode import masking
 from dslnode.datasets import DataSet, Examples, load_data_set
 from dslnode.errors import ModelError, SettingsError, StateError
 from dslnode.events import Heard
@@ -302,7 +303,7 @@ def test_the_exported_model_is_plain_and_answers_as_the_node_does(
 ) -> None:
     learner = learner_of(digits, build)
     run_rounds(learner, range(3))
-    exported = learner.export().eval()
+    exported = learner.export()
     assert isinstance(exported, PersonalModel)
     assert type(exported.model) is type(build())
     assert digits.held_out is not None
@@ -310,6 +311,18 @@ def test_the_exported_model_is_plain_and_answers_as_the_node_does(
     with torch.no_grad():
         answers = exported(images).argmax(dim=1).numpy()
     assert float((answers == labels).mean()) == pytest.approx(accuracy_of(learner))
+
+
+def test_the_exported_model_is_smaller_by_the_units_that_died(digits: DataSet) -> None:
+    learner = learner_of(digits, plan=replace(PLAN, local_steps=40, group_lasso=1.0, thin_channel=0.5))
+    run_rounds(learner, range(3))
+    kept = masking.from_mask(learner.mask)[: 32 * 64].view(32, 64).any(dim=1)
+    assert 0 < int(kept.sum()) < 32
+    exported = learner.export()
+    assert len(exported.model.get_parameter("1.weight")) <= int(kept.sum())
+    images = torch.from_numpy(digits.train.images)
+    whole = masking.bake(learner.network.model, learner.network.weights, learner.mask)
+    assert torch.allclose(exported(images), whole(images), atol=1e-4)
 
 
 def test_silence_leaves_the_neighbour_mean(digits: DataSet) -> None:
@@ -453,7 +466,7 @@ def test_no_layer_is_dead_after_training_with_the_defaults(digits: DataSet, name
     for number in range(4):
         learner.train(number, never)
         learner.aggregate(number, [heard("a", learner.mask)])
-    exported = learner.export().model
+    exported = masking.bake(learner.network.model, learner.network.weights, learner.mask)  # with all dead units
     alive = watch_units(exported)
     logits = exported(torch.from_numpy(data.train.images))
     nn.functional.cross_entropy(logits, torch.from_numpy(data.train.labels)).backward()

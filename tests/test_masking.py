@@ -96,14 +96,6 @@ def test_a_pattern_without_a_layer_is_refused_with_the_layers_names() -> None:
         masking.resolve_keep_ratios(LAYOUT, 0.3, None, {"head": 0.1})
 
 
-def test_thin_channels_are_dropped_whole_except_in_the_last_layer() -> None:
-    layout = MaskLayout((MaskLayer("first", (2, 4)), MaskLayer("last", (2, 4))))
-    keep = torch.tensor([1, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0], dtype=torch.bool)
-    dropped = masking.drop_thin_channels(keep, layout, 1)
-    assert dropped.int().tolist() == [0, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0]
-    assert keep[0], "the given mask is left alone"
-
-
 def test_a_mask_packs_and_unpacks() -> None:
     keep = torch.arange(LAYOUT.size) % 3 == 0
     assert torch.equal(masking.from_mask(masking.to_mask(keep, LAYOUT)), keep.float())

@@ -68,19 +68,14 @@ def test_unsigned_scores_turn_the_gradient_with_the_scores_sign() -> None:
     layout = small_network().layout
     scores, gradient = masking.seeded_scores(layout, 1), torch.rand(layout.size)
     plan = replace(PLAN, signed=False)
-    assert torch.equal(training.score_gradient(layout, scores, gradient, plan), gradient * scores.sign())
-    assert torch.equal(training.score_gradient(layout, scores, gradient, PLAN), gradient)
+    assert torch.equal(training.score_gradient(scores, gradient, plan), gradient * scores.sign())
+    assert torch.equal(training.score_gradient(scores, gradient, PLAN), gradient)
 
 
-def test_weight_decay_and_group_lasso_add_their_gradients() -> None:
-    layout = small_network().layout
-    scores = masking.seeded_scores(layout, 1).requires_grad_()
-    norms = [norm.sum() for _, norm in masking.channel_norms(scores, layout)]
-    [lasso] = torch.autograd.grad(0.3 * sum(norms[1:], norms[0]), [scores])
-    plain = scores.detach()
-    plan = replace(PLAN, weight_decay=0.01, group_lasso=0.3)
-    found = training.score_gradient(layout, plain, torch.zeros(layout.size), plan)
-    assert torch.allclose(found, lasso + 0.01 * plain, atol=1e-6)
+def test_weight_decay_adds_its_gradient() -> None:
+    scores, gradient = torch.rand(5), torch.rand(5)
+    found = training.score_gradient(scores, gradient, replace(PLAN, weight_decay=0.01))
+    assert torch.allclose(found, gradient + 0.01 * scores)
 
 
 def test_tensor_and_mean_follow_the_paper() -> None:
@@ -104,7 +99,9 @@ def test_strong_aggregation_makes_the_neighbours_mask_ours() -> None:
     state = fresh_state(network.layout)
     theirs = masking.top_k(-state.scores, network.layout, network.counts)
     state.neighbour_mean = theirs.float()
-    keep = training.choose_mask(network, training.ranking(network, state, replace(PLAN, alpha=1000.0)), PLAN)
+    keep = training.choose_mask(
+        network, training.ranking(network, state, replace(PLAN, alpha=1000.0)), state.scores, PLAN
+    )
     assert torch.equal(keep, theirs)
 
 
@@ -115,7 +112,7 @@ def test_local_training_lowers_the_loss_and_keeps_the_exact_count() -> None:
     first = training.train_locally(network, state, replace(plan, local_steps=3), batches(), lambda: False)
     last = training.train_locally(network, state, plan, batches(), lambda: False)
     assert last.loss < first.loss
-    keep = training.choose_mask(network, training.ranking(network, state, plan), plan)
+    keep = training.choose_mask(network, training.ranking(network, state, plan), state.scores, plan)
     for (_, span), count in zip(network.layout.spans(), network.counts, strict=True):
         assert int(keep[span].sum()) == count
 
@@ -189,19 +186,6 @@ def test_fresh_fine_tuning_takes_a_new_gradient_and_off_does_nothing() -> None:
     training.fine_tune(network, state, mean, replace(PLAN, fine_tuning="fresh"), batches())
     assert state.gradient.any()
     assert torch.allclose(before - state.scores, 10 * state.gradient, atol=1e-6)
-
-
-def test_group_lasso_empties_channels_and_the_structured_step_drops_them() -> None:
-    """With the lasso many units of the first layer lose their weights; without it few do."""
-    dropped = []
-    for strength in (0.0, 0.02):
-        network = small_network()
-        state = fresh_state(network.layout)
-        plan = replace(PLAN, local_steps=200, group_lasso=strength, signed=False, thin_channel=1)
-        training.train_locally(network, state, plan, batches(), lambda: False)
-        keep = training.choose_mask(network, training.ranking(network, state, plan), plan)
-        dropped.append(int((keep[: 16 * 6].view(16, 6).sum(1) == 0).sum()))
-    assert dropped[1] > dropped[0] + 2
 
 
 def test_evaluation_counts_right_answers() -> None:

@@ -173,8 +173,10 @@ class Settings(BaseModel):
         "off", description="Personalised fine-tuning: with the last gradient (stale) or a new one (fresh)."
     )
     fine_tuning_rate: float = Field(10.0, ge=0, description="Learning rate of the fine-tuning step.")
-    group_lasso: float = Field(0.0, ge=0, description="Group lasso strength; larger: more channels die.")
-    thin_channel: int = Field(0, ge=0, description="Drop output channels that keep at most this many weights; 0: off.")
+    group_lasso: float = Field(0.0, ge=0, description="Group lasso strength; larger: more channels die. 0: off.")
+    thin_channel: float = Field(
+        0.0, ge=0, le=1, description="Drop channels that keep less than this part of keep ratio x fan-in; 0: off."
+    )
 
     rounds: int = Field(0, ge=0, lt=2**31, description="Rounds to do in all, then end; 0: until stopped.")
     wait_for_peers: float = Field(

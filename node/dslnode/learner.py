@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dslnode import masking, training
 from dslnode.aggregation import neighbour_mean
+from dslnode.compact import compact
 from dslnode.consensus import Consensus
 from dslnode.datasets import DataSet, Examples
 from dslnode.errors import StateError
@@ -27,6 +28,7 @@ from dslnode.training import EVALUATION_BATCH, Progress, TrainedState, TrainingP
 MAX_REFERENCES = 16
 LEANING_EXAMPLES = 200
 """A node with so many training examples moves half as far towards its neighbours' scores as one with hardly any."""
+PROBES = 32  # training images by which the exported model is checked
 
 
 class Learner:
@@ -131,9 +133,13 @@ class Learner:
         return training.evaluate(self.network, self._keep, self._held_out.parts(EVALUATION_BATCH), stop)
 
     def export(self) -> PersonalModel:
-        """Return the personal model as a plain module: the mask baked into its weights, its answers this node's."""
+        """Return the personal model as a plain module for evaluation, its answers this node's.
+
+        The mask is baked into its weights, and it is smaller by the units that the mask left dead.
+        """
         baked = masking.bake(self.network.model, self.network.weights, self.mask)
-        return PersonalModel(baked, self.network.logit_offset)
+        images, _ = self._train.at(slice(PROBES))
+        return PersonalModel(compact(baked, images), self.network.logit_offset).eval()
 
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of all that a checkpoint must hold, as arrays by name."""
@@ -189,7 +195,7 @@ class Learner:
 
     def _update_mask(self) -> None:
         tensor = training.ranking(self.network, self._state, self.plan)
-        self._keep = training.choose_mask(self.network, tensor, self.plan)
+        self._keep = training.choose_mask(self.network, tensor, self.network.spread(self._state.scores), self.plan)
         self._mask = masking.to_mask(self._keep, self.layout)
 
     def _batches(self, purpose: str, round_number: int) -> Iterator[tuple[Tensor, Tensor]]:

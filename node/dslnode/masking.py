@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -140,18 +140,6 @@ def top_k(ranking: Tensor, layout: MaskLayout, counts: tuple[int, ...]) -> Tenso
     return torch.from_numpy(keep)
 
 
-def drop_thin_channels(keep: Tensor, layout: MaskLayout, threshold: int) -> Tensor:
-    """Drop every output channel that keeps at most ``threshold`` weights (the paper's structured step).
-
-    The last layer is left whole: its outputs are the classes.
-    """
-    keep = keep.clone()
-    for layer, span in list(layout.spans())[:-1]:
-        channels = keep[span].view(layer.shape[0], -1)
-        channels[channels.sum(dim=1) <= threshold] = False
-    return keep
-
-
 def to_mask(keep: Tensor, layout: MaskLayout) -> Mask:
     """Pack a boolean vector into a mask."""
     packed = np.packbits(keep.numpy(), bitorder="little").tobytes()
@@ -177,12 +165,6 @@ def bake(model: nn.Module, weights: Tensor, mask: Mask) -> nn.Module:
         for name, tensor in kept.items():
             baked.get_parameter(name).copy_(tensor)
     return baked
-
-
-def channel_norms(scores: Tensor, layout: MaskLayout) -> Iterator[tuple[slice, Tensor]]:
-    """Yield each layer's span with the 2-norm of every output channel's scores, shape ``(outputs, 1)``."""
-    for layer, span in layout.spans():
-        yield span, scores[span].view(layer.shape[0], -1).norm(dim=1, keepdim=True)
 
 
 def _mark_largest(values: NDArray[np.float32], count: int, keep: NDArray[np.bool_]) -> None:

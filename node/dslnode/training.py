@@ -18,9 +18,9 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
+from dslnode.channels import dead_channels, drop_thin_channels, living_counts, shrink_channels
 from dslnode.frozen import FrozenNetwork
-from dslnode.mask import MaskLayout
-from dslnode.masking import channel_norms, drop_thin_channels, score_scale, tensors_of, top_k
+from dslnode.masking import score_scale, tensors_of, top_k
 
 FineTuning = Literal["off", "stale", "fresh"]
 StepRule = Literal["adam", "momentum"]
@@ -44,8 +44,8 @@ class TrainingPlan:
     novelty: bool = True  # aggregate what neighbours' masks say beyond the mask that all started from
     mean_memory: float = 0.5  # part of the old neighbour mean that stays when a new one comes
     consensus: float = 0.65  # how far scores move to the neighbours' replicas, less the more examples a node has
-    group_lasso: float = 0.0  # lambda; larger: more output channels die
-    thin_channel: int = 0  # structured step: drop channels that keep at most this many weights; 0: off
+    group_lasso: float = 0.0  # lambda; adam: no unit, momentum: as the loss; larger: more output channels die
+    thin_channel: float = 0.0  # structured step: drop channels that keep less than this part of their share; 0: off
     fine_tuning: FineTuning = "off"
     fine_tuning_rate: float = 10.0
 
@@ -82,10 +82,21 @@ def ranking(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan) -> 
     return intermediate_aggregation_tensor(scores, term, signed=plan.signed)
 
 
-def choose_mask(network: FrozenNetwork, tensor: Tensor, plan: TrainingPlan) -> Tensor:
-    """Return the mask of an intermediate aggregation tensor: top-k a layer, then the structured step if it is on."""
-    keep = top_k(tensor, network.layout, network.counts)
-    return drop_thin_channels(keep, network.layout, plan.thin_channel) if plan.thin_channel else keep
+def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, plan: TrainingPlan) -> Tensor:
+    """Return the mask of an intermediate aggregation tensor: top-k a layer, then the structured step if it is on.
+
+    A channel that the group lasso emptied keeps nothing, whatever the neighbours keep: which channels live is for
+    the node's own scores to say. The keep ratio holds among the others: if they took over its weights, a few
+    living channels would keep all they have, and there would be nothing left to choose.
+    """
+    counts = network.counts
+    if plan.group_lasso:
+        dead = dead_channels(scores, network.layout)
+        tensor, counts = tensor.masked_fill(dead, -math.inf), living_counts(dead, network.layout, counts)
+    keep = top_k(tensor, network.layout, counts)
+    if plan.thin_channel:
+        keep = drop_thin_channels(keep, network.layout, network.counts, plan.thin_channel)
+    return keep
 
 
 def mask_gradient(
@@ -120,10 +131,13 @@ def train_locally(
     while steps < plan.local_steps and not stop():
         images, labels = next(batches)
         tensor = intermediate_aggregation_tensor(spread, term, signed=plan.signed)
-        keep = choose_mask(network, tensor, plan)
+        keep = choose_mask(network, tensor, spread, plan)
         loss, logits, gradient = mask_gradient(network, keep, images, labels)
-        state.gradient = score_gradient(network.layout, spread, gradient, plan)
+        state.gradient = score_gradient(spread, gradient, plan)
         step_scores(network, state, plan)
+        if plan.group_lasso:
+            strength = plan.rate * plan.group_lasso
+            shrink_channels(state.scores, network.layout, strength, relative=plan.step_rule == "adam")
         spread = network.spread(state.scores)
         loss_sum += float(loss) * len(labels)
         right += int((logits.argmax(dim=1) == labels).sum())
@@ -132,22 +146,10 @@ def train_locally(
     return Progress(loss_sum / max(1, seen), right / max(1, seen), steps)
 
 
-def score_gradient(layout: MaskLayout, scores: Tensor, at_mask: Tensor, plan: TrainingPlan) -> Tensor:
-    """Return dL/dS from the gradient at the mask: straight through, plus weight decay and group lasso."""
+def score_gradient(scores: Tensor, at_mask: Tensor, plan: TrainingPlan) -> Tensor:
+    """Return dL/dS from the gradient at the mask: straight through, plus weight decay."""
     gradient = at_mask if plan.signed else at_mask * scores.sign()
-    if plan.weight_decay:
-        gradient = gradient + plan.weight_decay * scores
-    if plan.group_lasso:
-        gradient = gradient + plan.group_lasso * group_directions(scores, layout)
-    return gradient
-
-
-def group_directions(scores: Tensor, layout: MaskLayout) -> Tensor:
-    """Return the gradient of the group lasso, ``S_g / ||S_g||`` for every output channel g."""
-    directions = torch.empty_like(scores)
-    for span, norms in channel_norms(scores, layout):
-        directions[span] = (scores[span].view(len(norms), -1) / norms.clamp_min(1e-12)).view(-1)
-    return directions
+    return gradient + plan.weight_decay * scores if plan.weight_decay else gradient
 
 
 def step_scores(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan) -> None:
@@ -182,9 +184,9 @@ def fine_tune(network: FrozenNetwork, state: TrainedState, mean: Tensor, plan: T
     if plan.fine_tuning == "fresh":
         network.model.train()
         images, labels = next(batches)
-        keep = choose_mask(network, ranking(network, state, plan), plan)
+        keep = choose_mask(network, ranking(network, state, plan), network.spread(state.scores), plan)
         _, _, at_mask = mask_gradient(network, keep, images, labels)
-        state.gradient = score_gradient(network.layout, network.spread(state.scores), at_mask, plan)
+        state.gradient = score_gradient(network.spread(state.scores), at_mask, plan)
     state.scores -= plan.fine_tuning_rate * network.gather(state.gradient * mean)
 
 

@@ -1,0 +1,127 @@
+"""Which layer alone reads the units of another, and what becomes of a constant unit on the way there.
+
+Found by tracing the model's graph. Only steps that are known to treat every channel on its own are followed;
+anything else (sums of branches, norms, reshapes, weights in double use) ends the search.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional
+
+Weighted = nn.Conv2d | nn.Linear
+Step = Callable[[Tensor], Tensor]
+
+ACTIVATIONS = {
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh, nn.Sigmoid),
+    *(nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh, nn.Softplus, nn.Softsign),
+    *(torch.relu, torch.tanh, torch.sigmoid, functional.relu, functional.elu, functional.gelu, functional.silu),
+    *(functional.leaky_relu, functional.tanh, functional.sigmoid, "relu", "tanh", "sigmoid"),
+}
+"""Applied to each element alike: modules, functions, and methods of tensors by name."""
+NOTHING = {nn.Identity, nn.Dropout, nn.Dropout2d, functional.dropout}
+"""Leaves its input as it is, in evaluation mode."""
+POOLS = {
+    *(nn.MaxPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d),
+    *(functional.max_pool2d, functional.adaptive_max_pool2d, functional.adaptive_avg_pool2d),
+}
+"""Pools each channel's image on its own, and makes of a constant one the same constant."""
+FLATTENS = {nn.Flatten, torch.flatten, "flatten"}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """``consumer`` is all that reads ``producer``; on the way only the ``activations`` change a constant unit."""
+
+    producer: Weighted
+    activations: tuple[Step, ...]
+    consumer: Weighted
+
+    def arriving(self, constants: Tensor) -> Tensor:
+        """Return what the consumer gets of units that have constant values; both of shape ``(units,)``."""
+        for activation in self.activations:
+            constants = activation(constants.clone())  # some work in place
+        return constants
+
+
+def chains(model: nn.Module) -> list[Chain]:
+    """Return all chains of a model in evaluation mode; none if it cannot be traced."""
+    try:
+        graph = fx.symbolic_trace(model).graph
+    except Exception:  # it is the user's code, so anything can come out of it
+        return []
+    layers = _layers(model, graph)
+    found = (_follow(node, model, layers) for node in graph.nodes if node in layers)
+    return [chain for chain in found if chain is not None]
+
+
+def _layers(model: nn.Module, graph: fx.Graph) -> dict[fx.Node, Weighted]:
+    """Return the calls of layers whose weights can change their shape: used once, at one place, and untouched."""
+    modules = dict(model.named_modules())
+    calls = {node: modules[str(node.target)] for node in graph.nodes if node.op == "call_module"}
+    uses = Counter(calls.values())
+    owners = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    read = {str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr"}
+    return {
+        node: layer
+        for node, layer in calls.items()
+        if (type(layer) is nn.Linear or (type(layer) is nn.Conv2d and layer.groups == 1))
+        and uses[layer] == 1
+        and all(owners[id(parameter)] == 1 for parameter in layer.parameters())
+        and node.target not in read
+    }
+
+
+def _follow(node: fx.Node, model: nn.Module, layers: dict[fx.Node, Weighted]) -> Chain | None:
+    producer, activations = layers[node], list[Step]()
+    image = type(producer) is nn.Conv2d
+    flat = not image
+    while len(node.users) == 1:
+        [reader] = node.users
+        kind = _kind(reader, model)
+        if reader.all_input_nodes != [node] or reader.args[:1] != (node,):
+            return None  # reads others too, or reads it by a keyword
+        if reader in layers:
+            chain = Chain(producer, tuple(activations), layers[reader])
+            return chain if _fits(chain, flat) else None
+        if kind in ACTIVATIONS:
+            activations.append(_step(reader, model))
+        elif kind in FLATTENS and image and _keeps_the_batch(reader, model):
+            flat = True
+        elif not (kind in NOTHING or (kind in POOLS and not flat)):
+            return None
+        node = reader
+    return None
+
+
+def _fits(chain: Chain, flat: bool) -> bool:
+    """Tell whether each unit is a block of the consumer's inputs: one input each, or a flattened image each."""
+    units, inputs = len(chain.producer.weight), chain.consumer.weight.shape[1]
+    if type(chain.producer) is type(chain.consumer):
+        return units == inputs  # as what is flattened cannot be convolved
+    return flat and type(chain.consumer) is nn.Linear and inputs % units == 0
+
+
+def _kind(node: fx.Node, model: nn.Module) -> object:
+    return type(model.get_submodule(str(node.target))) if node.op == "call_module" else node.target
+
+
+def _step(node: fx.Node, model: nn.Module) -> Step:
+    """Return the activation as a function of its input alone."""
+    if node.op == "call_module":
+        return model.get_submodule(str(node.target))
+    function = getattr(torch.Tensor, node.target) if isinstance(node.target, str) else node.target
+    return lambda constants: function(constants, *node.args[1:], **node.kwargs)
+
+
+def _keeps_the_batch(node: fx.Node, model: nn.Module) -> bool:
+    """Tell whether a flatten makes one row of each example: all dimensions but the first."""
+    if node.op == "call_module":
+        module = model.get_submodule(str(node.target))
+        return isinstance(module, nn.Flatten) and module.start_dim == 1 and module.end_dim == -1
+    return (node.args[1:], node.kwargs) in (((1,), {}), ((), {"start_dim": 1}))
