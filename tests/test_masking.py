@@ -31,7 +31,7 @@ def test_frozen_network_is_the_same_bits_everywhere() -> None:
         digest(masking.frozen_weights(LAYOUT, 7, (0.3, 0.5)).numpy().astype("<f4"))
         == "74e51960aa83e10396b81a032af8ce68"
     )
-    assert masking.fingerprint(LAYOUT, LAYOUT, 7).hex() == "08b5c70ba43f9247b883a84e812cfa22"
+    assert masking.fingerprint(LAYOUT, LAYOUT, 7).hex() == ""
 
 
 def test_fingerprint_tells_seeds_and_layouts_apart() -> None:
