@@ -40,9 +40,7 @@ def _by_nodes(axes: Axes, unrestricted: list[Measurement], node_counts: Sequence
     for nodes, colour in zip(node_counts, NODE_COLOURS, strict=False):
         _curve(axes, unrestricted, nodes, f"{nodes} node{'s' if nodes > 1 else ''}", colour)
     points = [(one.candidates, float(np.median(one.bounds))) for one in unrestricted if one.bounds is not None]
-    axes.plot(
-        *zip(*points, strict=True), color="#343a40", linestyle="-.", label="bound for all targets (median network)"
-    )
+    axes.plot(*zip(*points, strict=True), color="#343a40", linestyle="-.", label="bound for all targets (median)")
     _label(axes, unrestricted, "More nodes shift the line (any number kept)")
 
 
