@@ -445,3 +445,21 @@ def test_neighbours_that_are_gone_for_good_are_forgotten() -> None:
     machine.handle(events.PeerDown("a"))
     machine.handle(events.Trained(mask_of(0)))
     assert machine.handle(events.Aggregated())[0] == events.Forget(("a",))
+
+
+def test_a_keep_mask_that_arrives_during_aggregation_is_not_replaced_by_the_one_aggregated() -> None:
+    machine = started(peers=("a",))
+    machine.handle(events.Received("a", message(0)))
+    machine.handle(events.Trained(mask_of(0)))
+    machine.handle(events.Received("a", message(1)))
+    machine.handle(events.Aggregated({"a": mask_of(0)}))
+    [*_, aggregate] = machine.handle(events.Trained(mask_of(1)))
+    assert aggregate == events.Aggregate(1, (events.Heard("a", mask_of(1), (), 1),))
+
+
+def test_a_sign_mask_from_the_far_future_is_dropped() -> None:
+    machine = signing(Exchange.SIGN, "a")
+    [refusal] = machine.handle(events.Received("a", sign(rounds.MAX_JUMP + 1)))
+    assert isinstance(refusal, events.Refuse)
+    assert refusal.reason == "far_future"
+    assert machine.neighbours["a"].signs == []

@@ -140,8 +140,9 @@ class RoundMachine:
 
     def _finish_round(self, masks: Mapping[str, Mask]) -> list[Command]:
         self.round += 1
-        for peer in masks.keys() & self.neighbours.keys():
-            self.neighbours[peer].newest = masks[peer]
+        if MaskKind.KEEP not in self.exchange.kinds:  # else newer ones may have arrived meanwhile
+            for peer in masks.keys() & self.neighbours.keys():
+                self.neighbours[peer].newest = masks[peer]
         return [*self._forget_the_gone(), Save(self.round), *self._begin_round()]
 
     def _forget_the_gone(self) -> list[Command]:
@@ -158,21 +159,21 @@ class RoundMachine:
         if message.kind not in self.exchange.kinds:
             explanation = f"sent a {message.kind.name} mask, this run exchanges {self.exchange.value}"
             return [Refuse(peer, "mask_kind", explanation)]
+        lead = message.round - (self.round + neighbour.offset)
+        if lead > MAX_JUMP:
+            return [Refuse(peer, "far_future", f"sent a mask {lead} rounds ahead of where it was due")]
         if message.kind is MaskKind.SIGN:
             if len(neighbour.signs) >= MAX_SIGNS:
                 return [Refuse(peer, "too_many", f"sent {MAX_SIGNS} sign masks without waiting for an answer")]
             neighbour.signs.append(message)
             neighbour.arrived = self.round
         closes = message.kind is MaskKind.KEEP or self.exchange is Exchange.SIGN
-        return self._keep_pace(peer, neighbour, message) if closes else []
+        return self._keep_pace(neighbour, message, lead) if closes else []
 
-    def _keep_pace(self, peer: str, neighbour: Neighbour, message: MaskMessage) -> list[Command]:
+    def _keep_pace(self, neighbour: Neighbour, message: MaskMessage, lead: int) -> list[Command]:
         """Take in the message by which a neighbour ends its part of a round."""
         if message.round <= neighbour.last_round:
             return []
-        lead = message.round - (self.round + neighbour.offset)
-        if lead > MAX_JUMP:
-            return [Refuse(peer, "far_future", f"sent a mask {lead} rounds ahead of where it was due")]
         fell_behind = lead < 0 and not neighbour.in_pace
         if fell_behind or lead > 1:  # or went on without us: count from here
             neighbour.offset += lead
