@@ -63,7 +63,7 @@ def scale_bits(step: ReplicaStep | None) -> int:
 
 
 def checksum(packed: bytes) -> bytes:
-    """Return 8 bytes of blake2b over a packed mask."""
+    """Return 8 bytes of blake2b over a packed mask, or over the bytes of a replica."""
     return hashlib.blake2b(packed, digest_size=CHECKSUM_BYTES).digest()
 
 

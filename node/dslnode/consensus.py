@@ -12,12 +12,12 @@ costs no bits: the replicas return to the seeded scores, and the next sign masks
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from dslnode import codec
 from dslnode.frozen import FrozenNetwork
 from dslnode.mask import Greeting, Mask, MaskKind, MaskLayout, MaskMessage, ReplicaStep
 from dslnode.masking import from_mask, to_mask, top_k
@@ -39,12 +39,15 @@ class Edge:
     their_counts: tuple[int, ...] = ()
     unacknowledged: list[MaskMessage] = field(default_factory=list)
 
+    def unheard(self, held: int) -> list[MaskMessage]:
+        """Return the steps on their way that a neighbour who holds ``held`` has not applied."""
+        return [message for message in self.unacknowledged if _step(message).sequence > held]
+
 
 @dataclass(frozen=True, eq=False)
 class Move:
     """One step of a replica of our scores towards them."""
 
-    before: Tensor
     after: Tensor
     signs: Mask
     scales: tuple[float, ...]
@@ -72,7 +75,7 @@ class Consensus:
         if not greeting.opening:
             self._acknowledge(edge, greeting.epoch, greeting.held)
             return []
-        lost = [message for message in edge.unacknowledged if _step(message).sequence > greeting.held]
+        lost = edge.unheard(greeting.held)
         complete = greeting.held + len(lost) == edge.sent
         known = bool(lost) or greeting.checksum == checksum(edge.ours)
         if greeting.epoch == edge.epoch and complete and known:
@@ -85,10 +88,9 @@ class Consensus:
         """Move every neighbour's replica of our scores; return the sign masks that tell them.
 
         One that has too many on their way is told only what we hold of its own, or both might wait for ever.
-
         Neighbours whose replicas are the same tensor, which all are that never missed a step, get the same mask.
         """
-        moves: dict[int, Move] = {}
+        moves: dict[Tensor, Move] = {}  # tensors are told apart by identity
         messages: dict[str, MaskMessage | Greeting] = {}
         for neighbour in neighbours:
             edge = self._edge(neighbour)
@@ -97,9 +99,9 @@ class Consensus:
             if len(edge.unacknowledged) >= WINDOW:
                 messages[neighbour] = Greeting(edge.epoch, edge.held, checksum(edge.theirs), opening=False)
                 continue
-            if id(edge.ours) not in moves:
-                moves[id(edge.ours)] = _move(edge.ours, scores, self._network.score_layout)
-            move = moves[id(edge.ours)]
+            if edge.ours not in moves:
+                moves[edge.ours] = _move(edge.ours, scores, self._network.score_layout)
+            move = moves[edge.ours]
             edge.ours, edge.sent = move.after, edge.sent + 1
             step = ReplicaStep(edge.epoch, edge.sent, edge.held, move.scales, self._network.counts, move.checksum)
             message = MaskMessage(round_number, MaskKind.SIGN, move.signs, step)
@@ -149,7 +151,7 @@ class Consensus:
     @staticmethod
     def _acknowledge(edge: Edge, epoch: int, held: int) -> None:
         if epoch == edge.epoch:
-            edge.unacknowledged = [one for one in edge.unacknowledged if _step(one).sequence > held]
+            edge.unacknowledged = edge.unheard(held)
 
     def _restart(self, neighbour: str, epoch: int) -> Edge:
         self.restarts += 1
@@ -167,7 +169,7 @@ def advanced(replica: Tensor, signs: Mask, scales: Sequence[float]) -> Tensor:
 
 def checksum(replica: Tensor) -> bytes:
     """Return 8 bytes of blake2b over a replica's float32 values, little-endian."""
-    return hashlib.blake2b(replica.numpy().astype("<f4").tobytes(), digest_size=8).digest()
+    return codec.checksum(replica.numpy().astype("<f4").tobytes())
 
 
 def _move(replica: Tensor, scores: Tensor, layout: MaskLayout) -> Move:
@@ -175,7 +177,7 @@ def _move(replica: Tensor, scores: Tensor, layout: MaskLayout) -> Move:
     scales = tuple(float(difference[span].abs().mean()) for _, span in layout.spans())
     signs = to_mask(difference >= 0, layout)
     after = advanced(replica, signs, scales)
-    return Move(replica, after, signs, scales, checksum(after))
+    return Move(after, signs, scales, checksum(after))
 
 
 def _step(message: MaskMessage) -> ReplicaStep:

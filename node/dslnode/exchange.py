@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dslnode import events
 from dslnode.codec import CodedMask, encode
-from dslnode.mask import Greeting, Mask, MaskMessage
+from dslnode.mask import Greeting, Mask, MaskKind, MaskMessage
 from dslnode.transport.network import Network
 from dslnode.worker import Worker
 
@@ -17,7 +19,7 @@ class Sender:
     def __init__(self, worker: Worker, network: Network) -> None:
         self._worker = worker
         self._network = network
-        self._last: tuple[Mask, CodedMask] | None = None
+        self._coded: dict[MaskKind, tuple[Mask, CodedMask]] = {}
 
     async def execute(self, command: Sending) -> None:
         """Do what the round machine asked for; neighbours whose link is gone meanwhile are left out."""
@@ -42,7 +44,8 @@ class Sender:
 
     def _code(self, message: MaskMessage) -> CodedMask:
         """Code a mask once for all neighbours; round and step are each message's own."""
-        if self._last is None or self._last[0] is not message.mask:
-            self._last = (message.mask, encode(message))
-        coded = self._last[1]
-        return CodedMask(message.round, message.kind, coded.codec, coded.checksum, coded.data, message.step)
+        mask, coded = self._coded.get(message.kind, (None, None))
+        if coded is None or mask is not message.mask:
+            coded = encode(message)
+            self._coded[message.kind] = (message.mask, coded)
+        return replace(coded, round=message.round, step=message.step)

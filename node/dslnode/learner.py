@@ -195,7 +195,7 @@ class Learner:
 
     def _update_mask(self) -> None:
         tensor = training.ranking(self.network, self._state, self.plan)
-        self._keep = training.choose_mask(self.network, tensor, self.network.spread(self._state.scores), self.plan)
+        self._keep = training.choose_mask(self.network, tensor, self._state.scores, self.plan)
         self._mask = masking.to_mask(self._keep, self.layout)
 
     def _batches(self, purpose: str, round_number: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -86,8 +86,9 @@ def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, plan: Tr
     """Return the mask of an intermediate aggregation tensor: top-k a layer, then the structured step if it is on.
 
     A channel that the group lasso emptied keeps nothing, whatever the neighbours keep: which channels live is for
-    the node's own scores to say. The keep ratio holds among the others: if they took over its weights, a few
-    living channels would keep all they have, and there would be nothing left to choose.
+    the node's own scores to say (the lasso goes with a score for each weight). The keep ratio holds among the others:
+    if they took over its weights, a few living channels would keep all they have, and there would be nothing left to
+    choose.
     """
     counts = network.counts
     if plan.group_lasso:
@@ -131,7 +132,7 @@ def train_locally(
     while steps < plan.local_steps and not stop():
         images, labels = next(batches)
         tensor = intermediate_aggregation_tensor(spread, term, signed=plan.signed)
-        keep = choose_mask(network, tensor, spread, plan)
+        keep = choose_mask(network, tensor, state.scores, plan)
         loss, logits, gradient = mask_gradient(network, keep, images, labels)
         state.gradient = score_gradient(spread, gradient, plan)
         step_scores(network, state, plan)
@@ -184,7 +185,7 @@ def fine_tune(network: FrozenNetwork, state: TrainedState, mean: Tensor, plan: T
     if plan.fine_tuning == "fresh":
         network.model.train()
         images, labels = next(batches)
-        keep = choose_mask(network, ranking(network, state, plan), network.spread(state.scores), plan)
+        keep = choose_mask(network, ranking(network, state, plan), state.scores, plan)
         _, _, at_mask = mask_gradient(network, keep, images, labels)
         state.gradient = score_gradient(network.spread(state.scores), at_mask, plan)
     state.scores -= plan.fine_tuning_rate * network.gather(state.gradient * mean)
