@@ -85,7 +85,7 @@ def _run(
         watch.start()
         tensor = intermediate_aggregation_tensor(spread, term, signed=plan.signed)
         watch.lap("ranking")
-        keep = choose_mask(network, tensor, spread, plan)
+        keep = choose_mask(network, tensor, state.scores, plan)
         watch.lap("top-k")
         loss, logits, gradient = _mask_gradient(network, keep, images, labels, watch)
         state.gradient = score_gradient(spread, gradient, plan)

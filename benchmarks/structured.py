@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.accuracy.cases import CASES, NodeData, World, build_world, missing_data
-from benchmarks.accuracy.masks import Lockstep, node_settings
+from benchmarks.accuracy.masks import Lockstep, learners_of
 from benchmarks.accuracy.network import tensors
 from benchmarks.report import Column, Report, Row, arguments, interleaved, median_ratio, publish
-from dslnode.assembly import origin, training_plan
 from dslnode.datasets import Examples
-from dslnode.learner import Learner, PersonalModel
+from dslnode.learner import PersonalModel
 from dslnode.mask import Exchange
 from dslnode.training import EVALUATION_BATCH
 
@@ -99,11 +98,7 @@ def _run(model: str, strength: float, seed: int, quick: bool) -> Row:
 def _learned(world: World, strength: float, rounds: int) -> list[nn.Module]:
     """Return the nodes' exported models after so many rounds."""
     options = {**OWN_SCORES, "group_lasso": strength, "thin_channel": THIN_CHANNEL if strength else 0.0}
-    settings = [node_settings(world, node, options) for node in range(NODES)]
-    learners = [
-        Learner(world.model(), data.train, training_plan(own), origin(own))
-        for data, own in zip(world.nodes, settings, strict=True)
-    ]
+    learners = learners_of(world, options)
     nodes = Lockstep(learners, world.neighbours, Exchange.KEEP)
     with torch.enable_grad():
         for number in range(rounds):

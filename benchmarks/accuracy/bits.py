@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from dslnode.codec import scale_bits
 from dslnode.mask import MaskLayout, MaskMessage
 
 FLOAT_BITS = 32
@@ -52,10 +53,9 @@ def mask_message(layout: MaskLayout, mask: Tensor, previous: Tensor | None) -> B
 
 def sign_message(message: MaskMessage) -> Bits:
     """Return what one sign mask costs one receiver: the entropy of each layer's signs, and 32 bits a scale."""
-    assert message.step is not None
     mask = message.mask
     counts = zip(mask.layout.layers, mask.layer_counts(), strict=True)
-    scales = FLOAT_BITS * len(message.step.scales)
+    scales = scale_bits(message.step)
     coded = sum(layer.size * entropy(ones / layer.size) for layer, ones in counts)
     return Bits(coded + scales, mask.layout.size + scales, mask.layout.size + scales)
 

@@ -30,19 +30,16 @@ class MaskGossip:
     """
 
     def __init__(self, world: World, options: Mapping[str, Any], *, linked: bool = True) -> None:
-        settings = [node_settings(world, node, options) for node in range(len(world.nodes))]
-        self._learners = [
-            Learner(world.model(), data.train, training_plan(own), origin(own))
-            for data, own in zip(world.nodes, settings, strict=True)
-        ]
+        common = node_settings(world, 0, options)
+        self._learners = learners_of(world, options)
         neighbours = world.neighbours if linked else tuple(() for _ in world.nodes)
-        self._lockstep = Lockstep(self._learners, neighbours, settings[0].exchange)
+        self._lockstep = Lockstep(self._learners, neighbours, common.exchange)
         self._masks = [learner.mask for learner in self._learners]
-        self._before = [_boolean(learner.mask) if settings[0].shared_scores else None for learner in self._learners]
-        self._kinds = settings[0].exchange.kinds
-        self.network = build_network(world, own_classes=settings[0].own_classes)
+        self._before = [_boolean(learner.mask) if common.shared_scores else None for learner in self._learners]
+        self._kinds = common.exchange.kinds
+        self.network = build_network(world, own_classes=common.own_classes)
         self.traffic = Traffic()
-        self.local_steps = settings[0].local_steps
+        self.local_steps = common.local_steps
 
     def round(self, number: int) -> None:
         """Run one round of all nodes, and count what they sent."""
@@ -136,6 +133,15 @@ class Lockstep:
         self._next.extend((node, command) for command in self._machines[node].handle(event))
 
 
+def learners_of(world: World, options: Mapping[str, Any]) -> list[Learner]:
+    """Return every node's learner, as a daemon with these options would build it."""
+    settings = [node_settings(world, node, options) for node in range(len(world.nodes))]
+    return [
+        Learner(world.model(), data.train, training_plan(own), origin(own))
+        for data, own in zip(world.nodes, settings, strict=True)
+    ]
+
+
 def node_settings(world: World, node: int, options: Mapping[str, Any]) -> Settings:
     """Return a daemon's settings, so that its defaults and presets are the ones measured."""
     ratios = world.case.keep_ratios
@@ -147,7 +153,7 @@ def learning_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that the settings decide about learning, by name: it tells results of other defaults apart."""
     settings = Settings(name="any", seed=0, **options)
     start = {key: value for key, value in asdict(origin(settings)).items() if not key.endswith("_seed")}
-    return {**asdict(training_plan(settings)), **start}
+    return {**asdict(training_plan(settings)), **start, "exchange": settings.exchange.value}
 
 
 def _boolean(mask: Mask) -> Tensor:
