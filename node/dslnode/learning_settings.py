@@ -1,0 +1,141 @@
+"""The settings of learning: which data, which model, and how masks are learned and exchanged."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from dslnode.mask import Exchange
+from dslnode.setting_types import Classes, Ratio, Ratios, SettingsGroup
+
+
+class DataSettings(SettingsGroup):
+    """What the node learns from."""
+
+    data: str = Field(
+        "digits",
+        description="Data set: digits, idx:DIR, npz:FILE, images:DIR, csv:FILE, cifar10:DIR or module:function.",
+    )
+    class_count: int | None = Field(
+        None,
+        ge=2,
+        description="Number of classes of the whole run, where this node's own data lack the last ones. "
+        "Default: as many as the data set has.",
+    )
+    classes: Classes = Field((), description="Keep only these classes, as 0,3,7. Default: all.")
+    share: str = Field(
+        "1/1", pattern=r"^[0-9]{1,9}/[0-9]{1,9}$", description="Take the i-th of n disjoint shares, as i/n."
+    )
+    split: str = Field(
+        "even",
+        description="How shares are drawn: even, classes:C (C classes a node) or dirichlet:A (smaller: more unlike).",
+    )
+    samples_per_class: int | None = Field(
+        None, ge=1, description="Train on at most this many examples of each class. Default: all."
+    )
+    held_out_fraction: float = Field(
+        0.2, gt=0, lt=1, description="Part of the examples held out, if the data set names none itself."
+    )
+
+    @field_validator("share")
+    @classmethod
+    def _share(cls, value: str) -> str:
+        index, count = map(int, value.split("/"))
+        if not 1 <= index <= count:
+            raise ValueError("the first number goes from 1 to the second")
+        return value
+
+
+class LearningSettings(SettingsGroup):
+    """What the node learns, and how."""
+
+    model: str = Field("mlp", description="Model: mlp, cnn, alexnet or module:function. The same on all nodes.")
+    seed: int = Field(
+        1, ge=0, lt=2**63, description="Seed of the frozen network and of the shares. The same on all nodes."
+    )
+    keep_ratio: Ratio = Field(0.3, description="Fraction of each layer's weights that the mask keeps.")
+    linear_keep_ratio: Ratio | None = Field(None, description="Keep ratio of linear layers. Default: as keep_ratio.")
+    layer_keep_ratios: Ratios = Field(
+        {},
+        description="Keep ratios by layer name, as PATTERN=RATIO,...; the first match wins over the others.",
+    )
+
+    algorithm: Literal["default", "authors"] = Field(
+        "default", description="Preset of the settings below; authors is the paper's released configuration."
+    )
+    exchange: Exchange = Field(
+        Exchange.SIGN,
+        description="What nodes send: keep masks, as the paper; sign masks, from which scores and masks of neighbours "
+        "follow; or both. The same on all nodes.",
+    )
+    consensus: float = Field(
+        0.65,
+        ge=0,
+        le=1,
+        description="How far scores move to the neighbours' with each sign mask; less, the more examples a node has.",
+    )
+    weights_per_score: int = Field(
+        4,
+        ge=1,
+        le=1_000,
+        description="Weights of a large layer that share a score. More: fewer bits in sign masks, less to overfit. "
+        "The same on all nodes.",
+    )
+    local_steps: int = Field(
+        30, ge=1, le=100_000, description="Minibatches a round. More: fewer bits, neighbours further apart."
+    )
+    batch_size: int = Field(32, ge=1, le=65_536, description="Examples a minibatch.")
+    alpha: float = Field(
+        2.0,
+        ge=0,
+        le=1000,
+        description="Aggregation strength; larger leans more on the neighbours, 0 ignores them.",
+    )
+    novelty: bool = Field(
+        True,
+        description="Aggregate what masks say beyond the one that all started from; off: plain masks, as the paper.",
+    )
+    mean_memory: float = Field(
+        0.5, ge=0, lt=1, description="Part of the old neighbour mean that stays when masks arrive. Larger: steadier."
+    )
+    own_classes: bool = Field(
+        True, description="Train and answer over the node's own classes only; off: over all classes of the run."
+    )
+    step_rule: Literal["adam", "momentum"] = Field(
+        "adam", description="How the scores step: adam, scaled to each layer's scores, or momentum, as the paper does."
+    )
+    rate: float = Field(
+        0.03, gt=0, description="Learning rate of the scores; for adam relative to their size, for momentum absolute."
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of the scores' steps.")
+    weight_decay: float = Field(0.0, ge=0, description="Weight decay of the scores.")
+    signed_scores: bool = Field(True, description="Rank the scores themselves; off: their size, as the paper does.")
+    shared_scores: bool = Field(True, description="Start all nodes from the same scores, drawn from the seed.")
+    scale_kept: bool = Field(
+        True, description="Scale frozen weights for the keep ratio; off: the framework's default scale."
+    )
+    random_first_mean: bool = Field(
+        False, description="Begin with a random neighbour mean, as the authors do; off: with none."
+    )
+    fine_tuning: Literal["off", "stale", "fresh"] = Field(
+        "off", description="Personalised fine-tuning: with the last gradient (stale) or a new one (fresh)."
+    )
+    fine_tuning_rate: float = Field(10.0, ge=0, description="Learning rate of the fine-tuning step.")
+    group_lasso: float = Field(0.0, ge=0, description="Group lasso strength; larger: more channels die. 0: off.")
+    thin_channel: float = Field(
+        0.0, ge=0, le=1, description="Drop channels that keep less than this part of keep ratio x fan-in; 0: off."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LearningSettings:
+        shared = self.signed_scores and self.shared_scores
+        if self.exchange is not Exchange.KEEP and not shared:
+            raise ValueError("sign masks need signed_scores and shared_scores; set exchange to keep, or both to true")
+        if self.weights_per_score > 1 and not shared:
+            raise ValueError("weights_per_score above 1 needs signed_scores and shared_scores; set it to 1")
+        if self.weights_per_score > 1 and self.group_lasso:
+            raise ValueError("group_lasso needs weights_per_score 1: it shrinks the scores of one channel together")
+        if self.novelty and not shared:
+            raise ValueError("novelty needs signed_scores and shared_scores; set novelty to false, or both to true")
+        return self

@@ -1,0 +1,84 @@
+"""The settings of a node as one of many: its name, its addresses, its neighbours, its rounds, its log."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from dslnode.setting_types import Addresses, SettingsGroup, check_address
+
+
+def _host_name() -> str:
+    return socket.gethostname()
+
+
+class NodeSettings(SettingsGroup):
+    """Who the node is, whom it talks with, and when."""
+
+    name: str = Field(
+        default_factory=_host_name,
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Name of this node for people, in logs and metrics. Default: the host's name.",
+    )
+    run_id: str = Field(
+        "default",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Name of the run; nodes of different runs refuse each other.",
+    )
+    listen: str = Field("0.0.0.0:7711", description="HOST:PORT to accept neighbours on.")
+    advertise: str = Field(
+        "",
+        description="HOST:PORT at which neighbours can dial this node. Default: empty, this node is not told of.",
+    )
+    peers: Addresses = Field((), max_length=100, description="HOST:PORT,HOST:PORT,... of neighbours to dial.")
+    metrics: str = Field("127.0.0.1:9464", description="HOST:PORT to serve Prometheus metrics on; 'off' serves none.")
+    state_dir: Path | None = Field(
+        None, description="Directory that keeps what was learned over restarts. Default: nothing is kept."
+    )
+
+    rounds: int = Field(0, ge=0, lt=2**31, description="Rounds to do in all, then end; 0: until stopped.")
+    wait_for_peers: float = Field(
+        0.0,
+        ge=0,
+        le=86_400,
+        description="Seconds to wait for as many neighbours as there are peers before the first round. "
+        "0: begin at once, alone if need be.",
+    )
+    round_deadline: float = Field(
+        10.0, gt=0, le=86_400, description="Seconds that a round waits for neighbours after local training."
+    )
+    max_staleness: int = Field(10, ge=0, description="Rounds for which a silent neighbour's mask is still used.")
+    evaluate_every: int = Field(5, ge=1, description="Measure the held-out accuracy every so many rounds.")
+    threads: int = Field(1, ge=1, le=1024, description="Processor threads for training.")
+    log_format: Literal["text", "json"] = Field("text", description="Log for people (text) or machines (json).")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log shown.")
+
+    @field_validator("listen")
+    @classmethod
+    def _listen(cls, value: str) -> str:
+        return check_address(value)
+
+    @field_validator("advertise")
+    @classmethod
+    def _advertise(cls, value: str) -> str:
+        return check_address(value) if value else value
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics(cls, value: str) -> str:
+        return value if value == "off" else check_address(value)
+
+    @field_validator("peers")
+    @classmethod
+    def _peers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(check_address(peer) for peer in value))
+
+    @field_validator("state_dir", mode="before")
+    @classmethod
+    def _state_dir(cls, value: object) -> object:
+        if value == "":
+            raise ValueError("is empty; name a directory, or leave it out to keep nothing")
+        return value

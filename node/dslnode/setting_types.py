@@ -1,0 +1,45 @@
+"""What settings are made of: the forms that several of them take, and the address HOST:PORT."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):([0-9]{1,5})")
+
+
+def check_address(address: str) -> str:
+    """Return ``HOST:PORT`` unchanged, or raise ``ValueError``."""
+    match = ADDRESS.fullmatch(address)
+    if match is None or int(match[2]) > 65535:
+        raise ValueError(f"{address!r} is not HOST:PORT (an IPv6 host goes in brackets)")
+    return address
+
+
+def _split_list(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _split_table(value: object) -> object:
+    if isinstance(value, str):
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        if not all(name.strip() and equals for name, equals, _ in pairs):
+            raise ValueError("is not of the form PATTERN=RATIO,PATTERN=RATIO")
+        return {name.strip(): ratio for name, _, ratio in pairs}
+    return value
+
+
+Ratio = Annotated[float, Field(gt=0, le=1)]
+Addresses = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
+Classes = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_split_list)]
+Ratios = Annotated[dict[str, Ratio], BeforeValidator(_split_table)]
+
+
+class SettingsGroup(BaseModel):
+    """What all groups of settings have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
