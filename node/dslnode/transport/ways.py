@@ -1,0 +1,126 @@
+"""The ways from a dialling node to another one: plaintext on this machine, TLS beyond it; never the other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from dslnode.exposure import is_loopback
+from dslnode.identity import SERVER_NAME, Identity
+from dslnode.transport.tls_errors import told_by_dialler
+from dslnode.transport.tunnels import CHUNK, SHUTDOWN_SECONDS, Ends, Tunnels
+
+TLS_ALERT = b"\x15"
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Where a gRPC channel leads to the other node, and who that has proved to be, if it had to."""
+
+    target: str
+    identity: Identity | None = None
+
+
+class Way(Protocol):
+    """How a host is reached, and the tunnels by which this node is reached itself; None: as it is, unencrypted."""
+
+    @property
+    def tunnels(self) -> Tunnels | None:
+        """Return what a ticket gives."""
+
+    def open(self, host: str, port: int, seconds: float) -> contextlib.AbstractAsyncContextManager[Opened]:
+        """Give a target for gRPC while the context lasts; ``OSError`` saying why if there is none in time."""
+
+
+class Plain:
+    """Without encryption, and not beyond this machine unless ``anywhere``."""
+
+    tunnels = None
+
+    def __init__(self, *, anywhere: bool = False) -> None:
+        self._anywhere = anywhere
+
+    @contextlib.asynccontextmanager
+    async def open(self, host: str, port: int, seconds: float) -> AsyncIterator[Opened]:  # noqa: ARG002
+        """Give the address itself."""
+        if not self._anywhere and not is_loopback(host):
+            raise OSError(f"{host} is not this machine, and this node has no ticket; see --ticket and --insecure")
+        yield Opened(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+
+class Secure:
+    """Over TLS, to whom the same authority has given a ticket."""
+
+    def __init__(self, tunnels: Tunnels) -> None:
+        self.tunnels = tunnels
+
+    @contextlib.asynccontextmanager
+    async def open(self, host: str, port: int, seconds: float) -> AsyncIterator[Opened]:
+        """Give a Unix socket that leads there. Raises ``PeerError`` too, if the other side's certificate is revoked."""
+        outer, first = await self._connect(host, port, seconds)
+        try:
+            identity = self.tunnels.credentials.peer(outer[1].get_extra_info("ssl_object"))
+            async with self._inner_end(identity, outer, first) as target:
+                yield Opened(target, identity)
+        finally:
+            outer[1].close()
+
+    async def _connect(self, host: str, port: int, seconds: float) -> tuple[Ends, bytes]:
+        """Return the connection and the first bytes, which gRPC sends unasked once the other side has accepted us."""
+        try:
+            async with asyncio.timeout(seconds):
+                reader, writer = await asyncio.open_connection(
+                    host,
+                    port,
+                    limit=CHUNK,
+                    ssl=self.tunnels.credentials.client,
+                    server_hostname=SERVER_NAME,
+                    ssl_shutdown_timeout=SHUTDOWN_SECONDS,
+                )
+                first = await reader.read(CHUNK)
+        except TimeoutError as error:
+            raise OSError(f"no connection within {seconds:g} s (is the node running, the port open?)") from error
+        except ssl.SSLError as error:
+            raise OSError(told_by_dialler(error)) from error
+        except OSError as error:
+            raise OSError(f"refused the connection ({error.strerror or error}); is the node running?") from error
+        if not first:
+            writer.close()
+            raise OSError("closed the connection after the handshake; has it revoked this node, or too many links?")
+        return (reader, writer), first
+
+    @contextlib.asynccontextmanager
+    async def _inner_end(self, identity: Identity, outer: Ends, first: bytes) -> AsyncIterator[str]:
+        path = self.tunnels.path()
+        waiting = [first]
+
+        async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if waiting:
+                await self.tunnels.carry(identity, outer, (reader, writer), waiting.pop())
+            writer.close()
+
+        listener = await asyncio.start_unix_server(carry, path, limit=CHUNK)
+        try:
+            yield f"unix:{path}"
+        finally:
+            listener.close()
+            path.unlink(missing_ok=True)
+
+
+async def answers_with_tls(host: str, port: int) -> bool:
+    """Return whether a node answers gRPC's plaintext greeting with a TLS alert, as one that has a ticket does."""
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+                return await reader.read(1) == TLS_ALERT
+            finally:
+                writer.close()
+    except OSError:
+        return False
