@@ -125,7 +125,7 @@ def answers(*replies: pb.StatusReply) -> Callable[[str, float], pb.StatusReply]:
     """Return a node that answers with these and is then interrupted."""
     left = iter(replies)
 
-    def ask(_address: str, _timeout: float) -> pb.StatusReply:
+    def ask(_address: str, _timeout: float, _ticket: object) -> pb.StatusReply:
         reply = next(left, None)
         if reply is None:
             raise KeyboardInterrupt

@@ -26,7 +26,7 @@ from dslnode.metrics import Metrics
 from dslnode.notices import Notices
 from dslnode.resume import check, known_addresses, remember, restore_traffic
 from dslnode.rounds import RoundMachine
-from dslnode.standing import Watch
+from dslnode.standing import watch
 from dslnode.status import Observer
 from dslnode.transport import network as net
 from dslnode.transport.dialler import keep_dialling
@@ -103,8 +103,7 @@ class Daemon:
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
         jitter = random.Random(self._network.me.incarnation)
         jobs = [self._begin(), *(keep_dialling(self._network, peer, jitter, self._way) for peer in self._peers)]
-        if self._way.tunnels is not None:
-            jobs.append(Watch(self._way.tunnels, self._metrics.ticket_ends, self._log).run())
+        jobs.append(watch(self._way.tunnels, self._metrics.ticket_ends, self._log))
         tasks = [asyncio.create_task(job) for job in jobs]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
         try:

@@ -15,6 +15,16 @@ LOOK_EVERY_SECONDS = 5.0
 REMIND_AFTER = timedelta(days=1)
 
 
+async def watch(tunnels: Tunnels | None, ends: Callable[[datetime], None], log: Logger) -> None:
+    """Look for as long as the node lives, if it has a ticket."""
+    if tunnels is None:
+        return
+    watching = Watch(tunnels, ends, log)
+    while True:
+        watching.look()
+        await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+
 class Watch:
     """Looks at files and clock whenever it is told to; says what is new once. ``ends`` is told when the ticket ends."""
 
@@ -25,12 +35,6 @@ class Watch:
         self._log = log
         self._said = ""
         self._warned: datetime | None = None
-
-    async def run(self) -> None:
-        """Look for as long as the node lives."""
-        while True:
-            self.look()
-            await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     def look(self) -> None:
         """Take in what has changed, cut off whoever may not talk with us any more, and warn of what ends soon."""

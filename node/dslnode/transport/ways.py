@@ -14,7 +14,6 @@ from dslnode.identity import SERVER_NAME, Identity
 from dslnode.transport.tls_errors import told_by_dialler
 from dslnode.transport.tunnels import CHUNK, SHUTDOWN_SECONDS, Ends, Tunnels
 
-TLS_ALERT = b"\x15"
 LOOK_SECONDS = 1.0
 
 
@@ -97,30 +96,33 @@ class Secure:
     @contextlib.asynccontextmanager
     async def _inner_end(self, identity: Identity, outer: Ends, first: bytes) -> AsyncIterator[str]:
         path = self.tunnels.path()
-        waiting = [first]
+        callers: asyncio.Queue[Ends] = asyncio.Queue()
+        listener = await asyncio.start_unix_server(lambda *ends: callers.put_nowait(ends), path, limit=CHUNK)
 
-        async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if waiting:
-                await self.tunnels.carry(identity, outer, (reader, writer), waiting.pop())
-            writer.close()
+        async def carry() -> None:
+            inner = await callers.get()
+            listener.close()  # one channel, one connection
+            await self.tunnels.carry(identity, outer, inner, first)
 
-        listener = await asyncio.start_unix_server(carry, path, limit=CHUNK)
+        carrying = asyncio.ensure_future(carry())
         try:
             yield f"unix:{path}"
         finally:
             listener.close()
+            carrying.cancel()
+            await asyncio.gather(carrying, return_exceptions=True)
             path.unlink(missing_ok=True)
 
 
 async def answers_with_tls(host: str, port: int) -> bool:
-    """Return whether a node answers gRPC's plaintext greeting with a TLS alert, as one that has a ticket does."""
+    """Return whether a node talks TLS, as one that has a ticket does. Whose it is is not looked at."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            reader, writer = await asyncio.open_connection(host, port)
-            try:
-                writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-                return await reader.read(1) == TLS_ALERT
-            finally:
-                writer.close()
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
     except OSError:
         return False
+    writer.transport.abort()
+    return True
