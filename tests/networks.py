@@ -1,4 +1,4 @@
-"""What tests of identity share: a network authority in a directory of its own, and tickets of all kinds, good and bad."""
+"""What tests of identity share: an authority in a directory of its own, and tickets of all kinds, good and bad."""
 
 from __future__ import annotations
 

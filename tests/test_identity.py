@@ -32,8 +32,7 @@ def test_a_certificate_out_of_its_time_is_refused_with_both_dates_and_a_word_on_
         "expired: presents a certificate that ended on 2027-01-01 (this board's clock says 2027-01-01; is it right?)"
     )
     assert refusal(datetime(1970, 1, 1, tzinfo=UTC)) == (
-        "not_yet_valid: presents a certificate valid from 2026-01-01 "
-        "(this board's clock says 1970-01-01; is it right?)"
+        "not_yet_valid: presents a certificate valid from 2026-01-01 (this board's clock says 1970-01-01; is it right?)"
     )
 
 

@@ -32,7 +32,9 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 @given(st.dictionaries(st.sampled_from(["data", "alpha", "peers"]), st.text(max_size=40)))
-def test_a_ticket_is_read_back_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, more: dict[str, str]) -> None:
+def test_a_ticket_is_read_back_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, more: dict[str, str]
+) -> None:
     ticket = PLAIN.model_copy(update={"settings": more})
     assert read_ticket(written(tmp_path_factory.mktemp("ticket"), ticket_text(ticket))) == ticket
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -9,6 +10,7 @@ import typer
 
 from dslnode.errors import SettingsError
 from dslnode.setting_types import check_address
+from dslnode.tickets import FINGERPRINT
 
 DAYS = 365
 
@@ -34,6 +36,7 @@ def init(
     """Make a new network authority. An existing one is never written over."""
     from dslnode.authority import Authority, utc_now
 
+    _settings([], run_id=run_id)
     Authority.create(directory, run_id, utc_now())
     typer.echo(f"{directory}: a new authority. Whoever can read it can make tickets: keep it safe, and a copy of it.")
 
@@ -61,9 +64,11 @@ def issue(
     """
     from dslnode.authority import Authority, utc_now
 
-    given = _settings(settings or [], name, peers)
+    given = _settings([*(settings or []), *([f"peers={peers}"] if peers else [])], name=name)
     if address:
         _check_address(address)
+    if not re.fullmatch(FINGERPRINT, fingerprint):
+        raise SettingsError(f"--fingerprint {fingerprint}: is not 32 hex digits, as a node logs them at its start")
     file = _free(out, name)
     ticket = Authority(directory).issue(name, utc_now(), days, address=address, fingerprint=fingerprint, settings=given)
     _write(file, ticket, replace=False)
@@ -99,7 +104,7 @@ def show(directory: Directory = DIRECTORY) -> None:
         typer.echo(f"{name:24} {node.node_id}  {node.address or '-':22} {state}")
 
 
-def _settings(given: list[str], name: str, peers: str) -> dict[str, str]:
+def _settings(given: list[str], **fixed: str) -> dict[str, str]:
     """Return the settings for the ticket, checked as a start would check them; ``SettingsError`` if one is wrong."""
     from dslnode.sources import load
 
@@ -107,9 +112,8 @@ def _settings(given: list[str], name: str, peers: str) -> dict[str, str]:
     for key, equals, _ in pairs:
         if not equals or key in {"name", "run_id", "ticket", "insecure"}:
             raise SettingsError(f"--set {key}: is not KEY=VALUE of a setting that a ticket may give")
-    settings = {key.replace("-", "_"): value for key, _, value in pairs} | ({"peers": peers} if peers else {})
-    environment = {f"DSLNODE_{key.upper()}": value for key, value in settings.items()}
-    load({"name": name}, environment, None)
+    settings = {key.replace("-", "_"): value for key, _, value in pairs}
+    load(fixed, {f"DSLNODE_{key.upper()}": value for key, value in settings.items()}, None)
     return settings
 
 

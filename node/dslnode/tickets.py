@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dslnode.errors import SettingsError
 from dslnode.private_files import read_private
 
+FINGERPRINT = r"^([0-9a-f]{32})?$"
 NAME = r"^[A-Za-z0-9._-]{1,64}$"
 _HEAD = """# The dslnode ticket of {name}. It holds a private key: keep it readable by its owner alone (chmod 600), and
 # hand it to no second board. dslnode start --ticket THIS-FILE is all that the board needs.
@@ -30,7 +31,7 @@ class Ticket(BaseModel):
     name: str = Field(pattern=NAME)
     node_id: str = Field(pattern=r"^[0-9a-f]{32}$")
     run_id: str = Field(pattern=NAME)
-    fingerprint: str = Field("", pattern=r"^([0-9a-f]{32})?$")
+    fingerprint: str = Field("", pattern=FINGERPRINT)
     certificate: str = Field(max_length=16_384)
     key: str = Field(max_length=16_384, repr=False)
     authority: str = Field(max_length=16_384)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ from dslnode.errors import PeerError
 from dslnode.identity import Identity
 from dslnode.transport.network import PeerRefused, Report
 from dslnode.transport.screening import Screening
+from dslnode.transport.tls import CHUNK, TlsStream
 from dslnode.transport.tls_errors import reason_of, told_by_listener
-from dslnode.transport.tunnels import CHUNK, SHUTDOWN_SECONDS, Ends, Tunnels
+from dslnode.transport.tunnels import Tunnels
 
 HANDSHAKE_SECONDS = 5.0
 MAX_CONNECTIONS = 150
@@ -102,25 +102,30 @@ class Door:
             self._screening.ended(remote[0])
         with contextlib.suppress(OSError):
             await self._carry(Caller(remote, identity), outer)
-        outer[1].close()
+        outer.close()
 
-    async def _admit(self, connection: socket.socket) -> tuple[Ends, Identity]:
+    async def _admit(self, connection: socket.socket) -> tuple[TlsStream, Identity]:
+        connection.setblocking(False)
+        outer = TlsStream(
+            *await asyncio.open_connection(sock=connection, limit=CHUNK), self._tunnels.credentials.server
+        )
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
-                outer = await _shake_hands(connection, self._tunnels.credentials.server)
+                await outer.shake_hands()
         except OSError as error:  # of which TLS errors and timeouts are
+            outer.close()
             reason = reason_of(error)
             raise PeerError(reason, told_by_listener(reason)) from error
         try:
-            identity = self._tunnels.credentials.peer(outer[1].get_extra_info("ssl_object"))
+            identity = self._tunnels.credentials.peer(outer.object)
             if self._tunnels.count(identity) >= MAX_CONNECTIONS_OF_A_NODE:
                 raise PeerError("too_many", f"{identity.name} has {MAX_CONNECTIONS_OF_A_NODE} connections already")
         except PeerError:
-            outer[1].close()
+            outer.close()
             raise
         return outer, identity
 
-    async def _carry(self, caller: Caller, outer: Ends) -> None:
+    async def _carry(self, caller: Caller, outer: TlsStream) -> None:
         """Connect to gRPC from a socket of a path that says which caller this is."""
         path = self._tunnels.path()
         link = socket.socket(socket.AF_UNIX)
@@ -138,19 +143,3 @@ class Door:
 
     def _refuse(self, remote: tuple[str, int], reason: str, why: str) -> None:
         self._report(PeerRefused(f"{remote[0]}:{remote[1]}", reason, why))
-
-
-async def _shake_hands(connection: socket.socket, context: ssl.SSLContext) -> Ends:
-    """Return both directions of the connection after its TLS handshake. Raises ``OSError``, closing the connection."""
-    loop = asyncio.get_running_loop()
-    connection.setblocking(False)
-    reader = asyncio.StreamReader(limit=CHUNK)
-    protocol = asyncio.StreamReaderProtocol(reader)
-    try:
-        transport, _ = await loop.connect_accepted_socket(
-            lambda: protocol, connection, ssl=context, ssl_shutdown_timeout=SHUTDOWN_SECONDS
-        )
-    except BaseException:
-        connection.close()
-        raise
-    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

@@ -17,9 +17,7 @@ from pathlib import Path
 from dslnode.errors import PeerError
 from dslnode.identity import Identity
 from dslnode.transport.credentials import Credentials
-
-CHUNK = 1 << 16
-SHUTDOWN_SECONDS = 5.0
+from dslnode.transport.tls import CHUNK, TlsStream
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -29,7 +27,7 @@ class Tunnel:
     """One connection whose other end has proved who it is."""
 
     identity: Identity
-    outer: Ends
+    outer: TlsStream
 
 
 class Tunnels:
@@ -55,13 +53,13 @@ class Tunnels:
     def __len__(self) -> int:
         return len(self._open)
 
-    async def carry(self, identity: Identity, outer: Ends, inner: Ends, first: bytes = b"") -> None:
+    async def carry(self, identity: Identity, outer: TlsStream, inner: Ends, first: bytes = b"") -> None:
         """Carry bytes both ways, ``first`` to the inner end before all, until either end closes; then close both."""
         tunnel = Tunnel(identity, outer)
         self._open.add(tunnel)
         try:
             inner[1].write(first)
-            pumps = [asyncio.ensure_future(_pump(outer[0], inner[1])), asyncio.ensure_future(_pump(inner[0], outer[1]))]
+            pumps = [asyncio.ensure_future(pump) for pump in (_inwards(outer, inner[1]), _outwards(inner[0], outer))]
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -70,8 +68,8 @@ class Tunnels:
                 await asyncio.gather(*pumps, return_exceptions=True)
         finally:
             self._open.discard(tunnel)
-            for _, writer in (outer, inner):
-                writer.close()  # sends what waits first
+            outer.close()  # sends what waits first, as the other does
+            inner[1].close()
 
     def recheck(self) -> list[tuple[Identity, PeerError]]:
         """Cut off whoever may not talk with us any more; return who, and why."""
@@ -80,7 +78,7 @@ class Tunnels:
             try:
                 self.credentials.check(tunnel.identity)
             except PeerError as error:
-                tunnel.outer[1].transport.abort()
+                tunnel.outer.abort()
                 cut.append((tunnel.identity, error))
         return cut
 
@@ -90,8 +88,14 @@ class Tunnels:
             shutil.rmtree(self._directory, ignore_errors=True)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _inwards(outer: TlsStream, inner: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
-        while data := await reader.read(CHUNK):
-            writer.write(data)
-            await writer.drain()
+        while data := await outer.read():
+            inner.write(data)
+            await inner.drain()
+
+
+async def _outwards(inner: asyncio.StreamReader, outer: TlsStream) -> None:
+    with contextlib.suppress(OSError):
+        while data := await inner.read(CHUNK):
+            await outer.write(data)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dslnode.exposure import is_loopback
-from dslnode.identity import SERVER_NAME, Identity
+from dslnode.identity import Identity
+from dslnode.transport.tls import CHUNK, TlsStream
 from dslnode.transport.tls_errors import told_by_dialler
-from dslnode.transport.tunnels import CHUNK, SHUTDOWN_SECONDS, Ends, Tunnels
+from dslnode.transport.tunnels import Ends, Tunnels
 
 LOOK_SECONDS = 1.0
 
@@ -63,38 +64,31 @@ class Secure:
         """Give a Unix socket that leads there. Raises ``PeerError`` too, if the other side's certificate is revoked."""
         outer, first = await self._connect(host, port, seconds)
         try:
-            identity = self.tunnels.credentials.peer(outer[1].get_extra_info("ssl_object"))
+            identity = self.tunnels.credentials.peer(outer.object)
             async with self._inner_end(identity, outer, first) as target:
                 yield Opened(target, identity)
         finally:
-            outer[1].close()
+            outer.close()
 
-    async def _connect(self, host: str, port: int, seconds: float) -> tuple[Ends, bytes]:
+    async def _connect(self, host: str, port: int, seconds: float) -> tuple[TlsStream, bytes]:
         """Return the connection and the first bytes, which gRPC sends unasked once the other side has accepted us."""
-        try:
-            async with asyncio.timeout(seconds):
-                reader, writer = await asyncio.open_connection(
-                    host,
-                    port,
-                    limit=CHUNK,
-                    ssl=self.tunnels.credentials.client,
-                    server_hostname=SERVER_NAME,
-                    ssl_shutdown_timeout=SHUTDOWN_SECONDS,
-                )
-                first = await reader.read(CHUNK)
-        except TimeoutError as error:
-            raise OSError(f"no connection within {seconds:g} s (is the node running, the port open?)") from error
-        except ssl.SSLError as error:
-            raise OSError(told_by_dialler(error)) from error
-        except OSError as error:
-            raise OSError(f"refused the connection ({error.strerror or error}); is the node running?") from error
-        if not first:
-            writer.close()
-            raise OSError("closed the connection after the handshake; has it revoked this node, or too many links?")
-        return (reader, writer), first
+        async with contextlib.AsyncExitStack() as unless_done:
+            try:
+                async with asyncio.timeout(seconds):
+                    ends = await asyncio.open_connection(host, port, limit=CHUNK)
+                    outer = TlsStream(*ends, self.tunnels.credentials.client)
+                    unless_done.callback(outer.close)
+                    await outer.shake_hands()
+                    first = await outer.read()
+            except OSError as error:
+                raise OSError(_why(error, seconds)) from error
+            if not first:
+                raise OSError("closed the connection after the handshake; has it revoked this node, or too many links?")
+            unless_done.pop_all()
+        return outer, first
 
     @contextlib.asynccontextmanager
-    async def _inner_end(self, identity: Identity, outer: Ends, first: bytes) -> AsyncIterator[str]:
+    async def _inner_end(self, identity: Identity, outer: TlsStream, first: bytes) -> AsyncIterator[str]:
         path = self.tunnels.path()
         callers: asyncio.Queue[Ends] = asyncio.Queue()
         listener = await asyncio.start_unix_server(lambda *ends: callers.put_nowait(ends), path, limit=CHUNK)
@@ -112,6 +106,14 @@ class Secure:
             carrying.cancel()
             await asyncio.gather(carrying, return_exceptions=True)
             path.unlink(missing_ok=True)
+
+
+def _why(error: OSError, seconds: float) -> str:
+    if isinstance(error, TimeoutError) and not error.errno:
+        return f"no connection within {seconds:g} s (is the node running, the port open?)"
+    if isinstance(error, (ssl.SSLError, ConnectionResetError)):
+        return told_by_dialler(error)
+    return f"refused the connection ({error.strerror or error}); is the node running, the port open?"
 
 
 async def answers_with_tls(host: str, port: int) -> bool:
