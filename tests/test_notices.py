@@ -30,9 +30,7 @@ def notices(log: Log) -> Notices:
     return Notices({"10.0.0.2:7711"}, cast(Logger, log))
 
 
-def test_a_peer_that_does_not_answer_is_told_of_when_that_begins_and_when_it_changes(
-    notices: Notices, log: Log
-) -> None:
+def test_a_peer_that_does_not_answer_is_told_of_when_that_begins_and_changes(notices: Notices, log: Log) -> None:
     for why in ("closed", "closed", "no name", "closed"):
         notices.not_reached("10.0.0.2:7711", why)
     assert [why for _, why in log.lines] == ["closed", "no name", "closed"]

@@ -34,6 +34,7 @@ def metric(port: int, name: str) -> float:
 def test_a_network_of_tickets_lives_and_lets_nobody_else_in(operator: Operator, tmp_path: Path) -> None:
     port, scrape = free_port(), free_port()
     peer = ("--peers", f"127.0.0.1:{port}")
+    idle = (*peer, "--wait-for-peers", "3600")
     other = Operator(tmp_path / "other").ticket("stranger")
     late = operator.ticket("late", NOW - 90 * DAY, days=89)
     host = member(operator, operator.ticket("host"), port, "--metrics", f"127.0.0.1:{scrape}")
@@ -41,9 +42,9 @@ def test_a_network_of_tickets_lives_and_lets_nobody_else_in(operator: Operator, 
         host.wait_for_event("neighbour up", neighbour="board")
         board.wait_for_round(2)
         with (
-            NodeProcess("plain", free_port(), *LIFE, *peer) as plain,
-            NodeProcess("stranger", free_port(), "--ticket", str(other), *LIFE, *peer) as stranger,
-            member(operator, late, free_port(), *peer) as expired,
+            NodeProcess("plain", free_port(), *idle) as plain,
+            NodeProcess("stranger", free_port(), "--ticket", str(other), *idle) as stranger,
+            member(operator, late, free_port(), *idle) as expired,
         ):
             for process in (plain, stranger, expired):
                 process.wait_for_event("neighbour not reached")
