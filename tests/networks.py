@@ -34,6 +34,7 @@ class Operator:
         return self._write(self.authority.renew(name, made, days))
 
     def _write(self, ticket: Ticket) -> Path:
-        file = self.directory / f"{ticket.name}.ticket"
+        file = self.directory.with_name(f"{self.directory.name}-boards") / f"{ticket.name}.ticket"
+        file.parent.mkdir(exist_ok=True)
         write_private(file, ticket_text(ticket), replace=True)
         return file

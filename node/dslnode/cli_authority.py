@@ -84,12 +84,12 @@ def renew(name: Name, directory: Directory = DIRECTORY, days: Days = DAYS, out: 
 
 @app.command()
 def revoke(name: Name, directory: Directory = DIRECTORY) -> None:
-    """Take back all tickets of a node, and write the list that goes to all other boards (`--revoked FILE`)."""
+    """Take back all tickets of a node, and write the list that goes to all other boards."""
     from dslnode.authority import Authority, utc_now
 
     authority = Authority(directory)
     authority.revoke(name, utc_now())
-    typer.echo(f"{name} is revoked. Copy {authority.revocation_file} over the --revoked FILE of every board.")
+    typer.echo(f"{name} is revoked. Copy {authority.revocation_file} beside the ticket of every other board.")
 
 
 @app.command("list")

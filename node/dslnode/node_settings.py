@@ -48,7 +48,9 @@ class NodeSettings(SettingsGroup):
         "Default: none; the node talks unencrypted, on this machine only.",
     )
     revoked: Path | None = Field(
-        None, description="The authority's list of revoked certificates; read again when it changes. Needs a ticket."
+        None,
+        description="The authority's list of revoked certificates; read again when it changes. "
+        "Default: revoked.pem beside the ticket, if there is one.",
     )
     insecure: bool = Field(
         False, description="Talk with other machines without a ticket: anybody can read, join in and lie."

@@ -92,7 +92,7 @@ def test_a_revocation_is_taken_in_and_never_taken_back(operator: Operator) -> No
     operator.ticket("other")
     old_list = operator.revoked.read_text()
     credentials = Credentials(file, operator.revoked)
-    other = Credentials(operator.directory / "other.ticket", None).identity
+    other = Credentials(file.with_name("other.ticket"), None).identity
     credentials.check(other)
     operator.authority.revoke("other", NOW)
     assert credentials.refresh()
@@ -121,3 +121,21 @@ def test_time_is_asked_for_at_every_check(operator: Operator) -> None:
     with pytest.raises(PeerError, match="ended on"):
         credentials.check(credentials.identity)
     assert credentials.revocations == Revocations()
+
+
+def test_a_list_beside_the_ticket_is_found_even_if_it_comes_later(operator: Operator) -> None:
+    file = operator.ticket("one")
+    other = Credentials(operator.ticket("other"), None).identity
+    credentials = Credentials(file, None)
+    assert not credentials.refresh()
+    operator.authority.revoke("other", NOW)
+    beside = file.with_name(operator.revoked.name)
+    write_public(beside, operator.revoked.read_text(), replace=False)
+    assert credentials.refresh()
+    with pytest.raises(PeerError, match="revoked"):
+        credentials.check(other)
+    beside.unlink()
+    with pytest.raises(PeerError, match="revoked"):
+        credentials.check(other)
+    with pytest.raises(PeerError, match="revoked"):
+        Credentials(file, operator.revoked).check(other)

@@ -13,6 +13,9 @@ from dslnode.errors import PeerError, SettingsError
 from dslnode.identity import Identity, Revocations, check_standing
 from dslnode.tickets import Ticket, read_ticket
 
+REVOKED = "revoked.pem"
+"""What the authority calls its list, and where a node looks for one beside its ticket."""
+
 
 def present() -> datetime:
     """Return the time by this board's clock, in UTC."""
@@ -22,13 +25,15 @@ def present() -> datetime:
 class Credentials:
     """Raises ``SettingsError`` if ticket or list cannot be used. ``refresh`` takes in what changed since.
 
+    Without ``revoked``, a list is looked for beside the ticket, and need not be there.
     ``server`` and ``client`` are the contexts for the next handshakes; connections that are open keep theirs.
     """
 
     def __init__(self, ticket: Path, revoked: Path | None, now: Callable[[], datetime] = present) -> None:
         self.now = now
         self._file = ticket
-        self._revoked_file = revoked
+        self._revoked_file = revoked or ticket.with_name(REVOKED)
+        self._need_list = revoked is not None
         self.revocations = Revocations()
         self._seen: dict[Path, tuple[int, ...]] = {}
         self._read_ticket()
@@ -41,7 +46,7 @@ class Credentials:
         """
         changed = False
         for file, read in ((self._file, self._read_ticket), (self._revoked_file, self._read_list)):
-            if file is not None and self._seen.get(file) != _stamp(file):
+            if self._seen.get(file, ()) != _stamp(file):
                 read()
                 changed = True
         return changed
@@ -82,9 +87,9 @@ class Credentials:
             raise SettingsError(f"{self._file}: is now the ticket of another node, {ticket.name}; restart to become it")
 
     def _read_list(self) -> None:
-        if self._revoked_file is None:
-            return
         stamp = _stamp(self._revoked_file)
+        if not stamp and not self._need_list:
+            return
         found = read_revocations(self._revoked_file, self.ticket.authority)
         if found.number < self.revocations.number:
             raise SettingsError(

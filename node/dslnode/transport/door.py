@@ -106,23 +106,22 @@ class Door:
 
     async def _admit(self, connection: socket.socket) -> tuple[TlsStream, Identity]:
         connection.setblocking(False)
-        outer = TlsStream(
-            *await asyncio.open_connection(sock=connection, limit=CHUNK), self._tunnels.credentials.server
-        )
-        try:
-            async with asyncio.timeout(HANDSHAKE_SECONDS):
-                await outer.shake_hands()
-        except OSError as error:  # of which TLS errors and timeouts are
-            outer.close()
-            reason = reason_of(error)
-            raise PeerError(reason, told_by_listener(reason)) from error
-        try:
+        with contextlib.ExitStack() as unless_done:
+            unless_done.callback(connection.close)
+            try:
+                async with asyncio.timeout(HANDSHAKE_SECONDS):
+                    ends = await asyncio.open_connection(sock=connection, limit=CHUNK)
+                    outer = TlsStream(*ends, self._tunnels.credentials.server)
+                    unless_done.pop_all()
+                    unless_done.callback(outer.close)
+                    await outer.shake_hands()
+            except OSError as error:  # of which TLS errors and timeouts are
+                reason = reason_of(error)
+                raise PeerError(reason, told_by_listener(reason)) from error
             identity = self._tunnels.credentials.peer(outer.object)
             if self._tunnels.count(identity) >= MAX_CONNECTIONS_OF_A_NODE:
                 raise PeerError("too_many", f"{identity.name} has {MAX_CONNECTIONS_OF_A_NODE} connections already")
-        except PeerError:
-            outer.close()
-            raise
+            unless_done.pop_all()
         return outer, identity
 
     async def _carry(self, caller: Caller, outer: TlsStream) -> None:

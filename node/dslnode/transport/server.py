@@ -70,8 +70,8 @@ class Server:
         else:
             inner = self._tunnels.path()
             self._server.add_insecure_port(f"unix:{inner}")
-            self._door = Door(self._tunnels, inner, self._network.report)
-            port = self._door.listen(address)
+            door = Door(self._tunnels, inner, self._network.report)
+            port, self._door = door.listen(address), door
         if port != 0:
             await self._server.start()
         return port
