@@ -59,5 +59,8 @@ def _counts(flow: Flow) -> dict[str, int]:
         "payload_bits": flow.payload_bits,
         "mask_bytes": flow.mask_bytes,
         "control_bytes": flow.control_bytes,
-        "link_bytes": flow.link_bytes + flow.open_link_bytes,
+        "link_bytes": flow.link_bytes,
+        "resent_bytes": flow.resent_bytes,
+        "sign_bits": flow.sign_bits,
+        "sign_bytes": flow.sign_bytes,
     }

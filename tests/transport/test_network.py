@@ -327,10 +327,10 @@ async def test_the_kernel_counts_at_least_what_was_framed(net: Loopback) -> None
     for node, neighbour in ((one, other), (other, one)):
         node.network.measure()
         traffic = node.network.traffic[neighbour.me.key]
-        assert traffic.received.open_link_bytes >= traffic.received.mask_bytes > LARGE.byte_size
-        assert traffic.sent.open_link_bytes > LARGE.byte_size
-        assert traffic.received.open_link_bytes < 1.5 * LARGE.byte_size
-        assert traffic.received.wire_bytes == traffic.received.open_link_bytes
+        assert traffic.received.link_bytes >= traffic.received.mask_bytes > LARGE.byte_size
+        assert traffic.sent.link_bytes > LARGE.byte_size
+        assert traffic.received.link_bytes < 1.5 * LARGE.byte_size
+        assert traffic.received.wire_bytes == traffic.received.link_bytes
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what a connection cost")

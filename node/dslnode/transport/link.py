@@ -57,6 +57,7 @@ class Link:
         self.traffic = traffic
         self._stream = stream
         self._assembler = MaskAssembler(layouts)
+        self._arriving: MaskKind | None = None
         self._outbox: deque[CodedMask | Greeting] = deque()
         self._work = asyncio.Event()
         self._farewell: pb.Frame | None = None
@@ -121,14 +122,14 @@ class Link:
             checksum=mask.checksum,
             step=None if mask.step is None else step_frame(mask.step),
         )
-        await self._write(pb.Frame(mask=header), mask=True, payload_bits=scale_bits(mask.step))
+        await self._write(pb.Frame(mask=header), mask.kind, scale_bits(mask.step))
         for chunk in mask.chunks():
-            await self._write(pb.Frame(chunk=pb.MaskChunk(data=chunk)), mask=True, payload_bits=8 * len(chunk))
+            await self._write(pb.Frame(chunk=pb.MaskChunk(data=chunk)), mask.kind, 8 * len(chunk))
         self.traffic.sent.masks += 1
 
-    async def _write(self, frame: pb.Frame, *, mask: bool = False, payload_bits: int = 0) -> None:
+    async def _write(self, frame: pb.Frame, kind: MaskKind | None = None, payload_bits: int = 0) -> None:
         await self._stream.write(frame)
-        self.traffic.sent.count(frame.ByteSize(), mask=mask, payload_bits=payload_bits)
+        self.traffic.sent.count(frame.ByteSize(), kind, payload_bits)
 
     async def _receive(self, arrived: Callable[[MaskMessage | Greeting], None]) -> str:
         while True:
@@ -136,7 +137,7 @@ class Link:
             if frame is None:
                 return "it closed the connection"
             if frame.HasField("refusal"):
-                self.traffic.received.count(frame.ByteSize(), mask=False)
+                self.traffic.received.count(frame.ByteSize())
                 return read_refusal(frame.refusal)[1]
             message = self._take(frame)
             if message is not None:
@@ -148,13 +149,14 @@ class Link:
         if frame.HasField("mask"):
             header = frame.mask
             step = read_step(header.step) if header.HasField("step") else None
-            received.count(frame.ByteSize(), mask=True, payload_bits=scale_bits(step))
             self._assembler.header(header.round, header.kind, header.codec, header.coded_bytes, header.checksum, step)
+            self._arriving = MaskKind(header.kind)
+            received.count(frame.ByteSize(), self._arriving, scale_bits(step))
             return None
         if frame.HasField("chunk"):
-            received.count(frame.ByteSize(), mask=True, payload_bits=8 * len(frame.chunk.data))
+            received.count(frame.ByteSize(), self._arriving, 8 * len(frame.chunk.data))
             return self._assembler.chunk(frame.chunk.data)
-        received.count(frame.ByteSize(), mask=False)
+        received.count(frame.ByteSize())
         if frame.HasField("greeting"):
             return read_greeting(frame.greeting)
         raise PeerError("unexpected_frame", "sent a frame that has no place in a conversation")

@@ -13,7 +13,7 @@ from dslnode.errors import PeerError
 from dslnode.mask import Greeting, MaskMessage
 from dslnode.transport.handshake import Introduction, check_match, read_hello, refusal, replaces
 from dslnode.transport.link import Link, Stream, read_frame
-from dslnode.transport.sockets import connections
+from dslnode.transport.meter import Meter
 from dslnode.transport.traffic import Traffic
 
 HELLO_SECONDS = 5.0
@@ -97,6 +97,7 @@ class Network:
         self._round_now = round_now
         self._report = report
         self._leaving: str | None = None
+        self._meter = Meter()
         self._changed = asyncio.Condition()
 
     def send(self, neighbour: str, message: CodedMask | Greeting) -> None:
@@ -151,13 +152,8 @@ class Network:
             await self._changed.wait_for(lambda: self._leaving is None and self.dialled.get(address) not in self.links)
 
     def measure(self) -> None:
-        """Ask the kernel what every open link has cost so far."""
-        by_remote = {connection.remote: connection for connection in connections()}
-        for link in self.links.values():
-            connection = by_remote.get(link.remote)
-            if connection is not None:
-                link.traffic.sent.open_link_bytes = connection.sent
-                link.traffic.received.open_link_bytes = connection.received
+        """Ask the kernel what every open link has cost so far, and what other connections have."""
+        self._meter.read({link.remote: link.traffic for link in self.links.values()}, self._traffic_of(OTHERS))
 
     def leave(self, message: str) -> None:
         """Say goodbye on all links, after what still waits there, and open no more."""
@@ -209,8 +205,6 @@ class Network:
         if former is not None:
             self._retire(former, at_once=we_dialled)
             self.measure()
-            traffic.sent.close_link()
-            traffic.received.close_link()
         self.links[neighbour.key] = link
         self._report(LinkUp(neighbour, their_round, address or neighbour.advertise))
         why = "the connection was lost"
@@ -235,8 +229,6 @@ class Network:
         if self.links.get(link.neighbour.key) is not link:
             return
         self.measure()
-        link.traffic.sent.close_link()
-        link.traffic.received.close_link()
         del self.links[link.neighbour.key]
         self._report(LinkDown(link.neighbour, why))
         await self._announce_change()
