@@ -52,7 +52,7 @@ def test_another_frozen_networks_state_is_refused_with_advice() -> None:
 
 
 def test_traffic_counts_on_after_a_restart() -> None:
-    sent = Flow(masks=3, payload_bits=800, mask_bytes=120, control_bytes=30, link_bytes=250, resent_bytes=7, sign_bits=80)
+    sent = Flow(masks=3, payload_bits=800, mask_bytes=120, control_bytes=30, link_bytes=250, resent_bytes=7)
     received = Flow(masks=2, payload_bits=500, mask_bytes=70, control_bytes=20)
     before = {"ab": Traffic(sent, received), "cd": Traffic()}
     facts = json.loads(json.dumps(remember(5, SETTINGS, FINGERPRINT, network(before))))

@@ -11,10 +11,11 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from dslnode import events
+from dslnode.accounting import Accounting
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
 from dslnode.errors import ExitCode, ListenError, StateError
@@ -24,7 +25,7 @@ from dslnode.learner import Learner
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
 from dslnode.notices import Notices
-from dslnode.resume import check, known_addresses, remember, restore_traffic
+from dslnode.resume import known_addresses, remember, take_over
 from dslnode.rounds import RoundMachine
 from dslnode.status import Observer
 from dslnode.transport import network as net
@@ -62,6 +63,9 @@ class Daemon:
         self._observer = Observer(settings, me, self._machine, self._network, self._notices.standing)
         self._metrics = Metrics(self._observer.neighbours)
         self._metrics.describe(settings.name, settings.run_id)
+        self._accounting = Accounting(
+            settings, learner.layouts, self._network, self._observer, self._metrics, state=state, log=log
+        )
 
     async def run(self) -> ExitCode:
         """Serve, dial and learn until all rounds are done or a signal comes; return the exit code.
@@ -85,8 +89,8 @@ class Daemon:
 
     @contextlib.asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
-        stop_metrics = self._serve_metrics()
-        server = Server(self._network, self._observer.reply)
+        stop_metrics = self._metrics.serve(self.settings.metrics)
+        server = Server(self._network, self._accounting.reply, self._accounting.rows)
         try:
             port = await server.listen(self.settings.listen)
         except ListenError:
@@ -96,7 +100,7 @@ class Daemon:
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
         jitter = random.Random(self._network.me.incarnation)
         tasks = [asyncio.create_task(keep_dialling(self._network, peer, jitter)) for peer in self._peers]
-        tasks.append(asyncio.create_task(self._begin()))
+        tasks += [asyncio.create_task(self._begin()), asyncio.create_task(self._accounting.books.keep())]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
         try:
             yield
@@ -155,12 +159,11 @@ class Daemon:
         self._metrics.trained(trained)
         self._observer.trained(trained)
         self._exchange_began = time.monotonic()
-        self._post(events.Trained(trained.mask))
+        self._post(events.Trained(trained.mask, *await self._accounting.pacer.decide()))
 
     async def _aggregate(self, number: int, heard: tuple[Heard, ...]) -> None:
         self._metrics.took("exchange", time.monotonic() - self._exchange_began)
-        last = number + 1 == self.settings.rounds
-        evaluate = last or number % self.settings.evaluate_every == 0
+        evaluate = number + 1 == self.settings.rounds or number % self.settings.evaluate_every == 0
         aggregated = await self._worker.aggregate(number, heard, evaluate=evaluate)
         if self._worker.interrupted:
             return
@@ -169,7 +172,7 @@ class Daemon:
         self._post(events.Aggregated(aggregated.masks))
 
     def _finish_round(self, number: int) -> None:
-        self._network.measure()
+        self._accounting.books.book()
         self._metrics.round.set(number)
         self._metrics.rounds_finished.inc()
         line = self._observer.round_line()
@@ -210,6 +213,8 @@ class Daemon:
                 self._post(events.Received(neighbour.key, message))
             case net.GreetingArrived(neighbour, greeting):
                 self._post(events.Greeted(neighbour.key, greeting))
+            case net.PaceAsked(neighbour, pace):
+                self._accounting.pacer.asked(neighbour.key, pace)
             case net.PeerRefused(address, reason, explanation) if reason not in ORDERLY:
                 self._refuse(address, reason, explanation)
             case net.DialFailed(address, why):
@@ -220,18 +225,14 @@ class Daemon:
         self._notices.refused(who, reason, explanation)
 
     def _resume(self) -> None:
-        if self._state is None or (snapshot := self._state.load()) is None:
+        facts = take_over(self._state, self.settings, self._learner, self._network)
+        self._accounting.books.open()
+        if facts is None:
             return
-        check(snapshot.facts, self.settings, self._learner.fingerprint)
-        self._learner.restore(snapshot.arrays)
-        restore_traffic(snapshot.facts, self._network)
-        self._peers |= dict.fromkeys(known_addresses(snapshot.facts))
-        self._machine.round = snapshot.facts["round"]
+        self._peers |= dict.fromkeys(known_addresses(facts))
+        self._machine.round = facts["round"]
         self._metrics.round.set(self._machine.round)
         self._log.info("resumed", round=self._machine.round)
-
-    def _serve_metrics(self) -> Callable[[], None]:
-        return (lambda: None) if self.settings.metrics == "off" else self._metrics.serve(self.settings.metrics)
 
     def _post(self, event: events.Event | None) -> None:
         self._events.put_nowait(event)

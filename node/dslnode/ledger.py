@@ -71,6 +71,10 @@ class Amounts:
     def __sub__(self, other: Amounts) -> Amounts:
         return Amounts(*(mine - theirs for mine, theirs in zip(self.values(), other.values(), strict=True)))
 
+    def grown(self, now: Amounts) -> Amounts:
+        """Return the larger of each amount: an account that shrinks for a moment is not paid back."""
+        return Amounts(*map(max, self.values(), now.values()))
+
     def values(self) -> tuple[int, ...]:
         """Return the amounts in the order of the fields."""
         return tuple(getattr(self, kind) for kind in KINDS)

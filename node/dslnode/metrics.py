@@ -100,7 +100,12 @@ class Metrics:
         self.phase_seconds.labels(phase).observe(seconds)
 
     def serve(self, address: str) -> Callable[[], None]:
-        """Serve ``/metrics`` at ``HOST:PORT`` from a thread; return what stops it. ``ListenError`` if it is taken."""
+        """Serve ``/metrics`` at ``HOST:PORT`` from a thread, nothing if ``off``; return what stops it.
+
+        Raises ``ListenError`` if the address is taken.
+        """
+        if address == "off":
+            return lambda: None
         match = ADDRESS.fullmatch(address)
         assert match is not None, "addresses are checked by the settings"
         try:

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from dslnode.codec import CodedMask, Layouts, MaskAssembler, scale_bits
 from dslnode.errors import PeerError
-from dslnode.mask import Greeting, MaskKind, MaskMessage
+from dslnode.mask import Greeting, MaskKind, MaskMessage, Pace
 from dslnode.transport.frames import greeting_frame, read_greeting, read_step, step_frame
 from dslnode.transport.handshake import Introduction, read_refusal
 from dslnode.transport.traffic import Traffic
@@ -58,12 +58,12 @@ class Link:
         self._stream = stream
         self._assembler = MaskAssembler(layouts)
         self._arriving: MaskKind | None = None
-        self._outbox: deque[CodedMask | Greeting] = deque()
+        self._outbox: deque[CodedMask | Greeting | Pace] = deque()
         self._work = asyncio.Event()
         self._farewell: pb.Frame | None = None
         self._leaving = asyncio.Event()
 
-    def offer(self, message: CodedMask | Greeting) -> None:
+    def offer(self, message: CodedMask | Greeting | Pace) -> None:
         """Send this as soon as the stream takes it, in order; a keep mask takes the place of one that still waits."""
         if _is_keep(message):
             self._outbox = deque(one for one in self._outbox if not _is_keep(one))
@@ -76,7 +76,7 @@ class Link:
         self._work.set()
         self._leaving.set()
 
-    async def converse(self, arrived: Callable[[MaskMessage | Greeting], None]) -> str:
+    async def converse(self, arrived: Callable[[MaskMessage | Greeting | Pace], None]) -> str:
         """Talk until one side ends; return why in a few words.
 
         Raises ``PeerError`` if the neighbour breaks the protocol.
@@ -101,6 +101,8 @@ class Link:
                 message = self._outbox.popleft()
                 if isinstance(message, Greeting):
                     await self._write(pb.Frame(greeting=greeting_frame(message)))
+                elif isinstance(message, Pace):
+                    await self._write(pb.Frame(pace=pb.Pace(seconds=message.seconds)))
                 else:
                     await self._send_mask(message)
             if self._farewell is not None:
@@ -131,7 +133,7 @@ class Link:
         await self._stream.write(frame)
         self.traffic.sent.count(frame.ByteSize(), kind, payload_bits)
 
-    async def _receive(self, arrived: Callable[[MaskMessage | Greeting], None]) -> str:
+    async def _receive(self, arrived: Callable[[MaskMessage | Greeting | Pace], None]) -> str:
         while True:
             frame = await _next_frame(self._stream)
             if frame is None:
@@ -144,7 +146,7 @@ class Link:
                 self.traffic.received.masks += isinstance(message, MaskMessage)
                 arrived(message)
 
-    def _take(self, frame: pb.Frame) -> MaskMessage | Greeting | None:
+    def _take(self, frame: pb.Frame) -> MaskMessage | Greeting | Pace | None:
         received = self.traffic.received
         if frame.HasField("mask"):
             header = frame.mask
@@ -159,10 +161,12 @@ class Link:
         received.count(frame.ByteSize())
         if frame.HasField("greeting"):
             return read_greeting(frame.greeting)
+        if frame.HasField("pace"):
+            return Pace(frame.pace.seconds)
         raise PeerError("unexpected_frame", "sent a frame that has no place in a conversation")
 
 
-def _is_keep(message: CodedMask | Greeting) -> bool:
+def _is_keep(message: CodedMask | Greeting | Pace) -> bool:
     return isinstance(message, CodedMask) and message.kind is MaskKind.KEEP
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dslnode.codec import CodedMask, Layouts
 from dslnode.errors import PeerError
-from dslnode.mask import Greeting, MaskMessage
+from dslnode.mask import Greeting, MaskMessage, Pace
 from dslnode.transport.handshake import Introduction, check_match, read_hello, refusal, replaces
 from dslnode.transport.link import Link, Stream, read_frame
 from dslnode.transport.meter import Meter
@@ -57,6 +57,14 @@ class GreetingArrived:
 
 
 @dataclass(frozen=True)
+class PaceAsked:
+    """A neighbour said how often it wants masks."""
+
+    neighbour: Introduction
+    pace: Pace
+
+
+@dataclass(frozen=True)
 class PeerRefused:
     """Somebody broke the protocol or does not match; the conversation was ended."""
 
@@ -73,7 +81,7 @@ class DialFailed:
     why: str
 
 
-Report = LinkUp | LinkDown | MaskArrived | GreetingArrived | PeerRefused | DialFailed
+Report = LinkUp | LinkDown | MaskArrived | GreetingArrived | PaceAsked | PeerRefused | DialFailed
 
 
 class Network:
@@ -83,11 +91,7 @@ class Network:
     """
 
     def __init__(
-        self,
-        me: Introduction,
-        layouts: Layouts,
-        round_now: Callable[[], int],
-        report: Callable[[Report], None],
+        self, me: Introduction, layouts: Layouts, round_now: Callable[[], int], report: Callable[[Report], None]
     ) -> None:
         self.me = me
         self.links: dict[str, Link] = {}
@@ -100,7 +104,7 @@ class Network:
         self._meter = Meter()
         self._changed = asyncio.Condition()
 
-    def send(self, neighbour: str, message: CodedMask | Greeting) -> None:
+    def send(self, neighbour: str, message: CodedMask | Greeting | Pace) -> None:
         """Hand a message to a neighbour's link; dropped if there is none, it will be sent anew when one comes up."""
         if neighbour in self.links:
             self.links[neighbour].offer(message)
@@ -152,7 +156,7 @@ class Network:
             await self._changed.wait_for(lambda: self._leaving is None and self.dialled.get(address) not in self.links)
 
     def measure(self) -> None:
-        """Ask the kernel what every open link has cost so far, and what other connections have."""
+        """Ask the kernel what every open link, and every other connection, has cost so far."""
         self._meter.read({link.remote: link.traffic for link in self.links.values()}, self._traffic_of(OTHERS))
 
     def leave(self, message: str) -> None:
@@ -199,8 +203,8 @@ class Network:
         remote: tuple[str, int],
         address: str = "",
     ) -> None:
-        traffic = self._traffic_of(neighbour.key)
-        link = Link(stream, neighbour, self._layouts, traffic, we_dialled=we_dialled, remote=remote)
+        account = self._traffic_of(neighbour.key)
+        link = Link(stream, neighbour, self._layouts, account, we_dialled=we_dialled, remote=remote)
         former = self.links.get(neighbour.key)
         if former is not None:
             self._retire(former, at_once=we_dialled)
@@ -238,5 +242,7 @@ class Network:
             self._changed.notify_all()
 
 
-def _arrival(who: Introduction, what: MaskMessage | Greeting) -> Report:
-    return GreetingArrived(who, what) if isinstance(what, Greeting) else MaskArrived(who, what)
+def _arrival(who: Introduction, what: MaskMessage | Greeting | Pace) -> Report:
+    if isinstance(what, MaskMessage):
+        return MaskArrived(who, what)
+    return GreetingArrived(who, what) if isinstance(what, Greeting) else PaceAsked(who, what)
