@@ -15,13 +15,14 @@ from dslnode.logs import Logger
 from dslnode.metrics import Metrics
 from dslnode.pacing import Pacer, Usage
 from dslnode.status import Observer
+from dslnode.transport.handshake import Introduction
 from dslnode.transport.ledger_rows import row_frames
 from dslnode.transport.network import Network
 from dslnode.v1 import node_pb2 as pb
 
 
 class Accounting:
-    """``books`` to open, keep and save; ``pacer`` to ask in every round."""
+    """``books`` to open before anything moves; ``pacer`` to ask in every round."""
 
     def __init__(
         self,
@@ -39,6 +40,15 @@ class Accounting:
         self.pacer = Pacer(cap, largest_cost(settings, layouts), network, self.books)
         metrics.registry.register(LedgerCollector(self.books.accounts, observer.name_of, self.pacer.usage))
         self._observer = observer
+
+    def met(self, neighbour: Introduction, address: str) -> None:
+        """A link came up: remember the neighbour, and tell it at once how often masks are welcome."""
+        self._observer.met(neighbour, address)
+        self.pacer.up(neighbour.key)
+
+    async def keep(self) -> None:
+        """Book, watch and save until cancelled."""
+        await self.books.keep(self.pacer.watch)
 
     def reply(self) -> pb.StatusReply:
         """Return the status reply, with what the node used."""

@@ -67,22 +67,25 @@ class Bookkeeper:
         hour = self.hour
         for row, now in self.accounts().items():
             before = self._booked.get(row, Amounts())
-            grown = before.grown(now)
-            if grown != before:
-                self.ledger.book(hour, *row, grown - before)
-                self.moved += grown.total - before.total
-                self._booked[row] = grown
+            if now != before:
+                self.ledger.book(hour, *row, now - before)
+                self.moved += now.total - before.total
+                self._booked[row] = now
         for key, link in self._network.links.items():
             self.names[key] = link.neighbour.name
 
-    async def keep(self) -> None:
-        """Book every few seconds and save every few minutes, until cancelled; then save for the last time."""
+    async def keep(self, booked: Callable[[], None]) -> None:
+        """Book every few seconds and save every few minutes, until cancelled; then save for the last time.
+
+        ``booked`` is called whenever something may have been booked.
+        """
         try:
             while True:
                 saved = time.monotonic()
                 while time.monotonic() - saved < SAVE_SECONDS:
                     await asyncio.sleep(BOOK_SECONDS)
                     self.book()
+                    booked()
                     if self.ahead:
                         await self.reserve(0)
                 await self.save(self.ahead)
@@ -121,10 +124,9 @@ class Bookkeeper:
         recovered = 0
         for row, now in self.accounts().items():
             before = books.booked.get(row, Amounts())
-            grown = before.grown(now)
-            if grown != before:
-                self.ledger.book(books.hour, *row, grown - before)
-                recovered += grown.total - before.total
+            if now.total > before.total:
+                self.ledger.book(books.hour, *row, now - before)
+                recovered += now.total - before.total
         return recovered
 
     def accounts(self) -> dict[Row, Amounts]:

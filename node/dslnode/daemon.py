@@ -100,7 +100,7 @@ class Daemon:
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
         jitter = random.Random(self._network.me.incarnation)
         tasks = [asyncio.create_task(keep_dialling(self._network, peer, jitter)) for peer in self._peers]
-        tasks += [asyncio.create_task(self._begin()), asyncio.create_task(self._accounting.books.keep())]
+        tasks += [asyncio.create_task(self._begin()), asyncio.create_task(self._accounting.keep())]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
         try:
             yield
@@ -203,7 +203,7 @@ class Daemon:
         match report:
             case net.LinkUp(neighbour, their_round, address):
                 self._notices.solved(address)
-                self._observer.met(neighbour, address)
+                self._accounting.met(neighbour, address)
                 self._log.info("neighbour up", neighbour=neighbour.name, address=address, its_round=their_round)
                 self._post(events.PeerUp(neighbour.key, their_round))
             case net.LinkDown(neighbour, why):

@@ -88,11 +88,12 @@ class Partner:
 class Means:
     """What there is to spend: bytes left of the cap, seconds left of the period, and a message's largest cost.
 
-    ``largest`` is for one message, one way. ``round_seconds`` is how long a round takes.
+    ``largest`` is for one message, one way. ``round_seconds`` is how long a round takes, ``period_seconds`` a period.
     """
 
     bytes_left: int
     seconds_left: float
+    period_seconds: float
     largest: int
     round_seconds: float
 
@@ -131,10 +132,14 @@ def spendable(means: Means, links: int) -> int:
 
 
 def spacing(budget: int, means: Means, partners: Iterable[Partner]) -> float:
-    """Return the interval at which all partners can be spoken to until the period ends; 0 if that is every round."""
+    """Return the interval at which all partners can be spoken to until the period ends; 0 if that is every round.
+
+    When nothing is left it is a whole period: an interval counts from the last mask, so that what is left of the
+    period would let each neighbour speak once more.
+    """
     several = list(partners)
     if budget < 2 * means.largest:
-        return min(max(1.0, means.seconds_left), LONGEST_INTERVAL) if several else 0.0
+        return means.period_seconds if several else 0.0
     interval = sum(partner.cost for partner in several) * means.seconds_left / budget
     return 0.0 if interval <= means.round_seconds else min(interval, LONGEST_INTERVAL)
 

@@ -46,7 +46,9 @@ class Amounts:
     sign_framing: int = 0
     control: int = 0  # hellos, greetings, refusals, with their framing
     resent: int = 0  # what TCP sent again
-    transport: int = 0  # TLS, HTTP/2's own frames, TCP and IP headers, acknowledgements
+    transport: int = (
+        0  # TLS, HTTP/2's own frames, TCP and IP headers, acknowledgements; and parts of messages under way
+    )
     unsaved: int = 0  # what may have been moved after the last save before a crash
 
     @property
@@ -72,7 +74,7 @@ class Amounts:
         return Amounts(*(mine - theirs for mine, theirs in zip(self.values(), other.values(), strict=True)))
 
     def grown(self, now: Amounts) -> Amounts:
-        """Return the larger of each amount: an account that shrinks for a moment is not paid back."""
+        """Return the larger of each amount: ``transport`` shrinks when a message under way is whole."""
         return Amounts(*map(max, self.values(), now.values()))
 
     def values(self) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ class LedgerCollector(Collector):
         self._accounts = accounts
         self._name_of = name_of
         self._usage = usage
+        self._shown: dict[Row, Amounts] = {}  # counters never go down
 
     def collect(self) -> Iterator[Metric]:
         """Yield all families."""
@@ -38,7 +39,8 @@ class LedgerCollector(Collector):
             "Bytes on the wire with IP headers, by kind; the kinds add up to all that crossed the wire.",
             labels=labels,
         )
-        for (neighbour, direction), amounts in self._accounts().items():
+        self._shown = {row: self._shown.get(row, now).grown(now) for row, now in self._accounts().items()}
+        for (neighbour, direction), amounts in self._shown.items():
             who = [self._name_of(neighbour), neighbour, str(Direction(direction))]
             for kind in BYTES:
                 family.add_metric([*who, kind], getattr(amounts, kind))

@@ -11,6 +11,7 @@ from dslnode.bookkeeper import Bookkeeper
 from dslnode.data_plan import (
     IDLE_BYTES_PER_SECOND,
     LONGEST_INTERVAL,
+    SECONDS,
     CapPer,
     Choice,
     DataCap,
@@ -78,7 +79,22 @@ class Pacer:
         self._clock = clock
         self._partners: dict[str, _Partner] = {}
         self._decided = self._began = clock()
+        self._round_seconds = 0.0
         books.ahead = 0 if cap is None else max(1, cap.size // RESERVES_A_CAP)
+
+    def up(self, key: str) -> None:
+        """A link came up: tell the neighbour at once if there is a pace to keep."""
+        self._tell(key, self._partner(key))
+        self.watch()
+
+    def watch(self) -> None:
+        """Look between rounds, too, what neighbours sent, and tell them if the pace must change."""
+        now = self._clock()
+        means = self._means()
+        if means is not None:
+            self.interval = choose(means, [self._view(one, now) for one in self._network.links]).interval
+            for key in self._network.links:
+                self._tell(key, self._partner(key))
 
     def asked(self, key: str, pace: Pace) -> None:
         """A neighbour asked for masks at most once in so many seconds."""
@@ -89,12 +105,13 @@ class Pacer:
         now, links = self._clock(), list(self._network.links)
         if len(self._partners) > MAX_ACCOUNTS:
             self._partners = {key: one for key, one in self._partners.items() if key in links}
-        means = self._means(now)
+        self._round_seconds, self._decided = now - self._decided, now
+        means = self._means()
         choice = choose(means, [self._view(key, now) for key in links])
         if means is not None and choice.neighbours:
             kept = await self._books.reserve(2 * self._largest * len(choice.neighbours))
             choice = choice if kept else Choice((), choice.interval)
-        self._decided, self.interval = now, choice.interval
+        self.interval = choice.interval
         for key in links:
             self._tell(key, self._partner(key))
         for key in choice.neighbours:
@@ -113,13 +130,14 @@ class Pacer:
         expected = forecast(spent, rate, left, self._cap)
         return Usage(hour, day, self._cap, spent, expected, self.skipped, self.interval)
 
-    def _means(self, now: float) -> Means | None:
+    def _means(self) -> Means | None:
         if self._cap is None:
             return None
         self._books.book()
         wall = self._books.seconds
         left = self._cap.size - used(self._books.ledger, self._cap.per, wall)
-        return Means(left, seconds_left(self._cap.per, wall), self._largest, now - self._decided)
+        per = self._cap.per
+        return Means(left, seconds_left(per, wall), SECONDS[per], self._largest, self._round_seconds)
 
     def _view(self, key: str, now: float) -> Partner:
         partner = self._partner(key)

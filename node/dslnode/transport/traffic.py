@@ -46,7 +46,7 @@ class Flow:
         return self.wire_bytes - self.mask_bytes
 
     def amounts(self) -> Amounts:
-        """Return what was moved so far by kind, as the ledger has it. ``transport`` may shrink while bytes wait."""
+        """Return what was moved so far by kind: ``transport`` is what the kernel counted beyond whole messages."""
         keep_bits, keep_bytes = self.payload_bits - self.sign_bits, self.mask_bytes - self.sign_bytes
         framed = self.mask_bytes + self.control_bytes
         return Amounts(
