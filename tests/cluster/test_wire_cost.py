@@ -58,11 +58,12 @@ def test_the_ledger_agrees_with_the_interface(tmp_path: Path, options: tuple[str
         for daemon in daemons:
             daemon.wait_for("stopped")
         after = [host.counters() for host in hosts]
-    for one, other, directory in zip(before, after, directories, strict=True):
+    for index, directory in enumerate(directories):
         sent, received = booked(directory, Direction.SENT), booked(directory, Direction.RECEIVED)
-        counted = other.sent - one.sent, other.received - one.received
+        repeated = booked(directories[1 - index], Direction.SENT).resent  # a receiver's kernel does not tell of these
+        counted = after[index].sent - before[index].sent, after[index].received - before[index].received
         assert sent.total == pytest.approx(counted[0], rel=TOLERANCE, abs=SETUP_BYTES)
-        assert received.total == pytest.approx(counted[1], rel=TOLERANCE, abs=SETUP_BYTES)
+        assert received.total + repeated == pytest.approx(counted[1], rel=TOLERANCE, abs=SETUP_BYTES)
         assert sent.sign_bits > 25 * 18_944 / 4
         assert (sent.keep_bits > 25 * 18_944) == ("both" in options)
 
