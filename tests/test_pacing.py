@@ -47,6 +47,7 @@ class Node:
         skipped, _ = await self.pacer.decide()
         chosen = set(self.links) - skipped
         for key in chosen:
+            self.traffic[key].sent.mask_bytes += 1
             self.traffic[key].sent.link_bytes += cost // 2
             self.traffic[key].received.link_bytes += cost // 2
         return chosen
@@ -117,4 +118,13 @@ async def test_when_neighbours_use_up_the_cap_they_are_told_to_be_silent_between
     node.now += 100
     node.pacer.watch()
     assert node.told[-1] == ("a", 3_600)
+    assert await node.round() == set()
+
+
+async def test_a_turn_in_which_no_mask_could_go_out_comes_again() -> None:
+    node = Node(CAP, "a")
+    for _ in range(3):  # its greeting has not come, so there is nothing that could be sent
+        node.now += 1.0
+        assert (await node.pacer.decide())[0] == frozenset()
+    assert await node.round() == {"a"}
     assert await node.round() == set()

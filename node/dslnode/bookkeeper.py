@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,7 @@ class Bookkeeper:
         self._limit = 0  # of these, up to which the disk knows of a reserve
         self._reserved_in = 0  # the hour that this reserve is booked under after a crash
         self._saving = asyncio.Lock()
+        self._writing = threading.Lock()  # outlives a cancelled save, whose thread still writes
 
     @property
     def hour(self) -> int:
@@ -72,7 +74,8 @@ class Bookkeeper:
                 self.moved += now.total - before.total
                 self._booked[row] = now
         for key, link in self._network.links.items():
-            self.names[key] = link.neighbour.name
+            if key in self._network.traffic:  # which is bounded
+                self.names[key] = link.neighbour.name
 
     async def keep(self, booked: Callable[[], None]) -> None:
         """Book every few seconds and save every few minutes, until cancelled; then save for the last time.
@@ -112,12 +115,16 @@ class Bookkeeper:
             books = Books(self.ledger, names, self._booked, reserve, self.hour)
             limit = self.moved + reserve
             try:
-                await asyncio.to_thread(save, self._directory, pack(books))
+                await asyncio.to_thread(self._write, self._directory, pack(books))
             except StateError as error:
                 self._log.error("ledger not saved", problem=str(error))
                 return False
             self.names, self._limit, self._reserved_in = names, limit, books.hour
             return True
+
+    def _write(self, directory: Path, content: bytes) -> None:
+        with self._writing:
+            save(directory, content)
 
     def _recover(self, books: Books) -> int:
         """Book what the last round's state has and the ledger has not; return it in bytes."""

@@ -54,6 +54,8 @@ class _Partner:
     cost: int
     moved: int
     spoken: float = -math.inf
+    formerly: float = -math.inf  # when it was spoken to before that
+    masks: int = -1  # bytes of masks that had gone out when it was chosen last
     wish: float = 0.0
     told: int = 0
     link: Link | None = None
@@ -105,6 +107,8 @@ class Pacer:
         now, links = self._clock(), list(self._network.links)
         if len(self._partners) > MAX_ACCOUNTS:
             self._partners = {key: one for key, one in self._partners.items() if key in links}
+        for key in links:
+            self._check_spoken(key)
         self._round_seconds, self._decided = now - self._decided, now
         means = self._means()
         choice = choose(means, [self._view(key, now) for key in links])
@@ -115,7 +119,7 @@ class Pacer:
         for key in links:
             self._tell(key, self._partner(key))
         for key in choice.neighbours:
-            self._spoke(key, now)
+            self._speak(key, now)
         skipped = frozenset(links) - frozenset(choice.neighbours)
         self.skipped += len(skipped)
         return skipped, frozenset(key for key in links if self.interval or self._partner(key).wish or key in skipped)
@@ -150,13 +154,23 @@ class Pacer:
             partner.link, partner.told, partner.wish = link, 0, 0.0
         return partner
 
-    def _spoke(self, key: str, now: float) -> None:
+    def _check_spoken(self, key: str) -> None:
+        """Let a neighbour's turn come again if no mask went out, as when its greeting had not come yet."""
+        partner = self._partner(key)
+        if partner.spoken == self._decided and partner.masks == self._masks(key):
+            partner.spoken = partner.formerly
+
+    def _masks(self, key: str) -> int:
+        return self._network.traffic.get(key, Traffic()).sent.mask_bytes
+
+    def _speak(self, key: str, now: float) -> None:
         """Learn from what was moved since masks last went there what an exchange costs, without keep-alives."""
         partner, moved = self._partner(key), self._moved(key)
         if math.isfinite(partner.spoken):
             idle = IDLE_BYTES_PER_SECOND * (now - partner.spoken)
             partner.cost = math.ceil((partner.cost + max(0.0, moved - partner.moved - idle)) / 2) or 1
-        partner.moved, partner.spoken = moved, now
+        partner.moved, partner.masks = moved, self._masks(key)
+        partner.formerly, partner.spoken = partner.spoken, now
 
     def _moved(self, key: str) -> int:
         traffic = self._network.traffic.get(key, Traffic())
