@@ -69,7 +69,19 @@ def top_level(tree: ast.Module) -> ast.Module:
 
 
 TRANSPORT = [name for name in MODULES if name.startswith("transport/")]
-TORCHLESS = ["rounds", "codec", "mask", "config", "sources", "settings_text", "errors", "status_view", *TRANSPORT]
+ACCOUNTS = ["ledger", "ledger_file", "ledger_view", "ledger_metrics", "data_plan", "pacing", "bookkeeper"]
+TORCHLESS = [
+    "rounds",
+    "codec",
+    "mask",
+    "config",
+    "sources",
+    "settings_text",
+    "errors",
+    "status_view",
+    *ACCOUNTS,
+    *TRANSPORT,
+]
 
 
 def test_there_is_something_to_look_at() -> None:
@@ -121,8 +133,16 @@ def test_pure_modules_import_only_pure_modules(module: str) -> None:
     assert reachable(module) <= {"mask", "codec", "rounds", "events", "errors"}
 
 
+@pytest.mark.parametrize("module", ["ledger", "data_plan"])
+def test_the_ledger_and_the_plan_have_no_clock_no_file_and_no_input(module: str) -> None:
+    allowed = {"__future__", "collections", "dataclasses", "datetime", "enum", "math", "re", "dslnode"}
+    assert roots(tree_of(module)) <= allowed
+    assert reachable(module) <= {"ledger", "data_plan"}
+
+
 READERS_OF_SETTINGS = {
     "cli_authority",
+    "accounting",
     "cli",
     "sources",
     "settings_text",
@@ -134,7 +154,7 @@ READERS_OF_SETTINGS = {
     "demo",
     "testbed",
 }
-ADDRESSES_ONLY = {"metrics": {"ADDRESS"}, "status_view": {"check_address"}}
+ADDRESSES_ONLY = {"metrics": {"ADDRESS"}, "status_view": {"check_address"}, "ledger_view": {"check_address"}}
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name != "config" and name not in READERS_OF_SETTINGS])

@@ -221,3 +221,14 @@ def test_a_node_does_its_rounds_and_ends_with_0(tmp_path: Path) -> None:
     assert [event["round"] for event in events if event["event"] == "round"] == [1, 2]
     assert events[-1]["event"] == "stopped"
     assert (tmp_path / "state" / "state").is_file()
+
+
+def test_the_ledger_of_nobody_or_in_two_forms_at_once_is_refused(dead_address: str, tmp_path: Path) -> None:
+    assert dead_address in complaint(ExitCode.UNREACHABLE, "ledger", "--address", dead_address)
+    assert "there is no ledger in" in complaint(ExitCode.SETTINGS, "ledger", "--state-dir", str(tmp_path))
+    assert "exclude each other" in complaint(ExitCode.SETTINGS, "ledger", "--csv", "--json")
+
+
+def test_a_data_cap_that_is_none_is_refused_with_an_example() -> None:
+    assert "is not of the form 50MB/day" in complaint(ExitCode.SETTINGS, "config", "--data-cap", "50 megs")
+    assert "that one idle link may cost" in complaint(ExitCode.SETTINGS, "config", "--data-cap", "10kB/day")

@@ -463,3 +463,34 @@ def test_a_sign_mask_from_the_far_future_is_dropped() -> None:
     assert isinstance(refusal, events.Refuse)
     assert refusal.reason == "far_future"
     assert machine.neighbours["a"].signs == []
+
+
+def test_a_skipped_neighbour_gets_nothing_and_a_paced_one_is_not_waited_for() -> None:
+    machine = started(peers=("a", "b"))
+    commands = machine.handle(events.Trained(mask_of(0), frozenset({"a"}), frozenset({"a", "b"})))
+    assert [command.peer for command in commands if isinstance(command, events.Send)] == ["b"]
+    assert isinstance(commands[-1], events.Aggregate)
+
+
+def test_a_paced_neighbour_is_used_when_it_speaks_and_waited_for_again_only_after_its_pace_ended() -> None:
+    machine = started(peers=("a",))
+    for number in range(3):
+        machine.handle(events.Trained(mask_of(number), frozenset({"a"}), frozenset({"a"})))
+        machine.handle(events.Received("a", message(rounds.MAX_JUMP * (number + 2))))  # rounds are its own affair
+        machine.handle(events.Aggregated())
+    assert machine.neighbours["a"].newest == message(rounds.MAX_JUMP * 4).mask
+    machine.handle(events.Trained(mask_of(3)))
+    assert machine.phase is Phase.AGGREGATING, "paced until its next mask"
+    machine.handle(events.Aggregated())
+    machine.handle(events.Received("a", message(rounds.MAX_JUMP * 9)))
+    machine.handle(events.Trained(mask_of(4)))
+    machine.handle(events.Aggregated())
+    machine.handle(events.Trained(mask_of(5)))
+    assert machine.awaited() == ["a"]
+
+
+def test_a_paced_neighbour_whose_link_comes_up_anew_is_sent_no_mask_out_of_turn() -> None:
+    machine = started(peers=("a", "b"))
+    machine.handle(events.Trained(mask_of(0), frozenset({"a"}), frozenset({"a"})))
+    machine.handle(events.PeerDown("a"))
+    assert machine.handle(events.PeerUp("a", 0)) == []

@@ -162,3 +162,15 @@ def test_an_address_that_is_none_is_refused_before_anybody_is_asked(monkeypatch:
     monkeypatch.setattr(status_view, "ask_status", answers())
     with pytest.raises(SettingsError, match="--address: 'nowhere' is not HOST:PORT"):
         show_status("nowhere", watch=False, as_json=False, timeout=1)
+
+
+def test_what_was_used_is_told_with_its_cap_as_numbers_and_for_people() -> None:
+    usage = pb.Usage(cap_bytes=50_000_000, cap_period="day", used_bytes=12_345_678, forecast_bytes=49_000_000)
+    usage.exchanges_skipped, usage.interval_seconds = 17, 42.4
+    reply = pb.StatusReply(name="board", usage=usage)
+    assert as_dict(reply)["usage"]["used_bytes"] == 12_345_678
+    assert as_dict(reply)["usage"]["cap_bytes"] == 50_000_000
+    shown = drawn(reply)
+    assert "this day (UTC) 12,345,678 of 50,000,000 bytes both ways, forecast 49,000,000" in shown
+    assert "masks skipped 17, an exchange in 42 s" in shown
+    assert as_dict(pb.StatusReply(usage=pb.Usage(used_bytes=1)))["usage"]["cap_bytes"] is None

@@ -67,7 +67,7 @@ class StateDirectory:
         file = self.path / "node-id"
         with _explained(self.path):
             if not file.exists():
-                _replace(file, secrets.token_hex(NODE_ID_BYTES).encode() + b"\n")
+                replace_file(file, secrets.token_hex(NODE_ID_BYTES).encode() + b"\n")
             text = file.read_text(encoding="ascii", errors="replace").strip()
         try:
             identity = bytes.fromhex(text)
@@ -81,7 +81,7 @@ class StateDirectory:
         """Make the snapshot durable; return the bytes written."""
         content = pack(snapshot)
         with _explained(self.path):
-            _replace(self._file, content)
+            replace_file(self._file, content)
         return len(content)
 
     def load(self) -> Snapshot | None:
@@ -127,7 +127,7 @@ def _digest(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest()
 
 
-def _replace(file: Path, content: bytes) -> None:
+def replace_file(file: Path, content: bytes) -> None:
     """Write ``content`` beside ``file``, flush it, rename it over ``file``, and flush the directory."""
     beside = file.with_name(file.name + ".new")
     with beside.open("wb") as target:

@@ -14,7 +14,8 @@ import typer
 
 from dslnode import __version__, cli_authority
 from dslnode.config import Settings, describe
-from dslnode.errors import DslnodeError, ExitCode
+from dslnode.errors import DslnodeError, ExitCode, SettingsError
+from dslnode.ledger import Per
 from dslnode.sources import Loaded, load
 
 EXIT_CODES = """
@@ -119,6 +120,33 @@ def status(
 
     with _until_reader_leaves():
         show_status(address, watch=watch, as_json=as_json, timeout=timeout, ticket=ticket)
+
+
+@app.command()
+def ledger(
+    address: Annotated[str, typer.Option(metavar="HOST:PORT", help="The node's --listen address.")] = "127.0.0.1:7711",
+    state_dir: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="DIRECTORY", help="Read what a node has saved there, instead of asking one."),
+    ] = None,
+    per: Annotated[Per, typer.Option(help="Length of the periods.")] = Per.DAY,
+    *,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1)] = 5.0,
+    ticket: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", envvar="DSLNODE_TICKET", help="Any ticket of the node's network, if it has one."),
+    ] = None,
+) -> None:
+    """Show what a node sent and received, by day or hour (UTC), neighbour, direction and kind."""
+    from dslnode.ledger_view import Form, show_ledger
+
+    if as_csv and as_json:
+        raise SettingsError("--csv and --json exclude each other; give one of them")
+    with _until_reader_leaves():
+        form = Form.CSV if as_csv else Form.JSON if as_json else Form.TABLE
+        show_ledger(address, state_dir, per, form, timeout=timeout, ticket=ticket)
 
 
 @app.command()

@@ -11,10 +11,12 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from typing import Any
 
 from dslnode import events
+from dslnode.accounting import Accounting
+from dslnode.background import Background
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
 from dslnode.errors import ExitCode, StateError
@@ -24,7 +26,7 @@ from dslnode.learner import Learner
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
 from dslnode.notices import Notices
-from dslnode.resume import check, known_addresses, remember, restore_traffic
+from dslnode.resume import known_addresses, remember, take_over
 from dslnode.rounds import RoundMachine
 from dslnode.standing import watch
 from dslnode.status import Observer
@@ -61,7 +63,7 @@ class Daemon:
         self._way = way
         self._events: asyncio.Queue[events.Event | None] = asyncio.Queue()
         self._exit: ExitCode | None = None
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._background = Background(self._failed)
         self._deadline: asyncio.TimerHandle | None = None
         self._exchange_began = time.monotonic()
         self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange)
@@ -72,6 +74,9 @@ class Daemon:
         self._observer = Observer(settings, me, self._machine, self._network, self._notices.standing)
         self._metrics = Metrics(self._observer.neighbours)
         self._metrics.describe(settings.name, settings.run_id)
+        self._accounting = Accounting(
+            settings, learner.layouts, self._network, self._observer, self._metrics, state=state, log=log
+        )
 
     async def run(self) -> ExitCode:
         """Serve, dial and learn until all rounds are done or a signal comes; return the exit code.
@@ -97,13 +102,13 @@ class Daemon:
 
     @contextlib.asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
-        server = Server(self._network, self._observer.reply, self._way.tunnels)
+        server = Server(self._network, self._accounting.reply, self._accounting.rows, tunnels=self._way.tunnels)
         port = await server.listen(self.settings.listen)
         for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
         jitter = random.Random(self._network.me.incarnation)
         jobs = [self._begin(), *(keep_dialling(self._network, peer, jitter, self._way) for peer in self._peers)]
-        jobs.append(watch(self._way.tunnels, self._metrics.ticket_ends, self._log))
+        jobs += [self._accounting.keep(), watch(self._way.tunnels, self._metrics.ticket_ends, self._log)]
         tasks = [asyncio.create_task(job) for job in jobs]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
         try:
@@ -123,9 +128,7 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.stop(0.1)
-        if self._jobs:
-            await asyncio.wait(self._jobs, timeout=None if done else LAST_STEP_SECONDS)
-        self.busy = bool(self._jobs)
+        self.busy = await self._background.settle(None if done else LAST_STEP_SECONDS)
         self._worker.close()
         why = ExitCode.INTERNAL if self._exit is None else self._exit
         self._log.info("stopped", why=why.name.lower(), round=self._machine.round)
@@ -140,13 +143,13 @@ class Daemon:
     def _execute(self, command: events.Command) -> None:
         match command:
             case events.Train(number):
-                self._in_background(self._train(number))
+                self._background.start(self._train(number))
             case events.Send() | events.SendSigns() | events.Greet() | events.Meet() | events.Forget():
-                self._in_background(self._sender.execute(command))
+                self._background.start(self._sender.execute(command))
             case events.SetDeadline(number):
                 self._set_deadline(number)
             case events.Aggregate(number, heard):
-                self._in_background(self._aggregate(number, heard))
+                self._background.start(self._aggregate(number, heard))
             case events.Save(number):
                 self._finish_round(number)
             case events.Refuse(peer, reason, explanation):
@@ -161,7 +164,7 @@ class Daemon:
         self._metrics.trained(trained)
         self._observer.trained(trained)
         self._exchange_began = time.monotonic()
-        self._post(events.Trained(trained.mask))
+        self._post(events.Trained(trained.mask, *await self._accounting.pacer.decide()))
 
     async def _aggregate(self, number: int, heard: tuple[Heard, ...]) -> None:
         self._metrics.took("exchange", time.monotonic() - self._exchange_began)
@@ -174,14 +177,14 @@ class Daemon:
         self._post(events.Aggregated(aggregated.masks))
 
     def _finish_round(self, number: int) -> None:
-        self._network.measure()
+        self._accounting.books.book()
         self._metrics.round.set(number)
         self._metrics.rounds_finished.inc()
         line = self._observer.round_line()
         if self._state is None:
             self._log.info("round", **line)
         else:
-            self._in_background(self._save(self._state, number, line))
+            self._background.start(self._save(self._state, number, line))
 
     async def _save(self, state: StateDirectory, number: int, line: dict[str, Any]) -> None:
         """Make the round durable, and only then say that it is finished."""
@@ -205,7 +208,7 @@ class Daemon:
         match report:
             case net.LinkUp(neighbour, their_round, address):
                 self._notices.solved(address)
-                self._observer.met(neighbour, address)
+                self._accounting.met(neighbour, address)
                 self._log.info("neighbour up", neighbour=neighbour.name, address=address, its_round=their_round)
                 self._post(events.PeerUp(neighbour.key, their_round))
             case net.LinkDown(neighbour, why):
@@ -215,6 +218,8 @@ class Daemon:
                 self._post(events.Received(neighbour.key, message))
             case net.GreetingArrived(neighbour, greeting):
                 self._post(events.Greeted(neighbour.key, greeting))
+            case net.PaceAsked(neighbour, pace):
+                self._accounting.pacer.asked(neighbour.key, pace)
             case net.PeerRefused(address, reason, explanation) if reason not in ORDERLY:
                 self._refuse(address, reason, explanation)
             case net.DialFailed(address, why):
@@ -225,26 +230,18 @@ class Daemon:
         self._notices.refused(who, reason, explanation)
 
     def _resume(self) -> None:
-        if self._state is None or (snapshot := self._state.load()) is None:
+        facts = take_over(self._state, self.settings, self._learner, self._network)
+        self._accounting.books.open()
+        if facts is None:
             return
-        check(snapshot.facts, self.settings, self._learner.fingerprint)
-        self._learner.restore(snapshot.arrays)
-        restore_traffic(snapshot.facts, self._network)
-        self._peers |= dict.fromkeys(known_addresses(snapshot.facts))
-        self._machine.round = snapshot.facts["round"]
+        self._peers |= dict.fromkeys(known_addresses(facts))
+        self._machine.round = facts["round"]
         self._metrics.round.set(self._machine.round)
         self._log.info("resumed", round=self._machine.round)
 
     def _post(self, event: events.Event | None) -> None:
         self._events.put_nowait(event)
 
-    def _in_background(self, job: Coroutine[None, None, None]) -> None:
-        task = asyncio.ensure_future(job)
-        self._jobs.add(task)
-        task.add_done_callback(self._job_done)
-
-    def _job_done(self, task: asyncio.Task[None]) -> None:
-        self._jobs.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error("internal error", exc_info=error)
-            self.stop(ExitCode.INTERNAL)
+    def _failed(self, error: BaseException) -> None:
+        self._log.error("internal error", exc_info=error)
+        self.stop(ExitCode.INTERNAL)

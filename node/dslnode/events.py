@@ -26,9 +26,15 @@ class Started:
 
 @dataclass(frozen=True)
 class Trained:
-    """Local training of the round is done and gave this mask."""
+    """Local training of the round is done and gave this mask.
+
+    ``skipped`` neighbours are sent nothing this round. Of those whose masks come at a pace of their own, ``paced``,
+    none is waited for.
+    """
 
     mask: Mask
+    skipped: frozenset[str] = frozenset()
+    paced: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,13 @@ class Mask:
         return 1 - self.distance(other) / max(1, self.layout.size)
 
 
+@dataclass(frozen=True)
+class Pace:
+    """A node wants masks at most once in so many seconds, and nobody to wait for its own; 0: neither."""
+
+    seconds: int
+
+
 class MaskKind(IntEnum):
     """What the bits of a travelling mask say; the numbers are those of the wire."""
 

@@ -109,7 +109,7 @@ class Metrics:
         self.phase_seconds.labels(phase).observe(seconds)
 
     def serve(self, address: str) -> Callable[[], None]:
-        """Serve ``/metrics`` at ``HOST:PORT`` from a thread, nothing if it is ``off``; return what stops it.
+        """Serve ``/metrics`` at ``HOST:PORT`` from a thread, nothing if ``off``; return what stops it.
 
         Raises ``ListenError`` if the address is taken.
         """

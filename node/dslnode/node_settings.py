@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from dslnode.data_plan import parse_cap
 from dslnode.setting_types import Addresses, SettingsGroup, check_address
 
 
@@ -69,6 +70,11 @@ class NodeSettings(SettingsGroup):
     )
     max_staleness: int = Field(10, ge=0, description="Rounds for which a silent neighbour's mask is still used.")
     evaluate_every: int = Field(5, ge=1, description="Measure the held-out accuracy every so many rounds.")
+    data_cap: str = Field(
+        "",
+        description="Bytes to send and receive at most, as 50MB/day (B, kB, MB, GB, KiB, MiB, GiB; per hour, day or "
+        "month, UTC); exchanges are spaced to stay inside. Default: no cap.",
+    )
     threads: int = Field(1, ge=1, le=1024, description="Processor threads for training.")
     log_format: Literal["text", "json"] = Field("text", description="Log for people (text) or machines (json).")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log shown.")
@@ -87,6 +93,13 @@ class NodeSettings(SettingsGroup):
     @classmethod
     def _metrics(cls, value: str) -> str:
         return value if value == "off" else check_address(value)
+
+    @field_validator("data_cap")
+    @classmethod
+    def _data_cap(cls, value: str) -> str:
+        if value:
+            parse_cap(value)
+        return value
 
     @field_validator("peers")
     @classmethod

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
 from dslnode.errors import StateError
+from dslnode.learner import Learner
 from dslnode.transport.network import Network
 from dslnode.transport.traffic import Flow, Traffic
 
@@ -26,6 +28,21 @@ def remember(round_number: int, settings: Settings, fingerprint: bytes, network:
             for key, traffic in network.traffic.items()
         },
     }
+
+
+def take_over(
+    state: StateDirectory | None, settings: Settings, learner: Learner, network: Network
+) -> Mapping[str, Any] | None:
+    """Let learner and network go on where the state ends; return its facts, or None if there is none.
+
+    Raises ``StateError`` if it is damaged, of another run or of another frozen network.
+    """
+    if state is None or (snapshot := state.load()) is None:
+        return None
+    check(snapshot.facts, settings, learner.fingerprint)
+    learner.restore(snapshot.arrays)
+    restore_traffic(snapshot.facts, network)
+    return snapshot.facts
 
 
 def check(facts: Mapping[str, Any], settings: Settings, fingerprint: bytes) -> None:
@@ -59,5 +76,8 @@ def _counts(flow: Flow) -> dict[str, int]:
         "payload_bits": flow.payload_bits,
         "mask_bytes": flow.mask_bytes,
         "control_bytes": flow.control_bytes,
-        "link_bytes": flow.link_bytes + flow.open_link_bytes,
+        "link_bytes": flow.link_bytes,
+        "resent_bytes": flow.resent_bytes,
+        "sign_bits": flow.sign_bits,
+        "sign_bytes": flow.sign_bytes,
     }

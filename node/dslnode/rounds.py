@@ -58,6 +58,8 @@ class Neighbour:
     signs: list[MaskMessage] = field(default_factory=list)  # not aggregated yet, in the order they came
     arrived: int | None = None  # our round in which the newest mask of either kind arrived
     in_pace: bool = True  # False after it missed a deadline, until it speaks again
+    paced: bool = False  # its masks and ours travel at intervals, whatever the round
+    adrift: bool = False  # paced, or was until its next mask: its round is not known
 
 
 @dataclass
@@ -77,8 +79,8 @@ class RoundMachine:
         match event:
             case Started():
                 return self._begin_round()
-            case Trained(mask):
-                return self._exchange(mask)
+            case Trained(mask, skipped, paced):
+                return self._exchange(mask, skipped, paced)
             case Aggregated(masks):
                 return self._finish_round(masks)
             case Received(peer, message):
@@ -107,11 +109,14 @@ class RoundMachine:
         self.phase = Phase.TRAINING
         return [Train(self.round)]
 
-    def _exchange(self, mask: Mask) -> list[Command]:
+    def _exchange(self, mask: Mask, skipped: frozenset[str], paced: frozenset[str]) -> list[Command]:
         self.own = MaskMessage(self.round, MaskKind.KEEP, mask)
         self.phase = Phase.EXCHANGING
-        connected = tuple(peer for peer, neighbour in self.neighbours.items() if neighbour.connected)
-        return [*self._share(self.own, connected), SetDeadline(self.round), *self._close_if_complete()]
+        for peer, neighbour in self.neighbours.items():
+            neighbour.paced = peer in paced
+            neighbour.adrift = neighbour.adrift or neighbour.paced
+        chosen = tuple(peer for peer, one in self.neighbours.items() if one.connected and peer not in skipped)
+        return [*self._share(self.own, chosen), SetDeadline(self.round), *self._close_if_complete()]
 
     def _share(self, own: MaskMessage, peers: tuple[str, ...]) -> list[Command]:
         kinds = self.exchange.kinds
@@ -160,7 +165,7 @@ class RoundMachine:
             explanation = f"sent a {message.kind.name} mask, this run exchanges {self.exchange.value}"
             return [Refuse(peer, "mask_kind", explanation)]
         lead = message.round - (self.round + neighbour.offset)
-        if lead > MAX_JUMP:
+        if lead > MAX_JUMP and not neighbour.adrift:
             return [Refuse(peer, "far_future", f"sent a mask {lead} rounds ahead of where it was due")]
         if message.kind is MaskKind.SIGN:
             if len(neighbour.signs) >= MAX_SIGNS:
@@ -175,8 +180,9 @@ class RoundMachine:
         if message.round <= neighbour.last_round:
             return []
         fell_behind = lead < 0 and not neighbour.in_pace
-        if fell_behind or lead > 1:  # or went on without us: count from here
+        if fell_behind or lead > 1 or neighbour.adrift:  # or went on without us: count from here
             neighbour.offset += lead
+        neighbour.adrift = neighbour.paced
         neighbour.last_round = message.round
         if message.kind is MaskKind.KEEP:
             neighbour.newest = message.mask
@@ -192,13 +198,14 @@ class RoundMachine:
         neighbour.last_round = min(neighbour.last_round, their_round - 1)
         if MaskKind.SIGN in self.exchange.kinds:
             return [Greet(peer)]
-        return [] if self.own is None else [Send(peer, self.own)]
+        return [] if self.own is None or neighbour.paced else [Send(peer, self.own)]
 
     def _meet(self, peer: str, greeting: Greeting) -> list[Command]:
         """Go on where the neighbour's replica stands; if this round's masks are out already, send it its own."""
         if peer not in self.neighbours or MaskKind.SIGN not in self.exchange.kinds:
             return []
         sent = greeting.opening and self.own is not None and self.own.round == self.round
+        sent = sent and not self.neighbours[peer].paced
         share = self._share(self.own, (peer,)) if sent and self.own is not None else []
         return [Meet(peer, greeting), *share]
 
@@ -216,4 +223,4 @@ class RoundMachine:
 
     def _is_awaited(self, neighbour: Neighbour) -> bool:
         spoken = neighbour.last_round >= self.round + neighbour.offset
-        return neighbour.connected and neighbour.in_pace and not spoken
+        return neighbour.connected and neighbour.in_pace and not neighbour.adrift and not spoken

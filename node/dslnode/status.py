@@ -85,6 +85,7 @@ class Observer:
                 sum_.payload_bits += part.payload_bits
                 sum_.mask_bytes += part.mask_bytes
                 sum_.link_bytes += part.wire_bytes
+                sum_.resent_bytes += part.resent_bytes
         return total
 
     def start_line(self, data: DataSet) -> dict[str, Any]:

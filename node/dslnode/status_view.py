@@ -58,7 +58,8 @@ def as_table(reply: pb.StatusReply) -> RenderableType:
         f"density {reply.density:.3f} of {reply.weights:,} weights\n"
         f"masks sent {reply.payload_bits_sent:,} bits, received {reply.payload_bits_received:,} bits "
         f"(float32 would have sent {reply.float32_bits_sent:,})\n"
-        f"wire sent {reply.wire_bytes_sent:,} bytes, received {reply.wire_bytes_received:,} bytes"
+        f"wire sent {reply.wire_bytes_sent:,} bytes, received {reply.wire_bytes_received:,} bytes\n"
+        f"{_usage(reply.usage)}"
     )
     table = Table(box=None, pad_edge=False)
     for column in ("neighbour", "address", "link", "round", "stale", "agrees", "bits out", "bits in"):
@@ -83,6 +84,15 @@ def _row(neighbour: pb.NeighbourStatus) -> tuple[str, ...]:
     )
 
 
+def _usage(usage: pb.Usage) -> str:
+    cap = f" of {usage.cap_bytes:,}" if usage.HasField("cap_bytes") else ""
+    pace = f", an exchange in {usage.interval_seconds:,.0f} s" if usage.interval_seconds else ""
+    return (
+        f"this {escape(usage.cap_period)} (UTC) {usage.used_bytes:,}{cap} bytes both ways, "
+        f"forecast {usage.forecast_bytes:,}; masks skipped {usage.exchanges_skipped:,}{pace}"
+    )
+
+
 def _ratio(reply: pb.StatusReply, field: str) -> str:
     return f"{100 * getattr(reply, field):.1f} %" if reply.HasField(field) else "-"
 
@@ -101,6 +111,8 @@ def _plain(descriptor: Any, found: dict[str, Any]) -> dict[str, Any]:
         value = found.get(field.name)
         if isinstance(value, list):
             plain[field.name] = [_plain(field.message_type, item) for item in value]
+        elif isinstance(value, dict):
+            plain[field.name] = _plain(field.message_type, value)
         else:
             plain[field.name] = _number(value) if isinstance(value, str) and field.type != field.TYPE_STRING else value
     return plain

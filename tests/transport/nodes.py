@@ -92,7 +92,7 @@ class Node:
 
     def __post_init__(self) -> None:
         self.network = Network(self.me, dict.fromkeys(MaskKind, self.layout), lambda: self.round, self._take)
-        self.server = Server(self.network, lambda: pb.StatusReply(name=self.me.name), self.tunnels)
+        self.server = Server(self.network, lambda: pb.StatusReply(name=self.me.name), tunnels=self.tunnels)
 
     @property
     def address(self) -> str:

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import pytest
 
-from dslnode.mask import MaskLayout
+from dslnode.mask import MaskLayout, Pace
 from dslnode.transport import network as network_module
 from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.handshake import Introduction
-from dslnode.transport.network import DialFailed, LinkDown, LinkUp, MaskArrived, PeerRefused
+from dslnode.transport.network import DialFailed, LinkDown, LinkUp, MaskArrived, PaceAsked, PeerRefused
 from tests.transport.nodes import LARGE, SMALL, Loopback, Node, coded, introduction, message, soon
 
 
@@ -327,10 +327,10 @@ async def test_the_kernel_counts_at_least_what_was_framed(net: Loopback) -> None
     for node, neighbour in ((one, other), (other, one)):
         node.network.measure()
         traffic = node.network.traffic[neighbour.me.key]
-        assert traffic.received.open_link_bytes >= traffic.received.mask_bytes > LARGE.byte_size
-        assert traffic.sent.open_link_bytes > LARGE.byte_size
-        assert traffic.received.open_link_bytes < 1.5 * LARGE.byte_size
-        assert traffic.received.wire_bytes == traffic.received.open_link_bytes
+        assert traffic.received.link_bytes >= traffic.received.mask_bytes > LARGE.byte_size
+        assert traffic.sent.link_bytes > LARGE.byte_size
+        assert traffic.received.link_bytes < 1.5 * LARGE.byte_size
+        assert traffic.received.wire_bytes == traffic.received.link_bytes
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what a connection cost")
@@ -375,3 +375,12 @@ async def test_a_storm_of_restarts_ends_with_everybody_connected(net: Loopback) 
         await net.connected(*nodes)
     await net.news.until(lambda: agreed(nodes))
     assert not [task for node in nodes for task in node.tasks if task.done()]
+
+
+async def test_a_neighbour_hears_how_often_masks_are_welcome(net: Loopback) -> None:
+    one, other = await net.pair()
+    one.network.send(other.me.key, Pace(90))
+    one.network.send(other.me.key, Pace(0))
+    await net.news.until(lambda: len(other.all(PaceAsked)) == 2)
+    assert other.all(PaceAsked) == [PaceAsked(one.me, Pace(90)), PaceAsked(one.me, Pace(0))]
+    assert one.network.traffic[other.me.key].sent.control_bytes > 0

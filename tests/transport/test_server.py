@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import grpc.aio
@@ -10,6 +11,9 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from dslnode.errors import ExitCode, ListenError
+from dslnode.ledger import EARLIEST, Amounts, Direction, Ledger, Per
+from dslnode.transport.inquiry import ask_ledger
+from dslnode.transport.ledger_rows import row_frames
 from dslnode.transport.network import LinkUp
 from dslnode.transport.server import SERVICES, Server, read_address
 from dslnode.v1 import node_pb2 as pb
@@ -130,3 +134,18 @@ async def test_a_port_is_free_again_after_the_server_stopped(net: Loopback) -> N
 )
 def test_grpcs_name_for_a_peer_is_read_as_host_and_port(peer: str, address: tuple[str, int]) -> None:
     assert read_address(peer) == address
+
+
+async def test_the_ledger_comes_row_by_row_however_long_it_is(net: Loopback) -> None:
+    node = await net.node(1)
+    ledger = Ledger()
+    for neighbour in range(500):
+        ledger.book(EARLIEST, f"{neighbour:032x}", Direction.SENT, Amounts(sign_bits=8, transport=-3))
+    server = Server(node.network, pb.StatusReply, lambda per: row_frames(ledger, {"0" * 32: "board"}, per))
+    port = await server.listen("127.0.0.1:0")
+    try:
+        rows = await asyncio.to_thread(ask_ledger, f"127.0.0.1:{port}", Per.DAY, 20.0)
+    finally:
+        await server.stop(0)
+    assert len(rows) == 500
+    assert rows[0] == (EARLIEST // 24, "0" * 32, "board", Direction.SENT, Amounts(sign_bits=8, transport=-3))

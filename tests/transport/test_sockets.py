@@ -106,19 +106,19 @@ def test_elsewhere_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert connections() == []
 
 
-def info(*, received: int, segments_out: int, segments_in: int, sent: int) -> bytes:
+def info(*, received: int, segments_out: int, segments_in: int, sent: int, resent: int = 0) -> bytes:
     """Return a ``struct tcp_info`` with these fields."""
     raw = bytearray(b"\xaa" * 248)
     struct.pack_into("=Q", raw, 128, received)
     struct.pack_into("=II", raw, 136, segments_out, segments_in)
-    struct.pack_into("=Q", raw, 200, sent)
+    struct.pack_into("=QQ", raw, 200, sent, resent)
     return bytes(raw)
 
 
 def test_headers_count_once_a_segment() -> None:
-    raw = info(received=5_000, segments_out=3, segments_in=7, sent=2_000)
-    expected = Connection(("10.0.0.2", 80), 2_000 + 3 * HEADERS, 5_000 + 7 * HEADERS)
-    assert sockets._read_info(("10.0.0.2", 80), raw, HEADERS) == expected
+    raw = info(received=5_000, segments_out=3, segments_in=7, sent=2_000, resent=300)
+    expected = Connection(("10.0.0.2", 80), 2_000 + 3 * HEADERS, 5_000 + 7 * HEADERS, 300, 9)
+    assert sockets._read_info(("10.0.0.2", 80), raw, HEADERS, 9) == expected
 
 
 def test_an_ipv4_host_behind_an_ipv6_socket_goes_by_its_ipv4_address() -> None:

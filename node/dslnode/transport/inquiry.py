@@ -1,20 +1,25 @@
-"""Asking a running node for its status."""
+"""Asks a running node for its status and its ledger: what ``dslnode status`` and ``dslnode ledger`` stand on."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
-import grpc
 import grpc.aio
 
 from dslnode.errors import PeerError, UnreachableError
+from dslnode.ledger import Per
 from dslnode.transport.credentials import Credentials
+from dslnode.transport.ledger_rows import Line, read_row
 from dslnode.transport.options import CHANNEL_OPTIONS
 from dslnode.transport.tunnels import Tunnels
-from dslnode.transport.ways import Secure, answers_with_tls
+from dslnode.transport.ways import Plain, Secure, answers_with_tls
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
+
+Answer = TypeVar("Answer")
 
 
 def ask_status(address: str, timeout: float, ticket: Path | None = None) -> pb.StatusReply:
@@ -23,38 +28,49 @@ def ask_status(address: str, timeout: float, ticket: Path | None = None) -> pb.S
     A node that has a ticket answers only those who show one of the same authority. Raises ``SettingsError`` if
     ``ticket`` cannot be used.
     """
-    if ticket is not None:
-        return asyncio.run(_ask_by_tls(address, timeout, Tunnels(Credentials(ticket, None))))
-    with grpc.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
-        try:
-            reply: pb.StatusReply = node_pb2_grpc.StatusStub(channel).Get(pb.StatusRequest(), timeout=timeout)
-        except grpc.RpcError as error:
-            code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
-            raise _unreachable(address, code.name.lower().replace("_", " ")) from error
+
+    async def question(stub: node_pb2_grpc.StatusStub) -> pb.StatusReply:
+        reply: pb.StatusReply = await stub.Get(pb.StatusRequest(), timeout=timeout)
         return reply
 
+    return asyncio.run(_ask(address, timeout, ticket, question))
 
-async def _ask_by_tls(address: str, timeout: float, tunnels: Tunnels) -> pb.StatusReply:
+
+def ask_ledger(address: str, per: Per, timeout: float, ticket: Path | None = None) -> list[Line]:
+    """Return the ledger's rows, oldest first. Raises as ``ask_status`` does."""
+
+    async def question(stub: node_pb2_grpc.StatusStub) -> list[Line]:
+        return [read_row(row) async for row in stub.Ledger(pb.LedgerRequest(per=per), timeout=timeout)]
+
+    return asyncio.run(_ask(address, timeout, ticket, question))
+
+
+async def _ask(
+    address: str,
+    timeout: float,
+    ticket: Path | None,
+    question: Callable[[node_pb2_grpc.StatusStub], Awaitable[Answer]],
+) -> Answer:
+    tunnels = None if ticket is None else Tunnels(Credentials(ticket, None))
+    way = Plain(anywhere=True) if tunnels is None else Secure(tunnels)
     host, _, port = address.rpartition(":")
     try:
         async with (
-            Secure(tunnels).open(host.strip("[]"), int(port), timeout) as opened,
+            way.open(host.strip("[]"), int(port), timeout) as opened,
             grpc.aio.insecure_channel(opened.target, options=CHANNEL_OPTIONS) as channel,
         ):
-            reply: pb.StatusReply = await node_pb2_grpc.StatusStub(channel).Get(pb.StatusRequest(), timeout=timeout)
-            return reply
+            return await question(node_pb2_grpc.StatusStub(channel))
     except grpc.aio.AioRpcError as error:
-        raise _unreachable(address, error.code().name.lower().replace("_", " ")) from error
+        why = error.code().name.lower().replace("_", " ")
+        if tunnels is None and await answers_with_tls(host.strip("[]"), int(port)):
+            raise UnreachableError(
+                f"{address} answers only holders of a ticket; give one with --ticket FILE"
+            ) from error
+        raise UnreachableError(
+            f"no dslnode answers at {address} ({why}); is it running, and is this its --listen address?"
+        ) from error
     except (OSError, PeerError) as error:
         raise UnreachableError(f"no dslnode answers at {address}: it {error}") from error
     finally:
-        tunnels.remove()
-
-
-def _unreachable(address: str, why: str) -> UnreachableError:
-    host, _, port = address.rpartition(":")
-    if asyncio.run(answers_with_tls(host.strip("[]"), int(port))):
-        return UnreachableError(f"{address} answers only holders of a ticket; give one with --ticket FILE")
-    return UnreachableError(
-        f"no dslnode answers at {address} ({why}); is it running, and is this its --listen address?"
-    )
+        if tunnels is not None:
+            tunnels.remove()

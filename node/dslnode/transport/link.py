@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from dslnode.codec import CodedMask, Layouts, MaskAssembler, scale_bits
 from dslnode.errors import PeerError
-from dslnode.mask import Greeting, MaskKind, MaskMessage
+from dslnode.mask import Greeting, MaskKind, MaskMessage, Pace
 from dslnode.transport.frames import greeting_frame, read_greeting, read_step, step_frame
 from dslnode.transport.handshake import Introduction, read_refusal
 from dslnode.transport.traffic import Traffic
@@ -57,12 +57,13 @@ class Link:
         self.traffic = traffic
         self._stream = stream
         self._assembler = MaskAssembler(layouts)
-        self._outbox: deque[CodedMask | Greeting] = deque()
+        self._arriving: MaskKind | None = None
+        self._outbox: deque[CodedMask | Greeting | Pace] = deque()
         self._work = asyncio.Event()
         self._farewell: pb.Frame | None = None
         self._leaving = asyncio.Event()
 
-    def offer(self, message: CodedMask | Greeting) -> None:
+    def offer(self, message: CodedMask | Greeting | Pace) -> None:
         """Send this as soon as the stream takes it, in order; a keep mask takes the place of one that still waits."""
         if _is_keep(message):
             self._outbox = deque(one for one in self._outbox if not _is_keep(one))
@@ -75,7 +76,7 @@ class Link:
         self._work.set()
         self._leaving.set()
 
-    async def converse(self, arrived: Callable[[MaskMessage | Greeting], None]) -> str:
+    async def converse(self, arrived: Callable[[MaskMessage | Greeting | Pace], None]) -> str:
         """Talk until one side ends; return why in a few words.
 
         Raises ``PeerError`` if the neighbour breaks the protocol.
@@ -100,6 +101,8 @@ class Link:
                 message = self._outbox.popleft()
                 if isinstance(message, Greeting):
                     await self._write(pb.Frame(greeting=greeting_frame(message)))
+                elif isinstance(message, Pace):
+                    await self._write(pb.Frame(pace=pb.Pace(seconds=message.seconds)))
                 else:
                     await self._send_mask(message)
             if self._farewell is not None:
@@ -121,46 +124,49 @@ class Link:
             checksum=mask.checksum,
             step=None if mask.step is None else step_frame(mask.step),
         )
-        await self._write(pb.Frame(mask=header), mask=True, payload_bits=scale_bits(mask.step))
+        await self._write(pb.Frame(mask=header), mask.kind, scale_bits(mask.step))
         for chunk in mask.chunks():
-            await self._write(pb.Frame(chunk=pb.MaskChunk(data=chunk)), mask=True, payload_bits=8 * len(chunk))
+            await self._write(pb.Frame(chunk=pb.MaskChunk(data=chunk)), mask.kind, 8 * len(chunk))
         self.traffic.sent.masks += 1
 
-    async def _write(self, frame: pb.Frame, *, mask: bool = False, payload_bits: int = 0) -> None:
+    async def _write(self, frame: pb.Frame, kind: MaskKind | None = None, payload_bits: int = 0) -> None:
         await self._stream.write(frame)
-        self.traffic.sent.count(frame.ByteSize(), mask=mask, payload_bits=payload_bits)
+        self.traffic.sent.count(frame.ByteSize(), kind, payload_bits)
 
-    async def _receive(self, arrived: Callable[[MaskMessage | Greeting], None]) -> str:
+    async def _receive(self, arrived: Callable[[MaskMessage | Greeting | Pace], None]) -> str:
         while True:
             frame = await _next_frame(self._stream)
             if frame is None:
                 return "it closed the connection"
             if frame.HasField("refusal"):
-                self.traffic.received.count(frame.ByteSize(), mask=False)
+                self.traffic.received.count(frame.ByteSize())
                 return read_refusal(frame.refusal)[1]
             message = self._take(frame)
             if message is not None:
                 self.traffic.received.masks += isinstance(message, MaskMessage)
                 arrived(message)
 
-    def _take(self, frame: pb.Frame) -> MaskMessage | Greeting | None:
+    def _take(self, frame: pb.Frame) -> MaskMessage | Greeting | Pace | None:
         received = self.traffic.received
         if frame.HasField("mask"):
             header = frame.mask
             step = read_step(header.step) if header.HasField("step") else None
-            received.count(frame.ByteSize(), mask=True, payload_bits=scale_bits(step))
             self._assembler.header(header.round, header.kind, header.codec, header.coded_bytes, header.checksum, step)
+            self._arriving = MaskKind(header.kind)
+            received.count(frame.ByteSize(), self._arriving, scale_bits(step))
             return None
         if frame.HasField("chunk"):
-            received.count(frame.ByteSize(), mask=True, payload_bits=8 * len(frame.chunk.data))
+            received.count(frame.ByteSize(), self._arriving, 8 * len(frame.chunk.data))
             return self._assembler.chunk(frame.chunk.data)
-        received.count(frame.ByteSize(), mask=False)
+        received.count(frame.ByteSize())
         if frame.HasField("greeting"):
             return read_greeting(frame.greeting)
+        if frame.HasField("pace"):
+            return Pace(frame.pace.seconds)
         raise PeerError("unexpected_frame", "sent a frame that has no place in a conversation")
 
 
-def _is_keep(message: CodedMask | Greeting) -> bool:
+def _is_keep(message: CodedMask | Greeting | Pace) -> bool:
     return isinstance(message, CodedMask) and message.kind is MaskKind.KEEP
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from dslnode.codec import CodedMask, Layouts
 from dslnode.errors import PeerError
-from dslnode.mask import Greeting, MaskMessage
+from dslnode.mask import Greeting, MaskMessage, Pace
 from dslnode.transport.handshake import Introduction, check_match, read_hello, refusal, replaces
 from dslnode.transport.link import Link, Stream, read_frame
-from dslnode.transport.sockets import connections
+from dslnode.transport.meter import Meter
 from dslnode.transport.traffic import Traffic
 
 HELLO_SECONDS = 5.0
@@ -57,6 +57,14 @@ class GreetingArrived:
 
 
 @dataclass(frozen=True)
+class PaceAsked:
+    """A neighbour said how often it wants masks."""
+
+    neighbour: Introduction
+    pace: Pace
+
+
+@dataclass(frozen=True)
 class PeerRefused:
     """Somebody broke the protocol or does not match; the conversation was ended."""
 
@@ -73,7 +81,7 @@ class DialFailed:
     why: str
 
 
-Report = LinkUp | LinkDown | MaskArrived | GreetingArrived | PeerRefused | DialFailed
+Report = LinkUp | LinkDown | MaskArrived | GreetingArrived | PaceAsked | PeerRefused | DialFailed
 
 
 class Network:
@@ -83,11 +91,7 @@ class Network:
     """
 
     def __init__(
-        self,
-        me: Introduction,
-        layouts: Layouts,
-        round_now: Callable[[], int],
-        report: Callable[[Report], None],
+        self, me: Introduction, layouts: Layouts, round_now: Callable[[], int], report: Callable[[Report], None]
     ) -> None:
         self.me = me
         self.links: dict[str, Link] = {}
@@ -97,9 +101,10 @@ class Network:
         self._round_now = round_now
         self._report = report
         self._leaving: str | None = None
+        self._meter = Meter()
         self._changed = asyncio.Condition()
 
-    def send(self, neighbour: str, message: CodedMask | Greeting) -> None:
+    def send(self, neighbour: str, message: CodedMask | Greeting | Pace) -> None:
         """Hand a message to a neighbour's link; dropped if there is none, it will be sent anew when one comes up."""
         if neighbour in self.links:
             self.links[neighbour].offer(message)
@@ -151,13 +156,8 @@ class Network:
             await self._changed.wait_for(lambda: self._leaving is None and self.dialled.get(address) not in self.links)
 
     def measure(self) -> None:
-        """Ask the kernel what every open link has cost so far."""
-        by_remote = {connection.remote: connection for connection in connections()}
-        for link in self.links.values():
-            connection = by_remote.get(link.remote)
-            if connection is not None:
-                link.traffic.sent.open_link_bytes = connection.sent
-                link.traffic.received.open_link_bytes = connection.received
+        """Ask the kernel what every open link, and every other connection, has cost so far."""
+        self._meter.read({link.remote: link.traffic for link in self.links.values()}, self._traffic_of(OTHERS))
 
     def leave(self, message: str) -> None:
         """Say goodbye on all links, after what still waits there, and open no more."""
@@ -203,14 +203,12 @@ class Network:
         remote: tuple[str, int],
         address: str = "",
     ) -> None:
-        traffic = self._traffic_of(neighbour.key)
-        link = Link(stream, neighbour, self._layouts, traffic, we_dialled=we_dialled, remote=remote)
+        account = self._traffic_of(neighbour.key)
+        link = Link(stream, neighbour, self._layouts, account, we_dialled=we_dialled, remote=remote)
         former = self.links.get(neighbour.key)
         if former is not None:
             self._retire(former, at_once=we_dialled)
             self.measure()
-            traffic.sent.close_link()
-            traffic.received.close_link()
         self.links[neighbour.key] = link
         self._report(LinkUp(neighbour, their_round, address or neighbour.advertise))
         why = "the connection was lost"
@@ -235,8 +233,6 @@ class Network:
         if self.links.get(link.neighbour.key) is not link:
             return
         self.measure()
-        link.traffic.sent.close_link()
-        link.traffic.received.close_link()
         del self.links[link.neighbour.key]
         self._report(LinkDown(link.neighbour, why))
         await self._announce_change()
@@ -246,5 +242,7 @@ class Network:
             self._changed.notify_all()
 
 
-def _arrival(who: Introduction, what: MaskMessage | Greeting) -> Report:
-    return GreetingArrived(who, what) if isinstance(what, Greeting) else MaskArrived(who, what)
+def _arrival(who: Introduction, what: MaskMessage | Greeting | Pace) -> Report:
+    if isinstance(what, MaskMessage):
+        return MaskArrived(who, what)
+    return GreetingArrived(who, what) if isinstance(what, Greeting) else PaceAsked(who, what)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from dslnode.errors import ListenError
+from dslnode.ledger import Per
 from dslnode.transport.door import Door
 from dslnode.transport.network import Network
 from dslnode.transport.options import SERVER_OPTIONS
@@ -24,18 +25,25 @@ Context = grpc.aio.ServicerContext[pb.Frame, pb.Frame]
 
 
 class Server:
-    """Accepts neighbours for a network and answers status questions with what ``status`` returns.
+    """Accepts neighbours for a network; answers with what ``status`` and ``ledger`` return.
 
     With ``tunnels`` it talks TLS to holders of a ticket, and with nobody else.
     """
 
-    def __init__(self, network: Network, status: Callable[[], pb.StatusReply], tunnels: Tunnels | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        status: Callable[[], pb.StatusReply],
+        ledger: Callable[[Per], Iterable[pb.LedgerRow]] = lambda _: (),
+        *,
+        tunnels: Tunnels | None = None,
+    ) -> None:
         self._network = network
         self._tunnels = tunnels
         self._door: Door | None = None
         self._server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
         node_pb2_grpc.add_NeighbourServicer_to_server(_Neighbour(self._converse), self._server)
-        node_pb2_grpc.add_StatusServicer_to_server(_Status(status), self._server)
+        node_pb2_grpc.add_StatusServicer_to_server(_Status(status, ledger), self._server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -94,11 +102,16 @@ class _Neighbour(node_pb2_grpc.NeighbourServicer):
 
 
 class _Status(node_pb2_grpc.StatusServicer):
-    def __init__(self, status: Callable[[], pb.StatusReply]) -> None:
+    def __init__(self, status: Callable[[], pb.StatusReply], ledger: Callable[[Per], Iterable[pb.LedgerRow]]) -> None:
         self._status = status
+        self._ledger = ledger
 
     async def Get(self, _request: pb.StatusRequest, _context: object) -> pb.StatusReply:
         return self._status()
+
+    async def Ledger(self, request: pb.LedgerRequest, _context: object) -> AsyncIterator[pb.LedgerRow]:
+        for row in list(self._ledger(Per.HOUR if request.per == Per.HOUR else Per.DAY)):
+            yield row
 
 
 def read_address(peer: str) -> tuple[str, int]:

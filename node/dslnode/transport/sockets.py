@@ -13,19 +13,24 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-_OFFSETS = {"bytes_received": 128, "segments_out": 136, "segments_in": 140, "bytes_sent": 200}
-_INFO_BYTES = 208
+_OFFSETS = {"bytes_received": 128, "segments_out": 136, "segments_in": 140, "bytes_sent": 200, "bytes_resent": 208}
+_INFO_BYTES = 216
 _TCP_HEADER = 20 + 12  # with the timestamp option
 _IP_HEADERS = {socket.AF_INET: 20, socket.AF_INET6: 40}
 
 
 @dataclass(frozen=True)
 class Connection:
-    """A TCP connection as its far end and what crossed the wire for it, in bytes with TCP and IP headers."""
+    """A TCP connection as its far end and what crossed the wire for it, in bytes with TCP and IP headers.
+
+    ``sent`` includes ``resent``, which is without headers. ``number`` tells connections of one process apart.
+    """
 
     remote: tuple[str, int]
     sent: int
     received: int
+    resent: int = 0
+    number: int = 0
 
 
 def connections() -> list[Connection]:
@@ -51,17 +56,21 @@ def _examine(descriptor: int) -> Connection | None:
             address = duplicate.getpeername()
             info = duplicate.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
             header = _IP_HEADERS[duplicate.family] + _TCP_HEADER
+            number = os.fstat(duplicate.fileno()).st_ino
     except OSError:
         return None
-    return _read_info(address, info, header)
+    return _read_info(address, info, header, number)
 
 
-def _read_info(address: tuple[str, int], info: bytes, header: int) -> Connection | None:
+def _read_info(address: tuple[str, int], info: bytes, header: int, number: int = 0) -> Connection | None:
     if len(info) < _INFO_BYTES:
         return None
-    received, sent = (struct.unpack_from("=Q", info, _OFFSETS[f"bytes_{way}"])[0] for way in ("received", "sent"))
+    received, sent, resent = (
+        struct.unpack_from("=Q", info, _OFFSETS[f"bytes_{way}"])[0] for way in ("received", "sent", "resent")
+    )
     segments_in, segments_out = (
         struct.unpack_from("=I", info, _OFFSETS[f"segments_{way}"])[0] for way in ("in", "out")
     )
     host = address[0].removeprefix("::ffff:")
-    return Connection((host, address[1]), sent + segments_out * header, received + segments_in * header)
+    wire = (sent + segments_out * header, received + segments_in * header)
+    return Connection((host, address[1]), *wire, resent, number)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dslnode.ledger import Amounts
+from dslnode.mask import MaskKind
+
 GRPC_FRAMING = 5 + 9
 """Bytes that gRPC's message prefix and HTTP/2's frame header add to a message."""
 
@@ -15,32 +18,46 @@ class Flow:
     masks: int = 0  # whole masks
     payload_bits: int = 0  # of masks, coded
     mask_bytes: int = 0  # masks with their headers and framing
-    control_bytes: int = 0  # handshakes and refusals with their framing
-    link_bytes: int = 0  # everything that the kernel moved for closed links, TCP and IP headers included
-    open_link_bytes: int = 0  # the same for the link that is open now
+    control_bytes: int = 0  # handshakes, greetings and refusals with their framing
+    link_bytes: int = 0  # everything that the kernel moved, TCP and IP headers included
+    resent_bytes: int = 0  # what TCP sent again, without headers
+    sign_bits: int = 0  # payload bits of sign masks; the others are of keep masks
+    sign_bytes: int = 0  # mask bytes of sign masks
 
-    def count(self, size: int, *, mask: bool, payload_bits: int = 0) -> None:
-        """Count one gRPC message of ``size`` serialised bytes."""
+    def count(self, size: int, kind: MaskKind | None = None, payload_bits: int = 0) -> None:
+        """Count one gRPC message of ``size`` serialised bytes: a part of a mask of this kind, else control."""
         self.payload_bits += payload_bits
-        if mask:
-            self.mask_bytes += size + GRPC_FRAMING
-        else:
+        if kind is None:
             self.control_bytes += size + GRPC_FRAMING
-
-    def close_link(self) -> None:
-        """Move what the open link carried to the closed ones."""
-        self.link_bytes += self.open_link_bytes
-        self.open_link_bytes = 0
+        else:
+            self.mask_bytes += size + GRPC_FRAMING
+        if kind is MaskKind.SIGN:
+            self.sign_bits += payload_bits
+            self.sign_bytes += size + GRPC_FRAMING
 
     @property
     def wire_bytes(self) -> int:
         """Bytes on the wire: the kernel's count where it gives one, else what this process framed itself."""
-        return max(self.link_bytes + self.open_link_bytes, self.mask_bytes + self.control_bytes)
+        return max(self.link_bytes, self.mask_bytes + self.control_bytes)
 
     @property
     def overhead_bytes(self) -> int:
         """Wire bytes that are not masks: control messages, HTTP/2, TCP and IP."""
         return self.wire_bytes - self.mask_bytes
+
+    def amounts(self) -> Amounts:
+        """Return what was moved so far by kind: ``transport`` is what the kernel counted beyond whole messages."""
+        keep_bits, keep_bytes = self.payload_bits - self.sign_bits, self.mask_bytes - self.sign_bytes
+        framed = self.mask_bytes + self.control_bytes
+        return Amounts(
+            keep_bits=keep_bits,
+            sign_bits=self.sign_bits,
+            keep_framing=keep_bytes - keep_bits // 8,
+            sign_framing=self.sign_bytes - self.sign_bits // 8,
+            control=self.control_bytes,
+            resent=self.resent_bytes,
+            transport=max(0, self.link_bytes - framed - self.resent_bytes),
+        )
 
 
 @dataclass

@@ -24,18 +24,20 @@ CODEC_UNSPECIFIED: Codec
 CODEC_RAW: Codec
 
 class Frame(_message.Message):
-    __slots__ = ("hello", "refusal", "mask", "chunk", "greeting")
+    __slots__ = ("hello", "refusal", "mask", "chunk", "greeting", "pace")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     GREETING_FIELD_NUMBER: _ClassVar[int]
+    PACE_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     refusal: Refusal
     mask: MaskHeader
     chunk: MaskChunk
     greeting: Greeting
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., mask: _Optional[_Union[MaskHeader, _Mapping]] = ..., chunk: _Optional[_Union[MaskChunk, _Mapping]] = ..., greeting: _Optional[_Union[Greeting, _Mapping]] = ...) -> None: ...
+    pace: Pace
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., mask: _Optional[_Union[MaskHeader, _Mapping]] = ..., chunk: _Optional[_Union[MaskChunk, _Mapping]] = ..., greeting: _Optional[_Union[Greeting, _Mapping]] = ..., pace: _Optional[_Union[Pace, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol", "run_id", "node_id", "incarnation", "name", "advertise", "round", "model", "exchange")
@@ -86,6 +88,12 @@ class Greeting(_message.Message):
     checksum: bytes
     opening: bool
     def __init__(self, epoch: _Optional[int] = ..., held: _Optional[int] = ..., checksum: _Optional[bytes] = ..., opening: _Optional[bool] = ...) -> None: ...
+
+class Pace(_message.Message):
+    __slots__ = ("seconds",)
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    seconds: int
+    def __init__(self, seconds: _Optional[int] = ...) -> None: ...
 
 class Refusal(_message.Message):
     __slots__ = ("reason", "message")
@@ -138,7 +146,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("name", "node_id", "run_id", "round", "phase", "accuracy", "train_accuracy", "loss", "density", "weights", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "uptime_seconds", "float32_bits_sent", "neighbours")
+    __slots__ = ("name", "node_id", "run_id", "round", "phase", "accuracy", "train_accuracy", "loss", "density", "weights", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "uptime_seconds", "float32_bits_sent", "neighbours", "usage")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -156,6 +164,7 @@ class StatusReply(_message.Message):
     UPTIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
     FLOAT32_BITS_SENT_FIELD_NUMBER: _ClassVar[int]
     NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     node_id: str
     run_id: str
@@ -173,7 +182,62 @@ class StatusReply(_message.Message):
     uptime_seconds: float
     float32_bits_sent: int
     neighbours: _containers.RepeatedCompositeFieldContainer[NeighbourStatus]
-    def __init__(self, name: _Optional[str] = ..., node_id: _Optional[str] = ..., run_id: _Optional[str] = ..., round: _Optional[int] = ..., phase: _Optional[str] = ..., accuracy: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., density: _Optional[float] = ..., weights: _Optional[int] = ..., payload_bits_sent: _Optional[int] = ..., payload_bits_received: _Optional[int] = ..., wire_bytes_sent: _Optional[int] = ..., wire_bytes_received: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., float32_bits_sent: _Optional[int] = ..., neighbours: _Optional[_Iterable[_Union[NeighbourStatus, _Mapping]]] = ...) -> None: ...
+    usage: Usage
+    def __init__(self, name: _Optional[str] = ..., node_id: _Optional[str] = ..., run_id: _Optional[str] = ..., round: _Optional[int] = ..., phase: _Optional[str] = ..., accuracy: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., density: _Optional[float] = ..., weights: _Optional[int] = ..., payload_bits_sent: _Optional[int] = ..., payload_bits_received: _Optional[int] = ..., wire_bytes_sent: _Optional[int] = ..., wire_bytes_received: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., float32_bits_sent: _Optional[int] = ..., neighbours: _Optional[_Iterable[_Union[NeighbourStatus, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
+
+class Usage(_message.Message):
+    __slots__ = ("hour_bytes", "day_bytes", "cap_bytes", "cap_period", "used_bytes", "forecast_bytes", "exchanges_skipped", "interval_seconds")
+    HOUR_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DAY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CAP_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CAP_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FORECAST_BYTES_FIELD_NUMBER: _ClassVar[int]
+    EXCHANGES_SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    hour_bytes: int
+    day_bytes: int
+    cap_bytes: int
+    cap_period: str
+    used_bytes: int
+    forecast_bytes: int
+    exchanges_skipped: int
+    interval_seconds: float
+    def __init__(self, hour_bytes: _Optional[int] = ..., day_bytes: _Optional[int] = ..., cap_bytes: _Optional[int] = ..., cap_period: _Optional[str] = ..., used_bytes: _Optional[int] = ..., forecast_bytes: _Optional[int] = ..., exchanges_skipped: _Optional[int] = ..., interval_seconds: _Optional[float] = ...) -> None: ...
+
+class LedgerRequest(_message.Message):
+    __slots__ = ("per",)
+    PER_FIELD_NUMBER: _ClassVar[int]
+    per: str
+    def __init__(self, per: _Optional[str] = ...) -> None: ...
+
+class LedgerRow(_message.Message):
+    __slots__ = ("period", "neighbour", "name", "direction", "keep_bits", "sign_bits", "keep_framing", "sign_framing", "control", "resent", "transport", "unsaved")
+    PERIOD_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOUR_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    KEEP_BITS_FIELD_NUMBER: _ClassVar[int]
+    SIGN_BITS_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FRAMING_FIELD_NUMBER: _ClassVar[int]
+    SIGN_FRAMING_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_FIELD_NUMBER: _ClassVar[int]
+    RESENT_FIELD_NUMBER: _ClassVar[int]
+    TRANSPORT_FIELD_NUMBER: _ClassVar[int]
+    UNSAVED_FIELD_NUMBER: _ClassVar[int]
+    period: int
+    neighbour: str
+    name: str
+    direction: str
+    keep_bits: int
+    sign_bits: int
+    keep_framing: int
+    sign_framing: int
+    control: int
+    resent: int
+    transport: int
+    unsaved: int
+    def __init__(self, period: _Optional[int] = ..., neighbour: _Optional[str] = ..., name: _Optional[str] = ..., direction: _Optional[str] = ..., keep_bits: _Optional[int] = ..., sign_bits: _Optional[int] = ..., keep_framing: _Optional[int] = ..., sign_framing: _Optional[int] = ..., control: _Optional[int] = ..., resent: _Optional[int] = ..., transport: _Optional[int] = ..., unsaved: _Optional[int] = ...) -> None: ...
 
 class NeighbourStatus(_message.Message):
     __slots__ = ("name", "node_id", "address", "connected", "round", "staleness", "agreement", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "problem")

@@ -101,7 +101,7 @@ class Neighbour:
 
 
 class StatusStub:
-    """What `dslnode status` asks.
+    """What `dslnode status` and `dslnode ledger` ask.
     """
 
     def __init__(self, channel):
@@ -115,13 +115,24 @@ class StatusStub:
                 request_serializer=dslnode_dot_v1_dot_node__pb2.StatusRequest.SerializeToString,
                 response_deserializer=dslnode_dot_v1_dot_node__pb2.StatusReply.FromString,
                 _registered_method=True)
+        self.Ledger = channel.unary_stream(
+                '/dslnode.v1.Status/Ledger',
+                request_serializer=dslnode_dot_v1_dot_node__pb2.LedgerRequest.SerializeToString,
+                response_deserializer=dslnode_dot_v1_dot_node__pb2.LedgerRow.FromString,
+                _registered_method=True)
 
 
 class StatusServicer:
-    """What `dslnode status` asks.
+    """What `dslnode status` and `dslnode ledger` ask.
     """
 
     def Get(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Ledger(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,6 +146,11 @@ def add_StatusServicer_to_server(servicer, server):
                     request_deserializer=dslnode_dot_v1_dot_node__pb2.StatusRequest.FromString,
                     response_serializer=dslnode_dot_v1_dot_node__pb2.StatusReply.SerializeToString,
             ),
+            'Ledger': grpc.unary_stream_rpc_method_handler(
+                    servicer.Ledger,
+                    request_deserializer=dslnode_dot_v1_dot_node__pb2.LedgerRequest.FromString,
+                    response_serializer=dslnode_dot_v1_dot_node__pb2.LedgerRow.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'dslnode.v1.Status', rpc_method_handlers)
@@ -144,7 +160,7 @@ def add_StatusServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Status:
-    """What `dslnode status` asks.
+    """What `dslnode status` and `dslnode ledger` ask.
     """
 
     @staticmethod
@@ -164,6 +180,33 @@ class Status:
             '/dslnode.v1.Status/Get',
             dslnode_dot_v1_dot_node__pb2.StatusRequest.SerializeToString,
             dslnode_dot_v1_dot_node__pb2.StatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Ledger(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/dslnode.v1.Status/Ledger',
+            dslnode_dot_v1_dot_node__pb2.LedgerRequest.SerializeToString,
+            dslnode_dot_v1_dot_node__pb2.LedgerRow.FromString,
             options,
             channel_credentials,
             insecure,

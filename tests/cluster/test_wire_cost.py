@@ -1,0 +1,104 @@
+"""What daemons say that they cost against the kernel's counts at their interfaces, each in its own namespace."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from benchmarks.daemons import Daemon
+from benchmarks.namespaces import INTERFACE, Host, Hosts, missing
+from dslnode.data_plan import IDLE_BYTES_PER_SECOND
+from dslnode.ledger import Amounts, Direction
+from dslnode.ledger_file import load
+
+PORT = 7711
+TOLERANCE = 0.02
+SETUP_BYTES = 1_000
+"""What no open socket shows: options of the first segments, and the last ones after a socket was closed."""
+IDLE_SECONDS = 31.0
+NOTICED_SECONDS = 30.0
+
+pytestmark = pytest.mark.skipif(missing() is not None, reason=f"needs network namespaces: {missing()}")
+
+
+def start(hosts: list[Host], index: int, *options: str) -> Daemon:
+    """Start a daemon on one of two hosts; the first dials the second."""
+    peers = () if index else ("--peers", f"{hosts[1].address}:{PORT}")
+    return Daemon(
+        *("--name", f"node-{index}", "--listen", f"0.0.0.0:{PORT}", *peers, "--metrics", "off"),
+        *("--data", "digits", "--share", f"{index + 1}/2", *options),
+        prefix=hosts[index].prefix,
+    )
+
+
+def booked(directory: Path, direction: Direction) -> Amounts:
+    """Return all that a node's ledger has of one direction."""
+    books = load(directory)
+    assert books is not None
+    rows = [amounts for day in books.ledger.days.values() for (_, way), amounts in day.items() if way is direction]
+    return sum(rows, Amounts())
+
+
+@pytest.mark.parametrize("options", [("--exchange", "sign"), ("--exchange", "both")], ids=["sign", "both"])
+def test_the_ledger_agrees_with_the_interface(tmp_path: Path, options: tuple[str, ...]) -> None:
+    directories = [tmp_path / "0", tmp_path / "1"]
+    with ExitStack() as running:
+        hosts = running.enter_context(Hosts(2))
+        before = [host.counters() for host in hosts]
+        daemons = [
+            running.enter_context(
+                start(hosts, index, "--rounds", "30", "--wait-for-peers", "60", "--state-dir", str(directory), *options)
+            )
+            for index, directory in enumerate(directories)
+        ]
+        for daemon in daemons:
+            daemon.wait_for("stopped")
+        after = [host.counters() for host in hosts]
+    for index, directory in enumerate(directories):
+        sent, received = booked(directory, Direction.SENT), booked(directory, Direction.RECEIVED)
+        repeated = booked(directories[1 - index], Direction.SENT).resent  # a receiver's kernel does not tell of these
+        counted = after[index].sent - before[index].sent, after[index].received - before[index].received
+        assert sent.total == pytest.approx(counted[0], rel=TOLERANCE, abs=SETUP_BYTES)
+        assert received.total + repeated == pytest.approx(counted[1], rel=TOLERANCE, abs=SETUP_BYTES)
+        assert sent.sign_bits > 25 * 18_944 / 4
+        assert (sent.keep_bits > 25 * 18_944) == ("both" in options)
+
+
+def test_an_idle_link_costs_little() -> None:
+    """Both daemons wait for a second peer that does not exist; the window holds at least two keep-alives."""
+    with ExitStack() as running:
+        hosts = running.enter_context(Hosts(2))
+        idle(running, hosts)
+        before = hosts[0].counters()
+        time.sleep(IDLE_SECONDS)
+        after = hosts[0].counters()
+    cost = after.sent + after.received - before.sent - before.received
+    assert 0 < cost <= IDLE_BYTES_PER_SECOND * IDLE_SECONDS
+
+
+@pytest.mark.slow
+def test_a_link_that_vanishes_is_noticed_on_both_sides() -> None:
+    with ExitStack() as running:
+        hosts = running.enter_context(Hosts(2))
+        daemons = idle(running, hosts)
+        down = ["ip", "-n", hosts[1].namespace, "link", "set", INTERFACE, "down"]
+        subprocess.run(down, check=True)
+        for daemon in daemons:
+            daemon.wait_for("neighbour down", seconds=NOTICED_SECONDS)
+
+
+def idle(running: ExitStack, hosts: list[Host]) -> list[Daemon]:
+    """Return two linked daemons that wait for more peers before their first round, past the bytes of the handshake."""
+    nobody = ("--wait-for-peers", "600", "--peers")
+    peers = [f"{hosts[1].address}:{PORT},127.0.0.1:9", "127.0.0.1:9,127.0.0.1:10"]
+    daemons = [running.enter_context(start(hosts, index, *nobody, peers[index])) for index in range(2)]
+    for daemon in daemons:
+        daemon.wait_for("neighbour up")
+    former = None
+    while former != (former := hosts[0].counters()):
+        time.sleep(0.5)
+    return daemons
