@@ -69,7 +69,11 @@ def top_level(tree: ast.Module) -> ast.Module:
 
 
 TRANSPORT = [name for name in MODULES if name.startswith("transport/")]
-TORCHLESS = ["rounds", "codec", "mask", "config", "sources", "settings_text", "errors", "status_view", *TRANSPORT]
+TORCHLESS = [
+    *("rounds", "codec", "mask", "config", "sources", "settings_text", "errors"),
+    *("status_view", "status_json", "pages", "history", "crawl", "top"),
+    *TRANSPORT,
+]
 
 
 def test_there_is_something_to_look_at() -> None:
@@ -118,7 +122,7 @@ READERS_OF_SETTINGS = {
     "demo",
     "testbed",
 }
-ADDRESSES_ONLY = {"metrics": {"ADDRESS"}, "status_view": {"check_address"}}
+ADDRESSES_ONLY = {"pages": {"ADDRESS"}, "status_view": {"check_address"}, "crawl": {"check_address"}}
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name != "config" and name not in READERS_OF_SETTINGS])

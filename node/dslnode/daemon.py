@@ -11,7 +11,7 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from dslnode import events
@@ -24,6 +24,7 @@ from dslnode.learner import Learner
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
 from dslnode.notices import Notices
+from dslnode.pages import serve_pages
 from dslnode.resume import check, known_addresses, remember, restore_traffic
 from dslnode.rounds import RoundMachine
 from dslnode.status import Observer
@@ -85,12 +86,12 @@ class Daemon:
 
     @contextlib.asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
-        stop_metrics = self._serve_metrics()
+        stop_pages = serve_pages(self.settings.metrics, self._metrics.registry, self._observer.reply)
         server = Server(self._network, self._observer.reply)
         try:
             port = await server.listen(self.settings.listen)
         except ListenError:
-            stop_metrics()
+            stop_pages()
             raise
         for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
@@ -102,7 +103,7 @@ class Daemon:
             yield
         finally:
             await self._close(server, tasks)
-            stop_metrics()
+            stop_pages()
 
     async def _close(self, server: Server, tasks: list[asyncio.Task[None]]) -> None:
         done = self._exit is ExitCode.DONE
@@ -229,9 +230,6 @@ class Daemon:
         self._machine.round = snapshot.facts["round"]
         self._metrics.round.set(self._machine.round)
         self._log.info("resumed", round=self._machine.round)
-
-    def _serve_metrics(self) -> Callable[[], None]:
-        return (lambda: None) if self.settings.metrics == "off" else self._metrics.serve(self.settings.metrics)
 
     def _post(self, event: events.Event | None) -> None:
         self._events.put_nowait(event)

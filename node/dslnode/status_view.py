@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
 
-from google.protobuf.json_format import MessageToDict
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
@@ -14,6 +12,7 @@ from rich.table import Table
 
 from dslnode.config import check_address
 from dslnode.errors import SettingsError
+from dslnode.status_json import as_dict
 from dslnode.transport.inquiry import ask_status
 from dslnode.v1 import node_pb2 as pb
 
@@ -36,12 +35,6 @@ def show_status(address: str, *, watch: bool, as_json: bool, timeout: float) -> 
         while True:
             time.sleep(1)
             live.update(as_table(ask_status(address, timeout)), refresh=True)
-
-
-def as_dict(reply: pb.StatusReply) -> dict[str, Any]:
-    """Return the reply with JSON's own numbers; what is not known, or not finite, is null."""
-    found = MessageToDict(reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
-    return _plain(reply.DESCRIPTOR, found)
 
 
 def as_table(reply: pb.StatusReply) -> RenderableType:
@@ -86,19 +79,3 @@ def _print_json(first: pb.StatusReply, address: str, *, watch: bool, timeout: fl
     while watch:
         time.sleep(1)
         print(json.dumps(as_dict(ask_status(address, timeout))), flush=True)
-
-
-def _plain(descriptor: Any, found: dict[str, Any]) -> dict[str, Any]:
-    """Protobuf's JSON writes 64-bit integers and NaN as text and leaves out what is not set: undo it."""
-    plain: dict[str, Any] = {}
-    for field in descriptor.fields:
-        value = found.get(field.name)
-        if isinstance(value, list):
-            plain[field.name] = [_plain(field.message_type, item) for item in value]
-        else:
-            plain[field.name] = _number(value) if isinstance(value, str) and field.type != field.TYPE_STRING else value
-    return plain
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isdigit() else None

@@ -138,7 +138,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("name", "node_id", "run_id", "round", "phase", "accuracy", "train_accuracy", "loss", "density", "weights", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "uptime_seconds", "float32_bits_sent", "neighbours")
+    __slots__ = ("name", "node_id", "run_id", "round", "phase", "accuracy", "train_accuracy", "loss", "density", "weights", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "uptime_seconds", "float32_bits_sent", "neighbours", "layers", "history", "clock")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -156,6 +156,9 @@ class StatusReply(_message.Message):
     UPTIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
     FLOAT32_BITS_SENT_FIELD_NUMBER: _ClassVar[int]
     NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
     name: str
     node_id: str
     run_id: str
@@ -173,7 +176,28 @@ class StatusReply(_message.Message):
     uptime_seconds: float
     float32_bits_sent: int
     neighbours: _containers.RepeatedCompositeFieldContainer[NeighbourStatus]
-    def __init__(self, name: _Optional[str] = ..., node_id: _Optional[str] = ..., run_id: _Optional[str] = ..., round: _Optional[int] = ..., phase: _Optional[str] = ..., accuracy: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., density: _Optional[float] = ..., weights: _Optional[int] = ..., payload_bits_sent: _Optional[int] = ..., payload_bits_received: _Optional[int] = ..., wire_bytes_sent: _Optional[int] = ..., wire_bytes_received: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., float32_bits_sent: _Optional[int] = ..., neighbours: _Optional[_Iterable[_Union[NeighbourStatus, _Mapping]]] = ...) -> None: ...
+    layers: _containers.RepeatedCompositeFieldContainer[LayerStatus]
+    history: _containers.RepeatedCompositeFieldContainer[Measurement]
+    clock: float
+    def __init__(self, name: _Optional[str] = ..., node_id: _Optional[str] = ..., run_id: _Optional[str] = ..., round: _Optional[int] = ..., phase: _Optional[str] = ..., accuracy: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., density: _Optional[float] = ..., weights: _Optional[int] = ..., payload_bits_sent: _Optional[int] = ..., payload_bits_received: _Optional[int] = ..., wire_bytes_sent: _Optional[int] = ..., wire_bytes_received: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., float32_bits_sent: _Optional[int] = ..., neighbours: _Optional[_Iterable[_Union[NeighbourStatus, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[LayerStatus, _Mapping]]] = ..., history: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ..., clock: _Optional[float] = ...) -> None: ...
+
+class LayerStatus(_message.Message):
+    __slots__ = ("name", "weights", "density")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    DENSITY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    weights: int
+    density: float
+    def __init__(self, name: _Optional[str] = ..., weights: _Optional[int] = ..., density: _Optional[float] = ...) -> None: ...
+
+class Measurement(_message.Message):
+    __slots__ = ("round", "accuracy")
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    round: int
+    accuracy: float
+    def __init__(self, round: _Optional[int] = ..., accuracy: _Optional[float] = ...) -> None: ...
 
 class NeighbourStatus(_message.Message):
     __slots__ = ("name", "node_id", "address", "connected", "round", "staleness", "agreement", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "problem")
