@@ -71,7 +71,7 @@ def top_level(tree: ast.Module) -> ast.Module:
 TRANSPORT = [name for name in MODULES if name.startswith("transport/")]
 TORCHLESS = [
     *("rounds", "codec", "mask", "config", "sources", "settings_text", "errors"),
-    *("status_view", "status_json", "pages", "history", "crawl", "top"),
+    *("status_view", "status_json", "pages", "history", "crawl", "network_rows", "top"),
     *TRANSPORT,
 ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +25,8 @@ def test_however_long_a_node_runs_the_first_and_the_newest_stay(count: int) -> N
     assert rounds[:1] == [0][:count]
     assert rounds[-1:] == [count - 1][:count]
     assert all(value == number / 2_000 for number, value in history.points)
+    gaps = {later - earlier for earlier, later in pairwise(rounds[:-1])}
+    assert len(gaps) <= 1, "no part of the run is drawn coarser than another"
 
 
 @given(POINTS, st.integers(0, 40))

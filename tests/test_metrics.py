@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-import prometheus_client
 import pytest
 from bitarray import bitarray, frozenbitarray
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dslnode import __version__, metrics
-from dslnode.errors import ListenError
+from dslnode import __version__
 from dslnode.events import Phase
 from dslnode.mask import Mask, MaskLayer, MaskLayout
 from dslnode.metrics import Metrics, NeighbourFigures

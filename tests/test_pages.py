@@ -60,11 +60,11 @@ def get(address: str, path: str) -> tuple[str, dict[str, str]]:
         return answer.read().decode(), dict(answer.headers)
 
 
-@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
-def test_metrics_are_served_until_stopped(host: str, shown: str) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_metrics_are_served_until_stopped(host: str) -> None:
     registry = CollectorRegistry()
     Gauge("dslnode_round", "The round.", registry=registry).set(7)
-    address = f"{shown}:{free_port()}"
+    address = f"{host}:{free_port()}"
     stop = serve(address, application(registry, lambda: REPLY))
     try:
         text, headers = get(address, "/metrics")
@@ -157,7 +157,8 @@ def test_the_page_is_light_or_dark_as_the_reader_wants(address: str, tmp_path: P
     light, dark = corners
     assert isinstance(light, int)
     assert isinstance(dark, int)
-    assert light > 200 > 50 > dark
+    assert light > 200
+    assert dark < 50
 
 
 @needs_chromium

@@ -118,6 +118,19 @@ def status(
 
 
 @app.command()
+def top(
+    address: Annotated[str, typer.Option(metavar="HOST:PORT", help="Any node's --listen address.")] = "127.0.0.1:7711",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the network once as JSON.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.", min=0.1)] = 2.0,
+) -> None:
+    """Watch the whole network live, seen from any node: rounds, accuracy, traffic and links of all."""
+    from dslnode.top import show_network
+
+    with _until_reader_leaves():
+        show_network(address, as_json=as_json, timeout=timeout)
+
+
+@app.command()
 def demo(
     nodes: Annotated[int, typer.Option(min=2, max=20, help="How many daemons to start.")] = 4,
     rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Rounds that each node does.")] = 40,

@@ -8,17 +8,30 @@ MAX_POINTS = 200
 class History:
     """Measured accuracies by round, oldest first: ``points``, at most ``MAX_POINTS``.
 
-    When it is full, every second point goes: the first and the newest stay, and the older, the coarser.
+    When it is full, every second point goes, and from then on only every second measurement is kept, so that the
+    points stay evenly spaced. The newest is always among them.
     """
 
     def __init__(self) -> None:
-        self.points: list[tuple[int, float]] = []
+        self._even: list[tuple[int, float]] = []
+        self._newest: list[tuple[int, float]] = []
+        self._measured = 0
+        self._stride = 1
 
     def add(self, number: int, accuracy: float) -> None:
         """Take in what was measured when ``number`` rounds were finished."""
-        if len(self.points) >= MAX_POINTS:
-            self.points = self.points[::2]
-        self.points.append((number, accuracy))
+        if len(self._even) >= MAX_POINTS - 1:
+            self._even, self._stride = self._even[::2], 2 * self._stride
+        is_kept = self._measured % self._stride == 0
+        self._measured += 1
+        self._newest = [] if is_kept else [(number, accuracy)]
+        if is_kept:
+            self._even.append((number, accuracy))
+
+    @property
+    def points(self) -> list[tuple[int, float]]:
+        """The accuracies as pairs of round and accuracy."""
+        return self._even + self._newest
 
 
 def sampled(points: list[tuple[int, float]], width: int) -> list[float]:

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 from importlib.resources import files
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -115,8 +115,8 @@ def serve(address: str, app: WSGIApplication) -> Callable[[], None]:
     host, port = match[1].strip("[]"), int(match[2])
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        kind = type("Server", (ThreadingWSGIServer,), {"address_family": family})
-        server = make_server(host, port, app, kind, handler_class=_Handler)
+        kind: type[WSGIServer] = type("Server", (ThreadingWSGIServer,), {"address_family": family})
+        server = make_server(host, port, app, kind, _Handler)
     except OSError as error:
         raise ListenError(
             f"cannot serve metrics on {address} ({error.strerror}); choose another address with --metrics, "

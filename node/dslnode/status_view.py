@@ -13,17 +13,16 @@ from rich.table import Table
 from dslnode.config import check_address
 from dslnode.errors import SettingsError
 from dslnode.status_json import as_dict
+from dslnode.transport.handshake import clean
 from dslnode.transport.inquiry import ask_status
 from dslnode.v1 import node_pb2 as pb
+
+MAX_SHOWN = 300
 
 
 def show_status(address: str, *, watch: bool, as_json: bool, timeout: float) -> None:
     """Print the status once, or every second until interrupted. Raises ``UnreachableError``, ``SettingsError``."""
-    try:
-        check_address(address)
-    except ValueError as error:
-        raise SettingsError(f"--address: {error}") from error
-    first = ask_status(address, timeout)
+    first = ask_status(checked_address(address), timeout)
     if as_json:
         _print_json(first, address, watch=watch, timeout=timeout)
         return
@@ -37,10 +36,18 @@ def show_status(address: str, *, watch: bool, as_json: bool, timeout: float) -> 
             live.update(as_table(ask_status(address, timeout)), refresh=True)
 
 
+def checked_address(address: str) -> str:
+    """Return the address that a command was given; ``SettingsError`` if it is none."""
+    try:
+        return check_address(address)
+    except ValueError as error:
+        raise SettingsError(f"--address: {error}") from error
+
+
 def as_table(reply: pb.StatusReply) -> RenderableType:
     """Return the reply for people. Names and problems come from other nodes: they are never taken as markup."""
     head = (
-        f"[bold]{escape(reply.name)}[/]  round {reply.round}, {escape(reply.phase)}, up {reply.uptime_seconds:,.0f} s\n"
+        f"[bold]{shown(reply.name)}[/]  round {reply.round}, {shown(reply.phase)}, up {reply.uptime_seconds:,.0f} s\n"
         f"accuracy {_ratio(reply, 'accuracy')} held-out, {_ratio(reply, 'train_accuracy')} train   "
         f"density {reply.density:.3f} of {reply.weights:,} weights\n"
         f"masks sent {reply.payload_bits_sent:,} bits, received {reply.payload_bits_received:,} bits "
@@ -52,9 +59,14 @@ def as_table(reply: pb.StatusReply) -> RenderableType:
         is_text = column in {"neighbour", "address", "link"}
         table.add_column(column, justify="left" if is_text else "right", overflow="fold" if is_text else "ellipsis")
     for neighbour in reply.neighbours:
-        table.add_row(*map(escape, _row(neighbour)))
+        table.add_row(*map(shown, _row(neighbour)))
     down = [neighbour for neighbour in reply.neighbours if neighbour.problem and not neighbour.connected]
-    return Group(head, table, *(f"{escape(one.address or one.name)}: {escape(one.problem)}" for one in down))
+    return Group(head, table, *(f"{shown(one.address or one.name)}: {shown(one.problem)}" for one in down))
+
+
+def shown(text: str) -> str:
+    """Return text that came from elsewhere as it may be printed: no markup, no control characters, not endless."""
+    return escape(clean(text, MAX_SHOWN))
 
 
 def _row(neighbour: pb.NeighbourStatus) -> tuple[str, ...]:
