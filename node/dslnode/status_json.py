@@ -22,6 +22,8 @@ def _plain(descriptor: Any, found: dict[str, Any]) -> dict[str, Any]:
         value = found.get(field.name)
         if isinstance(value, list):
             plain[field.name] = [_plain(field.message_type, item) for item in value]
+        elif isinstance(value, dict):
+            plain[field.name] = _plain(field.message_type, value)
         else:
             plain[field.name] = _number(value) if isinstance(value, str) and field.type != field.TYPE_STRING else value
     return plain
