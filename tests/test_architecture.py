@@ -72,6 +72,7 @@ TRANSPORT = [name for name in MODULES if name.startswith("transport/")]
 TORCHLESS = [
     *("rounds", "codec", "mask", "config", "sources", "settings_text", "errors"),
     *("status_view", "status_json", "pages", "history", "crawl", "network_rows", "top"),
+    *("findings", "host_checks", "host_facts", "learning_checks", "doctor"),
     *TRANSPORT,
 ]
 
@@ -121,6 +122,9 @@ READERS_OF_SETTINGS = {
     "status",
     "demo",
     "testbed",
+    "choices",
+    "doctor",
+    "learning_facts",
 }
 ADDRESSES_ONLY = {"pages": {"ADDRESS"}, "status_view": {"check_address"}, "crawl": {"check_address"}}
 

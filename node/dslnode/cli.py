@@ -152,6 +152,24 @@ def top(
         show_network(address, as_json=as_json, timeout=timeout)
 
 
+def doctor(
+    loaded: Loaded,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each peer's answer.", min=0.1)] = 3.0,
+) -> None:
+    """Look for what will not work, before a node starts or while it runs.
+
+    Takes the same options as start. Looks at addresses, ports, peers, clock, disk, memory, torch and data, and does a
+    few real steps to tell what a round will take. Each finding comes with its remedy.
+    """
+    from dslnode.doctor import examine_node
+
+    raise typer.Exit(examine_node(loaded, as_json=as_json, timeout=timeout))
+
+
+app.command("doctor", cls=CommandHelp)(with_settings(doctor))
+
+
 @app.command(cls=CommandHelp)
 def demo(
     nodes: Annotated[int, typer.Option(min=2, max=20, help="How many daemons to start.")] = 4,
