@@ -206,6 +206,7 @@ def _main(
 
 def main() -> None:
     """Run the command line; errors that a user can mend are printed without a stack trace."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what matters of the network is in our own log
     try:
         app(prog_name="dslnode")
     except DslnodeError as error:

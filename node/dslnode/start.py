@@ -20,7 +20,6 @@ from dslnode.transport.handshake import INCARNATION_BYTES, Introduction, ModelFa
 
 def run_node(settings: Settings) -> ExitCode:
     """Return why the node ended. Raises a ``DslnodeError`` if it cannot start."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what matters of the network is in our own log
     log = logs.set_up(settings.log_format, settings.log_level)
     with contextlib.ExitStack() as owned:
         state = None if settings.state_dir is None else StateDirectory(settings.state_dir)
