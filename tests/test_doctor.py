@@ -60,7 +60,8 @@ def test_what_will_not_work_is_all_told_at_once() -> None:
         taken = f"127.0.0.1:{holder.getsockname()[1]}"
         done = run("doctor", "--listen", taken, "--metrics", "off", "--data", "idx:/absent", "--peers", "x.invalid:1")
     assert done.returncode == ExitCode.PROBLEM
-    assert f"PROBLEM listen  {taken} cannot be had by python" in done.stdout
+    assert f"PROBLEM listen  {taken} cannot be had by " in done.stdout
+    assert f"(process {os.getpid()})" in done.stdout
     assert "PROBLEM data    /absent: there is no such directory" in done.stdout
     assert "PROBLEM peers   x.invalid:1: the name is not known" in done.stdout
     assert done.stdout.count("-> ") >= 3
