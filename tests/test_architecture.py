@@ -71,14 +71,9 @@ def top_level(tree: ast.Module) -> ast.Module:
 TRANSPORT = [name for name in MODULES if name.startswith("transport/")]
 ACCOUNTS = ["ledger", "ledger_file", "ledger_view", "ledger_metrics", "data_plan", "pacing", "bookkeeper"]
 TORCHLESS = [
-    "rounds",
-    "codec",
-    "mask",
-    "config",
-    "sources",
-    "settings_text",
-    "errors",
-    "status_view",
+    *("rounds", "codec", "mask", "config", "sources", "settings_text", "errors"),
+    *("status_view", "status_json", "pages", "history", "crawl", "network_rows", "top"),
+    *("findings", "host_checks", "host_facts", "learning_checks", "doctor"),
     *ACCOUNTS,
     *TRANSPORT,
 ]
@@ -144,6 +139,7 @@ READERS_OF_SETTINGS = {
     "cli_authority",
     "accounting",
     "cli",
+    "setting_options",
     "sources",
     "settings_text",
     "daemon",
@@ -153,8 +149,16 @@ READERS_OF_SETTINGS = {
     "status",
     "demo",
     "testbed",
+    "choices",
+    "doctor",
+    "learning_facts",
 }
-ADDRESSES_ONLY = {"metrics": {"ADDRESS"}, "status_view": {"check_address"}, "ledger_view": {"check_address"}}
+ADDRESSES_ONLY = {
+    "pages": {"ADDRESS"},
+    "status_view": {"check_address"},
+    "crawl": {"check_address"},
+    "ledger_view": {"check_address"},
+}
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name != "config" and name not in READERS_OF_SETTINGS])

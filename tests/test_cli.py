@@ -141,6 +141,18 @@ def test_commands_that_do_not_learn_import_neither_torch_nor_grpc(arguments: lis
         (["--keep-ratio", "1.5"], "keep_ratio = '1.5' (from --keep-ratio): Input should be less than or equal to 1"),
         (["--peers", "10.0.0.2"], "'10.0.0.2' is not HOST:PORT"),
         (["--share", "4/3"], "share = '4/3' (from --share): the first number goes from 1 to the second"),
+        (
+            ["--share", "half"],
+            "share = 'half' (from --share): it takes two whole numbers, as 2/3; it means: Take the i-th",
+        ),
+        (
+            ["--name", "grün"],
+            "it takes 1 to 64 of A-Z, a-z, 0-9, dot, underscore and hyphen; it means: Name of this node",
+        ),
+        (["--alpha", "three"], "unable to parse string as a number; it means: Aggregation strength"),
+        (["--peers", "10.0.0.2:99999"], "is not HOST:PORT, such as 10.0.0.2:7711 or [fd00::2]:7711"),
+        (["--config", __file__], "is not TOML: "),
+        (["--config", __file__], "; mend it there, or begin with the file that `dslnode config --init` writes"),
         (["--layer-keep-ratios", "abc"], "is not of the form PATTERN=RATIO"),
         (["--config", "/absent.toml"], "/absent.toml: cannot be read (No such file or directory)"),
     ],
@@ -186,6 +198,15 @@ def test_a_taken_port_ends_with_4_and_is_named(taken_address: str, option: str) 
     assert last.startswith("dslnode: ")
     assert taken_address in last
     assert option in last
+
+
+def test_an_address_of_another_machine_ends_with_4_and_one_line() -> None:
+    message = complaint(
+        ExitCode.LISTEN, "start", "--listen", "192.0.2.1:7711", "--insecure", "--metrics", "off", "--log-level", "error"
+    )
+    assert message.startswith(
+        "cannot listen on 192.0.2.1:7711: the port is taken or the address is not this machine's; "
+    )
 
 
 def test_the_status_of_a_dead_address_ends_with_6(dead_address: str) -> None:

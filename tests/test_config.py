@@ -103,7 +103,7 @@ def test_a_malformed_address_is_refused_wherever_it_stands(field: str, address: 
     if field == "advertise" and not address:
         return  # means that this node is not told of
     value = (address,) if field == "peers" else address
-    assert "is not HOST:PORT (an IPv6 host goes in brackets)" in problem_with(**{field: value})
+    assert "is not HOST:PORT, such as 10.0.0.2:7711 or [fd00::2]:7711" in problem_with(**{field: value})
 
 
 @given(st.text(max_size=12))

@@ -38,6 +38,7 @@ def test_exit_codes_keep_their_numbers() -> None:
         "LISTEN": 4,
         "STATE": 5,
         "UNREACHABLE": 6,
+        "PROBLEM": 7,
         "INTERRUPTED": 130,
         "TERMINATED": 143,
     }

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-import prometheus_client
 import pytest
 from bitarray import bitarray, frozenbitarray
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dslnode import __version__, metrics
-from dslnode.errors import ListenError
+from dslnode import __version__
 from dslnode.events import Phase
 from dslnode.mask import Mask, MaskLayer, MaskLayout
 from dslnode.metrics import Metrics, NeighbourFigures
@@ -172,34 +165,3 @@ def test_two_nodes_in_one_process_do_not_share_metrics() -> None:
     one, other = filled(), Metrics(lambda: [])
     assert one.registry is not other.registry
     assert samples(other)["dslnode_round", frozenset()] == 0
-
-
-@pytest.mark.parametrize(("address", "host"), [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "[::1]")])
-def test_metrics_are_served_over_http_until_stopped(monkeypatch: pytest.MonkeyPatch, address: str, host: str) -> None:
-    ports = []
-
-    def start(*arguments: Any) -> tuple[Any, threading.Thread]:
-        server, thread = prometheus_client.start_http_server(*arguments)
-        ports.append(server.server_port)
-        return server, thread
-
-    monkeypatch.setattr(metrics, "start_http_server", start)
-    stop = filled().serve(address)
-    url = f"http://{host}:{ports[0]}/metrics"
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            assert answer.headers["Content-Type"].startswith("text/plain")
-            assert "dslnode_round 7.0" in answer.read().decode()
-    finally:
-        stop()
-    with pytest.raises(urllib.error.URLError, match="refused"):
-        urllib.request.urlopen(url, timeout=10)
-
-
-def test_an_address_that_cannot_be_served_on_is_explained() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        taken = f"127.0.0.1:{holder.getsockname()[1]}"
-        with pytest.raises(ListenError, match=f"cannot serve metrics on {taken} .Address already in use.; .*--metrics"):
-            filled().serve(taken)
-    with pytest.raises(ListenError, match="Cannot assign requested address"):
-        filled().serve("192.0.2.1:0")

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
 from dslnode import __version__, cli_authority
-from dslnode.config import Settings, describe
 from dslnode.errors import DslnodeError, ExitCode, SettingsError
+from dslnode.help_pages import CommandHelp, GroupHelp
 from dslnode.ledger import Per
-from dslnode.sources import Loaded, load
-
-EXIT_CODES = """
-Exit codes: 0 done, 1 internal error, 2 a setting is wrong, 3 data or model cannot be used, 4 address taken,
-5 state directory cannot be used, 6 no node answers, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.
-"""
+from dslnode.setting_options import with_settings
+from dslnode.sources import Loaded
 
 app = typer.Typer(
     name="dslnode",
+    cls=GroupHelp,
     help="Devices learn personal binary masks over one frozen random network, and exchange only masks.",
-    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -34,95 +29,74 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ConfigFile = Annotated[
-    Optional[Path],  # noqa: UP045 (typer reads the annotation)
-    typer.Option("--config", metavar="FILE", envvar="DSLNODE_CONFIG", help="TOML file with settings."),
+AnyTicket = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--ticket", metavar="FILE", envvar="DSLNODE_TICKET", help="Any ticket of the node's network, if it has one."
+    ),
 ]
-
-ShowFlag = Annotated[bool, typer.Option("--show", help="Print the effective settings (the default).")]
-
-
-def with_settings(command: Callable[[Loaded], None], *, show: bool = False) -> Callable[..., None]:
-    """Give a command one option for every setting, documented by the settings themselves (and ``--show``, if asked).
-
-    The options' text is handed to ``sources.load``, so that a value means the same wherever it comes from.
-    """
-
-    def run(config: Path | None = None, show: bool = True, **options: str | bool | None) -> None:  # noqa: ARG001
-        given = {name: str(value) for name, value in options.items() if value is not None}
-        command(load(given, os.environ, config))
-
-    parameters = [inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile)]
-    if show:
-        parameters.append(inspect.Parameter("show", inspect.Parameter.KEYWORD_ONLY, default=True, annotation=ShowFlag))
-    parameters += [_option(name) for name in Settings.model_fields]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    run.__doc__ = command.__doc__
-    run.__name__ = command.__name__
-    return run
-
-
-def _option(name: str) -> inspect.Parameter:
-    flag = name.replace("_", "-")
-    field = Settings.model_fields[name]
-    if field.annotation is bool:
-        option = typer.Option(f"--{flag}/--no-{flag}", help=describe(name), show_default=False)
-        annotation: Any = Annotated[Optional[bool], option]  # noqa: UP045
-    else:
-        shown = "" if field.default_factory or field.default in (None, "", (), {}) else f" [default: {field.default}]"
-        option = typer.Option(f"--{flag}", metavar="VALUE", help=describe(name) + shown)
-        annotation = Annotated[Optional[str], option]  # noqa: UP045
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def start(loaded: Loaded) -> None:
-    """Run one node until it is stopped, or for --rounds N.
-
-    Example: dslnode start --ticket board-7.ticket --data digits --share 1/3 --state-dir /var/lib/dslnode
-    """
+    """Run one node until it is stopped, or for --rounds N."""
     from dslnode.start import run_node
 
     raise typer.Exit(run_node(loaded.settings))
 
 
-app.command("start", epilog=EXIT_CODES)(with_settings(start))
+app.command("start", cls=CommandHelp)(with_settings(start))
 
 
-def config(loaded: Loaded) -> None:
-    """Print the effective settings as a TOML file, with the meaning and the origin of each.
+def config(
+    loaded: Loaded,
+    file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(metavar="FILE", help="The file to write with --init. Default: dslnode.toml."),
+    ] = None,
+    init: Annotated[
+        bool, typer.Option("--init", help="Write a settings file to edit; never over another one.")
+    ] = False,
+    show: Annotated[  # noqa: ARG001
+        bool, typer.Option("--show", help="Print the effective settings (the default).", show_default=False)
+    ] = True,
+) -> None:
+    """Print the effective settings, or write a settings file.
 
-    Takes the same options as start, so that a command line can be tried, or turned into a file.
+    What is printed is a TOML file with the meaning and the origin of each setting. Takes the same options as start,
+    so that a command line can be tried, or turned into a file: --init writes what is set, and the rest commented out.
     """
-    from dslnode.settings_text import settings_as_toml
+    from dslnode import settings_text
 
+    if init:
+        written = settings_text.write_template(loaded, file or Path("dslnode.toml"))
+        typer.echo(f"wrote {written}; edit it, then: dslnode start --config {written}")
+        return
+    if file is not None:
+        raise SettingsError(f"{file}: a file is written with --init only; to read one, use --config {file}")
     with _until_reader_leaves():
-        sys.stdout.write(settings_as_toml(loaded))
+        sys.stdout.write(settings_text.settings_as_toml(loaded))
 
 
-app.command("config", epilog=EXIT_CODES)(with_settings(config, show=True))
+app.command("config", cls=CommandHelp)(with_settings(config))
 app.add_typer(cli_authority.app, name="ca")
 
 
-@app.command()
+@app.command(cls=CommandHelp)
 def status(
     address: Annotated[str, typer.Option(metavar="HOST:PORT", help="The node's --listen address.")] = "127.0.0.1:7711",
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every second until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with --watch one object a line.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1)] = 3.0,
-    ticket: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(metavar="FILE", envvar="DSLNODE_TICKET", help="Any ticket of the node's network, if it has one."),
-    ] = None,
+    ticket: AnyTicket = None,
 ) -> None:
-    """Ask a running node for round, phase, accuracy, neighbours and traffic."""
+    """Ask a running node how it is: round, accuracy, neighbours, traffic."""
     from dslnode.status_view import show_status
 
     with _until_reader_leaves():
         show_status(address, watch=watch, as_json=as_json, timeout=timeout, ticket=ticket)
 
 
-@app.command()
+@app.command(cls=CommandHelp)
 def ledger(
     address: Annotated[str, typer.Option(metavar="HOST:PORT", help="The node's --listen address.")] = "127.0.0.1:7711",
     state_dir: Annotated[
@@ -134,10 +108,7 @@ def ledger(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1)] = 5.0,
-    ticket: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(metavar="FILE", envvar="DSLNODE_TICKET", help="Any ticket of the node's network, if it has one."),
-    ] = None,
+    ticket: AnyTicket = None,
 ) -> None:
     """Show what a node sent and received, by day or hour (UTC), neighbour, direction and kind."""
     from dslnode.ledger_view import Form, show_ledger
@@ -149,7 +120,42 @@ def ledger(
         show_ledger(address, state_dir, per, form, timeout=timeout, ticket=ticket)
 
 
-@app.command()
+@app.command(cls=CommandHelp)
+def top(
+    address: Annotated[str, typer.Option(metavar="HOST:PORT", help="Any node's --listen address.")] = "127.0.0.1:7711",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the network once as JSON.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.", min=0.1)] = 2.0,
+    ticket: AnyTicket = None,
+) -> None:
+    """Watch the whole network live, seen from any node.
+
+    Rounds, accuracy, traffic and links of all. Keys: s sorts, r reverses, Enter opens a node, q quits.
+    """
+    from dslnode.top import show_network
+
+    with _until_reader_leaves():
+        show_network(address, as_json=as_json, timeout=timeout, ticket=ticket)
+
+
+def doctor(
+    loaded: Loaded,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each peer's answer.", min=0.1)] = 3.0,
+) -> None:
+    """Look for what will not work, before a node starts or while it runs.
+
+    Takes the same options as start. Looks at addresses, ports, peers, clock, disk, memory, torch and data, and does a
+    few real steps to tell what a round will take. Each finding comes with its remedy.
+    """
+    from dslnode.doctor import examine_node
+
+    raise typer.Exit(examine_node(loaded, as_json=as_json, timeout=timeout))
+
+
+app.command("doctor", cls=CommandHelp)(with_settings(doctor))
+
+
+@app.command(cls=CommandHelp)
 def demo(
     nodes: Annotated[int, typer.Option(min=2, max=20, help="How many daemons to start.")] = 4,
     rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Rounds that each node does.")] = 40,
@@ -159,7 +165,10 @@ def demo(
         typer.Option(metavar="FILE", help="Write the results as JSON."),
     ] = None,
 ) -> None:
-    """Start several real daemons on this machine, each with few classes, and watch them learn together."""
+    """Start several real daemons here, and watch them learn together.
+
+    Each has few classes and few examples of its own.
+    """
     from dslnode.demo import run_demo
 
     run_demo(nodes, rounds, data, report)
@@ -182,8 +191,9 @@ def _main(
 
 def main() -> None:
     """Run the command line; errors that a user can mend are printed without a stack trace."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what matters of the network is in our own log
     try:
-        app()
+        app(prog_name="dslnode")
     except DslnodeError as error:
         typer.echo(f"dslnode: {error}", err=True)
         sys.exit(error.exit_code)

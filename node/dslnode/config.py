@@ -10,11 +10,31 @@ from dslnode.learning_settings import DataSettings, LearningSettings
 from dslnode.node_settings import NodeSettings
 from dslnode.setting_types import ADDRESS, check_address
 
-__all__ = ["ADDRESS", "Settings", "check_address", "describe"]
+__all__ = ["ADDRESS", "Settings", "check_address", "describe", "section_of"]
 
 
 class Settings(LearningSettings, DataSettings, NodeSettings):
     """The effective settings of one node."""
+
+
+SECTIONS = {
+    "name": "The node and its neighbours",
+    "rounds": "Rounds",
+    "log_format": "Log",
+    "data": "Data",
+    "model": "Model",
+    "algorithm": "Exchange",
+    "local_steps": "Local training and aggregation",
+    "step_rule": "Scores, and how they step",
+    "fine_tuning": "Fine-tuning and structured sparsity",
+}
+"""Headings for people, by the setting with which a section begins; it ends where the next one does."""
+
+
+def section_of(field: str) -> str:
+    """Return the heading under which a setting is shown."""
+    names = list(Settings.model_fields)
+    return [SECTIONS[name] for name in names[: names.index(field) + 1] if name in SECTIONS][-1]
 
 
 def describe(field: str) -> str:

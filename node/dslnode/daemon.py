@@ -26,6 +26,7 @@ from dslnode.learner import Learner
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
 from dslnode.notices import Notices
+from dslnode.pages import serve_pages
 from dslnode.resume import known_addresses, remember, take_over
 from dslnode.rounds import RoundMachine
 from dslnode.standing import watch
@@ -85,7 +86,7 @@ class Daemon:
         """
         self._resume()
         with contextlib.ExitStack() as ending:
-            ending.callback(self._metrics.serve(self.settings.metrics))
+            ending.callback(serve_pages(self.settings.metrics, self._metrics.registry, self._accounting.reply))
             async with self._serving():
                 while self._exit is None:
                     event = await self._events.get()

@@ -35,6 +35,8 @@ class ExitCode(IntEnum):
     """The state directory cannot be used."""
     UNREACHABLE = 6
     """The node that a command asked did not answer."""
+    PROBLEM = 7
+    """`dslnode doctor` found what will not work."""
     INTERRUPTED = 130
     """Ended cleanly by Ctrl-C (SIGINT): 128 + 2."""
     TERMINATED = 143

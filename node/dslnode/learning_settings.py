@@ -43,7 +43,7 @@ class DataSettings(SettingsGroup):
     def _share(cls, value: str) -> str:
         index, count = map(int, value.split("/"))
         if not 1 <= index <= count:
-            raise ValueError("the first number goes from 1 to the second")
+            raise ValueError("the first number goes from 1 to the second, as 2/3")
         return value
 
 

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from dslnode import __version__
-from dslnode.config import ADDRESS
-from dslnode.errors import ListenError
 from dslnode.events import Phase
 from dslnode.worker import AggregatedRound, TrainedRound
 
@@ -107,30 +105,6 @@ class Metrics:
     def took(self, phase: str, seconds: float) -> None:
         """Observe how long a part of the round took: train, exchange, aggregate or save."""
         self.phase_seconds.labels(phase).observe(seconds)
-
-    def serve(self, address: str) -> Callable[[], None]:
-        """Serve ``/metrics`` at ``HOST:PORT`` from a thread, nothing if ``off``; return what stops it.
-
-        Raises ``ListenError`` if the address is taken.
-        """
-        if address == "off":
-            return lambda: None
-        match = ADDRESS.fullmatch(address)
-        assert match is not None, "addresses are checked by the settings"
-        try:
-            server, thread = start_http_server(int(match[2]), match[1].strip("[]"), self.registry)
-        except OSError as error:
-            raise ListenError(
-                f"cannot serve metrics on {address} ({error.strerror}); choose another address with --metrics, "
-                "or --metrics off"
-            ) from error
-
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        return stop
 
 
 class _NeighbourCollector(Collector):

@@ -105,7 +105,7 @@ def _import(name: str, spec: str, error: type[DslnodeError], known: Iterable[str
             raise error(f"{spec!r}: module {name} needs {missing.name}, which is not installed") from missing
         raise error(
             f"{spec!r}: there is no module {missing.name!r} in {os.getcwd()} or among the installed packages"
-            f"{_suggestion(spec, known)}"
+            f"{_suggestion(spec, known) or '; start dslnode where the module lies, or install it'}"
         ) from missing
     # Importing runs the user's code, so anything can come out of it.
     except Exception as failure:

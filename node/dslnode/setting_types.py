@@ -14,7 +14,7 @@ def check_address(address: str) -> str:
     """Return ``HOST:PORT`` unchanged, or raise ``ValueError``."""
     match = ADDRESS.fullmatch(address)
     if match is None or int(match[2]) > 65535:
-        raise ValueError(f"{address!r} is not HOST:PORT (an IPv6 host goes in brackets)")
+        raise ValueError(f"{address!r} is not HOST:PORT, such as 10.0.0.2:7711 or [fd00::2]:7711")
     return address
 
 

@@ -11,13 +11,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dslnode.config import Settings
+from dslnode.config import Settings, describe
 from dslnode.errors import SettingsError
 from dslnode.presets import PRESETS
 from dslnode.tickets import read_ticket
 
 PREFIX = "DSLNODE_"
 MAX_FILE_BYTES = 1 << 20
+PATTERNS = {
+    "name": "it takes 1 to 64 of A-Z, a-z, 0-9, dot, underscore and hyphen",
+    "run_id": "it takes 1 to 64 of A-Z, a-z, 0-9, dot, underscore and hyphen",
+    "share": "it takes two whole numbers, as 2/3",
+}
+"""What to say in place of a regular expression."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ def _from_file(file: Path | None) -> dict[str, tuple[Any, str]]:
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read ({error.strerror}); give an existing file to --config") from error
     except (ValueError, RecursionError) as error:  # bad syntax, bad UTF-8, endless digits; endless brackets
-        raise SettingsError(f"{file}: is not TOML: {error}") from error
+        remedy = "mend it there, or begin with the file that `dslnode config --init` writes"
+        raise SettingsError(f"{file}: is not TOML: {error}; {remedy}") from error
     _check_names(table, str(file))
     return {field: (value, str(file)) for field, value in table.items()}
 
@@ -104,11 +111,20 @@ def _preset(given: Mapping[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:
     return {field: (value, f"preset {name}") for field, value in preset.items()}
 
 
+def _told(kind: str, message: str, field: str) -> str:
+    """Return what is wrong; our own checks say what to write instead, to pydantic's we add what the setting means."""
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        message = PATTERNS.get(field, message)
+    return f"{message}; it means: {describe(field)}" if field in Settings.model_fields else message
+
+
 def _explain(error: ValidationError, merged: Mapping[str, tuple[Any, str]]) -> str:
     lines = []
     for problem in error.errors(include_url=False):
         field = str(problem["loc"][0]) if problem["loc"] else ""
-        message = problem["msg"].removeprefix("Value error, ")
+        message = _told(problem["type"], problem["msg"], field)
         if field in merged:
             value, origin = merged[field]
             lines.append(f"{field} = {value!r} (from {origin}): {message}")

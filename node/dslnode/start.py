@@ -23,7 +23,6 @@ from dslnode.transport.ways import Plain, Secure
 
 def run_node(settings: Settings) -> ExitCode:
     """Return why the node ended. Raises a ``DslnodeError`` if it cannot start."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what matters of the network is in our own log
     log = logs.set_up(settings.log_format, settings.log_level)
     check_exposure(settings.listen, settings.peers, settings.ticket, insecure=settings.insecure)
     tunnels = open_tunnels(settings)

@@ -8,6 +8,7 @@ from typing import Any
 
 from dslnode.config import Settings
 from dslnode.datasets import DataSet
+from dslnode.history import History
 from dslnode.mask import Mask
 from dslnode.metrics import NeighbourFigures
 from dslnode.rounds import RoundMachine
@@ -19,6 +20,7 @@ from dslnode.v1 import node_pb2 as pb
 from dslnode.worker import AggregatedRound, TrainedRound
 
 MAX_KNOWN = 1_000
+MAX_LAYERS = 100  # told of; the reply must fit into one message
 
 
 class Observer:
@@ -42,6 +44,7 @@ class Observer:
         self._mask: Mask | None = None
         self._progress: Progress | None = None
         self._held_out: float | None = None
+        self._history = History()
         self._flipped = 0.0
         self.masks_used = 0
 
@@ -63,7 +66,9 @@ class Observer:
     def aggregated(self, aggregated: AggregatedRound) -> None:
         """Take in what aggregation gave; a missing held-out accuracy leaves the last one standing."""
         self.masks_used = len(aggregated.masks)
-        self._held_out = self._held_out if aggregated.held_out is None else aggregated.held_out
+        if aggregated.held_out is not None:
+            self._held_out = aggregated.held_out
+            self._history.add(self._machine.round + 1, aggregated.held_out)
 
     def neighbours(self) -> list[NeighbourFigures]:
         """Return the figures of every neighbour met, and of every peer not reached yet. Safe from any thread."""
@@ -135,6 +140,9 @@ class Observer:
             wire_bytes_received=total.received.wire_bytes,
             uptime_seconds=time.monotonic() - self._began,
             neighbours=[_neighbour_status(figures) for figures in self.neighbours()],
+            layers=_layer_statuses(self._mask),
+            history=[pb.Measurement(round=number, accuracy=value) for number, value in self._history.points],
+            clock=time.time(),
         )
         if self._held_out is not None:
             reply.accuracy = self._held_out
@@ -170,6 +178,16 @@ class Observer:
 
 def _unreached(address: str, problem: str) -> NeighbourFigures:
     return NeighbourFigures(address, "", address, connected=False, problem=problem)
+
+
+def _layer_statuses(mask: Mask | None) -> list[pb.LayerStatus]:
+    if mask is None:
+        return []
+    densities = mask.layer_densities()
+    return [
+        pb.LayerStatus(name=layer.name, weights=layer.size, density=densities[layer.name])
+        for layer in mask.layout.layers[:MAX_LAYERS]
+    ]
 
 
 def _neighbour_status(figures: NeighbourFigures) -> pb.NeighbourStatus:

@@ -6,9 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from google.protobuf.json_format import MessageToDict
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
@@ -16,16 +14,17 @@ from rich.table import Table
 
 from dslnode.config import check_address
 from dslnode.errors import SettingsError
+from dslnode.status_json import as_dict
+from dslnode.transport.handshake import clean
 from dslnode.transport.inquiry import ask_status
 from dslnode.v1 import node_pb2 as pb
+
+MAX_SHOWN = 300
 
 
 def show_status(address: str, *, watch: bool, as_json: bool, timeout: float, ticket: Path | None = None) -> None:
     """Print the status once, or every second until interrupted. Raises ``UnreachableError``, ``SettingsError``."""
-    try:
-        check_address(address)
-    except ValueError as error:
-        raise SettingsError(f"--address: {error}") from error
+    checked_address(address)
 
     def ask() -> pb.StatusReply:
         return ask_status(address, timeout, ticket)
@@ -44,16 +43,18 @@ def show_status(address: str, *, watch: bool, as_json: bool, timeout: float, tic
             live.update(as_table(ask()), refresh=True)
 
 
-def as_dict(reply: pb.StatusReply) -> dict[str, Any]:
-    """Return the reply with JSON's own numbers; what is not known, or not finite, is null."""
-    found = MessageToDict(reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
-    return _plain(reply.DESCRIPTOR, found)
+def checked_address(address: str) -> str:
+    """Return the address that a command was given; ``SettingsError`` if it is none."""
+    try:
+        return check_address(address)
+    except ValueError as error:
+        raise SettingsError(f"--address: {error}") from error
 
 
 def as_table(reply: pb.StatusReply) -> RenderableType:
     """Return the reply for people. Names and problems come from other nodes: they are never taken as markup."""
     head = (
-        f"[bold]{escape(reply.name)}[/]  round {reply.round}, {escape(reply.phase)}, up {reply.uptime_seconds:,.0f} s\n"
+        f"[bold]{shown(reply.name)}[/]  round {reply.round}, {shown(reply.phase)}, up {reply.uptime_seconds:,.0f} s\n"
         f"accuracy {_ratio(reply, 'accuracy')} held-out, {_ratio(reply, 'train_accuracy')} train   "
         f"density {reply.density:.3f} of {reply.weights:,} weights\n"
         f"masks sent {reply.payload_bits_sent:,} bits, received {reply.payload_bits_received:,} bits "
@@ -66,9 +67,14 @@ def as_table(reply: pb.StatusReply) -> RenderableType:
         is_text = column in {"neighbour", "address", "link"}
         table.add_column(column, justify="left" if is_text else "right", overflow="fold" if is_text else "ellipsis")
     for neighbour in reply.neighbours:
-        table.add_row(*map(escape, _row(neighbour)))
+        table.add_row(*map(shown, _row(neighbour)))
     down = [neighbour for neighbour in reply.neighbours if neighbour.problem and not neighbour.connected]
-    return Group(head, table, *(f"{escape(one.address or one.name)}: {escape(one.problem)}" for one in down))
+    return Group(head, table, *(f"{shown(one.address or one.name)}: {shown(one.problem)}" for one in down))
+
+
+def shown(text: str) -> str:
+    """Return text that came from elsewhere as it may be printed: no markup, no control characters, not endless."""
+    return escape(clean(text, MAX_SHOWN))
 
 
 def _row(neighbour: pb.NeighbourStatus) -> tuple[str, ...]:
@@ -102,21 +108,3 @@ def _print_json(first: pb.StatusReply, ask: Callable[[], pb.StatusReply], *, wat
     while watch:
         time.sleep(1)
         print(json.dumps(as_dict(ask())), flush=True)
-
-
-def _plain(descriptor: Any, found: dict[str, Any]) -> dict[str, Any]:
-    """Protobuf's JSON writes 64-bit integers and NaN as text and leaves out what is not set: undo it."""
-    plain: dict[str, Any] = {}
-    for field in descriptor.fields:
-        value = found.get(field.name)
-        if isinstance(value, list):
-            plain[field.name] = [_plain(field.message_type, item) for item in value]
-        elif isinstance(value, dict):
-            plain[field.name] = _plain(field.message_type, value)
-        else:
-            plain[field.name] = _number(value) if isinstance(value, str) and field.type != field.TYPE_STRING else value
-    return plain
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isdigit() else None

@@ -1,13 +1,13 @@
-"""Asks a running node for its status and its ledger: what ``dslnode status`` and ``dslnode ledger`` stand on."""
+"""Asks a running node for its status and its ledger: what ``dslnode status``, ``top`` and ``ledger`` stand on."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import grpc.aio
+import grpc
 
 from dslnode.errors import PeerError, UnreachableError
 from dslnode.ledger import Per
@@ -15,11 +15,12 @@ from dslnode.transport.credentials import Credentials
 from dslnode.transport.ledger_rows import Line, read_row
 from dslnode.transport.options import CHANNEL_OPTIONS
 from dslnode.transport.tunnels import Tunnels
-from dslnode.transport.ways import Plain, Secure, answers_with_tls
+from dslnode.transport.ways import Secure, answers_with_tls
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 
 Answer = TypeVar("Answer")
+Question = Callable[[node_pb2_grpc.StatusStub], Answer]
 
 
 def ask_status(address: str, timeout: float, ticket: Path | None = None) -> pb.StatusReply:
@@ -29,48 +30,56 @@ def ask_status(address: str, timeout: float, ticket: Path | None = None) -> pb.S
     ``ticket`` cannot be used.
     """
 
-    async def question(stub: node_pb2_grpc.StatusStub) -> pb.StatusReply:
-        reply: pb.StatusReply = await stub.Get(pb.StatusRequest(), timeout=timeout)
+    def question(stub: node_pb2_grpc.StatusStub) -> pb.StatusReply:
+        reply: pb.StatusReply = stub.Get(pb.StatusRequest(), timeout=timeout)
         return reply
 
-    return asyncio.run(_ask(address, timeout, ticket, question))
+    return _ask(address, timeout, ticket, question)
 
 
 def ask_ledger(address: str, per: Per, timeout: float, ticket: Path | None = None) -> list[Line]:
     """Return the ledger's rows, oldest first. Raises as ``ask_status`` does."""
 
-    async def question(stub: node_pb2_grpc.StatusStub) -> list[Line]:
-        return [read_row(row) async for row in stub.Ledger(pb.LedgerRequest(per=per), timeout=timeout)]
+    def question(stub: node_pb2_grpc.StatusStub) -> list[Line]:
+        return [read_row(row) for row in stub.Ledger(pb.LedgerRequest(per=per), timeout=timeout)]
 
-    return asyncio.run(_ask(address, timeout, ticket, question))
+    return _ask(address, timeout, ticket, question)
 
 
-async def _ask(
-    address: str,
-    timeout: float,
-    ticket: Path | None,
-    question: Callable[[node_pb2_grpc.StatusStub], Awaitable[Answer]],
-) -> Answer:
-    tunnels = None if ticket is None else Tunnels(Credentials(ticket, None))
-    way = Plain(anywhere=True) if tunnels is None else Secure(tunnels)
-    host, _, port = address.rpartition(":")
+def _ask(address: str, timeout: float, ticket: Path | None, question: Question[Answer]) -> Answer:
     try:
-        async with (
-            way.open(host.strip("[]"), int(port), timeout) as opened,
-            grpc.aio.insecure_channel(opened.target, options=CHANNEL_OPTIONS) as channel,
-        ):
-            return await question(node_pb2_grpc.StatusStub(channel))
-    except grpc.aio.AioRpcError as error:
-        why = error.code().name.lower().replace("_", " ")
-        if tunnels is None and await answers_with_tls(host.strip("[]"), int(port)):
-            raise UnreachableError(
-                f"{address} answers only holders of a ticket; give one with --ticket FILE"
-            ) from error
-        raise UnreachableError(
-            f"no dslnode answers at {address} ({why}); is it running, and is this its --listen address?"
-        ) from error
+        if ticket is None:
+            return _put(question, address)
+        return asyncio.run(_ask_by_tls(address, timeout, Tunnels(Credentials(ticket, None)), question))
+    except grpc.RpcError as error:
+        code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+        raise _unreachable(address, code.name.lower().replace("_", " "), had_ticket=ticket is not None) from error
     except (OSError, PeerError) as error:
         raise UnreachableError(f"no dslnode answers at {address}: it {error}") from error
+
+
+async def _ask_by_tls(address: str, timeout: float, tunnels: Tunnels, question: Question[Answer]) -> Answer:
+    host, port = _parts(address)
+    try:
+        async with Secure(tunnels).open(host, port, timeout) as opened:
+            return await asyncio.to_thread(_put, question, opened.target)
     finally:
-        if tunnels is not None:
-            tunnels.remove()
+        tunnels.remove()
+
+
+def _put(question: Question[Answer], target: str) -> Answer:
+    with grpc.insecure_channel(target, options=CHANNEL_OPTIONS) as channel:
+        return question(node_pb2_grpc.StatusStub(channel))
+
+
+def _unreachable(address: str, why: str, *, had_ticket: bool) -> UnreachableError:
+    if not had_ticket and asyncio.run(answers_with_tls(*_parts(address))):
+        return UnreachableError(f"{address} answers only holders of a ticket; give one with --ticket FILE")
+    return UnreachableError(
+        f"no dslnode answers at {address} ({why}); is it running, and is this its --listen address?"
+    )
+
+
+def _parts(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -146,7 +146,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("name", "node_id", "run_id", "round", "phase", "accuracy", "train_accuracy", "loss", "density", "weights", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "uptime_seconds", "float32_bits_sent", "neighbours", "usage")
+    __slots__ = ("name", "node_id", "run_id", "round", "phase", "accuracy", "train_accuracy", "loss", "density", "weights", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "uptime_seconds", "float32_bits_sent", "neighbours", "usage", "layers", "history", "clock")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -165,6 +165,9 @@ class StatusReply(_message.Message):
     FLOAT32_BITS_SENT_FIELD_NUMBER: _ClassVar[int]
     NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
     name: str
     node_id: str
     run_id: str
@@ -183,7 +186,10 @@ class StatusReply(_message.Message):
     float32_bits_sent: int
     neighbours: _containers.RepeatedCompositeFieldContainer[NeighbourStatus]
     usage: Usage
-    def __init__(self, name: _Optional[str] = ..., node_id: _Optional[str] = ..., run_id: _Optional[str] = ..., round: _Optional[int] = ..., phase: _Optional[str] = ..., accuracy: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., density: _Optional[float] = ..., weights: _Optional[int] = ..., payload_bits_sent: _Optional[int] = ..., payload_bits_received: _Optional[int] = ..., wire_bytes_sent: _Optional[int] = ..., wire_bytes_received: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., float32_bits_sent: _Optional[int] = ..., neighbours: _Optional[_Iterable[_Union[NeighbourStatus, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
+    layers: _containers.RepeatedCompositeFieldContainer[LayerStatus]
+    history: _containers.RepeatedCompositeFieldContainer[Measurement]
+    clock: float
+    def __init__(self, name: _Optional[str] = ..., node_id: _Optional[str] = ..., run_id: _Optional[str] = ..., round: _Optional[int] = ..., phase: _Optional[str] = ..., accuracy: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., density: _Optional[float] = ..., weights: _Optional[int] = ..., payload_bits_sent: _Optional[int] = ..., payload_bits_received: _Optional[int] = ..., wire_bytes_sent: _Optional[int] = ..., wire_bytes_received: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., float32_bits_sent: _Optional[int] = ..., neighbours: _Optional[_Iterable[_Union[NeighbourStatus, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerStatus, _Mapping]]] = ..., history: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ..., clock: _Optional[float] = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("hour_bytes", "day_bytes", "cap_bytes", "cap_period", "used_bytes", "forecast_bytes", "exchanges_skipped", "interval_seconds")
@@ -238,6 +244,24 @@ class LedgerRow(_message.Message):
     transport: int
     unsaved: int
     def __init__(self, period: _Optional[int] = ..., neighbour: _Optional[str] = ..., name: _Optional[str] = ..., direction: _Optional[str] = ..., keep_bits: _Optional[int] = ..., sign_bits: _Optional[int] = ..., keep_framing: _Optional[int] = ..., sign_framing: _Optional[int] = ..., control: _Optional[int] = ..., resent: _Optional[int] = ..., transport: _Optional[int] = ..., unsaved: _Optional[int] = ...) -> None: ...
+
+class LayerStatus(_message.Message):
+    __slots__ = ("name", "weights", "density")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    DENSITY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    weights: int
+    density: float
+    def __init__(self, name: _Optional[str] = ..., weights: _Optional[int] = ..., density: _Optional[float] = ...) -> None: ...
+
+class Measurement(_message.Message):
+    __slots__ = ("round", "accuracy")
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    round: int
+    accuracy: float
+    def __init__(self, round: _Optional[int] = ..., accuracy: _Optional[float] = ...) -> None: ...
 
 class NeighbourStatus(_message.Message):
     __slots__ = ("name", "node_id", "address", "connected", "round", "staleness", "agreement", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "problem")

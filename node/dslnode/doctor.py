@@ -1,0 +1,80 @@
+"""Examines a node before it starts, or while it runs, by the settings that it would have: ``dslnode doctor``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+
+from rich.console import Console
+from rich.text import Text
+
+from dslnode import host_checks, host_facts
+from dslnode.config import Settings
+from dslnode.errors import ExitCode
+from dslnode.findings import Finding, Level, as_dict, worst
+from dslnode.learning_checks import Trial, learning_seconds
+from dslnode.sources import Loaded
+from dslnode.transport.handshake import clean
+from dslnode.transport.inquiry import ask_status
+
+MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.PROBLEM: ("PROBLEM", "bold red")}
+LONGEST = 500  # characters of a line: some come from other nodes
+
+
+def examine_node(loaded: Loaded, *, as_json: bool, timeout: float) -> ExitCode:
+    """Print what was found; return ``PROBLEM`` if something will not work, else ``DONE``."""
+    findings: list[Finding] = []
+    console = Console(soft_wrap=True, highlight=False)
+    for finding in examine(loaded.settings, timeout):
+        findings.append(finding)
+        if not as_json:
+            console.print(as_text(finding))
+    if as_json:
+        print(json.dumps(as_dict(findings), indent=2))
+    else:
+        counts = [sum(finding.level is level for finding in findings) for level in (Level.PROBLEM, Level.WARNING)]
+        console.print(f"{counts[0]} problems, {counts[1]} warnings, {len(findings)} findings")
+    return ExitCode.PROBLEM if worst(findings) is Level.PROBLEM else ExitCode.DONE
+
+
+def examine(settings: Settings, timeout: float) -> Iterator[Finding]:
+    """Yield findings as they come: first the network, then the machine, then a few real steps of learning."""
+    ask = partial(ask_status, timeout=timeout, ticket=settings.ticket)
+    port = host_facts.look_at_port("listen", settings.listen, ask)
+    yield host_checks.check_port(port, settings.name)
+    if settings.metrics != "off":
+        metrics = host_facts.look_at_port("metrics", settings.metrics, None)
+        if not (metrics.problem and port.node == settings.name):  # the running node holds both
+            yield host_checks.check_port(metrics, settings.name)
+    yield host_checks.check_reach(host_facts.look_at_reach(settings.listen, settings.advertise, settings.peers))
+    peers = host_facts.look_at_peers(settings.peers, ask)
+    yield from host_checks.check_peers(peers, settings.run_id, settings.name)
+    yield from host_checks.check_clock(host_facts.look_at_clock(settings.state_dir), peers)
+    yield from _examine_learning(settings, peers)
+
+
+def _examine_learning(settings: Settings, peers: tuple[host_checks.Peer, ...]) -> Iterator[Finding]:
+    from dslnode.learning_facts import learning_findings, schedule
+
+    disk = host_facts.look_at_disk(settings.state_dir)  # before the steps: dirty pages of others are not ours
+    trial = None
+    for found in learning_findings(settings):
+        if isinstance(found, Trial):
+            trial = found
+        else:
+            yield found
+    if trial is None:
+        yield from host_checks.check_disk(disk, None, None)
+        return
+    yield from host_checks.check_disk(disk, trial.state_bytes, learning_seconds(trial, schedule(settings)))
+    yield from host_checks.check_models(peers, trial.weights)
+
+
+def as_text(finding: Finding) -> Text:
+    """Return a finding for people, its remedy on a line of its own."""
+    mark, style = MARKS[finding.level]
+    text = Text(f"{mark:<8}", style).append(f"{finding.check:<8}", "bold").append(clean(finding.what, LONGEST), "")
+    if finding.fix:
+        text.append(f"\n{'':16}-> {clean(finding.fix, LONGEST)}", "")
+    return text

@@ -1,0 +1,116 @@
+"""What ``--help`` shows beside the options: sections, examples that can be copied, and the exit codes.
+
+Typer draws sections with rich, whose import alone takes longer than all of ``--help`` may; here they are plain text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+EXIT_CODES = {
+    "0": "done: all rounds are finished, or the command did what it was told",
+    "1": "an internal error; please report it",
+    "2": "a setting is wrong; nothing was started",
+    "3": "data or model cannot be used",
+    "4": "an address to listen on is taken, or not this machine's",
+    "5": "the state directory cannot be used",
+    "6": "no node answers at the address that was asked",
+    "7": "dslnode doctor found a problem",
+    "130": "stopped by Ctrl-C",
+    "143": "stopped by SIGTERM",
+}
+
+EXAMPLES = {
+    "dslnode": """
+        dslnode demo                          # four daemons on this machine learn together
+        dslnode config --init                 # write dslnode.toml, with every setting explained
+        dslnode doctor --config dslnode.toml  # look for what will not work
+        dslnode start --config dslnode.toml   # run a node
+        dslnode top                           # watch the whole network
+    """,
+    "start": """
+        # One of three boards, with its own third of the data; the ticket is from `dslnode ca issue board-1`:
+        dslnode start --ticket board-1.ticket --peers 10.0.0.2:7711,10.0.0.3:7711 \\
+            --data idx:/data/fashion-mnist --share 1/3 --state-dir /var/lib/dslnode
+
+        # Settings from a file, one of them overridden, another from the environment:
+        DSLNODE_LOG_FORMAT=json dslnode start --config node.toml --rounds 100
+
+        # The paper's released configuration on the small data set that comes along:
+        dslnode start --algorithm authors --data digits
+    """,
+    "config": """
+        dslnode config --show --alpha 3             # what a command line would mean
+        dslnode config --init                       # write dslnode.toml, all settings commented out
+        dslnode config --init node.toml --alpha 3   # the same, with alpha set
+    """,
+    "status": """
+        dslnode status --watch
+        dslnode status --address 10.0.0.2:7711 --json
+    """,
+    "ledger": """
+        dslnode ledger --per hour                   # of the node on this machine
+        dslnode ledger --state-dir /var/lib/dslnode --csv > traffic.csv   # of one that is stopped
+    """,
+    "top": """
+        dslnode top --address 10.0.0.2:7711
+        dslnode top --json | jq '.nodes[] | select(.status == null) | .name'   # who does not answer
+    """,
+    "doctor": """
+        dslnode doctor --config node.toml           # the same options as for start
+        dslnode doctor --json | jq -r '.findings[] | select(.level != "ok") | .fix'
+    """,
+    "demo": """
+        dslnode demo --nodes 6 --rounds 60 --report demo.json
+    """,
+}
+
+
+class CommandHelp(TyperCommand):
+    """A command whose options are shown in sections, and whose help ends with examples and exit codes."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options by section; those without one come first."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                title = getattr(parameter, "rich_help_panel", None) or usual
+                sections.setdefault(title, []).append(record)
+        for title, records in sections.items():
+            _write_section(formatter, title, records)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write examples and exit codes."""
+        _write_end(formatter, self.name or "")
+        super().format_epilog(ctx, formatter)
+
+
+class GroupHelp(TyperGroup):
+    """The help of ``dslnode`` itself: examples and exit codes at its end."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write examples and exit codes."""
+        _write_end(formatter, self.name or "")
+        super().format_epilog(ctx, formatter)
+
+
+def _write_end(formatter: Any, name: str) -> None:
+    if name in EXAMPLES:
+        with formatter.section("Examples"):
+            for line in _dedented(EXAMPLES[name]):
+                formatter.write(f"{'  ' if line else ''}{line}\n")
+    _write_section(formatter, "Exit codes", list(EXIT_CODES.items()))
+
+
+def _write_section(formatter: Any, title: str, records: list[tuple[str, str]]) -> None:
+    if records:
+        with formatter.section(title):
+            formatter.write_dl(records)
+
+
+def _dedented(text: str) -> list[str]:
+    return [line[8:].rstrip() for line in text.strip("\n").splitlines()][:-1]

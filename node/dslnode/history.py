@@ -1,0 +1,51 @@
+"""How the accuracy came about over the rounds, kept in little memory however long a node runs."""
+
+from __future__ import annotations
+
+MAX_POINTS = 200
+
+
+class History:
+    """Measured accuracies by round, oldest first: ``points``, at most ``MAX_POINTS``.
+
+    When it is full, every second point goes, and from then on only every second measurement is kept, so that the
+    points stay evenly spaced. The newest is always among them.
+    """
+
+    def __init__(self) -> None:
+        self._even: list[tuple[int, float]] = []
+        self._newest: list[tuple[int, float]] = []
+        self._measured = 0
+        self._stride = 1
+
+    def add(self, number: int, accuracy: float) -> None:
+        """Take in what was measured when ``number`` rounds were finished."""
+        if len(self._even) >= MAX_POINTS - 1:
+            self._even, self._stride = self._even[::2], 2 * self._stride
+        is_kept = self._measured % self._stride == 0
+        self._measured += 1
+        self._newest = [] if is_kept else [(number, accuracy)]
+        if is_kept:
+            self._even.append((number, accuracy))
+
+    @property
+    def points(self) -> list[tuple[int, float]]:
+        """The accuracies as pairs of round and accuracy."""
+        return self._even + self._newest
+
+
+def sampled(points: list[tuple[int, float]], width: int) -> list[float]:
+    """Return ``width`` accuracies evenly spaced in rounds, each the newest measured until then; none for no points.
+
+    For a drawing with so many columns: gaps, and points that were thinned, do not bend the axis.
+    """
+    if not points or width < 1:
+        return []
+    first, last = points[0][0], points[-1][0]
+    found, position = [], 0
+    for column in range(width):
+        until = last - (last - first) * (width - 1 - column) / max(1, width - 1)
+        while position + 1 < len(points) and points[position + 1][0] <= until:
+            position += 1
+        found.append(points[position][1])
+    return found

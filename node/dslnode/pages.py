@@ -1,0 +1,142 @@
+"""What a node serves over HTTP: Prometheus' metrics, its status as JSON, and a page for people that draws it.
+
+``/metrics``, ``/status.json`` and ``/``. The page is one file without any asset from elsewhere. Names in it come from
+other nodes: its script sets them as text, never as markup, and the content security policy lets nothing run but the
+script and the style of the page itself, by their hashes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+from importlib.resources import files
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+from dslnode import __version__
+from dslnode.config import ADDRESS
+from dslnode.errors import ListenError
+from dslnode.status_json import as_dict
+from dslnode.v1 import node_pb2 as pb
+
+READING_SECONDS = 10.0
+ANSWER_SECONDS = 5.0
+COMMON_HEADERS = [
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+]
+
+
+def serve_pages(address: str, registry: CollectorRegistry, status: Callable[[], pb.StatusReply]) -> Callable[[], None]:
+    """Serve at ``HOST:PORT`` from threads of their own, or not at all if it is ``off``; return what stops it.
+
+    Called on the event loop's thread; ``status`` is asked there, too. Raises ``ListenError``.
+    """
+    if address == "off":
+        return lambda: None
+    loop = asyncio.get_running_loop()
+
+    async def ask() -> pb.StatusReply:
+        return status()
+
+    def asked_on_the_loop() -> pb.StatusReply:
+        return asyncio.run_coroutine_threadsafe(ask(), loop).result(ANSWER_SECONDS)
+
+    return serve(address, application(registry, asked_on_the_loop))
+
+
+def application(registry: CollectorRegistry, status: Callable[[], pb.StatusReply]) -> WSGIApplication:
+    """Return what answers the requests; a path that is none of the three is not found."""
+    metrics = make_wsgi_app(registry)
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/metrics":
+            found: Iterable[bytes] = metrics(environ, start)
+            return found
+        if path not in {"/", "/status.json"}:
+            return _send(start, "404 Not Found", "text/plain", b"there are /, /status.json and /metrics\n")
+        if environ["REQUEST_METHOD"] != "GET":
+            return _send(start, "405 Method Not Allowed", "text/plain", b"use GET\n", ("Allow", "GET"))
+        if path == "/":
+            content, policy = page()
+            return _send(start, "200 OK", "text/html", content, ("Content-Security-Policy", policy))
+        try:
+            told = {**as_dict(status()), "version": __version__}
+        except TimeoutError:
+            return _send(start, "503 Service Unavailable", "text/plain", b"the node is busy, or stops\n")
+        return _send(start, "200 OK", "application/json", json.dumps(told).encode())
+
+    return answer
+
+
+@cache
+def page() -> tuple[bytes, str]:
+    """Return the page and its content security policy: its own style and script, its own status, nothing else."""
+    text = files("dslnode").joinpath("page.html").read_text(encoding="utf-8")
+    rules = [
+        "default-src 'none'",
+        *(f"{kind}-src 'sha256-{_digest(text, kind)}'" for kind in ("style", "script")),
+        "connect-src 'self'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+    return text.encode(), "; ".join(rules)
+
+
+def _digest(text: str, tag: str) -> str:
+    [content] = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+    return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def _send(start: StartResponse, status: str, kind: str, content: bytes, *more: tuple[str, str]) -> Iterable[bytes]:
+    length = ("Content-Length", str(len(content)))
+    start(status, [("Content-Type", f"{kind}; charset=utf-8"), length, *COMMON_HEADERS, *more])
+    return [content]
+
+
+def serve(address: str, app: WSGIApplication) -> Callable[[], None]:
+    """Serve an application at ``HOST:PORT`` until what is returned is called. ``ListenError`` if it cannot be had."""
+    match = ADDRESS.fullmatch(address)
+    assert match is not None, "addresses are checked by the settings"
+    host, port = match[1].strip("[]"), int(match[2])
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        kind: type[WSGIServer] = type("Server", (ThreadingWSGIServer,), {"address_family": family})
+        server = make_server(host, port, app, kind, _Handler)
+    except OSError as error:
+        raise ListenError(
+            f"cannot serve metrics on {address} ({error.strerror}); choose another address with --metrics, "
+            "or --metrics off"
+        ) from error
+    thread = threading.Thread(target=partial(server.serve_forever, 0.1), name="pages", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return stop
+
+
+class _Handler(WSGIRequestHandler):
+    """Logs nothing, and gives up on a client that does not say what it wants."""
+
+    timeout = READING_SECONDS
+
+    def log_message(self, *_arguments: object) -> None:
+        """Log nothing: what matters of the node is in its own log."""

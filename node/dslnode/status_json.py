@@ -1,0 +1,33 @@
+"""A node's status as JSON: what ``dslnode status --json`` prints and the daemon's page reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from dslnode.v1 import node_pb2 as pb
+
+
+def as_dict(reply: pb.StatusReply) -> dict[str, Any]:
+    """Return the reply with JSON's own numbers; what is not known, or not finite, is null."""
+    found = MessageToDict(reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    return _plain(reply.DESCRIPTOR, found)
+
+
+def _plain(descriptor: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """Protobuf's JSON writes 64-bit integers and NaN as text and leaves out what is not set: undo it."""
+    plain: dict[str, Any] = {}
+    for field in descriptor.fields:
+        value = found.get(field.name)
+        if isinstance(value, list):
+            plain[field.name] = [_plain(field.message_type, item) for item in value]
+        elif isinstance(value, dict):
+            plain[field.name] = _plain(field.message_type, value)
+        else:
+            plain[field.name] = _number(value) if isinstance(value, str) and field.type != field.TYPE_STRING else value
+    return plain
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdigit() else None

@@ -1,0 +1,176 @@
+"""What a node serves over HTTP: metrics, status, and the page, also as a real browser shows it."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from prometheus_client import CollectorRegistry, Gauge
+
+from dslnode.errors import ListenError
+from dslnode.pages import application, page, serve, serve_pages
+from dslnode.status_json import as_dict
+from dslnode.v1 import node_pb2 as pb
+from tests.browser import look_at, needs_chromium, photograph
+from tests.cluster.processes import NodeProcess, free_port
+
+HOSTILE = "<img src=x onerror=document.title='owned'>"
+REPLY = pb.StatusReply(
+    name="board-1",
+    run_id="greenhouse",
+    node_id="ab" * 16,
+    round=412,
+    phase="exchanging",
+    accuracy=0.875,
+    payload_bits_sent=167_489_536,
+    float32_bits_sent=128 * 167_489_536,
+    neighbours=[
+        pb.NeighbourStatus(name=HOSTILE, node_id="cd" * 16, address="10.0.0.2:7711", connected=True, agreement=0.75),
+        pb.NeighbourStatus(name="10.0.0.9:7711", address="10.0.0.9:7711", problem=f"refused {HOSTILE}"),
+    ],
+    layers=[pb.LayerStatus(name="0.weight", weights=12_345, density=0.3)],
+    history=[pb.Measurement(round=5, accuracy=0.5), pb.Measurement(round=10, accuracy=0.875)],
+)
+
+
+def answer_slowly() -> pb.StatusReply:
+    raise TimeoutError
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """Where a registry with one metric and the reply above are served."""
+    registry = CollectorRegistry()
+    Gauge("dslnode_round", "The round.", registry=registry).set(7)
+    where = f"127.0.0.1:{free_port()}"
+    stop = serve(where, application(registry, lambda: REPLY))
+    yield where
+    stop()
+
+
+def get(address: str, path: str) -> tuple[str, dict[str, str]]:
+    with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+        return answer.read().decode(), dict(answer.headers)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_metrics_are_served_until_stopped(host: str) -> None:
+    registry = CollectorRegistry()
+    Gauge("dslnode_round", "The round.", registry=registry).set(7)
+    address = f"{host}:{free_port()}"
+    stop = serve(address, application(registry, lambda: REPLY))
+    try:
+        text, headers = get(address, "/metrics")
+        assert headers["Content-Type"].startswith("text/plain")
+        assert "dslnode_round 7.0" in text
+    finally:
+        stop()
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        get(address, "/metrics")
+
+
+def test_an_address_that_cannot_be_served_on_is_explained() -> None:
+    app = application(CollectorRegistry(), lambda: REPLY)
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        taken = f"127.0.0.1:{holder.getsockname()[1]}"
+        with pytest.raises(ListenError, match=f"cannot serve metrics on {taken} .Address already in use.; .*--metrics"):
+            serve(taken, app)
+    with pytest.raises(ListenError, match="Cannot assign requested address"):
+        serve("192.0.2.1:0", app)
+
+
+def test_off_serves_nothing() -> None:
+    serve_pages("off", CollectorRegistry(), lambda: REPLY)()
+
+
+def test_the_status_is_the_one_that_the_command_prints(address: str) -> None:
+    text, headers = get(address, "/status.json")
+    told = json.loads(text)
+    assert headers["Content-Type"].startswith("application/json")
+    assert told.pop("version")
+    assert told == as_dict(REPLY)
+
+
+def test_nothing_is_kept_by_caches_or_guessed_by_browsers(address: str) -> None:
+    for path in ("/", "/status.json"):
+        _, headers = get(address, path)
+        assert (headers["Cache-Control"], headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
+        assert "Access-Control-Allow-Origin" not in headers
+
+
+@pytest.mark.parametrize("path", ["/nonsense", "/../page.html", "/favicon.ico"])
+def test_there_is_nothing_else(address: str, path: str) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        get(address, path)
+
+
+def test_nothing_can_be_sent(address: str) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="405"):
+        urllib.request.urlopen(f"http://{address}/status.json", data=b"x", timeout=10)
+
+
+def test_a_node_that_is_busy_says_so() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    stop = serve(address, application(CollectorRegistry(), answer_slowly))
+    try:
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            get(address, "/status.json")
+    finally:
+        stop()
+
+
+def test_the_policy_lets_nothing_run_but_the_page_itself() -> None:
+    content, policy = page()
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert policy.count("'sha256-") == 2
+    text = content.decode()
+    assert not re.search(r'(src|href)="(?!metrics"|status\.json"|data:)', text), "no asset from elsewhere"
+    assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|\bon[a-z]+=\"", text)
+    assert ' style="' not in text, "the policy would ignore it"
+
+
+@needs_chromium
+def test_a_browser_shows_the_figures_and_takes_no_name_as_markup(address: str) -> None:
+    shown = look_at(f"http://{address}/")
+    assert "<title>board-1 · round 412</title>" in shown
+    for fact in ("87.5 %", "167 Mbit", "float32 takes 128 times that", "10.0.0.2:7711", "30.0 % of 12,345", "live"):
+        assert fact in shown
+    assert shown.count("&lt;img src=x onerror") == 2
+    assert "<img" not in shown
+    assert 'class="curve" points="0.000,' in shown
+
+
+@needs_chromium
+def test_the_page_is_light_or_dark_as_the_reader_wants(address: str, tmp_path: Path) -> None:
+    corners = []
+    for number, options in enumerate(([], ["--blink-settings=preferredColorScheme=0"])):
+        photograph(f"http://{address}/", tmp_path / f"{number}.png", 800, 600, *options)
+        corners.append(Image.open(tmp_path / f"{number}.png").convert("L").getpixel((2, 2)))
+    light, dark = corners
+    assert isinstance(light, int)
+    assert isinstance(dark, int)
+    assert light > 200
+    assert dark < 50
+
+
+@needs_chromium
+def test_a_running_node_shows_itself() -> None:
+    metrics = f"127.0.0.1:{free_port()}"
+    options = ("--metrics", metrics, "--local-steps", "1", "--evaluate-every", "1")
+    with NodeProcess("board-7", free_port(), *options) as node:
+        node.wait_for_round(3)
+        told = json.loads(get(metrics, "/status.json")[0])
+        assert [point["round"] for point in told["history"]][:3] == [1, 2, 3]
+        assert sum(layer["weights"] for layer in told["layers"]) == told["weights"]
+        shown = look_at(f"http://{metrics}/")
+    assert "<title>board-7 · round " in shown
+    assert 'class="curve"' in shown
+    assert "none known, learning alone" in shown

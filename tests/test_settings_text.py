@@ -1,0 +1,72 @@
+"""The settings file that ``dslnode config --init`` writes."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from dslnode.config import SECTIONS, Settings, describe
+from dslnode.errors import ExitCode, SettingsError
+from dslnode.settings_text import write_template
+from dslnode.sources import load
+from tests.test_cli import complaint, run
+
+
+def uncommented(text: str) -> str:
+    """Return the file as it would be with every setting that has a default switched on."""
+    lines = []
+    for line in text.splitlines():
+        setting = line.removeprefix("# ")
+        name = setting.partition(" = ")[0].strip("[]")
+        lines.append(setting if name in Settings.model_fields and not setting.endswith("=") else line)
+    return "\n".join(lines)
+
+
+def test_a_file_just_written_changes_nothing(tmp_path: Path) -> None:
+    file = write_template(load({}, {}, None), tmp_path / "node.toml")
+    assert tomllib.loads(file.read_text()) == {}
+    assert load({}, {}, file).settings == load({}, {}, None).settings
+
+
+def test_all_settings_are_in_it_with_meaning_default_and_section(tmp_path: Path) -> None:
+    text = write_template(load({}, {}, None), tmp_path / "node.toml").read_text()
+    given = tomllib.loads(uncommented(text))
+    defaults = load({}, {}, None).settings
+    for name in Settings.model_fields:
+        assert describe(name)[:40] in text
+        if getattr(defaults, name) is not None:
+            assert name in given
+        else:
+            assert f"# {name} =" in text
+    assert all(f"# ---- {title} " in text for title in SECTIONS.values())
+    (tmp_path / "all.toml").write_text(uncommented(text))
+    assert load({}, {}, tmp_path / "all.toml").settings == defaults
+
+
+def test_what_is_set_is_written_as_it_is(tmp_path: Path) -> None:
+    loaded = load({"alpha": "3", "layer_keep_ratios": "conv*=0.1", "algorithm": "authors"}, {}, None)
+    file = write_template(loaded, tmp_path / "node.toml")
+    assert load({}, {}, file).settings == loaded.settings
+    assert "\nalpha = 3.0\n" in file.read_text()
+    assert "\n# threads = 1\n" in file.read_text()
+
+
+def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text("seed = 5\n")
+    with pytest.raises(SettingsError, match="is there already and is left as it is"):
+        write_template(load({}, {}, None), file)
+    assert file.read_text() == "seed = 5\n"
+    with pytest.raises(SettingsError, match="cannot be written"):
+        write_template(load({}, {}, None), tmp_path / "absent" / "node.toml")
+
+
+def test_the_command_writes_it(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    done = run("config", "--init", str(file), "--alpha", "3")
+    assert done.stdout == f"wrote {file}; edit it, then: dslnode start --config {file}\n"
+    assert tomllib.loads(file.read_text()) == {"alpha": 3.0}
+    assert "is there already" in complaint(ExitCode.SETTINGS, "config", "--init", str(file))
+    assert "use --config" in complaint(ExitCode.SETTINGS, "config", str(file))
