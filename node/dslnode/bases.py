@@ -25,14 +25,10 @@ class Outgoing:
     that a mask went over this link already.
     """
 
-    start: Base
+    start: Base | None
     shared: bool = False
     certain: bool = False
     _sent: deque[Base] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-
-    def open(self, *, shared: bool) -> None:
-        """A link opened: until the neighbour says what it holds, nothing is certain."""
-        self.shared, self.certain = shared, False
 
     def resume(self, held: bytes) -> None:
         """Take in which base the neighbour holds: forget all others."""
@@ -57,8 +53,13 @@ class Outgoing:
         """
         if not self.certain or not self._sent:
             return False
-        learned = mask.distance(self.start.mask)
+        learned = 0 if self.start is None else mask.distance(self.start.mask)
         return mask.distance(self._sent[-1].mask) <= skip_below * learned
+
+
+    def again(self, *, shared: bool) -> Outgoing:
+        """Return what a new link to the neighbour begins with; the old link may still go on for a moment."""
+        return Outgoing(self.start, shared, _sent=self._sent.copy())
 
 
 @dataclass
@@ -78,3 +79,25 @@ class Incoming:
         if choice is BaseChoice.LAST and self.held is not None:
             return self.held
         raise ValueError("coded against a mask that this node does not hold")
+
+    def again(self, *, shared: bool) -> Incoming:
+        """Return what a new link to the neighbour begins with."""
+        return Incoming(self.start, shared, self.held)
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Both directions of one edge."""
+
+    outgoing: Outgoing
+    incoming: Incoming
+
+    @classmethod
+    def of(cls, start: Mask | None) -> Copies:
+        """Return those of a neighbour that was never met."""
+        base = None if start is None else Base(start)
+        return cls(Outgoing(base), Incoming(base))
+
+    def again(self, *, shared: bool) -> Copies:
+        """Return what a new link to the neighbour begins with."""
+        return Copies(self.outgoing.again(shared=shared), self.incoming.again(shared=shared))

@@ -63,15 +63,17 @@ class CodedMask:
             yield self.data[start : start + CHUNK_BYTES]
 
 
-def encode(
-    message: MaskMessage,
-    readable: Collection[Codec] = (Codec.RAW,),
-    choice: BaseChoice = BaseChoice.NONE,
-    base: Base | None = None,
+def encode(message: MaskMessage) -> CodedMask:
+    """Code a mask for a receiver that can read plain masks only."""
+    return encode_for(frozenset(), message, BaseChoice.NONE, None)[0]
+
+
+def encode_for(
+    readable: Collection[Codec], message: MaskMessage, choice: BaseChoice, base: Base | None
 ) -> tuple[CodedMask, Base]:
     """Code a mask by the best codec that the receiver can read; return also what it holds then as a base."""
     packed = message.mask.to_bytes()
-    codec, data, following = Codec.RAW, packed, changes.following(message.mask, base)
+    codec, data, following = Codec.RAW, packed, Base(message.mask)
     if Codec.RANGE in readable and entropy.AVAILABLE:
         coded, levels = changes.encode(message.mask, base)
         if len(coded) < len(data):
@@ -79,7 +81,7 @@ def encode(
     elif Codec.SPARSE in readable and base is not None:
         coded = sparse.encode(message.mask, base.mask)
         if len(coded) < len(data):
-            codec, data = Codec.SPARSE, coded
+            codec, data, following = Codec.SPARSE, coded, changes.following(message.mask, base)
     return CodedMask(message.round, message.kind, codec, checksum(packed), data, message.step, choice), following
 
 
@@ -164,23 +166,26 @@ class MaskAssembler:
         self._header, self._packed = None, bytearray()
         layout = self._layouts[header.kind]
         try:
-            base = self._bases.base(header.base) if header.kind is MaskKind.KEEP else None
-            mask, following = _decode(layout, header.codec, data, base)
+            mask, following = self._decode(header, layout, data)
         except ValueError as error:
             raise PeerError("mask_bits", f"sent a mask that cannot be read: {error}") from error
-        if checksum(mask.to_bytes()) != header.checksum:
-            self._bases.held = None
-            raise PeerError("checksum", "sent a mask whose checksum does not match its bits")
+        self._check(header, mask.to_bytes())
         if header.kind is MaskKind.KEEP:
             self._bases.held = following
         return MaskMessage(header.round, header.kind, mask, header.step)
 
+    def _check(self, header: CodedMask, packed: bytes) -> None:
+        if checksum(packed) != header.checksum:
+            self._bases.held = None  # whatever was wrong, the next link begins without it
+            raise PeerError("checksum", "sent a mask whose checksum does not match its bits")
 
-def _decode(layout: MaskLayout, codec: Codec, data: bytes, base: Base | None) -> tuple[Mask, Base]:
-    if codec is Codec.RANGE:
-        return changes.decode(layout, data, base)
-    if codec is Codec.RAW:
-        mask = Mask.from_bytes(layout, data)
-    else:
+    def _decode(self, header: CodedMask, layout: MaskLayout, data: bytes) -> tuple[Mask, Base]:
+        if header.codec is Codec.RAW:
+            self._check(header, data)
+            mask = Mask.from_bytes(layout, data)
+            return mask, Base(mask)
+        base = self._bases.base(header.base) if header.kind is MaskKind.KEEP else None
+        if header.codec is Codec.RANGE:
+            return changes.decode(layout, data, base)
         mask = sparse.decode(layout, data, None if base is None else base.mask)
-    return mask, changes.following(mask, base)
+        return mask, changes.following(mask, base)

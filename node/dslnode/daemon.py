@@ -29,6 +29,7 @@ from dslnode.rounds import RoundMachine
 from dslnode.status import Observer
 from dslnode.transport import network as net
 from dslnode.transport.dialler import keep_dialling
+from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import ORDERLY, Introduction
 from dslnode.transport.server import Server
 from dslnode.worker import Worker
@@ -55,7 +56,12 @@ class Daemon:
         self._deadline: asyncio.TimerHandle | None = None
         self._exchange_began = time.monotonic()
         self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange)
-        self._network = net.Network(me, learner.layouts, lambda: self._machine.round, self._on_report)
+        self._network = net.Network(
+            me,
+            Edges(me, learner.layouts, learner.start, settings.skip_below),
+            lambda: self._machine.round,
+            self._on_report,
+        )
         self._sender = Sender(self._worker, self._network)
         self._peers = dict.fromkeys(settings.peers)
         self._notices = Notices(self._peers, log)

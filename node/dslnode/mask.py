@@ -181,6 +181,18 @@ class Greeting:
 
 
 @dataclass(frozen=True)
+class Unchanged:
+    """A node's word for a round in which its masks are as the neighbour holds them, or near enough.
+
+    Where sign masks are exchanged, it acknowledges as a ``Greeting`` does; else ``epoch`` is 0.
+    """
+
+    round: int
+    epoch: int = 0
+    held: int = 0
+
+
+@dataclass(frozen=True)
 class MaskMessage:
     """A mask on its way to a neighbour, with the sender's round (its own counting) that made it.
 
@@ -191,6 +203,10 @@ class MaskMessage:
     kind: MaskKind
     mask: Mask
     step: ReplicaStep | None = None
+
+
+Word = MaskMessage | Greeting | Unchanged
+"""What neighbours say to each other."""
 
 
 def _unpadded(packed: bytes, size: int) -> frozenbitarray:

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dslnode.codec import CodedMask, Layouts
 from dslnode.errors import PeerError
-from dslnode.mask import Greeting, MaskMessage
+from dslnode.mask import Greeting, MaskMessage, Unchanged, Word
+from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import Introduction, check_match, read_hello, refusal, replaces
 from dslnode.transport.link import Link, Stream, read_frame
 from dslnode.transport.sockets import connections
@@ -42,10 +42,10 @@ class LinkDown:
 
 @dataclass(frozen=True)
 class MaskArrived:
-    """A neighbour's mask arrived whole."""
+    """A neighbour's mask arrived whole, or its word that this node has it already."""
 
     neighbour: Introduction
-    message: MaskMessage
+    message: MaskMessage | Unchanged
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Network:
     def __init__(
         self,
         me: Introduction,
-        layouts: Layouts,
+        edges: Edges,
         round_now: Callable[[], int],
         report: Callable[[Report], None],
     ) -> None:
@@ -93,13 +93,13 @@ class Network:
         self.links: dict[str, Link] = {}
         self.traffic: dict[str, Traffic] = {}
         self.dialled: dict[str, str] = {}
-        self._layouts = layouts
+        self._edges = edges
         self._round_now = round_now
         self._report = report
         self._leaving: str | None = None
         self._changed = asyncio.Condition()
 
-    def send(self, neighbour: str, message: CodedMask | Greeting) -> None:
+    def send(self, neighbour: str, message: Word) -> None:
         """Hand a message to a neighbour's link; dropped if there is none, it will be sent anew when one comes up."""
         if neighbour in self.links:
             self.links[neighbour].offer(message)
@@ -204,8 +204,8 @@ class Network:
         address: str = "",
     ) -> None:
         traffic = self._traffic_of(neighbour.key)
-        link = Link(stream, neighbour, self._layouts, traffic, we_dialled=we_dialled, remote=remote)
         former = self.links.get(neighbour.key)
+        link = self._edges.open(stream, neighbour, traffic, former, we_dialled=we_dialled, remote=remote)
         if former is not None:
             self._retire(former, at_once=we_dialled)
             self.measure()
@@ -227,9 +227,8 @@ class Network:
         """End a link that another one replaces. Who dialled the new one knows that it is open on both sides; the other
         side waits a moment, or its goodbye on the old link could overtake its hello on the new one.
         """
-        later = 0 if at_once else TAKE_OVER_SECONDS
         farewell = ("duplicate", "another link to the same neighbour takes over")
-        asyncio.get_running_loop().call_later(later, former.leave, *farewell)
+        asyncio.get_running_loop().call_later(0 if at_once else TAKE_OVER_SECONDS, former.leave, *farewell)
 
     async def _forget(self, link: Link, why: str) -> None:
         if self.links.get(link.neighbour.key) is not link:
@@ -238,6 +237,7 @@ class Network:
         link.traffic.sent.close_link()
         link.traffic.received.close_link()
         del self.links[link.neighbour.key]
+        self._edges.remember(link)
         self._report(LinkDown(link.neighbour, why))
         await self._announce_change()
 
@@ -246,5 +246,5 @@ class Network:
             self._changed.notify_all()
 
 
-def _arrival(who: Introduction, what: MaskMessage | Greeting) -> Report:
+def _arrival(who: Introduction, what: Word) -> Report:
     return GreetingArrived(who, what) if isinstance(what, Greeting) else MaskArrived(who, what)
