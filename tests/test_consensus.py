@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dslnode.consensus import WINDOW, Consensus, advanced, checksum
 from dslnode.frozen import FrozenNetwork, draw_sharing, shared_layout
-from dslnode.mask import Greeting, MaskMessage
+from dslnode.mask import Greeting, MaskMessage, Unchanged, Word
 from dslnode.masking import frozen_weights, keep_counts, layout_of, seeded_scores
 
 LAYOUT = layout_of(nn.Sequential(nn.Linear(12, 20, bias=False), nn.Linear(20, 4, bias=False)))
@@ -37,7 +37,7 @@ class Pair:
     def __init__(self) -> None:
         self.nodes = [Consensus(network(), FIRST), Consensus(network(), FIRST)]
         self.scores = [scores_of(1), scores_of(2)]
-        self.flying: list[deque[MaskMessage | Greeting]] = [deque(), deque()]  # by receiver
+        self.flying: list[deque[Word]] = [deque(), deque()]  # by receiver
         self.connect()
 
     def connect(self) -> None:
@@ -55,6 +55,8 @@ class Pair:
     def deliver(self, node: int) -> None:
         while self.flying[node]:
             message = self.flying[node].popleft()
+            if isinstance(message, Unchanged):
+                message = Greeting(message.epoch, message.held, b"", opening=False)
             if isinstance(message, Greeting):
                 self.nodes[node].meet(str(1 - node), message)
             else:

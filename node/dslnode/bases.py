@@ -56,7 +56,6 @@ class Outgoing:
         learned = 0 if self.start is None else mask.distance(self.start.mask)
         return mask.distance(self._sent[-1].mask) <= skip_below * learned
 
-
     def again(self, *, shared: bool) -> Outgoing:
         """Return what a new link to the neighbour begins with; the old link may still go on for a moment."""
         return Outgoing(self.start, shared, _sent=self._sent.copy())

@@ -18,7 +18,6 @@ from dslnode import events
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
 from dslnode.errors import ExitCode, ListenError, StateError
-from dslnode.events import Heard
 from dslnode.exchange import Sender
 from dslnode.learner import Learner
 from dslnode.logs import Logger
@@ -56,12 +55,8 @@ class Daemon:
         self._deadline: asyncio.TimerHandle | None = None
         self._exchange_began = time.monotonic()
         self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange)
-        self._network = net.Network(
-            me,
-            Edges(me, learner.layouts, learner.start, settings.skip_below),
-            lambda: self._machine.round,
-            self._on_report,
-        )
+        edges = Edges(me, learner.layouts, learner.start, settings.skip_below)
+        self._network = net.Network(me, edges, lambda: self._machine.round, self._on_report)
         self._sender = Sender(self._worker, self._network)
         self._peers = dict.fromkeys(settings.peers)
         self._notices = Notices(self._peers, log)
@@ -163,7 +158,7 @@ class Daemon:
         self._exchange_began = time.monotonic()
         self._post(events.Trained(trained.mask))
 
-    async def _aggregate(self, number: int, heard: tuple[Heard, ...]) -> None:
+    async def _aggregate(self, number: int, heard: tuple[events.Heard, ...]) -> None:
         self._metrics.took("exchange", time.monotonic() - self._exchange_began)
         last = number + 1 == self.settings.rounds
         evaluate = last or number % self.settings.evaluate_every == 0

@@ -391,7 +391,8 @@ async def test_a_neighbour_that_takes_nothing_in_cannot_keep_a_node_from_leaving
 async def test_the_frames_of_these_tests_are_honest_with_the_right_checksum(net: Loopback, node: Node) -> None:
     async with Stranger(node.address) as stranger:
         await stranger.greet()
-        await stranger.send(header(check=encode(message(SMALL, 2)).checksum, round_number=2), chunk(encode(message(SMALL, 2)).data))
+        mask = encode(message(SMALL, 2))
+        await stranger.send(header(check=mask.checksum, round_number=2), chunk(mask.data))
         await net.news.until(lambda: node.all(MaskArrived))
     assert node.all(MaskArrived) == [MaskArrived(STRANGER, message(SMALL, 2, 2))]
     node.reports.clear()

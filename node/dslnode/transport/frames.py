@@ -34,9 +34,7 @@ class Counts:
         if max(len(step.scales), len(step.counts)) > MAX_LAYERS:
             raise PeerError("bad_step", f"sent a step for more than {MAX_LAYERS} layers")
         self._last = tuple(step.counts) or self._last
-        return ReplicaStep(
-            step.epoch, step.sequence, step.acknowledged, tuple(step.scales), self._last, step.checksum
-        )
+        return ReplicaStep(step.epoch, step.sequence, step.acknowledged, tuple(step.scales), self._last, step.checksum)
 
 
 def greeting_frame(greeting: Greeting) -> pb.Greeting:

@@ -11,7 +11,14 @@ from dslnode.codec import CHUNK_BYTES, Codec, CodedMask, Layouts, MaskAssembler,
 from dslnode.errors import PeerError
 from dslnode.mask import Greeting, MaskKind, MaskMessage, Unchanged, Word
 from dslnode.transport.coder import LARGE, Coder
-from dslnode.transport.frames import Counts, greeting_frame, read_greeting, read_holding, read_unchanged, unchanged_frame
+from dslnode.transport.frames import (
+    Counts,
+    greeting_frame,
+    read_greeting,
+    read_holding,
+    read_unchanged,
+    unchanged_frame,
+)
 from dslnode.v1 import node_pb2 as pb
 
 INLINE_BYTES = CHUNK_BYTES // 2
