@@ -69,21 +69,8 @@ def top_level(tree: ast.Module) -> ast.Module:
 
 
 TRANSPORT = [name for name in MODULES if name.startswith("transport/")]
-TORCHLESS = [
-    "rounds",
-    "codec",
-    "changes",
-    "bases",
-    "entropy",
-    "sparse",
-    "mask",
-    "config",
-    "sources",
-    "settings_text",
-    "errors",
-    "status_view",
-    *TRANSPORT,
-]
+CODECS = ["codec", "changes", "bases", "entropy", "sparse"]
+TORCHLESS = ["rounds", *CODECS, "mask", "config", "sources", "settings_text", "errors", "status_view", *TRANSPORT]
 
 
 def test_there_is_something_to_look_at() -> None:
