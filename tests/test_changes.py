@@ -183,7 +183,7 @@ class Edge:
 
     def __init__(self) -> None:
         start = drawn(LAYOUT, 0)
-        self.mask, self.sender, self.receiver = start, Copies.of(start), Copies.of(start)
+        self.mask, self.sender, self.receiver = start, Copies.of(Base(start)), Copies.of(Base(start))
         self.flying: list[tuple[CodedMask, Mask]] = []
         self.connect()
 
@@ -194,11 +194,11 @@ class Edge:
         self.sender.outgoing.resume(b"" if held is None else held.digest)
 
     def restart_sender(self) -> None:
-        self.sender = Copies.of(drawn(LAYOUT, 0))
+        self.sender = Copies.of(Base(drawn(LAYOUT, 0)))
         self.connect()
 
     def restart_receiver(self) -> None:
-        self.receiver = Copies.of(drawn(LAYOUT, 0))
+        self.receiver = Copies.of(Base(drawn(LAYOUT, 0)))
         self.connect()
 
     def send(self) -> None:

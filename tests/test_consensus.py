@@ -244,3 +244,21 @@ def test_weights_that_share_a_score_move_together(per_score: int, seed: int) -> 
     gradient, scores = torch.randn(layout.size), torch.randn(shared.size)
     ahead = float(wide.spread(scores) @ gradient) - float(wide.spread(torch.zeros(shared.size)) @ gradient)
     assert ahead == pytest.approx(float(scores @ wide.gather(gradient)), rel=1e-3, abs=1e-2)
+
+
+def test_a_neighbour_that_lacks_little_is_sent_no_step_but_an_acknowledgement() -> None:
+    pair = Pair()
+    pair.nodes = [Consensus(network(), FIRST, 0.5), Consensus(network(), FIRST, 0.5)]
+    pair.connect()
+    sent = []
+    for _ in range(12):
+        sent.append(pair.send(0))
+        pair.send(1)
+        pair.deliver(0)
+        pair.deliver(1)
+    assert sent[0]
+    assert not sent[-1]
+    assert pair.in_step()
+    assert not pair.nodes[1]._edges["0"].unacknowledged, "and no step waits for its acknowledgement"
+    pair.scores = [scores_of(50), scores_of(51)]
+    assert pair.send(0)

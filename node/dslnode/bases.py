@@ -92,10 +92,9 @@ class Copies:
     incoming: Incoming
 
     @classmethod
-    def of(cls, start: Mask | None) -> Copies:
-        """Return those of a neighbour that was never met."""
-        base = None if start is None else Base(start)
-        return cls(Outgoing(base), Incoming(base))
+    def of(cls, start: Base | None) -> Copies:
+        """Return those of a neighbour that was never met; ``start`` is the same one for all of them."""
+        return cls(Outgoing(start), Incoming(start))
 
     def again(self, *, shared: bool) -> Copies:
         """Return what a new link to the neighbour begins with."""

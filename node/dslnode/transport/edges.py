@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dslnode.bases import Copies
+from dslnode.changes import Base
 from dslnode.codec import Layouts
 from dslnode.mask import Exchange, Mask, MaskKind
 from dslnode.transport.coder import LARGE, Coder
@@ -24,7 +25,7 @@ class Edges:
     def __init__(self, me: Introduction, layouts: Layouts, start: Mask | None = None, skip_below: float = 0.0) -> None:
         self._me = me
         self._layouts = layouts
-        self._start = start
+        self._start = None if start is None else Base(start)
         self._skip_below = skip_below
         self._coder = Coder()
         self._copies: dict[str, Copies] = {}
