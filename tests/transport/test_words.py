@@ -7,7 +7,10 @@ import asyncio
 import pytest
 from bitarray import bitarray, frozenbitarray
 
+from dslnode.changes import Base, BaseChoice
+from dslnode.codec import Codec, CodedMask, encode_for
 from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage, Unchanged
+from dslnode.transport import coder
 from dslnode.transport.network import LinkUp, MaskArrived
 from tests.transport.nodes import Loopback, Node, introduction, message
 
@@ -88,11 +91,15 @@ async def test_a_neighbour_that_restarts_is_sent_what_it_needs(net: Loopback, wh
 async def test_one_encoding_serves_all_neighbours_that_hold_the_same(
     net: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dslnode.transport import coder
-
     coded: list[MaskMessage] = []
-    real = coder.encode_for
-    monkeypatch.setattr(coder, "encode_for", lambda *given: coded.append(given[1]) or real(*given))
+
+    def encode_counted(
+        readable: frozenset[Codec], sent: MaskMessage, choice: BaseChoice, base: Base | None
+    ) -> tuple[CodedMask, Base]:
+        coded.append(sent)
+        return encode_for(readable, sent, choice, base)
+
+    monkeypatch.setattr(coder, "encode_for", encode_counted)
     hub, *others = [await net.node(number, LAYOUT, introduction(number, LAYOUT)) for number in (1, 2, 3)]
     for other in others:
         hub.dial(other.address)
