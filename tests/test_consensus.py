@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dslnode.consensus import WINDOW, Consensus, advanced, checksum
 from dslnode.frozen import FrozenNetwork, draw_sharing, shared_layout
-from dslnode.mask import Greeting, MaskMessage
+from dslnode.mask import Greeting, MaskMessage, Turn, Unchanged
 from dslnode.masking import frozen_weights, keep_counts, layout_of, seeded_scores
 
 LAYOUT = layout_of(nn.Sequential(nn.Linear(12, 20, bias=False), nn.Linear(20, 4, bias=False)))
@@ -37,7 +37,7 @@ class Pair:
     def __init__(self) -> None:
         self.nodes = [Consensus(network(), FIRST), Consensus(network(), FIRST)]
         self.scores = [scores_of(1), scores_of(2)]
-        self.flying: list[deque[MaskMessage | Greeting]] = [deque(), deque()]  # by receiver
+        self.flying: list[deque[Turn]] = [deque(), deque()]  # by receiver
         self.connect()
 
     def connect(self) -> None:
@@ -55,6 +55,8 @@ class Pair:
     def deliver(self, node: int) -> None:
         while self.flying[node]:
             message = self.flying[node].popleft()
+            if isinstance(message, Unchanged):
+                message = Greeting(message.epoch, message.held, b"", opening=False)
             if isinstance(message, Greeting):
                 self.nodes[node].meet(str(1 - node), message)
             else:
@@ -238,3 +240,21 @@ def test_weights_that_share_a_score_move_together(per_score: int, seed: int) -> 
     gradient, scores = torch.randn(layout.size), torch.randn(shared.size)
     ahead = float(wide.spread(scores) @ gradient) - float(wide.spread(torch.zeros(shared.size)) @ gradient)
     assert ahead == pytest.approx(float(scores @ wide.gather(gradient)), rel=1e-3, abs=1e-2)
+
+
+def test_a_neighbour_that_lacks_little_is_sent_no_step_but_an_acknowledgement() -> None:
+    pair = Pair()
+    pair.nodes = [Consensus(network(), FIRST, 0.5), Consensus(network(), FIRST, 0.5)]
+    pair.connect()
+    sent = []
+    for _ in range(12):
+        sent.append(pair.send(0))
+        pair.send(1)
+        pair.deliver(0)
+        pair.deliver(1)
+    assert sent[0]
+    assert not sent[-1]
+    assert pair.in_step()
+    assert not pair.nodes[1]._edges["0"].unacknowledged, "and no step waits for its acknowledgement"
+    pair.scores = [scores_of(50), scores_of(51)]
+    assert pair.send(0)

@@ -12,7 +12,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from dslnode import events, rounds
 from dslnode.events import Phase
-from dslnode.mask import Exchange, Greeting, Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage, ReplicaStep
+from dslnode.mask import (
+    Exchange,
+    Greeting,
+    Mask,
+    MaskKind,
+    MaskLayer,
+    MaskLayout,
+    MaskMessage,
+    ReplicaStep,
+    Unchanged,
+)
 from dslnode.rounds import RoundMachine
 
 LAYOUT = MaskLayout((MaskLayer("only", (4, 8)),))
@@ -494,3 +504,25 @@ def test_a_paced_neighbour_whose_link_comes_up_anew_is_sent_no_mask_out_of_turn(
     machine.handle(events.Trained(mask_of(0), frozenset({"a"}), frozenset({"a"})))
     machine.handle(events.PeerDown("a"))
     assert machine.handle(events.PeerUp("a", 0)) == []
+
+
+def test_the_word_that_nothing_changed_ends_the_neighbours_part_and_its_mask_stays() -> None:
+    machine = started(peers=("a",))
+    machine.handle(events.Trained(mask_of(0)))
+    machine.handle(events.Received("a", message(0)))
+    machine.handle(events.Aggregated())
+    machine.handle(events.Trained(mask_of(1)))
+    assert machine.awaited() == ["a"]
+    [aggregate] = machine.handle(events.Received("a", Unchanged(1)))
+    assert aggregate == events.Aggregate(1, (events.Heard("a", mask_of(0), (), 0),))
+
+
+def test_no_news_of_signs_acknowledges_and_waits_for_the_keep_mask_where_both_travel() -> None:
+    for exchange, waits in ((Exchange.SIGN, []), (Exchange.BOTH, ["a"])):
+        machine = RoundMachine(exchange=exchange)
+        machine.handle(events.Started())
+        machine.handle(events.PeerUp("a", 0))
+        machine.handle(events.Trained(mask_of(0)))
+        commands = machine.handle(events.Received("a", Unchanged(0, epoch=2, held=7)))
+        assert commands[0] == events.Meet("a", Greeting(2, 7, b"", opening=False))
+        assert machine.awaited() == waits

@@ -18,7 +18,7 @@ from dslnode import events
 from dslnode.assembly import origin, training_plan
 from dslnode.config import Settings
 from dslnode.learner import Learner
-from dslnode.mask import Exchange, Greeting, Mask, MaskKind, MaskMessage
+from dslnode.mask import Exchange, Greeting, Mask, MaskKind, MaskMessage, Unchanged
 from dslnode.masking import from_mask
 from dslnode.rounds import RoundMachine
 
@@ -116,6 +116,9 @@ class Lockstep:
                 for peer, signs in learner.signs(number, peers).items():
                     if isinstance(signs, Greeting):
                         self._feed(int(peer), events.Greeted(_name(node), signs))
+                        continue
+                    if isinstance(signs, Unchanged):
+                        self._feed(int(peer), events.Received(_name(node), signs))
                         continue
                     self._signs.append(signs)
                     for part in (signs, then) if then is not None else (signs,):

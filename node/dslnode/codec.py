@@ -1,20 +1,25 @@
 """A mask to bytes and back, with every bound checked before anything is allocated.
 
 Coded masks travel as one header and chunks of at most ``CHUNK_BYTES``. The checksum is over the decoded, packed
-mask, so whatever the codec, a mask that arrives is the mask that was sent.
+mask, so whatever the codec and the base, a mask that arrives is the mask that was sent.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from dslnode import changes, entropy, sparse
+from dslnode.bases import Incoming
+from dslnode.changes import Base, BaseChoice
 from dslnode.errors import PeerError
 from dslnode.mask import Mask, MaskKind, MaskLayout, MaskMessage, ReplicaStep
 
 CHUNK_BYTES = 64 * 1024
+SPARE_BYTES = 16
+"""How much longer than the packed mask coded bytes may be."""
 MAX_ROUND = 2**31
 CHECKSUM_BYTES = 8
 MAX_SCALE = 1e3
@@ -27,6 +32,12 @@ class Codec(IntEnum):
     """How the bits of a mask are coded; the numbers are those of the wire."""
 
     RAW = 1  # one bit a weight, packed, least significant bit first
+    SPARSE = 2  # the bits that differ from the base, as lists of positions
+    RANGE = 3  # bits, or those that differ from the base, by a range coder
+
+
+READABLE = frozenset(Codec if entropy.AVAILABLE else set(Codec) - {Codec.RANGE})
+"""What this node can read."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,7 @@ class CodedMask:
     checksum: bytes
     data: bytes
     step: ReplicaStep | None = None
+    base: BaseChoice = BaseChoice.LAST
 
     @property
     def payload_bits(self) -> int:
@@ -52,9 +64,25 @@ class CodedMask:
 
 
 def encode(message: MaskMessage) -> CodedMask:
-    """Code a mask for the wire."""
+    """Code a mask for a receiver that can read plain masks only."""
+    return encode_for(frozenset(), message, BaseChoice.NONE, None)[0]
+
+
+def encode_for(
+    readable: Collection[Codec], message: MaskMessage, choice: BaseChoice, base: Base | None
+) -> tuple[CodedMask, Base]:
+    """Code a mask by the best codec that the receiver can read; return also what it holds then as a base."""
     packed = message.mask.to_bytes()
-    return CodedMask(message.round, message.kind, Codec.RAW, checksum(packed), packed, message.step)
+    codec, data, following = Codec.RAW, packed, Base(message.mask)
+    if Codec.RANGE in readable and entropy.AVAILABLE:
+        coded, levels = changes.encode(message.mask, base)
+        if len(coded) < len(data):
+            codec, data, following = Codec.RANGE, coded, levels
+    elif Codec.SPARSE in readable and base is not None:
+        coded = sparse.encode(message.mask, base.mask)
+        if len(coded) < len(data):
+            codec, data, following = Codec.SPARSE, coded, changes.following(message.mask, base)
+    return CodedMask(message.round, message.kind, codec, checksum(packed), data, message.step, choice), following
 
 
 def scale_bits(step: ReplicaStep | None) -> int:
@@ -74,26 +102,34 @@ class MaskAssembler:
     follows cannot be told apart.
     """
 
-    def __init__(self, layouts: Layouts) -> None:
+    def __init__(self, layouts: Layouts, bases: Incoming | None = None) -> None:
         self._layouts = layouts
+        self._bases = bases or Incoming(None)
         self._header: CodedMask | None = None
         self._expected = 0
         self._packed = bytearray()
 
     def header(  # noqa: PLR0917 (the header's fields)
-        self, round_number: int, kind: int, codec: int, coded_bytes: int, check: bytes, step: ReplicaStep | None = None
+        self,
+        round_number: int,
+        kind: int,
+        codec: int,
+        coded_bytes: int,
+        check: bytes,
+        step: ReplicaStep | None = None,
+        base: int = BaseChoice.NONE,
     ) -> None:
         """Take a header; the chunks of its mask must follow."""
         if self._header is not None:
             raise PeerError("unexpected_header", "sent a mask header before the last mask was complete")
         if kind not in set(MaskKind):
             raise PeerError("mask_kind", f"sent mask kind {kind}, which this version does not know")
-        if codec not in set(Codec):
-            raise PeerError("codec", f"sent codec {codec}, which this version does not know")
+        if codec not in READABLE or base not in set(BaseChoice):
+            raise PeerError("codec", f"sent codec {codec} with base {base}, which this node cannot read")
         if round_number >= MAX_ROUND:
             raise PeerError("far_future", f"sent round {round_number}; rounds end at {MAX_ROUND}")
         expected = self._layouts[MaskKind(kind)].byte_size
-        if coded_bytes != expected:
+        if not 0 < coded_bytes <= expected + SPARE_BYTES or (codec == Codec.RAW and coded_bytes != expected):
             raise PeerError("mask_size", f"announced a mask of {coded_bytes} bytes, the model's take {expected}")
         if len(check) != CHECKSUM_BYTES:
             raise PeerError("checksum", f"sent a checksum of {len(check)} bytes instead of {CHECKSUM_BYTES}")
@@ -101,7 +137,7 @@ class MaskAssembler:
             raise PeerError("bad_step", "sent a sign mask without its step, or a keep mask with one")
         if step is not None:
             self._check_step(step)
-        self._header = CodedMask(round_number, MaskKind(kind), Codec(codec), check, b"", step)
+        self._header = CodedMask(round_number, MaskKind(kind), Codec(codec), check, b"", step, BaseChoice(base))
         self._expected = coded_bytes
 
     def chunk(self, data: bytes) -> MaskMessage | None:
@@ -126,12 +162,30 @@ class MaskAssembler:
             raise PeerError("bad_step", "sent a step whose numbers or checksum are out of bounds")
 
     def _complete(self, header: CodedMask) -> MaskMessage:
-        packed = bytes(self._packed)
+        data = bytes(self._packed)
         self._header, self._packed = None, bytearray()
-        if checksum(packed) != header.checksum:
-            raise PeerError("checksum", "sent a mask whose checksum does not match its bits")
+        layout = self._layouts[header.kind]
         try:
-            mask = Mask.from_bytes(self._layouts[header.kind], packed)
+            mask, following = self._decode(header, layout, data)
         except ValueError as error:
             raise PeerError("mask_bits", f"sent a mask that cannot be read: {error}") from error
+        self._check(header, mask.to_bytes())
+        if header.kind is MaskKind.KEEP:
+            self._bases.held = following
         return MaskMessage(header.round, header.kind, mask, header.step)
+
+    def _check(self, header: CodedMask, packed: bytes) -> None:
+        if checksum(packed) != header.checksum:
+            self._bases.held = None  # whatever was wrong, the next link begins without it
+            raise PeerError("checksum", "sent a mask whose checksum does not match its bits")
+
+    def _decode(self, header: CodedMask, layout: MaskLayout, data: bytes) -> tuple[Mask, Base]:
+        if header.codec is Codec.RAW:
+            self._check(header, data)
+            mask = Mask.from_bytes(layout, data)
+            return mask, Base(mask)
+        base = self._bases.base(header.base) if header.kind is MaskKind.KEEP else None
+        if header.codec is Codec.RANGE:
+            return changes.decode(layout, data, base)
+        mask = sparse.decode(layout, data, None if base is None else base.mask)
+        return mask, changes.following(mask, base)

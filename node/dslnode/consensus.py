@@ -20,7 +20,7 @@ from torch import Tensor
 
 from dslnode import codec
 from dslnode.frozen import FrozenNetwork
-from dslnode.mask import Greeting, Mask, MaskKind, MaskLayout, MaskMessage, ReplicaStep
+from dslnode.mask import Greeting, Mask, MaskKind, MaskLayout, MaskMessage, ReplicaStep, Turn, Unchanged
 from dslnode.masking import from_mask, to_mask, top_k
 
 WINDOW = 4
@@ -56,10 +56,14 @@ class Move:
 
 
 class Consensus:
-    """All edges of one node. ``restarts`` counts how often one had to begin anew."""
+    """All edges of one node. ``restarts`` counts how often one had to begin anew.
 
-    def __init__(self, network: FrozenNetwork, first_scores: Tensor) -> None:
+    A neighbour whose replica lacks no more than the part ``skip_below`` of what was learned is sent no step.
+    """
+
+    def __init__(self, network: FrozenNetwork, first_scores: Tensor, skip_below: float = 0.0) -> None:
         self.restarts = 0
+        self._skip_below = skip_below
         self._network = network
         self._first = first_scores.clone()
         self._edges: dict[str, Edge] = {}
@@ -85,20 +89,23 @@ class Consensus:
         self._restart(neighbour, max(edge.epoch, greeting.epoch) + 1)
         return []
 
-    def steps(self, round_number: int, scores: Tensor, neighbours: Iterable[str]) -> dict[str, MaskMessage | Greeting]:
+    def steps(self, round_number: int, scores: Tensor, neighbours: Iterable[str]) -> dict[str, Turn]:
         """Move every neighbour's replica of our scores; return the sign masks that tell them.
 
         One that has too many on their way is told only what we hold of its own, or both might wait for ever.
         Neighbours whose replicas are the same tensor, which all are that never missed a step, get the same mask.
         """
         moves: dict[Tensor, Move] = {}  # tensors are told apart by identity
-        messages: dict[str, MaskMessage | Greeting] = {}
+        messages: dict[str, Turn] = {}
         for neighbour in neighbours:
             edge = self._edge(neighbour)
             if not edge.met:
                 continue
             if len(edge.unacknowledged) >= WINDOW:
                 messages[neighbour] = Greeting(edge.epoch, edge.held, checksum(edge.theirs), opening=False)
+                continue
+            if self._is_near(edge.ours, scores):
+                messages[neighbour] = Unchanged(round_number, edge.epoch, edge.held)
                 continue
             if edge.ours not in moves:
                 moves[edge.ours] = _move(edge.ours, scores, self._network.score_layout)
@@ -147,6 +154,10 @@ class Consensus:
         """Drop the edges to these neighbours and the memory that they take."""
         for neighbour in neighbours:
             self._edges.pop(neighbour, None)
+
+    def _is_near(self, replica: Tensor, scores: Tensor) -> bool:
+        learned = float((scores - self._first).abs().mean())
+        return float((scores - replica).abs().mean()) <= self._skip_below * learned
 
     def _edge(self, neighbour: str) -> Edge:
         return self._edges.setdefault(neighbour, Edge(self._first, self._first))

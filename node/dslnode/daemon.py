@@ -20,7 +20,6 @@ from dslnode.background import Background
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
 from dslnode.errors import ExitCode, StateError
-from dslnode.events import Heard
 from dslnode.exchange import Sender
 from dslnode.learner import Learner
 from dslnode.logs import Logger
@@ -31,9 +30,11 @@ from dslnode.resume import known_addresses, remember, take_over
 from dslnode.rounds import RoundMachine
 from dslnode.standing import watch
 from dslnode.status import Observer
-from dslnode.transport import network as net
+from dslnode.transport import reports
 from dslnode.transport.dialler import keep_dialling
+from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import ORDERLY, Introduction
+from dslnode.transport.network import Network
 from dslnode.transport.server import Server
 from dslnode.transport.ways import Way
 from dslnode.worker import Worker
@@ -68,7 +69,8 @@ class Daemon:
         self._deadline: asyncio.TimerHandle | None = None
         self._exchange_began = time.monotonic()
         self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange)
-        self._network = net.Network(me, learner.layouts, lambda: self._machine.round, self._on_report)
+        edges = Edges(me, learner.layouts, learner.start, settings.skip_below)
+        self._network = Network(me, edges, lambda: self._machine.round, self._on_report)
         self._sender = Sender(self._worker, self._network)
         self._peers = dict.fromkeys(settings.peers)
         self._notices = Notices(self._peers, log)
@@ -167,7 +169,7 @@ class Daemon:
         self._exchange_began = time.monotonic()
         self._post(events.Trained(trained.mask, *await self._accounting.pacer.decide()))
 
-    async def _aggregate(self, number: int, heard: tuple[Heard, ...]) -> None:
+    async def _aggregate(self, number: int, heard: tuple[events.Heard, ...]) -> None:
         self._metrics.took("exchange", time.monotonic() - self._exchange_began)
         evaluate = number + 1 == self.settings.rounds or number % self.settings.evaluate_every == 0
         aggregated = await self._worker.aggregate(number, heard, evaluate=evaluate)
@@ -205,25 +207,25 @@ class Daemon:
         later = asyncio.get_running_loop().call_later
         self._deadline = later(self.settings.round_deadline, self._post, events.DeadlinePassed(number))
 
-    def _on_report(self, report: net.Report) -> None:
+    def _on_report(self, report: reports.Report) -> None:
         match report:
-            case net.LinkUp(neighbour, their_round, address):
+            case reports.LinkUp(neighbour, their_round, address):
                 self._notices.solved(address)
                 self._accounting.met(neighbour, address)
                 self._log.info("neighbour up", neighbour=neighbour.name, address=address, its_round=their_round)
                 self._post(events.PeerUp(neighbour.key, their_round))
-            case net.LinkDown(neighbour, why):
+            case reports.LinkDown(neighbour, why):
                 self._log.info("neighbour down", neighbour=neighbour.name, why=why)
                 self._post(events.PeerDown(neighbour.key))
-            case net.MaskArrived(neighbour, message):
+            case reports.MaskArrived(neighbour, message):
                 self._post(events.Received(neighbour.key, message))
-            case net.GreetingArrived(neighbour, greeting):
+            case reports.GreetingArrived(neighbour, greeting):
                 self._post(events.Greeted(neighbour.key, greeting))
-            case net.PaceAsked(neighbour, pace):
+            case reports.PaceAsked(neighbour, pace):
                 self._accounting.pacer.asked(neighbour.key, pace)
-            case net.PeerRefused(address, reason, explanation) if reason not in ORDERLY:
+            case reports.PeerRefused(address, reason, explanation) if reason not in ORDERLY:
                 self._refuse(address, reason, explanation)
-            case net.DialFailed(address, why):
+            case reports.DialFailed(address, why):
                 self._notices.not_reached(address, why)
 
     def _refuse(self, who: str, reason: str, explanation: str) -> None:

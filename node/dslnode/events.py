@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from dslnode.mask import Greeting, Mask, MaskMessage
+from dslnode.mask import Greeting, Mask, MaskMessage, Unchanged
 
 
 class Phase(StrEnum):
@@ -46,10 +46,10 @@ class Aggregated:
 
 @dataclass(frozen=True)
 class Received:
-    """A connected neighbour's mask arrived."""
+    """A connected neighbour's mask arrived, or its word that nothing changed."""
 
     peer: str
-    message: MaskMessage
+    message: MaskMessage | Unchanged
 
 
 @dataclass(frozen=True)

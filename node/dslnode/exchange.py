@@ -1,12 +1,9 @@
-"""Carries masks from the learner to the links: coded once for all neighbours that get the same."""
+"""Carries masks from the learner to the links."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from dslnode import events
-from dslnode.codec import CodedMask, encode
-from dslnode.mask import Greeting, Mask, MaskKind, MaskMessage
+from dslnode.mask import Turn
 from dslnode.transport.network import Network
 from dslnode.worker import Worker
 
@@ -19,7 +16,6 @@ class Sender:
     def __init__(self, worker: Worker, network: Network) -> None:
         self._worker = worker
         self._network = network
-        self._coded: dict[MaskKind, tuple[Mask, CodedMask]] = {}
 
     async def execute(self, command: Sending) -> None:
         """Do what the round machine asked for; neighbours whose link is gone meanwhile are left out."""
@@ -31,21 +27,13 @@ class Sender:
                 for peer in peers:
                     self._send(peer, signs.get(peer), then)
             case events.Greet(peer):
-                self._network.send(peer, await self._worker.greeting(peer))
+                self._send(peer, await self._worker.greeting(peer))
             case events.Meet(peer, greeting):
                 self._send(peer, *await self._worker.meet(peer, greeting))
             case events.Forget(peers):
                 await self._worker.forget(peers)
 
-    def _send(self, peer: str, *messages: MaskMessage | Greeting | None) -> None:
-        for message in messages:
-            if message is not None:
-                self._network.send(peer, message if isinstance(message, Greeting) else self._code(message))
-
-    def _code(self, message: MaskMessage) -> CodedMask:
-        """Code a mask once for all neighbours; round and step are each message's own."""
-        mask, coded = self._coded.get(message.kind, (None, None))
-        if coded is None or mask is not message.mask:
-            coded = encode(message)
-            self._coded[message.kind] = (message.mask, coded)
-        return replace(coded, round=message.round, step=message.step)
+    def _send(self, peer: str, *words: Turn | None) -> None:
+        for word in words:
+            if word is not None:
+                self._network.send(peer, word)

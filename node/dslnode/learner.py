@@ -20,7 +20,7 @@ from dslnode.consensus import Consensus
 from dslnode.datasets import DataSet, Examples
 from dslnode.errors import StateError
 from dslnode.events import Heard
-from dslnode.mask import Greeting, Mask, MaskKind, MaskLayout, MaskMessage
+from dslnode.mask import Greeting, Mask, MaskKind, MaskLayout, MaskMessage, Turn
 from dslnode.origin import Origin, first_state, frozen_network, generator, torch_draws
 from dslnode.suitability import check_model
 from dslnode.training import EVALUATION_BATCH, Progress, TrainedState, TrainingPlan
@@ -47,8 +47,9 @@ class Learner:
         self.network = frozen_network(model, layout, origin, data)
         self._references: dict[tuple[int, ...], Tensor] = {}
         self._state = first_state(self.network, origin)
-        self._consensus = Consensus(self.network, self._state.scores)
+        self._consensus = Consensus(self.network, self._state.scores, plan.skip_below)
         self._update_mask()
+        self.start = self.mask  # what the node keeps before it learned anything
 
     @property
     def layout(self) -> MaskLayout:
@@ -86,7 +87,7 @@ class Learner:
         """Take in a neighbour's greeting; return the sign masks that it lost."""
         return self._consensus.meet(neighbour, greeting)
 
-    def signs(self, round_number: int, neighbours: Iterable[str]) -> dict[str, MaskMessage | Greeting]:
+    def signs(self, round_number: int, neighbours: Iterable[str]) -> dict[str, Turn]:
         """Return the sign mask to send to each neighbour that keeps up."""
         return self._consensus.steps(round_number, self._state.scores, neighbours)
 

@@ -75,6 +75,13 @@ class LearningSettings(SettingsGroup):
         le=1,
         description="How far scores move to the neighbours' with each sign mask; less, the more examples a node has.",
     )
+    skip_below: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Send a neighbour nothing while it lacks no more than this part of what the node learned since its "
+        "start. More: fewer bits, neighbours know less. 0: send whatever changed.",
+    )
     weights_per_score: int = Field(
         4,
         ge=1,

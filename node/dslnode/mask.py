@@ -188,6 +188,18 @@ class Greeting:
 
 
 @dataclass(frozen=True)
+class Unchanged:
+    """A node's word for a round in which its masks are as the neighbour holds them, or near enough.
+
+    Where sign masks are exchanged, it acknowledges as a ``Greeting`` does; else ``epoch`` is 0.
+    """
+
+    round: int
+    epoch: int = 0
+    held: int = 0
+
+
+@dataclass(frozen=True)
 class MaskMessage:
     """A mask on its way to a neighbour, with the sender's round (its own counting) that made it.
 
@@ -198,6 +210,13 @@ class MaskMessage:
     kind: MaskKind
     mask: Mask
     step: ReplicaStep | None = None
+
+
+Turn = MaskMessage | Greeting | Unchanged
+"""What nodes say to each other in their turn of a round."""
+
+Word = Turn | Pace
+"""All that nodes say to each other after their hellos."""
 
 
 def _unpadded(packed: bytes, size: int) -> frozenbitarray:

@@ -39,7 +39,7 @@ from dslnode.events import (
     Train,
     Trained,
 )
-from dslnode.mask import Exchange, Greeting, Mask, MaskKind, MaskMessage
+from dslnode.mask import Exchange, Greeting, Mask, MaskKind, MaskMessage, Unchanged
 
 MAX_JUMP = 1_000
 """Rounds by which a neighbour's masks may run ahead of where it was due; beyond that the mask is refused."""
@@ -157,16 +157,18 @@ class RoundMachine:
             del self.neighbours[peer]
         return [Forget(tuple(gone))] if gone and MaskKind.SIGN in self.exchange.kinds else []
 
-    def _receive(self, peer: str, message: MaskMessage) -> list[Command]:
+    def _receive(self, peer: str, message: MaskMessage | Unchanged) -> list[Command]:
         neighbour = self.neighbours.get(peer)
         if neighbour is None or not neighbour.connected:
             return []
-        if message.kind not in self.exchange.kinds:
+        if isinstance(message, MaskMessage) and message.kind not in self.exchange.kinds:
             explanation = f"sent a {message.kind.name} mask, this run exchanges {self.exchange.value}"
             return [Refuse(peer, "mask_kind", explanation)]
         lead = message.round - (self.round + neighbour.offset)
         if lead > MAX_JUMP and not neighbour.adrift:
             return [Refuse(peer, "far_future", f"sent a mask {lead} rounds ahead of where it was due")]
+        if isinstance(message, Unchanged):
+            return self._hear_no_news(peer, neighbour, message, lead)
         if message.kind is MaskKind.SIGN:
             if len(neighbour.signs) >= MAX_SIGNS:
                 return [Refuse(peer, "too_many", f"sent {MAX_SIGNS} sign masks without waiting for an answer")]
@@ -175,7 +177,17 @@ class RoundMachine:
         closes = message.kind is MaskKind.KEEP or self.exchange is Exchange.SIGN
         return self._keep_pace(neighbour, message, lead) if closes else []
 
-    def _keep_pace(self, neighbour: Neighbour, message: MaskMessage, lead: int) -> list[Command]:
+    def _hear_no_news(self, peer: str, neighbour: Neighbour, word: Unchanged, lead: int) -> list[Command]:
+        """Take in that a neighbour's masks are as they were; with ``both``, its keep mask's turn is yet to come."""
+        of_signs = bool(word.epoch) and MaskKind.SIGN in self.exchange.kinds
+        commands: list[Command] = []
+        if of_signs:
+            commands.append(Meet(peer, Greeting(word.epoch, word.held, b"", opening=False)))
+        if not of_signs or self.exchange is Exchange.SIGN:
+            commands += self._keep_pace(neighbour, word, lead)
+        return commands
+
+    def _keep_pace(self, neighbour: Neighbour, message: MaskMessage | Unchanged, lead: int) -> list[Command]:
         """Take in the message by which a neighbour ends its part of a round."""
         if message.round <= neighbour.last_round:
             return []
@@ -184,7 +196,7 @@ class RoundMachine:
             neighbour.offset += lead
         neighbour.adrift = neighbour.paced
         neighbour.last_round = message.round
-        if message.kind is MaskKind.KEEP:
+        if isinstance(message, MaskMessage) and message.kind is MaskKind.KEEP:
             neighbour.newest = message.mask
         neighbour.arrived = self.round
         neighbour.in_pace = True

@@ -11,6 +11,7 @@ import sys
 from dslnode import logs
 from dslnode.assembly import build_learner
 from dslnode.checkpoint import NODE_ID_BYTES, StateDirectory
+from dslnode.codec import READABLE, checksum
 from dslnode.config import Settings
 from dslnode.daemon import Daemon
 from dslnode.errors import ExitCode, ModelError, SettingsError
@@ -99,5 +100,13 @@ def introduction(settings: Settings, learner: Learner, node_id: bytes) -> Introd
     )
     incarnation = secrets.token_bytes(INCARNATION_BYTES)
     return Introduction(
-        settings.run_id, node_id, incarnation, settings.name, settings.advertise, facts, settings.exchange.value
+        settings.run_id,
+        node_id,
+        incarnation,
+        settings.name,
+        settings.advertise,
+        facts,
+        settings.exchange.value,
+        READABLE,
+        checksum(learner.start.to_bytes()),
     )

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from dslnode.checkpoint import Snapshot, StateDirectory
 from dslnode.events import Heard
 from dslnode.learner import Learner
-from dslnode.mask import Greeting, Mask, MaskMessage
+from dslnode.mask import Greeting, Mask, MaskMessage, Turn
 from dslnode.training import Progress
 
 Result = TypeVar("Result")
@@ -71,7 +71,7 @@ class Worker:
         """Take in a neighbour's greeting; return the sign masks that it lost."""
         return await self._run(lambda: self._learner.meet(peer, greeting))
 
-    async def signs(self, number: int, peers: tuple[str, ...]) -> dict[str, MaskMessage | Greeting]:
+    async def signs(self, number: int, peers: tuple[str, ...]) -> dict[str, Turn]:
         """Return the sign mask for each of the neighbours that keeps up."""
         return await self._run(lambda: self._learner.signs(number, peers))
 

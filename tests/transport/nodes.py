@@ -11,11 +11,13 @@ from typing import TypeVar
 
 from bitarray import frozenbitarray
 
-from dslnode.codec import CodedMask, encode
+from dslnode.codec import READABLE
 from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
 from dslnode.transport.dialler import keep_dialling
+from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import INCARNATION_BYTES, NODE_ID_BYTES, Introduction, ModelFacts
-from dslnode.transport.network import Network, PeerRefused, Report
+from dslnode.transport.network import Network
+from dslnode.transport.reports import PeerRefused, Report
 from dslnode.transport.server import Server
 from dslnode.transport.tunnels import Tunnels
 from dslnode.transport.ways import Plain, Secure
@@ -35,7 +37,15 @@ def introduction(number: int, layout: MaskLayout = SMALL, life: int = 0) -> Intr
     model = ModelFacts(layout.digest[::-1], layout.digest, len(layout.layers), layout.size, seed=7, scores=layout.size)
     incarnation = bytes([number, life]).ljust(INCARNATION_BYTES, b"i")
     return Introduction(
-        "run", bytes([number]).ljust(NODE_ID_BYTES, b"n"), incarnation, f"node-{number}", "", model, "keep"
+        "run",
+        bytes([number]).ljust(NODE_ID_BYTES, b"n"),
+        incarnation,
+        f"node-{number}",
+        "",
+        model,
+        "keep",
+        READABLE,
+        b"start 99",
     )
 
 
@@ -45,11 +55,6 @@ def message(layout: MaskLayout, number: int, round_number: int = 0) -> MaskMessa
     packed[-1] &= (1 << (layout.size % 8 or 8)) - 1
     bits = frozenbitarray(buffer=bytes(packed), endian="little")[: layout.size]
     return MaskMessage(round_number, MaskKind.KEEP, Mask(layout, bits))
-
-
-def coded(layout: MaskLayout, number: int, round_number: int = 0) -> CodedMask:
-    """Return the same, ready to travel."""
-    return encode(message(layout, number, round_number))
 
 
 async def soon(condition: Callable[[], object]) -> None:
@@ -91,8 +96,12 @@ class Node:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.network = Network(self.me, dict.fromkeys(MaskKind, self.layout), lambda: self.round, self._take)
+        self.network = Network(self.me, self.edges(), lambda: self.round, self._take)
         self.server = Server(self.network, lambda: pb.StatusReply(name=self.me.name), tunnels=self.tunnels)
+
+    def edges(self) -> Edges:
+        """Return how this node codes its masks; every node starts from the same one."""
+        return Edges(self.me, dict.fromkeys(MaskKind, self.layout), message(self.layout, 99).mask)
 
     @property
     def address(self) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dslnode.transport import dialler
 from dslnode.transport.dialler import Pauses
-from dslnode.transport.network import DialFailed, LinkUp
+from dslnode.transport.reports import DialFailed, LinkUp
 from tests.transport.nodes import Loopback, Node, introduction, soon
 
 

@@ -10,23 +10,24 @@ import random
 import socket
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import grpc.aio
 import pytest
 import pytest_asyncio
 
-from dslnode.codec import CHUNK_BYTES
+from dslnode.codec import CHUNK_BYTES, encode
 from dslnode.mask import MaskLayout
 from dslnode.transport import network as network_module
 from dslnode.transport.link import FAREWELL_SECONDS
-from dslnode.transport.network import DialFailed, LinkDown, LinkUp, MaskArrived, PeerRefused
 from dslnode.transport.options import MESSAGE_BYTES
+from dslnode.transport.reports import DialFailed, LinkDown, LinkUp, MaskArrived, PeerRefused
 from dslnode.v1 import node_pb2 as pb
-from tests.transport.nodes import LARGE, SMALL, Loopback, Node, coded, introduction, message, soon
+from tests.transport.nodes import LARGE, SMALL, Loopback, Node, introduction, message, soon
 
 CONVERSE = "/dslnode.v1.Neighbour/Converse"
 GARBAGE = b"\xff\xfe\xfd no frame"
-STRANGER = introduction(66)
+STRANGER = replace(introduction(66), codecs=frozenset())
 GREETING = STRANGER.hello(0).SerializeToString()
 
 RawCall = grpc.aio.StreamStreamCall[bytes, bytes]
@@ -108,8 +109,8 @@ async def still_works(net: Loopback, attacked: Node) -> None:
     honest = await net.node(2, attacked.layout)
     honest.dial(attacked.address)
     await net.connected(attacked, honest)
-    attacked.network.send(honest.me.key, coded(attacked.layout, 1, 1))
-    honest.network.send(attacked.me.key, coded(attacked.layout, 2, 2))
+    attacked.network.send(honest.me.key, message(attacked.layout, 1, 1))
+    honest.network.send(attacked.me.key, message(attacked.layout, 2, 2))
     await net.news.until(lambda: attacked.all(MaskArrived) and honest.all(MaskArrived))
     assert attacked.all(MaskArrived) == [MaskArrived(honest.me, message(attacked.layout, 2, 2))]
     assert not honest.refusals()
@@ -213,7 +214,7 @@ async def test_a_flood_of_frames_that_are_right_costs_no_more_than_one_mask(net:
     async with Stranger(attacked.address) as stranger:
         await stranger.send(introduction(66, LARGE).hello(0))
         assert (await stranger.read()).HasField("hello")
-        packed = coded(LARGE, 1).data
+        packed = encode(message(LARGE, 1)).data
         frames = [header(LARGE.byte_size), *(chunk(packed[i : i + 100]) for i in range(0, 100_000, 100))]
         wire = [frame.SerializeToString() for frame in frames]
         gc.collect()
@@ -379,7 +380,7 @@ async def test_a_neighbour_that_takes_nothing_in_cannot_keep_a_node_from_leaving
             await stranger.send(deaf.hello(0))
         await net.news.until(lambda: node.all(LinkUp))
         for round_number in range(2):
-            node.network.send(deaf.key, coded(layout, 1, round_number))
+            node.network.send(deaf.key, message(layout, 1, round_number))
         node.network.leave("it is stopping")
         async with asyncio.timeout(FAREWELL_SECONDS + 5):
             await node.network.wait_until_alone()
@@ -390,7 +391,8 @@ async def test_a_neighbour_that_takes_nothing_in_cannot_keep_a_node_from_leaving
 async def test_the_frames_of_these_tests_are_honest_with_the_right_checksum(net: Loopback, node: Node) -> None:
     async with Stranger(node.address) as stranger:
         await stranger.greet()
-        await stranger.send(header(check=coded(SMALL, 2).checksum, round_number=2), chunk(coded(SMALL, 2).data))
+        mask = encode(message(SMALL, 2))
+        await stranger.send(header(check=mask.checksum, round_number=2), chunk(mask.data))
         await net.news.until(lambda: node.all(MaskArrived))
     assert node.all(MaskArrived) == [MaskArrived(STRANGER, message(SMALL, 2, 2))]
     node.reports.clear()

@@ -15,8 +15,8 @@ from dslnode.mask import MaskLayout, Pace
 from dslnode.transport import network as network_module
 from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.handshake import Introduction
-from dslnode.transport.network import DialFailed, LinkDown, LinkUp, MaskArrived, PaceAsked, PeerRefused
-from tests.transport.nodes import LARGE, SMALL, Loopback, Node, coded, introduction, message, soon
+from dslnode.transport.reports import DialFailed, LinkDown, LinkUp, MaskArrived, PaceAsked, PeerRefused
+from tests.transport.nodes import LARGE, SMALL, Loopback, Node, introduction, message, soon
 
 
 def arrived(node: Node) -> list[int]:
@@ -26,8 +26,8 @@ def arrived(node: Node) -> list[int]:
 
 def exchange(one: Node, other: Node, layout: MaskLayout = SMALL, round_number: int = 0) -> None:
     """Let each of two connected nodes send a mask to the other."""
-    one.network.send(other.me.key, coded(layout, 1, round_number))
-    other.network.send(one.me.key, coded(layout, 2, round_number))
+    one.network.send(other.me.key, message(layout, 1, round_number))
+    other.network.send(one.me.key, message(layout, 2, round_number))
 
 
 async def test_both_sides_learn_who_the_other_is_and_its_round(net: Loopback) -> None:
@@ -56,7 +56,7 @@ async def test_nodes_that_all_dial_each_other_end_with_one_link_a_pair(net: Loop
     await net.connected(*nodes)
     await net.news.until(lambda: agreed(nodes))
     for one, other in itertools.permutations(nodes, 2):
-        one.network.send(other.me.key, coded(SMALL, 10 * int(one.me.name[-1]) + int(other.me.name[-1])))
+        one.network.send(other.me.key, message(SMALL, 10 * int(one.me.name[-1]) + int(other.me.name[-1])))
     await net.news.until(lambda: all(len(node.all(MaskArrived)) == number_of_nodes - 1 for node in nodes))
     await net.news.until(lambda: agreed(nodes))
     for node in nodes:
@@ -111,7 +111,7 @@ async def test_masks_arrive_bit_for_bit_both_ways_at_once(net: Loopback, layout:
 async def test_many_masks_one_after_the_other_arrive_in_their_order(net: Loopback) -> None:
     one, other = await net.pair()
     for number in range(50):
-        one.network.send(other.me.key, coded(SMALL, number, number))
+        one.network.send(other.me.key, message(SMALL, number, number))
         await net.news.until(lambda expected=number + 1: len(arrived(other)) == expected)  # type: ignore[misc]
     assert [report.message for report in other.all(MaskArrived)] == [message(SMALL, n, n) for n in range(50)]
 
@@ -119,7 +119,7 @@ async def test_many_masks_one_after_the_other_arrive_in_their_order(net: Loopbac
 async def test_the_newest_mask_overtakes_those_that_wait(net: Loopback) -> None:
     one, other = await net.pair()
     for number in range(20):  # no await: the link has no chance to send in between
-        one.network.send(other.me.key, coded(SMALL, number, number))
+        one.network.send(other.me.key, message(SMALL, number, number))
     one.network.leave("done")
     await net.news.until(lambda: other.all(LinkDown))
     assert arrived(other) == [19]
@@ -128,10 +128,10 @@ async def test_the_newest_mask_overtakes_those_that_wait(net: Loopback) -> None:
 async def test_a_mask_under_way_is_finished_before_the_newest_follows(net: Loopback) -> None:
     one, other = await net.pair(LARGE)
     link = one.network.links[other.me.key]
-    one.network.send(other.me.key, coded(LARGE, 0, 0))
+    one.network.send(other.me.key, message(LARGE, 0, 0))
     await soon(lambda: link.traffic.sent.payload_bits)
     for number in (1, 2, 3):
-        one.network.send(other.me.key, coded(LARGE, number, number))
+        one.network.send(other.me.key, message(LARGE, number, number))
     await net.news.until(lambda: 3 in arrived(other))
     assert arrived(other) == [0, 3]
     assert other.all(MaskArrived)[1].message == message(LARGE, 3, 3)
@@ -139,7 +139,7 @@ async def test_a_mask_under_way_is_finished_before_the_newest_follows(net: Loopb
 
 async def test_a_mask_for_somebody_who_is_not_connected_is_dropped(net: Loopback) -> None:
     one, other = await net.pair()
-    one.network.send("somebody", coded(SMALL, 1))
+    one.network.send("somebody", message(SMALL, 1))
     exchange(one, other)
     await net.news.until(lambda: arrived(other))
     assert len(arrived(other)) == 1
@@ -187,7 +187,7 @@ async def test_a_restarted_neighbour_replaces_its_former_life_before_that_is_kno
 async def test_who_leaves_sends_what_waits_and_says_why(net: Loopback, who_leaves: str, layout: MaskLayout) -> None:
     dialled, answered = await net.pair(layout)
     leaving, left = (dialled, answered) if who_leaves == "the one who dialled" else (answered, dialled)
-    leaving.network.send(left.me.key, coded(layout, 5, 9))
+    leaving.network.send(left.me.key, message(layout, 5, 9))
     leaving.network.leave("it finished its rounds")
     async with asyncio.timeout(5):
         await leaving.network.wait_until_alone()
@@ -302,9 +302,9 @@ async def test_strangers_beyond_the_bound_share_one_account(net: Loopback, monke
 async def test_both_sides_count_the_same_traffic(net: Loopback, layout: MaskLayout) -> None:
     one, other = await net.pair(layout)
     for number in range(3):
-        one.network.send(other.me.key, coded(layout, number, number))
+        one.network.send(other.me.key, message(layout, number, number))
         await net.news.until(lambda expected=number + 1: len(arrived(other)) == expected)  # type: ignore[misc]
-    other.network.send(one.me.key, coded(layout, 9))
+    other.network.send(one.me.key, message(layout, 9))
     await net.news.until(lambda: arrived(one))
     one.network.leave("done")
     await net.news.until(lambda: one.all(LinkDown) and other.all(LinkDown))

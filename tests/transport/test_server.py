@@ -14,7 +14,7 @@ from dslnode.errors import ExitCode, ListenError
 from dslnode.ledger import EARLIEST, Amounts, Direction, Ledger, Per
 from dslnode.transport.inquiry import ask_ledger
 from dslnode.transport.ledger_rows import row_frames
-from dslnode.transport.network import LinkUp
+from dslnode.transport.reports import LinkUp
 from dslnode.transport.server import SERVICES, Server, read_address
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc

@@ -18,13 +18,13 @@ from dslnode.transport import door as door_module
 from dslnode.transport import network as network_module
 from dslnode.transport.credentials import Credentials
 from dslnode.transport.inquiry import ask_status
-from dslnode.transport.network import DialFailed, LinkDown, MaskArrived, PeerRefused
+from dslnode.transport.reports import DialFailed, LinkDown, MaskArrived, PeerRefused
 from dslnode.transport.screening import FAILURES, OPEN_HANDSHAKES_OF_A_HOST
 from dslnode.transport.tunnels import Tunnels
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 from tests.networks import DAY, NOW, Operator
-from tests.transport.nodes import LARGE, SMALL, Loopback, Node, coded, introduction, message, soon
+from tests.transport.nodes import LARGE, SMALL, Loopback, Node, introduction, message, soon
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ async def test_holders_of_tickets_exchange_masks(net: Loopback, operator: Operat
     other = await net.start(member(net, operator.ticket("other"), 2, layout=layout))
     one.dial(other.address)
     await net.connected(one, other)
-    one.network.send(other.me.key, coded(layout, 1, 1))
-    other.network.send(one.me.key, coded(layout, 2, 2))
+    one.network.send(other.me.key, message(layout, 1, 1))
+    other.network.send(one.me.key, message(layout, 2, 2))
     await net.news.until(lambda: one.all(MaskArrived) and other.all(MaskArrived))
     assert one.all(MaskArrived) == [MaskArrived(other.me, message(layout, 2, 2))]
     assert other.all(MaskArrived) == [MaskArrived(one.me, message(layout, 1, 1))]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dslnode.errors import PeerError
 from dslnode.identity import Identity
-from dslnode.transport.network import PeerRefused, Report
+from dslnode.transport.reports import PeerRefused, Report
 from dslnode.transport.screening import Screening
 from dslnode.transport.tls import CHUNK, TlsStream
 from dslnode.transport.tls_errors import reason_of, told_by_listener

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 from dslnode.codec import CHECKSUM_BYTES, MAX_ROUND
 from dslnode.errors import PeerError
-from dslnode.mask import Greeting, ReplicaStep
+from dslnode.mask import Greeting, ReplicaStep, Unchanged
 from dslnode.v1 import node_pb2 as pb
 
 MAX_LAYERS = 100_000
 
 
-def step_frame(step: ReplicaStep) -> pb.ReplicaStep:
-    """Return the part of a sign mask's header that says what its bits do."""
-    return pb.ReplicaStep(
-        epoch=step.epoch,
-        sequence=step.sequence,
-        acknowledged=step.acknowledged,
-        scales=step.scales,
-        counts=step.counts,
-        checksum=step.checksum,
-    )
+class Counts:
+    """The keep counts of the last step in one direction of a link: they travel only when they changed."""
 
+    def __init__(self) -> None:
+        self._last: tuple[int, ...] = ()
 
-def read_step(step: pb.ReplicaStep) -> ReplicaStep:
-    """Return the step; the codec checks its bounds. Raises ``PeerError`` if no model has so many layers."""
-    if max(len(step.scales), len(step.counts)) > MAX_LAYERS:
-        raise PeerError("bad_step", f"sent a step for more than {MAX_LAYERS} layers")
-    return ReplicaStep(
-        step.epoch, step.sequence, step.acknowledged, tuple(step.scales), tuple(step.counts), step.checksum
-    )
+    def step_frame(self, step: ReplicaStep) -> pb.ReplicaStep:
+        """Return the part of a sign mask's header that says what its bits do."""
+        news = () if step.counts == self._last else step.counts
+        self._last = step.counts
+        return pb.ReplicaStep(
+            epoch=step.epoch,
+            sequence=step.sequence,
+            acknowledged=step.acknowledged,
+            scales=step.scales,
+            counts=news,
+            checksum=step.checksum,
+        )
+
+    def read_step(self, step: pb.ReplicaStep) -> ReplicaStep:
+        """Return the step; the codec checks its bounds. Raises ``PeerError`` if no model has so many layers."""
+        if max(len(step.scales), len(step.counts)) > MAX_LAYERS:
+            raise PeerError("bad_step", f"sent a step for more than {MAX_LAYERS} layers")
+        self._last = tuple(step.counts) or self._last
+        return ReplicaStep(step.epoch, step.sequence, step.acknowledged, tuple(step.scales), self._last, step.checksum)
 
 
 def greeting_frame(greeting: Greeting) -> pb.Greeting:
@@ -41,3 +47,22 @@ def read_greeting(greeting: pb.Greeting) -> Greeting:
     if max(greeting.epoch, greeting.held) >= MAX_ROUND or len(greeting.checksum) != CHECKSUM_BYTES:
         raise PeerError("bad_step", "sent a greeting whose numbers or checksum are out of bounds")
     return Greeting(greeting.epoch, greeting.held, greeting.checksum, greeting.opening)
+
+
+def unchanged_frame(unchanged: Unchanged) -> pb.Unchanged:
+    """Return the word that nothing changed as it travels."""
+    return pb.Unchanged(round=unchanged.round, epoch=unchanged.epoch, held=unchanged.held)
+
+
+def read_unchanged(unchanged: pb.Unchanged) -> Unchanged:
+    """Return the word that nothing changed; ``PeerError`` if it is out of bounds."""
+    if max(unchanged.round, unchanged.epoch, unchanged.held) >= MAX_ROUND:
+        raise PeerError("far_future", f"sent round {unchanged.round}; rounds end at {MAX_ROUND}")
+    return Unchanged(unchanged.round, unchanged.epoch, unchanged.held)
+
+
+def read_holding(holding: pb.Holding) -> bytes:
+    """Return the digest of the base held, empty if there is none; ``PeerError`` if it has another length."""
+    if len(holding.base) not in {0, CHECKSUM_BYTES}:
+        raise PeerError("bad_holding", f"sent a digest of {len(holding.base)} bytes instead of {CHECKSUM_BYTES}")
+    return holding.base

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dslnode.codec import MAX_ROUND
+from dslnode.codec import CHECKSUM_BYTES, MAX_ROUND, Codec
 from dslnode.errors import PeerError
 from dslnode.v1 import node_pb2 as pb
 
@@ -12,8 +12,9 @@ PROTOCOL = 1
 NODE_ID_BYTES = 16
 INCARNATION_BYTES = 8
 MAX_TEXT = 255
+MAX_CODECS = 32
 REASONS = frozenset(
-    "bad_hello bad_step checksum chunk_size codec duplicate exchange expired far_future full garbage "  # noqa: SIM905
+    "bad_hello bad_holding bad_step checksum chunk_size codec duplicate exchange expired far_future full garbage "  # noqa: SIM905
     "identity leaving mask_bits mask_kind mask_size model no_certificate no_hello not_yet_valid protocol revoked run "
     "self silent too_many unexpected_chunk unexpected_frame unexpected_header".split()
 )
@@ -46,6 +47,8 @@ class Introduction:
     advertise: str
     model: ModelFacts
     exchange: str
+    codecs: frozenset[int] = frozenset()  # numbers of those that it can read; one of another release may know more
+    start: bytes = b""  # checksum of the keep mask that it started from
 
     @property
     def key(self) -> str:
@@ -72,8 +75,18 @@ class Introduction:
                     scores=self.model.scores,
                 ),
                 exchange=self.exchange,
+                codecs=sorted(self.codecs),
+                start=self.start,
             )
         )
+
+    def common_codecs(self, other: Introduction) -> frozenset[Codec]:
+        """Return the codecs that both can read, plain masks apart."""
+        return frozenset(codec for codec in Codec if codec in self.codecs & other.codecs) - {Codec.RAW}
+
+    def starts_like(self, other: Introduction) -> bool:
+        """Return whether both started from the same keep mask."""
+        return bool(self.start) and self.start == other.start
 
 
 def read_hello(frame: pb.Frame) -> tuple[Introduction, int]:
@@ -95,7 +108,15 @@ def read_hello(frame: pb.Frame) -> tuple[Introduction, int]:
     model = hello.model
     facts = ModelFacts(model.fingerprint, model.layout, model.layers, model.weights, model.seed, model.scores)
     introduction = Introduction(
-        hello.run_id, hello.node_id, hello.incarnation, hello.name, hello.advertise, facts, hello.exchange
+        hello.run_id,
+        hello.node_id,
+        hello.incarnation,
+        hello.name,
+        hello.advertise,
+        facts,
+        hello.exchange,
+        frozenset(hello.codecs),
+        hello.start,
     )
     return introduction, hello.round
 
@@ -173,5 +194,7 @@ def _check_bounds(hello: pb.Hello) -> None:
     }.items():
         if len(text) > MAX_TEXT or not text.isprintable():
             raise PeerError("bad_hello", f"sent a hello whose {name} is too long or not printable")
+    if len(hello.codecs) > MAX_CODECS or len(hello.start) not in {0, CHECKSUM_BYTES}:
+        raise PeerError("bad_hello", "sent a hello with too many codecs, or a start that is no checksum")
     if hello.round >= MAX_ROUND:
         raise PeerError("far_future", f"says it is in round {hello.round}; rounds end at {MAX_ROUND}")

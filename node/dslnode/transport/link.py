@@ -1,5 +1,7 @@
 """One open conversation with one neighbour: masks out (of keep masks the newest wins), masks in.
 
+What waits to be sent is not coded yet: a slow neighbour costs the memory of one keep mask.
+
 The same code serves both ends; gRPC's client and server streams read and write alike.
 """
 
@@ -13,12 +15,11 @@ from typing import NoReturn, Protocol
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from dslnode.codec import CodedMask, Layouts, MaskAssembler, scale_bits
 from dslnode.errors import PeerError
-from dslnode.mask import Greeting, MaskKind, MaskMessage, Pace
-from dslnode.transport.frames import greeting_frame, read_greeting, read_step, step_frame
+from dslnode.mask import MaskKind, MaskMessage, Word
 from dslnode.transport.handshake import Introduction, read_refusal
 from dslnode.transport.traffic import Traffic
+from dslnode.transport.words import Parcel, Voice
 from dslnode.v1 import node_pb2 as pb
 
 FAREWELL_SECONDS = 0.5
@@ -45,7 +46,7 @@ class Link:
         self,
         stream: Stream,
         neighbour: Introduction,
-        layouts: Layouts,
+        voice: Voice,
         traffic: Traffic,
         *,
         we_dialled: bool,
@@ -55,15 +56,16 @@ class Link:
         self.we_dialled = we_dialled
         self.remote = remote
         self.traffic = traffic
+        self.copies = voice.copies
         self._stream = stream
-        self._assembler = MaskAssembler(layouts)
-        self._arriving: MaskKind | None = None
-        self._outbox: deque[CodedMask | Greeting | Pace] = deque()
+        self._voice = voice
+        self._outbox: deque[Word] = deque()
         self._work = asyncio.Event()
+        self._resumed = asyncio.Event()  # it is known which of our keep masks the neighbour holds
         self._farewell: pb.Frame | None = None
         self._leaving = asyncio.Event()
 
-    def offer(self, message: CodedMask | Greeting | Pace) -> None:
+    def offer(self, message: Word) -> None:
         """Send this as soon as the stream takes it, in order; a keep mask takes the place of one that still waits."""
         if _is_keep(message):
             self._outbox = deque(one for one in self._outbox if not _is_keep(one))
@@ -76,7 +78,7 @@ class Link:
         self._work.set()
         self._leaving.set()
 
-    async def converse(self, arrived: Callable[[MaskMessage | Greeting | Pace], None]) -> str:
+    async def converse(self, arrived: Callable[[Word], None]) -> str:
         """Talk until one side ends; return why in a few words.
 
         Raises ``PeerError`` if the neighbour breaks the protocol.
@@ -94,19 +96,22 @@ class Link:
         return "this node left" if self._leaving.is_set() else why
 
     async def _send(self) -> NoReturn:
+        holding = self._voice.speaker.holding()
+        if holding is None:
+            self._resumed.set()
+        else:
+            await self._write(holding)
         while True:
             await self._work.wait()
             self._work.clear()
             while self._outbox:
-                message = self._outbox.popleft()
-                if isinstance(message, Greeting):
-                    await self._write(pb.Frame(greeting=greeting_frame(message)))
-                elif isinstance(message, Pace):
-                    await self._write(pb.Frame(pace=pb.Pace(seconds=message.seconds)))
-                else:
-                    await self._send_mask(message)
+                if _is_keep(self._outbox[0]):
+                    await self._resumed.wait()
+                in_haste = self._leaving.is_set()
+                async for parcel in self._voice.speaker.frames(self._outbox.popleft(), in_haste=in_haste):
+                    await self._write(parcel)
             if self._farewell is not None:
-                await self._write(self._farewell)
+                await self._write(Parcel(self._farewell))
                 self._farewell = None
 
     async def _part(self) -> str:
@@ -115,59 +120,31 @@ class Link:
         await asyncio.sleep(FAREWELL_SECONDS)
         return "this node left"
 
-    async def _send_mask(self, mask: CodedMask) -> None:
-        header = pb.MaskHeader(
-            round=mask.round,
-            kind=pb.MaskKind.Name(mask.kind),
-            codec=pb.Codec.Name(mask.codec),
-            coded_bytes=len(mask.data),
-            checksum=mask.checksum,
-            step=None if mask.step is None else step_frame(mask.step),
-        )
-        await self._write(pb.Frame(mask=header), mask.kind, scale_bits(mask.step))
-        for chunk in mask.chunks():
-            await self._write(pb.Frame(chunk=pb.MaskChunk(data=chunk)), mask.kind, 8 * len(chunk))
-        self.traffic.sent.masks += 1
+    async def _write(self, parcel: Parcel) -> None:
+        await self._stream.write(parcel.frame)
+        sent = self.traffic.sent
+        sent.count(parcel.frame.ByteSize(), parcel.kind, parcel.payload_bits)
+        sent.masks += parcel.ends_mask
 
-    async def _write(self, frame: pb.Frame, kind: MaskKind | None = None, payload_bits: int = 0) -> None:
-        await self._stream.write(frame)
-        self.traffic.sent.count(frame.ByteSize(), kind, payload_bits)
-
-    async def _receive(self, arrived: Callable[[MaskMessage | Greeting | Pace], None]) -> str:
+    async def _receive(self, arrived: Callable[[Word], None]) -> str:
+        listener, received = self._voice.listener, self.traffic.received
         while True:
             frame = await _next_frame(self._stream)
             if frame is None:
                 return "it closed the connection"
+            received.count(frame.ByteSize(), *listener.payload(frame))
             if frame.HasField("refusal"):
-                self.traffic.received.count(frame.ByteSize())
                 return read_refusal(frame.refusal)[1]
-            message = self._take(frame)
-            if message is not None:
-                self.traffic.received.masks += isinstance(message, MaskMessage)
-                arrived(message)
-
-    def _take(self, frame: pb.Frame) -> MaskMessage | Greeting | Pace | None:
-        received = self.traffic.received
-        if frame.HasField("mask"):
-            header = frame.mask
-            step = read_step(header.step) if header.HasField("step") else None
-            self._assembler.header(header.round, header.kind, header.codec, header.coded_bytes, header.checksum, step)
-            self._arriving = MaskKind(header.kind)
-            received.count(frame.ByteSize(), self._arriving, scale_bits(step))
-            return None
-        if frame.HasField("chunk"):
-            received.count(frame.ByteSize(), self._arriving, 8 * len(frame.chunk.data))
-            return self._assembler.chunk(frame.chunk.data)
-        received.count(frame.ByteSize())
-        if frame.HasField("greeting"):
-            return read_greeting(frame.greeting)
-        if frame.HasField("pace"):
-            return Pace(frame.pace.seconds)
-        raise PeerError("unexpected_frame", "sent a frame that has no place in a conversation")
+            word = await asyncio.to_thread(listener.hear, frame) if self._voice.large else listener.hear(frame)
+            if listener.resumed:
+                self._resumed.set()
+            if word is not None:
+                received.masks += isinstance(word, MaskMessage)
+                arrived(word)
 
 
-def _is_keep(message: CodedMask | Greeting | Pace) -> bool:
-    return isinstance(message, CodedMask) and message.kind is MaskKind.KEEP
+def _is_keep(word: Word) -> bool:
+    return isinstance(word, MaskMessage) and word.kind is MaskKind.KEEP
 
 
 async def read_frame(stream: Stream, deadline: float) -> pb.Frame:

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from dslnode.codec import CodedMask, Layouts
 from dslnode.errors import PeerError
-from dslnode.mask import Greeting, MaskMessage, Pace
+from dslnode.mask import Greeting, Pace, Word
+from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import Introduction, check_match, read_hello, refusal, replaces
 from dslnode.transport.link import Link, Stream, read_frame
 from dslnode.transport.meter import Meter
+from dslnode.transport.reports import GreetingArrived, LinkDown, LinkUp, MaskArrived, PaceAsked, PeerRefused, Report
 from dslnode.transport.traffic import Traffic
 
 HELLO_SECONDS = 5.0
@@ -23,67 +23,6 @@ MAX_ACCOUNTS = 1_000
 OTHERS = "others"
 
 
-@dataclass(frozen=True)
-class LinkUp:
-    """A neighbour is connected; ``round`` is what it is in."""
-
-    neighbour: Introduction
-    round: int
-    address: str
-
-
-@dataclass(frozen=True)
-class LinkDown:
-    """A neighbour is no longer connected."""
-
-    neighbour: Introduction
-    why: str
-
-
-@dataclass(frozen=True)
-class MaskArrived:
-    """A neighbour's mask arrived whole."""
-
-    neighbour: Introduction
-    message: MaskMessage
-
-
-@dataclass(frozen=True)
-class GreetingArrived:
-    """A neighbour said what it holds of this node's scores."""
-
-    neighbour: Introduction
-    greeting: Greeting
-
-
-@dataclass(frozen=True)
-class PaceAsked:
-    """A neighbour said how often it wants masks."""
-
-    neighbour: Introduction
-    pace: Pace
-
-
-@dataclass(frozen=True)
-class PeerRefused:
-    """Somebody broke the protocol or does not match; the conversation was ended."""
-
-    address: str
-    reason: str
-    explanation: str
-
-
-@dataclass(frozen=True)
-class DialFailed:
-    """A peer could not be reached; it is dialled again later."""
-
-    address: str
-    why: str
-
-
-Report = LinkUp | LinkDown | MaskArrived | GreetingArrived | PaceAsked | PeerRefused | DialFailed
-
-
 class Network:
     """The node's links by neighbour key (node id in hex). ``round_now`` tells the round for the handshake.
 
@@ -91,20 +30,24 @@ class Network:
     """
 
     def __init__(
-        self, me: Introduction, layouts: Layouts, round_now: Callable[[], int], report: Callable[[Report], None]
+        self,
+        me: Introduction,
+        edges: Edges,
+        round_now: Callable[[], int],
+        report: Callable[[Report], None],
     ) -> None:
         self.me = me
         self.links: dict[str, Link] = {}
         self.traffic: dict[str, Traffic] = {}
         self.dialled: dict[str, str] = {}
-        self._layouts = layouts
+        self._edges = edges
         self._round_now = round_now
         self._report = report
         self._leaving: str | None = None
         self._meter = Meter()
         self._changed = asyncio.Condition()
 
-    def send(self, neighbour: str, message: CodedMask | Greeting | Pace) -> None:
+    def send(self, neighbour: str, message: Word) -> None:
         """Hand a message to a neighbour's link; dropped if there is none, it will be sent anew when one comes up."""
         if neighbour in self.links:
             self.links[neighbour].offer(message)
@@ -203,9 +146,9 @@ class Network:
         remote: tuple[str, int],
         address: str = "",
     ) -> None:
-        account = self._traffic_of(neighbour.key)
-        link = Link(stream, neighbour, self._layouts, account, we_dialled=we_dialled, remote=remote)
+        traffic = self._traffic_of(neighbour.key)
         former = self.links.get(neighbour.key)
+        link = self._edges.open(stream, neighbour, traffic, former, we_dialled=we_dialled, remote=remote)
         if former is not None:
             self._retire(former, at_once=we_dialled)
             self.measure()
@@ -225,15 +168,15 @@ class Network:
         """End a link that another one replaces. Who dialled the new one knows that it is open on both sides; the other
         side waits a moment, or its goodbye on the old link could overtake its hello on the new one.
         """
-        later = 0 if at_once else TAKE_OVER_SECONDS
         farewell = ("duplicate", "another link to the same neighbour takes over")
-        asyncio.get_running_loop().call_later(later, former.leave, *farewell)
+        asyncio.get_running_loop().call_later(0 if at_once else TAKE_OVER_SECONDS, former.leave, *farewell)
 
     async def _forget(self, link: Link, why: str) -> None:
         if self.links.get(link.neighbour.key) is not link:
             return
         self.measure()
         del self.links[link.neighbour.key]
+        self._edges.remember(link)
         self._report(LinkDown(link.neighbour, why))
         await self._announce_change()
 
@@ -242,7 +185,11 @@ class Network:
             self._changed.notify_all()
 
 
-def _arrival(who: Introduction, what: MaskMessage | Greeting | Pace) -> Report:
-    if isinstance(what, MaskMessage):
-        return MaskArrived(who, what)
-    return GreetingArrived(who, what) if isinstance(what, Greeting) else PaceAsked(who, what)
+def _arrival(who: Introduction, what: Word) -> Report:
+    match what:
+        case Greeting():
+            return GreetingArrived(who, what)
+        case Pace():
+            return PaceAsked(who, what)
+        case _:
+            return MaskArrived(who, what)

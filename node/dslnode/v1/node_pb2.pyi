@@ -17,30 +17,47 @@ class Codec(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     CODEC_UNSPECIFIED: _ClassVar[Codec]
     CODEC_RAW: _ClassVar[Codec]
+    CODEC_SPARSE: _ClassVar[Codec]
+    CODEC_RANGE: _ClassVar[Codec]
+
+class Base(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BASE_LAST: _ClassVar[Base]
+    BASE_START: _ClassVar[Base]
+    BASE_NONE: _ClassVar[Base]
 MASK_KIND_UNSPECIFIED: MaskKind
 MASK_KIND_KEEP: MaskKind
 MASK_KIND_SIGN: MaskKind
 CODEC_UNSPECIFIED: Codec
 CODEC_RAW: Codec
+CODEC_SPARSE: Codec
+CODEC_RANGE: Codec
+BASE_LAST: Base
+BASE_START: Base
+BASE_NONE: Base
 
 class Frame(_message.Message):
-    __slots__ = ("hello", "refusal", "mask", "chunk", "greeting", "pace")
+    __slots__ = ("hello", "refusal", "mask", "chunk", "greeting", "holding", "unchanged", "pace")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     GREETING_FIELD_NUMBER: _ClassVar[int]
+    HOLDING_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_FIELD_NUMBER: _ClassVar[int]
     PACE_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     refusal: Refusal
     mask: MaskHeader
     chunk: MaskChunk
     greeting: Greeting
+    holding: Holding
+    unchanged: Unchanged
     pace: Pace
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., mask: _Optional[_Union[MaskHeader, _Mapping]] = ..., chunk: _Optional[_Union[MaskChunk, _Mapping]] = ..., greeting: _Optional[_Union[Greeting, _Mapping]] = ..., pace: _Optional[_Union[Pace, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., mask: _Optional[_Union[MaskHeader, _Mapping]] = ..., chunk: _Optional[_Union[MaskChunk, _Mapping]] = ..., greeting: _Optional[_Union[Greeting, _Mapping]] = ..., holding: _Optional[_Union[Holding, _Mapping]] = ..., unchanged: _Optional[_Union[Unchanged, _Mapping]] = ..., pace: _Optional[_Union[Pace, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol", "run_id", "node_id", "incarnation", "name", "advertise", "round", "model", "exchange")
+    __slots__ = ("protocol", "run_id", "node_id", "incarnation", "name", "advertise", "round", "model", "exchange", "codecs", "start")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +67,8 @@ class Hello(_message.Message):
     ROUND_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    CODECS_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     run_id: str
     node_id: bytes
@@ -59,7 +78,9 @@ class Hello(_message.Message):
     round: int
     model: Model
     exchange: str
-    def __init__(self, protocol: _Optional[int] = ..., run_id: _Optional[str] = ..., node_id: _Optional[bytes] = ..., incarnation: _Optional[bytes] = ..., name: _Optional[str] = ..., advertise: _Optional[str] = ..., round: _Optional[int] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., exchange: _Optional[str] = ...) -> None: ...
+    codecs: _containers.RepeatedScalarFieldContainer[int]
+    start: bytes
+    def __init__(self, protocol: _Optional[int] = ..., run_id: _Optional[str] = ..., node_id: _Optional[bytes] = ..., incarnation: _Optional[bytes] = ..., name: _Optional[str] = ..., advertise: _Optional[str] = ..., round: _Optional[int] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., exchange: _Optional[str] = ..., codecs: _Optional[_Iterable[int]] = ..., start: _Optional[bytes] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("fingerprint", "layout", "layers", "weights", "seed", "scores")
@@ -95,6 +116,22 @@ class Pace(_message.Message):
     seconds: int
     def __init__(self, seconds: _Optional[int] = ...) -> None: ...
 
+class Holding(_message.Message):
+    __slots__ = ("base",)
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    base: bytes
+    def __init__(self, base: _Optional[bytes] = ...) -> None: ...
+
+class Unchanged(_message.Message):
+    __slots__ = ("round", "epoch", "held")
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    round: int
+    epoch: int
+    held: int
+    def __init__(self, round: _Optional[int] = ..., epoch: _Optional[int] = ..., held: _Optional[int] = ...) -> None: ...
+
 class Refusal(_message.Message):
     __slots__ = ("reason", "message")
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -104,20 +141,24 @@ class Refusal(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class MaskHeader(_message.Message):
-    __slots__ = ("round", "kind", "codec", "coded_bytes", "checksum", "step")
+    __slots__ = ("round", "kind", "codec", "coded_bytes", "checksum", "step", "base", "data")
     ROUND_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
     CODED_BYTES_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
     round: int
     kind: MaskKind
     codec: Codec
     coded_bytes: int
     checksum: bytes
     step: ReplicaStep
-    def __init__(self, round: _Optional[int] = ..., kind: _Optional[_Union[MaskKind, str]] = ..., codec: _Optional[_Union[Codec, str]] = ..., coded_bytes: _Optional[int] = ..., checksum: _Optional[bytes] = ..., step: _Optional[_Union[ReplicaStep, _Mapping]] = ...) -> None: ...
+    base: Base
+    data: bytes
+    def __init__(self, round: _Optional[int] = ..., kind: _Optional[_Union[MaskKind, str]] = ..., codec: _Optional[_Union[Codec, str]] = ..., coded_bytes: _Optional[int] = ..., checksum: _Optional[bytes] = ..., step: _Optional[_Union[ReplicaStep, _Mapping]] = ..., base: _Optional[_Union[Base, str]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class ReplicaStep(_message.Message):
     __slots__ = ("epoch", "sequence", "acknowledged", "scales", "counts", "checksum")

@@ -1,0 +1,1 @@
+"""What a mask costs: coded, framed, and as daemons exchange it."""

@@ -1,0 +1,88 @@
+"""Bytes on the wire for one coded mask: two nodes over loopback, counted by the kernel both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+
+import numpy as np
+from bitarray import frozenbitarray
+
+from benchmarks.report import Row
+from dslnode.codec import READABLE, checksum
+from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
+from dslnode.transport.dialler import keep_dialling
+from dslnode.transport.edges import Edges
+from dslnode.transport.handshake import Introduction, ModelFacts
+from dslnode.transport.network import Network
+from dslnode.transport.reports import MaskArrived, Report
+from dslnode.transport.server import Server
+from dslnode.v1 import node_pb2 as pb
+
+PATIENCE = 60.0
+
+
+class _End:
+    """One node: its network and what arrived."""
+
+    def __init__(self, number: int, layout: MaskLayout, start: Mask) -> None:
+        facts = ModelFacts(layout.digest, layout.digest, 1, layout.size, 1, layout.size)
+        name = bytes([number])
+        known = checksum(start.to_bytes())
+        me = Introduction("bench", name * 16, name * 8, str(number), "", facts, "keep", READABLE, known)
+        self.arrived = 0
+        self.news = asyncio.Condition()
+        edges = Edges(me, dict.fromkeys(MaskKind, layout), start)
+        self.network = Network(me, edges, lambda: 0, self._take)
+        self.server = Server(self.network, pb.StatusReply)
+
+    def _take(self, report: Report) -> None:
+        self.arrived += isinstance(report, MaskArrived)
+
+
+async def wire_row(coded_bytes: int, messages: int) -> Row:
+    """Send masks of about this many coded bytes one way, one after the other; return bytes on the wire over them."""
+    layout = MaskLayout((MaskLayer("only", (8 * 25_000,)),))
+    draws = np.random.default_rng(1)
+    share = {500: 0.0018, 20_000: 0.5}[coded_bytes]
+    masks = [_flip(Mask.from_bytes(layout, bytes(layout.byte_size)), draws, 0.3)]
+    for _ in range(messages + 3):
+        masks.append(_flip(masks[-1], draws, share) if share < 0.3 else _flip(masks[-1], draws, 0.243))
+    one, other = _End(1, layout, masks[0]), _End(2, layout, masks[0])
+    port = await other.server.listen("127.0.0.1:0")
+    dialling = asyncio.ensure_future(keep_dialling(one.network, f"127.0.0.1:{port}", random.Random(1)))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await one.network.wait_until_linked(1)
+            for number, mask in enumerate(masks[1:]):
+                if number == 3:
+                    before = _counted(one)
+                one.network.send(other.network.me.key, MaskMessage(number, MaskKind.KEEP, mask))
+                while other.arrived <= number:
+                    await asyncio.sleep(0)
+            await asyncio.sleep(0.1)  # the last acknowledgement
+            after = _counted(one)
+    finally:
+        dialling.cancel()
+        await other.server.stop(0)
+    payload, *wire = (b - a for a, b in zip(before, after, strict=True))
+    return {
+        "what": f"wire, messages of {payload / 8 / messages:,.0f} bytes",
+        "coded_bytes": payload / 8 / messages,
+        "wire_bytes": wire[0] / messages,
+        "answer_bytes": wire[1] / messages,
+        "wire_over_coded": 8 * wire[0] / payload,
+        "both_ways_over_coded": 8 * sum(wire) / payload,
+    }
+
+
+def _counted(end: _End) -> tuple[int, int, int]:
+    end.network.measure()
+    [traffic] = end.network.traffic.values()
+    return traffic.sent.payload_bits, traffic.sent.link_bytes, traffic.received.link_bytes
+
+
+def _flip(mask: Mask, draws: np.random.Generator, share: float) -> Mask:
+    flips = np.packbits(draws.random(mask.layout.size) < share, bitorder="little").tobytes()
+    return replace(mask, bits=mask.bits ^ frozenbitarray(buffer=flips, endian="little"))

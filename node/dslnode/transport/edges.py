@@ -1,0 +1,57 @@
+"""Opens links with what both ends hold of each other's keep masks, and remembers it when they break."""
+
+from __future__ import annotations
+
+from dslnode.bases import Copies
+from dslnode.changes import Base
+from dslnode.codec import Layouts
+from dslnode.mask import Exchange, Mask, MaskKind
+from dslnode.transport.coder import LARGE, Coder
+from dslnode.transport.handshake import Introduction
+from dslnode.transport.link import Link, Stream
+from dslnode.transport.traffic import Traffic
+from dslnode.transport.words import Listener, Speaker, Terms, Voice
+
+REMEMBERED = 100
+"""Neighbours without a link whose copies are kept."""
+
+
+class Edges:
+    """``start`` is the keep mask that this node started from.
+
+    A neighbour that lacks no more than the part ``skip_below`` of what changed since then is sent no keep mask.
+    """
+
+    def __init__(self, me: Introduction, layouts: Layouts, start: Mask | None = None, skip_below: float = 0.0) -> None:
+        self._me = me
+        self._layouts = layouts
+        self._start = None if start is None else Base(start)
+        self._skip_below = skip_below
+        self._coder = Coder()
+        self._copies: dict[str, Copies] = {}
+
+    def open(
+        self,
+        stream: Stream,
+        neighbour: Introduction,
+        traffic: Traffic,
+        former: Link | None,
+        *,
+        we_dialled: bool,
+        remote: tuple[str, int],
+    ) -> Link:
+        """Return a new link; ``former`` is one to the same neighbour that may still go on for a moment."""
+        known = former.copies if former is not None else self._copies.pop(neighbour.key, None)
+        copies = (known or Copies.of(self._start)).again(shared=self._me.starts_like(neighbour))
+        keep_masks = MaskKind.KEEP in Exchange(self._me.exchange).kinds
+        terms = Terms(self._me.common_codecs(neighbour), keep_masks, self._skip_below)
+        speaker, listener = Speaker(copies, self._coder, terms), Listener(self._layouts, copies, terms)
+        large = max(layout.size for layout in self._layouts.values()) > LARGE
+        voice = Voice(speaker, listener, copies, large=large)
+        return Link(stream, neighbour, voice, traffic, we_dialled=we_dialled, remote=remote)
+
+    def remember(self, link: Link) -> None:
+        """Keep what both ends hold for the next link."""
+        self._copies[link.neighbour.key] = link.copies
+        while len(self._copies) > REMEMBERED:
+            del self._copies[next(iter(self._copies))]
