@@ -26,6 +26,7 @@ from dslnode.metrics import Metrics
 from dslnode.notices import Notices
 from dslnode.resume import check, known_addresses, remember, restore_traffic
 from dslnode.rounds import RoundMachine
+from dslnode.service_manager import keep_told
 from dslnode.status import Observer
 from dslnode.transport import network as net
 from dslnode.transport.dialler import keep_dialling
@@ -61,7 +62,7 @@ class Daemon:
         self._notices = Notices(self._peers, log)
         self._observer = Observer(settings, me, self._machine, self._network, self._notices.standing)
         self._metrics = Metrics(self._observer.neighbours)
-        self._metrics.describe(settings.name, settings.run_id)
+        self._metrics.describe(settings.name, settings.run_id, settings.state_dir)
 
     async def run(self) -> ExitCode:
         """Serve, dial and learn until all rounds are done or a signal comes; return the exit code.
@@ -95,8 +96,8 @@ class Daemon:
         for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
         jitter = random.Random(self._network.me.incarnation)
-        tasks = [asyncio.create_task(keep_dialling(self._network, peer, jitter)) for peer in self._peers]
-        tasks.append(asyncio.create_task(self._begin()))
+        jobs = [keep_dialling(self._network, peer, jitter) for peer in self._peers]
+        tasks = [asyncio.create_task(job) for job in (*jobs, self._begin(), keep_told(self._observer.one_line))]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
         try:
             yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -19,6 +20,7 @@ from dslnode import __version__
 from dslnode.config import ADDRESS
 from dslnode.errors import ListenError
 from dslnode.events import Phase
+from dslnode.free_space import FreeSpace
 from dslnode.worker import AggregatedRound, TrainedRound
 
 PHASE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
@@ -71,9 +73,11 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.registry.register(_NeighbourCollector(neighbours))
 
-    def describe(self, name: str, run: str) -> None:
-        """Set the labels that say which node this is."""
+    def describe(self, name: str, run: str, state: Path | None = None) -> None:
+        """Set the labels that say which node this is, and watch the disk of its state directory, if it has one."""
         self._info.labels(__version__, name, run).set(1)
+        if state is not None:
+            self.registry.register(FreeSpace(state))
 
     def phase(self, now: Phase) -> None:
         """Mark the phase that the node is in."""
