@@ -27,11 +27,13 @@ RUN ${INDEX_URL:+env PIP_INDEX_URL="$INDEX_URL"} ${EXTRA_INDEX_URL:+env PIP_EXTR
     pip install --constraint constraints.txt .
 # What only compiling or testing against torch and numpy needs; then pip itself, which a read-only system cannot use
 RUN site=$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
-    && rm -rf "$site"/torch/include "$site"/torch/share "$site"/torch/bin/protoc* "$site"/torch/lib/*.a \
-        "$site"/torch/testing/_internal \
-    && find "$site" -depth -type d \( -path '*/numpy/*/tests' -o -path '*/sympy/*/tests' -o -path '*/networkx/*/tests' \
-        -o -path '*/numpy/_core/include' \) -exec rm -rf {} + \
+    && find "$site"/torch/bin -type f ! -name torch_shm_manager -delete \
+    && rm -rf "$site"/torch/include "$site"/torch/share "$site"/torch/test "$site"/torch/lib/*.a \
+        "$site"/numpy/_core/include \
+    && find "$site"/numpy "$site"/sympy "$site"/networkx -depth -type d -name tests -exec rm -rf {} + \
     && pip uninstall --yes setuptools pip
+# Nothing that a node needs has gone with it
+RUN dslnode start --rounds 2 --listen 127.0.0.1:0 --metrics off
 
 FROM python:3.11-slim AS fashion-mnist
 # hadolint ignore=DL3008
