@@ -84,12 +84,12 @@ def _learning() -> list[Panel]:
     return [
         lines(
             Look("Held-out accuracy", "Personal accuracy of each node on data of its own that it does not train on.",
-                 "percentunit", 12, 9),
+                 "percentunit", 12, 9, leads_to_node=True),
             Query(named(HELD_OUT)),
         ),
         lines(
             Look("Round", "The round that each node is in. Nodes count for themselves; slow boards are behind.",
-                 "none", 6, 9, least=0),
+                 "none", 6, 9, least=0, leads_to_node=True),
             Query(named("dslnode_round")),
         ),
         lines(

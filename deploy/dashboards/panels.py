@@ -18,6 +18,10 @@ SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 WHICH = 'dslnode_info{run=~"$run", name=~"$node"}'
 RANGE = "[$__rate_interval]"
 
+NODE_LINK = (
+    "/d/dslnode-node?${datasource:queryparam}&${run:queryparam}&var-node=${__field.labels.name}&${__url_time_range}"
+)
+
 Panel = Builder[models.Panel]
 AnyPanel = TypeVar(
     "AnyPanel", timeseries.Panel, stat.Panel, bargauge.Panel, statetimeline.Panel, table.Panel, nodegraph.Panel
@@ -46,6 +50,7 @@ class Look:
     most: float | None = None
     warning: float | None = None  # red from here
     good: float | None = None  # green from here
+    leads_to_node: bool = False  # a click on a series opens the node's own dashboard
 
 
 def named(expression: str, which: str = WHICH) -> str:
@@ -99,12 +104,13 @@ def bars(look: Look, asked: Query) -> Panel:
 
 def timeline(look: Look, asked: Query) -> Panel:
     """Return coloured bands over time, one a series."""
-    return _dress(statetimeline.Panel(), look).with_target(target(asked, "A")).merge_values(True)
+    panel = _dress(statetimeline.Panel(), look).line_width(0).fill_opacity(70)
+    return panel.with_target(target(asked, "A")).merge_values(True)
 
 
 def rows(look: Look, asked: dict[str, str], names: Sequence[str]) -> Panel:
     """Return a table of what the queries have in common: a column for each of ``names`` (labels) and each query."""
-    panel = _dress(table.Panel(), look)
+    panel = _dress(table.Panel(), look).show_header(True)
     for reference_id, (_, expression) in zip("ABCDEFGH", asked.items(), strict=False):
         panel.with_target(target(Query(expression, ""), reference_id, as_table=True))
     columns = {f"Value #{reference_id}": column for reference_id, column in zip("ABCDEFGH", asked, strict=False)}
@@ -145,6 +151,8 @@ def _dress(panel: AnyPanel, look: Look) -> AnyPanel:
         panel.min(look.least)
     if look.most is not None:
         panel.max(look.most)
+    if look.leads_to_node:
+        panel.data_links([builders.DashboardLink("${__field.labels.name}").url(NODE_LINK)])
     return panel
 
 
