@@ -60,8 +60,7 @@ USER 7711:7711
 VOLUME /var/lib/dslnode
 EXPOSE 7711 9464
 # Ready is who answers: the address is opened once data, model and state are in order
-HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 \
-    CMD ["dslnode", "status", "--address", "127.0.0.1:7711", "--timeout", "5"]
+HEALTHCHECK --interval=30s --timeout=30s --start-period=180s --retries=3 CMD ["dslnode", "status", "--timeout", "20"]
 ENTRYPOINT ["dslnode"]
 CMD ["start"]
 
