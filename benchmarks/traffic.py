@@ -54,7 +54,7 @@ class Case:
             *("--name", f"node-{index + 1}", "--listen", f"0.0.0.0:{PORT}", "--advertise", own, "--peers", peers),
             *("--data", self.data, "--model", self.model, "--share", f"{index + 1}/{len(hosts)}"),
             *("--samples-per-class", "15", "--local-steps", "5", "--round-deadline", "60", "--metrics", "off"),
-            *("--evaluate-every", "1000", "--wait-for-peers", "30"),
+            *("--evaluate-every", "1000", "--wait-for-peers", "30", "--insecure"),
         )
 
 

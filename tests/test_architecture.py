@@ -87,12 +87,27 @@ def test_torch_stays_out_of_what_does_not_learn(module: str) -> None:
 
 def test_the_command_line_imports_torch_and_grpc_only_when_needed() -> None:
     for name in reachable("cli"):
-        assert roots(top_level(tree_of(name))).isdisjoint({"torch", "grpc", "numpy", "rich"}), name
+        assert roots(top_level(tree_of(name))).isdisjoint({"torch", "grpc", "numpy", "rich", "cryptography"}), name
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name not in TRANSPORT])
 def test_grpc_stays_inside_the_transport(module: str) -> None:
     assert not {root for root in roots(tree_of(module)) if root.startswith("grpc")}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_cryptography_is_asked_for_in_three_modules_alone(module: str) -> None:
+    """So that whoever reviews what is signed and believed has read all of it; TLS itself is ssl's."""
+    assert ("cryptography" in roots(tree_of(module))) == (module in {"authority", "certificates", "signing"})
+    if "ssl" in roots(tree_of(module)):
+        assert module in {f"transport/{name}" for name in ("credentials", "tls", "tls_errors", "ways")}
+
+
+def test_who_is_believed_is_decided_without_clock_or_input() -> None:
+    allowed = {"__future__", "dataclasses", "datetime", "dslnode"}
+    assert roots(tree_of("identity")) <= allowed
+    assert not any(".now(" in ast.unparse(node) for node in ast.walk(tree_of("identity")) if isinstance(node, ast.Call))
+    assert roots(tree_of("transport/screening")) <= {"__future__", "collections", "dataclasses", "ipaddress", "dslnode"}
 
 
 def test_the_round_machine_has_no_clock_no_chance_and_no_input() -> None:
@@ -107,6 +122,7 @@ def test_pure_modules_import_only_pure_modules(module: str) -> None:
 
 
 READERS_OF_SETTINGS = {
+    "cli_authority",
     "cli",
     "sources",
     "settings_text",

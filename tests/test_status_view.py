@@ -121,11 +121,11 @@ def test_names_from_outside_are_never_taken_as_markup(name: str) -> None:
     assert text.count(name) == 4
 
 
-def answers(*replies: pb.StatusReply) -> Callable[[str, float], pb.StatusReply]:
+def answers(*replies: pb.StatusReply) -> Callable[[str, float, object], pb.StatusReply]:
     """Return a node that answers with these and is then interrupted."""
     left = iter(replies)
 
-    def ask(_address: str, _timeout: float) -> pb.StatusReply:
+    def ask(_address: str, _timeout: float, _ticket: object) -> pb.StatusReply:
         reply = next(left, None)
         if reply is None:
             raise KeyboardInterrupt

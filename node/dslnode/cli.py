@@ -12,7 +12,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from dslnode import __version__
+from dslnode import __version__, cli_authority
 from dslnode.config import Settings, describe
 from dslnode.errors import DslnodeError, ExitCode
 from dslnode.sources import Loaded, load
@@ -78,8 +78,7 @@ def _option(name: str) -> inspect.Parameter:
 def start(loaded: Loaded) -> None:
     """Run one node until it is stopped, or for --rounds N.
 
-    Example: dslnode start --listen 0.0.0.0:7711 --peers 10.0.0.2:7711,10.0.0.3:7711 --data digits --share 1/3
-    --state-dir /var/lib/dslnode
+    Example: dslnode start --ticket board-7.ticket --data digits --share 1/3 --state-dir /var/lib/dslnode
     """
     from dslnode.start import run_node
 
@@ -101,6 +100,7 @@ def config(loaded: Loaded) -> None:
 
 
 app.command("config", epilog=EXIT_CODES)(with_settings(config, show=True))
+app.add_typer(cli_authority.app, name="ca")
 
 
 @app.command()
@@ -109,12 +109,16 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every second until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with --watch one object a line.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1)] = 3.0,
+    ticket: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", envvar="DSLNODE_TICKET", help="Any ticket of the node's network, if it has one."),
+    ] = None,
 ) -> None:
     """Ask a running node for round, phase, accuracy, neighbours and traffic."""
     from dslnode.status_view import show_status
 
     with _until_reader_leaves():
-        show_status(address, watch=watch, as_json=as_json, timeout=timeout)
+        show_status(address, watch=watch, as_json=as_json, timeout=timeout, ticket=ticket)
 
 
 @app.command()

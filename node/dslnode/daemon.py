@@ -11,13 +11,13 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from dslnode import events
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
-from dslnode.errors import ExitCode, ListenError, StateError
+from dslnode.errors import ExitCode, StateError
 from dslnode.events import Heard
 from dslnode.exchange import Sender
 from dslnode.learner import Learner
@@ -27,11 +27,13 @@ from dslnode.notices import Notices
 from dslnode.resume import check, known_addresses, remember, restore_traffic
 from dslnode.rounds import RoundMachine
 from dslnode.service_manager import keep_told
+from dslnode.standing import watch
 from dslnode.status import Observer
 from dslnode.transport import network as net
 from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.handshake import ORDERLY, Introduction
 from dslnode.transport.server import Server
+from dslnode.transport.ways import Way
 from dslnode.worker import Worker
 
 GOODBYE_SECONDS = 0.5
@@ -42,7 +44,14 @@ class Daemon:
     """One running node. ``run`` returns why it ended; ``busy`` then says whether a training step still runs."""
 
     def __init__(
-        self, settings: Settings, learner: Learner, me: Introduction, state: StateDirectory | None, log: Logger
+        self,
+        settings: Settings,
+        learner: Learner,
+        me: Introduction,
+        state: StateDirectory | None,
+        log: Logger,
+        *,
+        way: Way,
     ) -> None:
         self.settings = settings
         self.busy = False
@@ -50,6 +59,7 @@ class Daemon:
         self._worker = Worker(learner)
         self._state = state
         self._log = log
+        self._way = way
         self._events: asyncio.Queue[events.Event | None] = asyncio.Queue()
         self._exit: ExitCode | None = None
         self._jobs: set[asyncio.Task[None]] = set()
@@ -70,12 +80,14 @@ class Daemon:
         Raises ``ListenError`` or ``StateError`` if the node cannot start.
         """
         self._resume()
-        async with self._serving():
-            while self._exit is None:
-                event = await self._events.get()
-                for command in self._machine.handle(event) if event is not None else ():
-                    self._execute(command)
-                self._metrics.phase(self._machine.phase)
+        with contextlib.ExitStack() as ending:
+            ending.callback(self._metrics.serve(self.settings.metrics))
+            async with self._serving():
+                while self._exit is None:
+                    event = await self._events.get()
+                    for command in self._machine.handle(event) if event is not None else ():
+                        self._execute(command)
+                    self._metrics.phase(self._machine.phase)
         return self._exit
 
     def stop(self, why: ExitCode) -> None:
@@ -86,24 +98,19 @@ class Daemon:
 
     @contextlib.asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
-        stop_metrics = self._serve_metrics()
-        server = Server(self._network, self._observer.reply)
-        try:
-            port = await server.listen(self.settings.listen)
-        except ListenError:
-            stop_metrics()
-            raise
+        server = Server(self._network, self._observer.reply, self._way.tunnels)
+        port = await server.listen(self.settings.listen)
         for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
         jitter = random.Random(self._network.me.incarnation)
-        jobs = [keep_dialling(self._network, peer, jitter) for peer in self._peers]
-        tasks = [asyncio.create_task(job) for job in (*jobs, self._begin(), keep_told(self._observer.one_line))]
+        jobs = [self._begin(), *(keep_dialling(self._network, peer, jitter, self._way) for peer in self._peers)]
+        jobs += [watch(self._way.tunnels, self._metrics.ticket_ends, self._log), keep_told(self._observer.one_line)]
+        tasks = [asyncio.create_task(job) for job in jobs]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
         try:
             yield
         finally:
             await self._close(server, tasks)
-            stop_metrics()
 
     async def _close(self, server: Server, tasks: list[asyncio.Task[None]]) -> None:
         done = self._exit is ExitCode.DONE
@@ -112,8 +119,7 @@ class Daemon:
             self._deadline.cancel()
         self._network.leave("it finished its rounds" if done else "it is stopping")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                await self._network.wait_until_alone()
+            await asyncio.wait_for(self._network.wait_until_alone(), GOODBYE_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -160,8 +166,7 @@ class Daemon:
 
     async def _aggregate(self, number: int, heard: tuple[Heard, ...]) -> None:
         self._metrics.took("exchange", time.monotonic() - self._exchange_began)
-        last = number + 1 == self.settings.rounds
-        evaluate = last or number % self.settings.evaluate_every == 0
+        evaluate = number + 1 == self.settings.rounds or number % self.settings.evaluate_every == 0
         aggregated = await self._worker.aggregate(number, heard, evaluate=evaluate)
         if self._worker.interrupted:
             return
@@ -231,9 +236,6 @@ class Daemon:
         self._metrics.round.set(self._machine.round)
         self._log.info("resumed", round=self._machine.round)
 
-    def _serve_metrics(self) -> Callable[[], None]:
-        return (lambda: None) if self.settings.metrics == "off" else self._metrics.serve(self.settings.metrics)
-
     def _post(self, event: events.Event | None) -> None:
         self._events.put_nowait(event)
 
@@ -244,7 +246,6 @@ class Daemon:
 
     def _job_done(self, task: asyncio.Task[None]) -> None:
         self._jobs.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
+        if not task.cancelled() and (error := task.exception()) is not None:
             self._log.error("internal error", exc_info=error)
             self.stop(ExitCode.INTERNAL)

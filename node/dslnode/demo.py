@@ -43,8 +43,9 @@ def run_demo(count: int, rounds: int, data: str, report: Path | None) -> None:
     alone = [local_only_accuracy(node.settings) for node in nodes]
     seconds = time.monotonic() - began
     console.print(results_table(nodes, alone))
-    console.print("\nThe same on real boards, for example on the first of them:\n")
-    console.print("  dslnode " + " ".join(board_command(plan)), soft_wrap=True, highlight=False)
+    console.print("\nThe same on real boards, for example the first of them: twice here, then once on the board:\n")
+    for command in board_commands(plan):
+        console.print("  dslnode " + " ".join(command), soft_wrap=True, highlight=False)
     if report is not None:
         report.write_text(json.dumps(as_report(nodes, alone, seconds), indent=2) + "\n", encoding="utf-8")
 
@@ -112,13 +113,20 @@ def as_report(nodes: list[Node], alone: list[float], seconds: float) -> dict[str
     }
 
 
-def board_command(plan: Plan) -> list[str]:
-    """Return the arguments of ``dslnode`` that do the demo's work on the first of its boards."""
-    peers = ",".join(f"10.0.0.{number}:7711" for number in range(2, plan.count + 1))
+def board_commands(plan: Plan) -> list[list[str]]:
+    """Return the arguments of ``dslnode`` that make a network, a ticket for the demo's first board, and start it."""
+    work = {
+        "data": plan.data,
+        "share": f"1/{plan.count}",
+        "split": plan.split,
+        "samples-per-class": plan.samples_per_class,
+        "state-dir": "dslnode-state",
+    }
+    settings = [word for name, value in work.items() for word in ("--set", f"{name}={value}")]
     return [
-        *("start", "--listen", "0.0.0.0:7711", "--advertise", "10.0.0.1:7711", "--peers", peers),
-        *("--data", plan.data, "--share", f"1/{plan.count}", "--split", plan.split),
-        *("--samples-per-class", str(plan.samples_per_class), "--state-dir", "dslnode-state"),
+        ["ca", "init"],
+        ["ca", "issue", "node-1", "--address", "10.0.0.1:7711", *settings],
+        ["start", "--ticket", "node-1.ticket"],
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -63,6 +64,7 @@ class Metrics:
         self.flips = gauge("dslnode_mask_flipped_ratio", "Fraction of mask bits that the last round flipped.")
         self.refused = counter("dslnode_messages_refused", "Messages and conversations refused, by reason.", ["reason"])
         self.checkpoint_bytes = counter("dslnode_checkpoint_written_bytes", "Bytes of state written to disk.")
+        self._ticket_ends: Gauge | None = None
         self.phase_seconds = Histogram(
             "dslnode_round_phase_seconds",
             "Duration of a round's phases.",
@@ -78,6 +80,13 @@ class Metrics:
         self._info.labels(__version__, name, run).set(1)
         if state is not None:
             self.registry.register(FreeSpace(state))
+
+    def ticket_ends(self, moment: datetime) -> None:
+        """Set the end of the node's certificate; without a ticket there is no such metric."""
+        if self._ticket_ends is None:
+            text = "When the certificate in the node's ticket ends, in seconds since 1970."
+            self._ticket_ends = Gauge("dslnode_certificate_expiry_timestamp_seconds", text, registry=self.registry)
+        self._ticket_ends.set(moment.timestamp())
 
     def phase(self, now: Phase) -> None:
         """Mark the phase that the node is in."""
@@ -104,7 +113,12 @@ class Metrics:
         self.phase_seconds.labels(phase).observe(seconds)
 
     def serve(self, address: str) -> Callable[[], None]:
-        """Serve ``/metrics`` at ``HOST:PORT`` from a thread; return what stops it. ``ListenError`` if it is taken."""
+        """Serve ``/metrics`` at ``HOST:PORT`` from a thread, nothing if it is ``off``; return what stops it.
+
+        Raises ``ListenError`` if the address is taken.
+        """
+        if address == "off":
+            return lambda: None
         match = ADDRESS.fullmatch(address)
         assert match is not None, "addresses are checked by the settings"
         try:

@@ -28,7 +28,10 @@ class NodeSettings(SettingsGroup):
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
         description="Name of the run; nodes of different runs refuse each other.",
     )
-    listen: str = Field("0.0.0.0:7711", description="HOST:PORT to accept neighbours on.")
+    listen: str = Field(
+        "127.0.0.1:7711",
+        description="HOST:PORT to accept neighbours on. Beyond this machine it takes a ticket, or --insecure.",
+    )
     advertise: str = Field(
         "",
         description="HOST:PORT at which neighbours can dial this node. Default: empty, this node is not told of.",
@@ -37,6 +40,20 @@ class NodeSettings(SettingsGroup):
     metrics: str = Field("127.0.0.1:9464", description="HOST:PORT to serve Prometheus metrics on; 'off' serves none.")
     state_dir: Path | None = Field(
         None, description="Directory that keeps what was learned over restarts. Default: nothing is kept."
+    )
+
+    ticket: Path | None = Field(
+        None,
+        description="File made by `dslnode ca issue`: who this node is, its key, and settings that others override. "
+        "Default: none; the node talks unencrypted, on this machine only.",
+    )
+    revoked: Path | None = Field(
+        None,
+        description="The authority's list of revoked certificates; read again when it changes. "
+        "Default: revoked.pem beside the ticket, if there is one.",
+    )
+    insecure: bool = Field(
+        False, description="Talk with other machines without a ticket: anybody can read, join in and lie."
     )
 
     rounds: int = Field(0, ge=0, lt=2**31, description="Rounds to do in all, then end; 0: until stopped.")

@@ -25,7 +25,7 @@ class Notices:
 
     def refused(self, who: str, reason: str, explanation: str) -> None:
         """Somebody broke the protocol or does not match."""
-        if self._is_news(who, explanation):
+        if self._is_news(who, explanation, reason):
             self._log.warning("neighbour refused", neighbour=who, reason=reason, why=explanation)
 
     def solved(self, address: str) -> None:
@@ -33,12 +33,14 @@ class Notices:
         self.standing.pop(address, None)
         self._said.pop(address, None)
 
-    def _is_news(self, who: str, why: str) -> bool:
-        """A stranger calls from another port each time, so its host stands for it. Memory is bounded."""
+    def _is_news(self, who: str, why: str, reason: str = "") -> bool:
+        """A stranger calls from another port each time, so its host stands for it, and each reason is told once: it
+        must not fill the log by taking turns between two. Memory is bounded.
+        """
         if who in self._peers:
             self.standing[who] = why
         else:
-            who = who.rpartition(":")[0] or who
+            who = f"{who.rpartition(':')[0] or who} {reason}"
         if self._said.get(who) == why:
             return False
         if len(self._said) >= MAX_REMEMBERED:

@@ -1,4 +1,4 @@
-"""Where settings come from: command line over environment over file over preset over default."""
+"""Where settings come from: command line over environment over file over ticket over preset over default."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from dslnode.config import Settings
 from dslnode.errors import SettingsError
 from dslnode.presets import PRESETS
+from dslnode.tickets import read_ticket
 
 PREFIX = "DSLNODE_"
 MAX_FILE_BYTES = 1 << 20
@@ -41,6 +42,7 @@ def load(arguments: Mapping[str, str], environment: Mapping[str, str], file: Pat
     given: dict[str, tuple[Any, str]] = {}
     for layer in layers:
         given.update(layer)
+    given = {**_from_ticket(*given.get("ticket", (None, ""))), **given}
     merged = {**_preset(given), **given}
     try:
         settings = Settings(**{field: value for field, (value, _) in merged.items()})
@@ -64,6 +66,16 @@ def _from_file(file: Path | None) -> dict[str, tuple[Any, str]]:
         raise SettingsError(f"{file}: is not TOML: {error}") from error
     _check_names(table, str(file))
     return {field: (value, str(file)) for field, value in table.items()}
+
+
+def _from_ticket(file: Any, origin: str) -> dict[str, tuple[Any, str]]:
+    if file is None:
+        return {}
+    if not isinstance(file, str) or not file:
+        raise SettingsError(f"ticket = {file!r} (from {origin}): is no file name")
+    layer = read_ticket(Path(file)).layer()
+    _check_names(layer, file)
+    return {field: (value, file) for field, value in layer.items()}
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, str]]:

@@ -13,33 +13,75 @@ from dslnode.assembly import build_learner
 from dslnode.checkpoint import NODE_ID_BYTES, StateDirectory
 from dslnode.config import Settings
 from dslnode.daemon import Daemon
-from dslnode.errors import ExitCode
+from dslnode.errors import ExitCode, ModelError, SettingsError
+from dslnode.exposure import check_exposure
 from dslnode.learner import Learner
 from dslnode.transport.handshake import INCARNATION_BYTES, Introduction, ModelFacts
+from dslnode.transport.tunnels import Tunnels
+from dslnode.transport.ways import Plain, Secure
 
 
 def run_node(settings: Settings) -> ExitCode:
     """Return why the node ended. Raises a ``DslnodeError`` if it cannot start."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what matters of the network is in our own log
     log = logs.set_up(settings.log_format, settings.log_level)
+    check_exposure(settings.listen, settings.peers, settings.ticket, insecure=settings.insecure)
+    tunnels = open_tunnels(settings)
+    if settings.insecure:
+        log.warning("insecure", why="--insecure: neighbours are not known and nothing is encrypted")
     with contextlib.ExitStack() as owned:
         state = None if settings.state_dir is None else StateDirectory(settings.state_dir)
         if state is not None:
             owned.enter_context(state.owned())
-        node_id = secrets.token_bytes(NODE_ID_BYTES) if state is None else state.node_id()
+        owned.callback(lambda: None if tunnels is None else tunnels.remove())
+        node_id = _node_id(state, tunnels)
         learner = build_learner(settings)
+        check_network(learner, tunnels)
         if state is None:
             log.warning("nothing is kept", why="no --state-dir: a restart begins anew")
         me = introduction(settings, learner, node_id)
-        return asyncio.run(_run(settings, learner, me, state, log))
+        way = Plain(anywhere=settings.insecure) if tunnels is None else Secure(tunnels)
+        return asyncio.run(_run(Daemon(settings, learner, me, state, log, way=way), tunnels))
 
 
-async def _run(
-    settings: Settings, learner: Learner, me: Introduction, state: StateDirectory | None, log: logs.Logger
-) -> ExitCode:
-    daemon = Daemon(settings, learner, me, state, log)
+def open_tunnels(settings: Settings) -> Tunnels | None:
+    """Return the ways of a node that has a ticket, None if it has none; ``SettingsError`` if it cannot be used."""
+    if settings.ticket is None:
+        if settings.revoked is not None:
+            raise SettingsError("--revoked needs a --ticket: without one nobody's certificate is looked at")
+        return None
+    from dslnode.transport.credentials import Credentials
+
+    credentials = Credentials(settings.ticket, settings.revoked)
+    if settings.name != credentials.identity.name:
+        raise SettingsError(
+            f"name = {settings.name!r}, but {settings.ticket} is the ticket of {credentials.identity.name!r}; "
+            "leave --name out"
+        )
+    return Tunnels(credentials)
+
+
+def check_network(learner: Learner, tunnels: Tunnels | None) -> None:
+    """Raise ``ModelError`` if the ticket names the frozen network of the run, and this node has built another."""
+    expected = "" if tunnels is None else tunnels.credentials.ticket.fingerprint
+    if expected and expected != learner.fingerprint.hex():
+        raise ModelError(
+            f"this node builds the frozen network {learner.fingerprint.hex()}, its ticket asks for {expected}; "
+            "start it with the --model, --seed and shape of --data that the ticket was made for"
+        )
+
+
+def _node_id(state: StateDirectory | None, tunnels: Tunnels | None) -> bytes:
+    if tunnels is not None:
+        return tunnels.credentials.identity.node_id
+    return secrets.token_bytes(NODE_ID_BYTES) if state is None else state.node_id()
+
+
+async def _run(daemon: Daemon, tunnels: Tunnels | None) -> ExitCode:
     code = await daemon.run()
     if daemon.busy:  # a long step of a large model: its result is not wanted, and what is on disk is whole
+        if tunnels is not None:
+            tunnels.remove()
         sys.stderr.flush()
         os._exit(code)
     return code

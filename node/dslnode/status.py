@@ -93,6 +93,7 @@ class Observer:
             "name": self._settings.name,
             "peers": len(self._settings.peers),
             "weights": self._me.model.weights,
+            "fingerprint": self._me.model.fingerprint.hex(),
             "train": len(data.train),
             "held_out": 0 if data.held_out is None else len(data.held_out),
         }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -18,15 +20,19 @@ from dslnode.transport.inquiry import ask_status
 from dslnode.v1 import node_pb2 as pb
 
 
-def show_status(address: str, *, watch: bool, as_json: bool, timeout: float) -> None:
+def show_status(address: str, *, watch: bool, as_json: bool, timeout: float, ticket: Path | None = None) -> None:
     """Print the status once, or every second until interrupted. Raises ``UnreachableError``, ``SettingsError``."""
     try:
         check_address(address)
     except ValueError as error:
         raise SettingsError(f"--address: {error}") from error
-    first = ask_status(address, timeout)
+
+    def ask() -> pb.StatusReply:
+        return ask_status(address, timeout, ticket)
+
+    first = ask()
     if as_json:
-        _print_json(first, address, watch=watch, timeout=timeout)
+        _print_json(first, ask, watch=watch)
         return
     console = Console()
     if not watch:
@@ -35,7 +41,7 @@ def show_status(address: str, *, watch: bool, as_json: bool, timeout: float) -> 
     with Live(as_table(first), console=console, screen=False, auto_refresh=False) as live:
         while True:
             time.sleep(1)
-            live.update(as_table(ask_status(address, timeout)), refresh=True)
+            live.update(as_table(ask()), refresh=True)
 
 
 def as_dict(reply: pb.StatusReply) -> dict[str, Any]:
@@ -81,11 +87,11 @@ def _ratio(reply: pb.StatusReply, field: str) -> str:
     return f"{100 * getattr(reply, field):.1f} %" if reply.HasField(field) else "-"
 
 
-def _print_json(first: pb.StatusReply, address: str, *, watch: bool, timeout: float) -> None:
+def _print_json(first: pb.StatusReply, ask: Callable[[], pb.StatusReply], *, watch: bool) -> None:
     print(json.dumps(as_dict(first), indent=None if watch else 2), flush=True)
     while watch:
         time.sleep(1)
-        print(json.dumps(as_dict(ask_status(address, timeout))), flush=True)
+        print(json.dumps(as_dict(ask())), flush=True)
 
 
 def _plain(descriptor: Any, found: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ def test_the_demo_ends_by_itself_and_reports_what_its_table_says(tmp_path: Path)
     )
     assert demo.returncode == 0, demo.stderr
     assert demo.stderr == ""
-    assert "dslnode start --listen 0.0.0.0:7711" in demo.stdout
+    assert "dslnode ca issue node-1 --address 10.0.0.1:7711 --set data=digits --set share=1/3" in demo.stdout
+    assert "dslnode start --ticket node-1.ticket" in demo.stdout
     written = json.loads(report.read_text())
     assert written["seconds"] > 0
     assert [node["name"] for node in written["nodes"]] == ["node-1", "node-2", "node-3"]

@@ -17,6 +17,8 @@ from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.handshake import INCARNATION_BYTES, NODE_ID_BYTES, Introduction, ModelFacts
 from dslnode.transport.network import Network, PeerRefused, Report
 from dslnode.transport.server import Server
+from dslnode.transport.tunnels import Tunnels
+from dslnode.transport.ways import Plain, Secure
 from dslnode.v1 import node_pb2 as pb
 
 SMALL = MaskLayout((MaskLayer("first", (8, 20)), MaskLayer("last", (3, 7))))
@@ -82,6 +84,7 @@ class Node:
     news: News
     me: Introduction
     layout: MaskLayout = SMALL
+    tunnels: Tunnels | None = None
     round: int = 0
     port: int = 0
     reports: list[Report] = field(default_factory=list)
@@ -89,7 +92,7 @@ class Node:
 
     def __post_init__(self) -> None:
         self.network = Network(self.me, dict.fromkeys(MaskKind, self.layout), lambda: self.round, self._take)
-        self.server = Server(self.network, lambda: pb.StatusReply(name=self.me.name))
+        self.server = Server(self.network, lambda: pb.StatusReply(name=self.me.name), self.tunnels)
 
     @property
     def address(self) -> str:
@@ -106,7 +109,8 @@ class Node:
 
     def dial(self, address: str) -> asyncio.Task[None]:
         """Keep a link to this address until the end of the test."""
-        task = self.spawn(keep_dialling(self.network, address, random.Random(self.me.key)))
+        way = Plain() if self.tunnels is None else Secure(self.tunnels)
+        task = self.spawn(keep_dialling(self.network, address, random.Random(self.me.key), way))
         self.tasks.append(task)
         return task
 
@@ -122,6 +126,8 @@ class Node:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.server.stop(0)
+        if self.tunnels is not None:
+            self.tunnels.remove()
 
     def reborn(self, *, elsewhere: bool = False) -> Node:
         """Return the node of the process that is started in this one's place, on the same port or another."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
 
@@ -13,6 +14,8 @@ from dslnode.transport.handshake import clean
 from dslnode.transport.link import FAREWELL_SECONDS
 from dslnode.transport.network import DialFailed, Network, PeerRefused
 from dslnode.transport.options import CHANNEL_OPTIONS
+from dslnode.transport.vouched import Vouched
+from dslnode.transport.ways import Opened, Plain, Way, answers_with_tls
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 
@@ -40,13 +43,13 @@ class Pauses:
         return pause
 
 
-async def keep_dialling(network: Network, address: str, jitter: random.Random) -> None:
+async def keep_dialling(network: Network, address: str, jitter: random.Random, way: Way | None = None) -> None:
     """Keep a link to the peer at ``address`` until cancelled; a peer that has dialled us is left alone meanwhile."""
-    backoff = Pauses(jitter)
+    backoff, way = Pauses(jitter), way or Plain()
     while True:
         await network.wait_until_needed(address)
         try:
-            await _dial(network, address)
+            await _dial(network, address, way)
             backoff.reset()
         except PeerError as error:
             if error.reason not in {"duplicate", "peer_duplicate", "leaving"}:
@@ -56,29 +59,44 @@ async def keep_dialling(network: Network, address: str, jitter: random.Random) -
         await asyncio.sleep(backoff.take())
 
 
-async def _dial(network: Network, address: str) -> None:
+async def _dial(network: Network, address: str, way: Way) -> None:
     """Talk with the first host behind this address that answers: a name may stand for IPv6 and IPv4 ones."""
+    problem = OSError(f"the name in {address} stands for no host")
     for host, port in await _resolve(address):
-        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        async with grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS) as channel:
-            if await _is_ready(channel):
-                return await _talk(network, channel, address, (host, port))
-    raise OSError(f"no connection within {CONNECT_SECONDS:g} s (is the node running, the port open?)")
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                opened = await stack.enter_async_context(way.open(host, port, CONNECT_SECONDS))
+                channel = await stack.enter_async_context(_channel(opened))
+                await _wait_until_ready(channel, opened, (host, port))
+            except OSError as error:
+                problem = error
+                continue
+            return await _talk(network, channel, address, (host, port), opened)
+    raise problem
 
 
-async def _is_ready(channel: grpc.aio.Channel) -> bool:
+def _channel(opened: Opened) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(opened.target, options=CHANNEL_OPTIONS)
+
+
+async def _wait_until_ready(channel: grpc.aio.Channel, opened: Opened, where: tuple[str, int]) -> None:
+    """Return when the other side has greeted; ``OSError`` saying what to look at if it does not."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await channel.channel_ready()
     except TimeoutError:
-        return False
-    return True
+        if opened.identity is None and await answers_with_tls(*where):
+            raise OSError("answers with TLS and wants a certificate; give this node a ticket (--ticket)") from None
+        raise OSError(f"no connection within {CONNECT_SECONDS:g} s (is the node running, the port open?)") from None
 
 
-async def _talk(network: Network, channel: grpc.aio.Channel, address: str, remote: tuple[str, int]) -> None:
+async def _talk(
+    network: Network, channel: grpc.aio.Channel, address: str, remote: tuple[str, int], opened: Opened
+) -> None:
     call = node_pb2_grpc.NeighbourStub(channel).Converse()
     try:
-        await network.open(call, address, remote)
+        stream = call if opened.identity is None else Vouched(call, opened.identity)
+        await network.open(stream, address, remote)
     finally:
         await _end(call)
 

@@ -13,8 +13,8 @@ NODE_ID_BYTES = 16
 INCARNATION_BYTES = 8
 MAX_TEXT = 255
 REASONS = frozenset(
-    "bad_hello bad_step checksum chunk_size codec duplicate exchange far_future full garbage leaving mask_bits "  # noqa: SIM905
-    "mask_kind mask_size model no_hello protocol run self silent "
+    "bad_hello bad_step checksum chunk_size codec duplicate exchange far_future full garbage identity leaving "  # noqa: SIM905
+    "mask_bits mask_kind mask_size model no_hello protocol run self silent "
     "unexpected_chunk unexpected_frame unexpected_header".split()
 )
 """Why this version refuses a peer or ends a conversation; another reason, made up by a peer, counts as ``refused``."""

@@ -1,0 +1,54 @@
+"""Reads certificates and revocation lists into values; ``cryptography`` checks who has signed a list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from dslnode.errors import SettingsError
+from dslnode.identity import Identity, Revocations, node_id_of
+from dslnode.private_files import read_text
+
+
+def read_identity(certificate: x509.Certificate) -> Identity:
+    """Return whom a certificate speaks for; ``ValueError`` if it is not one of a node. Who signed it is not checked."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound as error:
+        raise ValueError("is not the certificate of a node") from error
+    common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return Identity(
+        node_id_of(names.get_values_for_type(x509.UniformResourceIdentifier)),
+        str(common[0].value) if common else "",
+        certificate.serial_number,
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+    )
+
+
+def identity_from_pem(pem: str) -> Identity:
+    """Return whom the first certificate in a text speaks for; ``ValueError`` if there is none."""
+    return read_identity(x509.load_pem_x509_certificate(pem.encode()))
+
+
+def identity_from_der(der: bytes) -> Identity:
+    """Return whom a certificate speaks for, as TLS hands it over; ``ValueError`` if it is not one of a node."""
+    return read_identity(x509.load_der_x509_certificate(der))
+
+
+def read_revocations(file: Path, authority_pem: str) -> Revocations:
+    """Return the revocation list (RFC 5280, PEM) in a file; ``SettingsError`` unless this authority has signed it."""
+    text = read_text(file)
+    try:
+        authority = x509.load_pem_x509_certificate(authority_pem.encode())
+        signed = x509.load_pem_x509_crl(text.encode())
+        number = signed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except (ValueError, x509.ExtensionNotFound) as error:
+        raise SettingsError(f"{file}: is not a revocation list; copy the one that `dslnode ca revoke` wrote") from error
+    key = authority.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not signed.is_signature_valid(key):
+        raise SettingsError(f"{file}: is signed by another authority than the one in the ticket; it is not believed")
+    return Revocations(number, frozenset(one.serial_number for one in signed))

@@ -1,0 +1,46 @@
+"""What may be open to whom: without identity and encryption a node stays on loopback, unless told otherwise."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from pathlib import Path
+
+from dslnode.errors import SettingsError
+
+REMEDY = (
+    "start with --ticket FILE (made by `dslnode ca issue`), stay on 127.0.0.1, "
+    "or say --insecure if you trust everybody in that network"
+)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether the host, a name or an address with or without brackets, is this machine and no other."""
+    bare = host.strip("[]").partition("%")[0]
+    if bare == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def check_exposure(listen: str, peers: Sequence[str], ticket: Path | None, *, insecure: bool) -> None:
+    """Raise ``SettingsError`` if the node would talk without identity and encryption to more than this machine."""
+    if ticket is not None and insecure:
+        raise SettingsError("--ticket and --insecure contradict each other; leave one of them out")
+    if ticket is not None or insecure:
+        return
+    if not is_loopback(_host(listen)):
+        raise SettingsError(
+            f"--listen {listen} would let in whoever reaches this port, unknown and unencrypted; {REMEDY}"
+        )
+    for peer in peers:
+        if not is_loopback(_host(peer)):
+            raise SettingsError(f"--peers {peer} would be talked with unencrypted, whoever answers there; {REMEDY}")
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0]

@@ -1,0 +1,77 @@
+"""Files that hold secrets: written whole, for their owner alone; not read if others can read them too."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from dslnode.errors import SettingsError
+
+MAX_BYTES = 1 << 20
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def read_private(file: Path) -> str:
+    """Return the text of a secret file; ``SettingsError`` if it cannot be read or is open to others."""
+    text = read_text(file)
+    mode = file.stat().st_mode
+    if mode & _OTHERS:
+        raise SettingsError(
+            f"{file}: holds a private key and is open to others (mode {stat.S_IMODE(mode):04o}); chmod 600 {file}"
+        )
+    return text
+
+
+def read_text(file: Path) -> str:
+    """Return the text of a file of at most ``MAX_BYTES``; ``SettingsError`` naming it if that is impossible."""
+    try:
+        with file.open("rb") as source:
+            content = source.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise SettingsError(f"{file}: is larger than 1 MiB, so it is surely another file")
+        return content.decode()
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be read ({error.strerror or error})") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file}: is not text, so it is surely another file") from error
+
+
+def write_private(file: Path, text: str, *, replace: bool) -> None:
+    """Write a file with mode 0600, whole or not at all. An existing one is kept, and an error, unless ``replace``."""
+    _write(file, text, 0o600, replace=replace)
+
+
+def write_public(file: Path, text: str, *, replace: bool) -> None:
+    """Do the same with mode 0644."""
+    _write(file, text, 0o644, replace=replace)
+
+
+def _write(file: Path, text: str, mode: int, *, replace: bool) -> None:
+    beside = file.with_name(f".{file.name}.{os.getpid()}.new")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as target:
+                target.write(text)
+                target.flush()
+                os.fsync(target.fileno())
+            if replace:
+                beside.replace(file)
+            else:
+                os.link(beside, file)  # unlike a rename, fails if the file is there
+        finally:
+            beside.unlink(missing_ok=True)
+        _flush_directory(file.parent)
+    except FileExistsError as error:
+        raise SettingsError(f"{file}: exists already and is not written over; move it away first") from error
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be written ({error.strerror or error})") from error
+
+
+def _flush_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

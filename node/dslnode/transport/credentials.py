@@ -1,0 +1,118 @@
+"""A node's ticket and its authority's revocation list, as TLS takes them; read again whenever the files change."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dslnode.certificates import identity_from_der, identity_from_pem, read_revocations
+from dslnode.errors import PeerError, SettingsError
+from dslnode.identity import Identity, Revocations, check_standing
+from dslnode.tickets import Ticket, read_ticket
+
+REVOKED = "revoked.pem"
+"""What the authority calls its list, and where a node looks for one beside its ticket."""
+
+
+def present() -> datetime:
+    """Return the time by this board's clock, in UTC."""
+    return datetime.now(UTC)
+
+
+class Credentials:
+    """Raises ``SettingsError`` if ticket or list cannot be used. ``refresh`` takes in what changed since.
+
+    Without ``revoked``, a list is looked for beside the ticket, and need not be there.
+    ``server`` and ``client`` are the contexts for the next handshakes; connections that are open keep theirs.
+    """
+
+    def __init__(self, ticket: Path, revoked: Path | None, now: Callable[[], datetime] = present) -> None:
+        self.now = now
+        self._file = ticket
+        self._revoked_file = revoked or ticket.with_name(REVOKED)
+        self._need_list = revoked is not None
+        self.revocations = Revocations()
+        self._seen: dict[Path, tuple[int, ...]] = {}
+        self._read_ticket()
+        self._read_list()
+
+    def refresh(self) -> bool:
+        """Read again what has changed; return whether anything has.
+
+        Raises ``SettingsError``, and keeps what it had, if a file cannot be used now.
+        """
+        changed = False
+        for file, read in ((self._file, self._read_ticket), (self._revoked_file, self._read_list)):
+            if self._seen.get(file, ()) != _stamp(file):
+                read()
+                changed = True
+        return changed
+
+    def peer(self, connection: ssl.SSLObject) -> Identity:
+        """Return who is at the other end of a finished handshake; ``PeerError`` if it may not talk with us."""
+        der = connection.getpeercert(binary_form=True)
+        try:
+            identity = identity_from_der(der or b"")
+        except ValueError as error:
+            raise PeerError("no_certificate", f"presents a certificate that {error}") from error
+        self.check(identity)
+        return identity
+
+    def check(self, identity: Identity) -> None:
+        """Raise ``PeerError`` if a certificate is revoked, or not valid now."""
+        check_standing(identity, self.revocations, self.now())
+
+    def _read_ticket(self) -> None:
+        stamp = _stamp(self._file)
+        ticket = read_ticket(self._file)
+        try:
+            identity = identity_from_pem(ticket.certificate)
+            server = _context(ssl.PROTOCOL_TLS_SERVER, self._file, ticket)
+            client = _context(ssl.PROTOCOL_TLS_CLIENT, self._file, ticket)
+        except (ValueError, ssl.SSLError) as error:
+            raise SettingsError(f"{self._file}: its key or a certificate is damaged; copy the ticket again") from error
+        if (identity.key, identity.name) != (ticket.node_id, ticket.name):
+            raise SettingsError(f"{self._file}: its certificate is another node's; copy the ticket again")
+        self._check_same_node(ticket, identity)
+        server.num_tickets = 0  # every connection proves anew who it is
+        self.identity, self.ticket, self.server, self.client = identity, ticket, server, client
+        self._seen[self._file] = stamp
+
+    def _check_same_node(self, ticket: Ticket, identity: Identity) -> None:
+        former = getattr(self, "identity", identity)
+        if former.node_id != identity.node_id:
+            raise SettingsError(f"{self._file}: is now the ticket of another node, {ticket.name}; restart to become it")
+
+    def _read_list(self) -> None:
+        stamp = _stamp(self._revoked_file)
+        if not stamp and not self._need_list:
+            return
+        found = read_revocations(self._revoked_file, self.ticket.authority)
+        if found.number < self.revocations.number:
+            raise SettingsError(
+                f"{self._revoked_file}: is list {found.number}, older than list {self.revocations.number} read before"
+            )
+        self.revocations = found
+        self._seen[self._revoked_file] = stamp
+
+
+def _context(purpose: int, file: Path, ticket: Ticket) -> ssl.SSLContext:
+    """Return a context that trusts the ticket's authority alone and shows the ticket's certificate."""
+    context = ssl.SSLContext(purpose)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=ticket.authority)
+    context.load_cert_chain(file)
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    try:
+        found = os.stat(file)
+    except OSError:
+        return ()
+    return (found.st_ino, found.st_size, found.st_mtime_ns)

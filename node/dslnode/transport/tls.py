@@ -1,0 +1,89 @@
+"""A TLS connection over asyncio's plain streams.
+
+asyncio's own TLS drops the alert with which a handshake is refused, so that the other side cannot say why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+
+from dslnode.identity import SERVER_NAME
+
+CHUNK = 1 << 16
+LOST_MILLISECONDS = 15_000
+"""How long the kernel sends again what nobody acknowledges; gRPC's keep-alive gives up after as long."""
+
+
+class TlsStream:
+    """Either end of a connection. ``shake_hands`` comes first. TLS errors are ``OSError``s, like all others here."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext) -> None:
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # a peer that is gone does not hold what was not sent
+            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LOST_MILLISECONDS)
+        self._reader = reader
+        self._writer = writer
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        server = context.protocol is ssl.PROTOCOL_TLS_SERVER
+        name = None if server else SERVER_NAME
+        self.object = context.wrap_bio(self._incoming, self._outgoing, server_side=server, server_hostname=name)
+
+    async def shake_hands(self) -> None:
+        """Return when both sides know each other, as far as this side can tell; the other may still refuse."""
+        while True:
+            try:
+                self.object.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._flush()
+                if not await self._fill():
+                    raise ConnectionResetError("the connection was closed during the TLS handshake") from None
+            except ssl.SSLError:
+                await self._flush()  # the alert that says why
+                raise
+            else:
+                await self._flush()
+                return
+
+    async def read(self) -> bytes:
+        """Return what has come, at most ``CHUNK`` bytes; nothing at the end."""
+        while True:
+            try:
+                data = self.object.read(CHUNK)
+            except ssl.SSLWantReadError:
+                await self._flush()
+                if not await self._fill():
+                    return b""
+            except ssl.SSLZeroReturnError:
+                return b""
+            else:
+                return data
+
+    async def write(self, data: bytes) -> None:
+        """Send; returns when the kernel, or a small buffer before it, has taken it."""
+        view = memoryview(data)
+        while view:
+            view = view[self.object.write(view) :]
+        await self._flush()
+
+    def close(self) -> None:
+        """Say that no more comes, and close when what waits is sent."""
+        with contextlib.suppress(ssl.SSLError, OSError):
+            self.object.unwrap()
+        self._writer.write(self._outgoing.read())
+        self._writer.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._writer.transport.abort()
+
+    async def _fill(self) -> bool:
+        data = await self._reader.read(CHUNK)
+        self._incoming.write(data)
+        return bool(data)
+
+    async def _flush(self) -> None:
+        if self._outgoing.pending:
+            self._writer.write(self._outgoing.read())
+            await self._writer.drain()

@@ -1,0 +1,26 @@
+"""A stream whose other end has proved who it is: an introduction as anybody else is refused."""
+
+from __future__ import annotations
+
+from dslnode.identity import Identity, check_introduction
+from dslnode.transport.link import Stream
+from dslnode.v1 import node_pb2 as pb
+
+
+class Vouched:
+    """Passes frames on; ``read`` raises ``PeerError`` at a hello that does not match the certificate."""
+
+    def __init__(self, stream: Stream, identity: Identity) -> None:
+        self._stream = stream
+        self._identity = identity
+
+    async def read(self) -> object:
+        """Return the next frame, or ``grpc.aio.EOF``."""
+        frame = await self._stream.read()
+        if isinstance(frame, pb.Frame) and frame.HasField("hello"):
+            check_introduction(self._identity, frame.hello.node_id, frame.hello.name)
+        return frame
+
+    async def write(self, message: pb.Frame, /) -> None:
+        """Send a frame."""
+        await self._stream.write(message)

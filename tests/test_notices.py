@@ -1,0 +1,59 @@
+"""Problems with peers are told once."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from dslnode.logs import Logger
+from dslnode.notices import MAX_REMEMBERED, Notices
+
+
+class Log:
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def warning(self, _event: str, neighbour: str, why: str, **_: Any) -> None:
+        self.lines.append((neighbour, why))
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def notices(log: Log) -> Notices:
+    return Notices({"10.0.0.2:7711"}, cast(Logger, log))
+
+
+def test_a_peer_that_does_not_answer_is_told_of_when_that_begins_and_changes(notices: Notices, log: Log) -> None:
+    for why in ("closed", "closed", "no name", "closed"):
+        notices.not_reached("10.0.0.2:7711", why)
+    assert [why for _, why in log.lines] == ["closed", "no name", "closed"]
+    assert notices.standing == {"10.0.0.2:7711": "closed"}
+    notices.solved("10.0.0.2:7711")
+    assert not notices.standing
+    notices.not_reached("10.0.0.2:7711", "closed")
+    assert len(log.lines) == 4
+
+
+def test_a_stranger_is_told_of_once_for_each_reason_from_whatever_ports_it_takes_turns(
+    notices: Notices, log: Log
+) -> None:
+    for number in range(30):
+        reason = ("plaintext", "expired", "revoked")[number % 3]
+        notices.refused(f"10.9.9.9:{40_000 + number}", reason, f"because of {reason}")
+    assert [why for _, why in log.lines] == ["because of plaintext", "because of expired", "because of revoked"]
+    notices.refused("10.9.9.8:1", "plaintext", "because of plaintext")
+    assert len(log.lines) == 4
+    assert not notices.standing
+
+
+def test_strangers_cannot_fill_the_memory(notices: Notices) -> None:
+    for number in range(2 * MAX_REMEMBERED):
+        notices.refused(f"10.0.{number >> 8}.{number & 255}:1", "plaintext", "why")
+    assert len(notices._said) <= MAX_REMEMBERED
