@@ -54,6 +54,7 @@ COPY --from=build /opt/dslnode /opt/dslnode
 ENV PATH=/opt/dslnode/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     DSLNODE_STATE_DIR=/var/lib/dslnode \
+    DSLNODE_LISTEN=0.0.0.0:7711 \
     DSLNODE_METRICS=0.0.0.0:9464 \
     DSLNODE_LOG_FORMAT=json
 USER 7711:7711
@@ -66,5 +67,7 @@ CMD ["start"]
 
 FROM runtime AS testbed
 COPY --from=fashion-mnist /usr/share/datasets/fashion-mnist /usr/share/datasets/fashion-mnist
+# Where docker-compose.yml keeps the testbed's tickets: a new volume takes its owner from here
+COPY --from=runtime --chown=7711:7711 --chmod=0700 /var/lib/dslnode /tickets
 
 FROM runtime AS node
