@@ -18,7 +18,6 @@ from dslnode import events
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
 from dslnode.errors import ExitCode, StateError
-from dslnode.events import Heard
 from dslnode.exchange import Sender
 from dslnode.learner import Learner
 from dslnode.logs import Logger
@@ -103,9 +102,9 @@ class Daemon:
         for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
         jitter = random.Random(self._network.me.incarnation)
-        jobs = [self._begin(), *(keep_dialling(self._network, peer, jitter, self._way) for peer in self._peers)]
-        jobs += [watch(self._way.tunnels, self._metrics.ticket_ends, self._log), keep_told(self._observer.one_line)]
-        tasks = [asyncio.create_task(job) for job in jobs]
+        jobs = [keep_dialling(self._network, peer, jitter, self._way) for peer in self._peers]
+        jobs += [self._begin(), watch(self._way.tunnels, self._metrics.ticket_ends, self._log)]
+        tasks = [asyncio.create_task(job) for job in (*jobs, keep_told(self._observer.one_line))]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
         try:
             yield
@@ -164,7 +163,7 @@ class Daemon:
         self._exchange_began = time.monotonic()
         self._post(events.Trained(trained.mask))
 
-    async def _aggregate(self, number: int, heard: tuple[Heard, ...]) -> None:
+    async def _aggregate(self, number: int, heard: tuple[events.Heard, ...]) -> None:
         self._metrics.took("exchange", time.monotonic() - self._exchange_began)
         evaluate = number + 1 == self.settings.rounds or number % self.settings.evaluate_every == 0
         aggregated = await self._worker.aggregate(number, heard, evaluate=evaluate)

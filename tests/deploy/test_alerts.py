@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 COMPONENTS = ROOT / "deploy" / "prometheus" / "components.yml"
-CASES = ROOT / "tests" / "deploy" / "alerts.yml"
+CASES = [ROOT / "tests" / "deploy" / name for name in ("alerts.yml", "components.yml")]
 RUNBOOK = ROOT / "docs" / "runbook.md"
 
 needs_promtool = pytest.mark.skipif(
@@ -47,11 +47,12 @@ def test_configurations_are_valid(file: str) -> None:
 
 @needs_promtool
 def test_each_alert_fires_when_it_must_and_is_silent_when_it_must_not() -> None:
-    promtool("test", "rules", CASES)
+    promtool("test", "rules", *CASES)
 
 
 def test_no_alert_is_without_a_firing_and_a_silent_case() -> None:
-    cases = [case for test in yaml.safe_load(CASES.read_text())["tests"] for case in test["alert_rule_test"]]
+    tests = [test for file in CASES for test in yaml.safe_load(file.read_text())["tests"]]
+    cases = [case for test in tests for case in test["alert_rule_test"]]
     names = {rule["alert"] for rule in alerts()}
     assert names
     assert {case["alertname"] for case in cases if case["exp_alerts"]} == names

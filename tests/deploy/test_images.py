@@ -74,6 +74,7 @@ def test_six_boards_differ_in_data_keep_ratio_and_processor() -> None:
 @pytest.mark.parametrize("name", BOARDS)
 def test_each_boards_environment_is_settings_and_its_peers_exist(name: str) -> None:
     given = {key: str(value) for key, value in BOARDS[name]["environment"].items()}
+    assert given.pop("DSLNODE_TICKET") == f"/tickets/{name}.ticket"
     peers = load({}, given, None).settings.peers
     assert {peer.removesuffix(":7711") for peer in peers} <= BOARDS.keys() - {name}
 

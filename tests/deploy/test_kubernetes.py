@@ -66,7 +66,8 @@ def test_ports_volumes_and_labels_are_named_alike_everywhere() -> None:
     pod = stateful["template"]["spec"]
     ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
     volumes = {volume["name"] for volume in pod["volumes"] + [v["metadata"] for v in stateful["volumeClaimTemplates"]]}
-    assert {mount["name"] for mount in container()["volumeMounts"]} == volumes
+    containers = [container(), *pod["initContainers"]]
+    assert {mount["name"] for one in containers for mount in one["volumeMounts"]} == volumes
     assert read("service.yaml")["spec"]["ports"][0]["targetPort"] in ports
     assert read("podmonitor.yaml")["spec"]["podMetricsEndpoints"][0]["port"] in ports
     allowed = {port["port"] for rule in read("networkpolicy.yaml")["spec"]["ingress"] for port in rule["ports"]}
