@@ -103,3 +103,5 @@ def test_prometheus_scrapes_every_board() -> None:
     config = yaml.safe_load((ROOT / "deploy" / "prometheus" / "testbed.yml").read_text())
     targets = config["scrape_configs"][0]["static_configs"][0]["targets"]
     assert targets == [f"{name}:9464" for name in BOARDS]
+    mounted = {volume.split(":")[1] for volume in SERVICES["prometheus"]["volumes"]}
+    assert {f"/etc/prometheus/{file}" for file in config["rule_files"]} <= mounted
