@@ -131,9 +131,8 @@ def trained(plan: TrainingPlan, mean: float = 0.0) -> tuple[FrozenNetwork, Train
         model, layout, layout, None, weights, masking.keep_counts(layout, (0.5, 0.5)), torch.zeros(3)
     )
     velocity, squares, gradient = (torch.zeros(layout.size) for _ in range(3))
-    state = TrainedState(
-        masking.seeded_scores(layout, 1), velocity, squares, torch.full((layout.size,), mean), gradient
-    )
+    scores = masking.seeded_scores(layout, 1)
+    state = TrainedState(scores, scores.clone(), velocity, squares, torch.full((layout.size,), mean), gradient)
     training.train_locally(network, state, plan, batches(), lambda: False)
     keep = training.choose_mask(network, training.ranking(network, state, plan), state.scores, plan)
     return network, state, keep

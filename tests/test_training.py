@@ -39,7 +39,8 @@ def small_network() -> FrozenNetwork:
 
 def fresh_state(layout: MaskLayout) -> TrainedState:
     velocity, squares, mean, gradient = (torch.zeros(layout.size) for _ in range(4))
-    return TrainedState(masking.seeded_scores(layout, 1), velocity, squares, mean, gradient)
+    scores = masking.seeded_scores(layout, 1)
+    return TrainedState(scores, scores.clone(), velocity, squares, mean, gradient)
 
 
 def batches() -> Iterator[tuple[Tensor, Tensor]]:
@@ -117,6 +118,33 @@ def test_local_training_lowers_the_loss_and_keeps_the_exact_count() -> None:
         assert int(keep[span].sum()) == count
 
 
+def test_the_mask_follows_from_scores_averaged_over_the_steps() -> None:
+    network, plan = small_network(), replace(PLAN, score_memory=0.9)
+    state = fresh_state(network.layout)
+    expected = state.scores.clone()
+    for step in range(1, 31):
+        training.train_locally(network, state, replace(plan, local_steps=1), batches(), lambda: False)
+        part = min(0.9, step / (step + training.WARM_UP))
+        expected = part * expected + (1 - part) * state.scores
+    assert torch.allclose(state.average, expected, atol=1e-6)
+    aggregated = training.ranking(network, state, replace(plan, alpha=0.0))
+    assert torch.equal(aggregated, state.average)
+
+
+def test_without_memory_the_average_is_the_newest_scores() -> None:
+    network, state = small_network(), fresh_state(small_network().layout)
+    training.train_locally(network, state, replace(PLAN, score_memory=0.0, local_steps=7), batches(), lambda: False)
+    assert torch.equal(state.average, state.scores)
+
+
+def test_what_neighbours_say_moves_the_scores_and_their_average_alike() -> None:
+    state = fresh_state(small_network().layout)
+    before, change = state.average.clone(), torch.full_like(state.scores, 0.25)
+    state.shift(change)
+    assert torch.equal(state.average, before + change)
+    assert torch.equal(state.scores, before + change)
+
+
 def test_training_stops_between_two_steps_when_asked() -> None:
     network = small_network()
     answers = iter([False, False, True])
@@ -135,7 +163,7 @@ def test_adam_steps_are_in_units_of_each_layers_first_scores() -> None:
     training.step_scores(network, state, PLAN)
     for layer, span in layout.spans():
         moved = before[span] - state.scores[span]
-        assert torch.allclose(moved, 0.03 * masking.score_scale(layer) * state.gradient[span].sign(), rtol=1e-3)
+        assert torch.allclose(moved, PLAN.rate * masking.score_scale(layer) * state.gradient[span].sign(), rtol=1e-3)
 
 
 def test_adam_is_torchs_adam() -> None:
@@ -143,7 +171,7 @@ def test_adam_is_torchs_adam() -> None:
     layout = network.layout
     state = fresh_state(layout)
     theirs = state.scores.clone().requires_grad_()
-    rate = 0.03 * masking.score_scale(layout.layers[0])
+    rate = PLAN.rate * masking.score_scale(layout.layers[0])
     optimiser = torch.optim.Adam([theirs], lr=rate, betas=(0.9, 0.99), eps=1e-12)
     for step in range(20):
         state.gradient = torch.sin(torch.arange(35.0) * (step + 1))

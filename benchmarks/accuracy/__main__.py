@@ -50,7 +50,7 @@ def main() -> None:
     options = _arguments()
     jobs = list(jobs_of(options))
     if options.tune:
-        tune_all([job for job in jobs if job.seed == options.seeds[0]])
+        tune_all([job for job in jobs if job.seed == options.seeds[0]], options.processes)
         return
     records = run_all(jobs, ResultsFile(options.results), options.processes)
     publish("personal accuracy on the test images of each node's own classes, percent", COLUMNS,

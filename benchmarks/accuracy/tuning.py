@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from multiprocessing import get_context
 from typing import Any
 
 from benchmarks.accuracy.methods import RECIPES, TUNED_FILE, Options, tuned_table
@@ -29,16 +31,24 @@ def tune(job: Job, measure: Measure) -> tuple[Options, list[dict[str, Any]]]:
     return best, trials
 
 
-def tune_all(jobs: list[Job]) -> None:
-    """Tune every job that has a grid and is not tuned yet for as many steps, and write the choice to tuned.json."""
-    for job in jobs:
-        place, table = f"{job.model}/{job.case}", tuned_table()
-        if not RECIPES[job.method].stages or table.get(place, {}).get(job.method, {}).get("steps") == job.steps:
-            continue
-        trial = replace(job, seed=TUNING_SEED, options=RECIPES[job.method].options)
-        options, trials = tune(trial, _validation)
-        table.setdefault(place, {})[job.method] = {"options": options, "steps": job.steps, "trials": trials}
-        TUNED_FILE.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+def tune_all(jobs: list[Job], processes: int) -> None:
+    """Tune every job that has a grid and is not tuned yet for as many steps, and write each choice to tuned.json."""
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for found in as_completed([pool.submit(_tuned, job) for job in jobs if _is_due(job)]):
+            job, options, trials = found.result()
+            table = tuned_table()
+            entry = {"options": options, "steps": job.steps, "trials": trials}
+            table.setdefault(f"{job.model}/{job.case}", {})[job.method] = entry
+            TUNED_FILE.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+def _is_due(job: Job) -> bool:
+    former = tuned_table().get(f"{job.model}/{job.case}", {}).get(job.method, {})
+    return bool(RECIPES[job.method].stages) and former.get("steps") != job.steps
+
+
+def _tuned(job: Job) -> tuple[Job, Options, list[dict[str, Any]]]:
+    return job, *tune(replace(job, seed=TUNING_SEED, options=RECIPES[job.method].options), _validation)
 
 
 def _validation(job: Job) -> float:

@@ -42,6 +42,7 @@ def training_plan(settings: Settings) -> TrainingPlan:
         signed=settings.signed_scores,
         alpha=settings.alpha,
         novelty=settings.novelty,
+        score_memory=settings.score_memory,
         mean_memory=settings.mean_memory,
         consensus=settings.consensus,
         group_lasso=settings.group_lasso,

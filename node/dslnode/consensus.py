@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from dslnode import codec
@@ -131,14 +132,16 @@ class Consensus:
         keep = top_k(self._network.spread(edge.theirs), self._network.layout, edge.their_counts)
         return to_mask(keep, self._network.layout)
 
-    def pull(self, scores: Tensor, neighbours: Sequence[str], strength: float) -> None:
-        """Move ``scores`` towards the neighbours': ``S += strength * sum_j (R_j - R) / (neighbours + 1)``.
+    def pull(self, neighbours: Sequence[str], strength: float) -> Tensor:
+        """Return how far scores move towards the neighbours': ``strength * sum_j (R_j - R) / (neighbours + 1)``.
 
         Replicas are compared on one edge only, so an edge that begins anew pulls nobody back to the start.
         """
+        move = torch.zeros_like(self._first)
         for neighbour in neighbours:
             edge = self._edge(neighbour)
-            scores.add_(edge.theirs - edge.ours, alpha=strength / (len(neighbours) + 1))
+            move.add_(edge.theirs - edge.ours, alpha=strength / (len(neighbours) + 1))
+        return move
 
     def forget(self, neighbours: Iterable[str]) -> None:
         """Drop the edges to these neighbours and the memory that they take."""

@@ -26,7 +26,7 @@ from dslnode.suitability import check_model
 from dslnode.training import EVALUATION_BATCH, Progress, TrainedState, TrainingPlan
 
 MAX_REFERENCES = 16
-LEANING_EXAMPLES = 200
+LEANING_EXAMPLES = 300
 """A node with so many training examples moves half as far towards its neighbours' scores as one with hardly any."""
 PROBES = 32  # training images by which the exported model is checked
 
@@ -113,7 +113,7 @@ class Learner:
             for message in one.signs:
                 self._consensus.hear(one.peer, message)
         strength = self.plan.consensus / (1 + len(self._train) / LEANING_EXAMPLES)
-        self._consensus.pull(self._state.scores, [one.peer for one in heard if one.signs], strength)
+        self._state.shift(self._consensus.pull([one.peer for one in heard if one.signs], strength))
 
     def _mask_of(self, heard: Heard) -> Mask | None:
         return heard.mask if heard.mask is not None else self._consensus.implied_mask(heard.peer)
@@ -145,6 +145,7 @@ class Learner:
         """Return copies of all that a checkpoint must hold, as arrays by name."""
         arrays = {
             "scores": self._state.scores,
+            "average": self._state.average,
             "velocity": self._state.velocity,
             "squares": self._state.squares,
             "neighbour_mean": self._state.neighbour_mean,
@@ -165,6 +166,7 @@ class Learner:
         local = {name.removeprefix("local."): t for name, t in tensors.items() if name.startswith("local.")}
         self._state = TrainedState(
             scores=tensors["scores"],
+            average=tensors["average"],
             velocity=tensors["velocity"],
             squares=tensors["squares"],
             neighbour_mean=tensors["neighbour_mean"],

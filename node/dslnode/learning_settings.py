@@ -70,7 +70,7 @@ class LearningSettings(SettingsGroup):
         "follow; or both. The same on all nodes.",
     )
     consensus: float = Field(
-        0.65,
+        0.95,
         ge=0,
         le=1,
         description="How far scores move to the neighbours' with each sign mask; less, the more examples a node has.",
@@ -96,6 +96,13 @@ class LearningSettings(SettingsGroup):
         True,
         description="Aggregate what masks say beyond the one that all started from; off: plain masks, as the paper.",
     )
+    score_memory: float = Field(
+        0.98,
+        ge=0,
+        lt=1,
+        description="Part of the averaged scores, from which the mask follows, that stays at each step. Larger: "
+        "steadier. 0: the newest scores, as the paper.",
+    )
     mean_memory: float = Field(
         0.5, ge=0, lt=1, description="Part of the old neighbour mean that stays when masks arrive. Larger: steadier."
     )
@@ -106,7 +113,7 @@ class LearningSettings(SettingsGroup):
         "adam", description="How the scores step: adam, scaled to each layer's scores, or momentum, as the paper does."
     )
     rate: float = Field(
-        0.03, gt=0, description="Learning rate of the scores; for adam relative to their size, for momentum absolute."
+        0.06, gt=0, description="Learning rate of the scores; for adam relative to their size, for momentum absolute."
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of the scores' steps.")
     weight_decay: float = Field(0.0, ge=0, description="Weight decay of the scores.")

@@ -66,8 +66,10 @@ def first_state(network: FrozenNetwork, origin: Origin) -> TrainedState:
         draws = generator("first mean", origin.node_seed, 0).random(layout.size, dtype=np.float32)
         for (layer, span), count in zip(layout.spans(), network.counts, strict=True):
             mean[span] = torch.from_numpy((draws[span] < count / layer.size).astype(np.float32))
+    scores = first_scores(network, seed)
     return TrainedState(
-        scores=first_scores(network, seed),
+        scores=scores,
+        average=scores.clone(),
         velocity=torch.zeros(score_count),
         squares=torch.zeros(score_count),
         neighbour_mean=mean,

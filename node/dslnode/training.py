@@ -26,6 +26,7 @@ FineTuning = Literal["off", "stale", "fresh"]
 StepRule = Literal["adam", "momentum"]
 EVALUATION_BATCH = 256  # examples that are measured at a time
 SECOND_MOMENT = 0.99  # Adam's memory of squared gradients
+WARM_UP = 10  # steps after which the average of the scores begins to reach as far back as it may
 Batches = Iterator[tuple[Tensor, Tensor]]
 
 
@@ -36,14 +37,15 @@ class TrainingPlan:
     local_steps: int = 30  # minibatches a round; more: fewer messages, masks drift further apart
     batch_size: int = 32  # images a minibatch
     step_rule: StepRule = "adam"
-    rate: float = 0.03  # learning rate; adam: relative to each layer's score scale, momentum: absolute
+    rate: float = 0.06  # learning rate; adam: relative to each layer's score scale, momentum: absolute
     momentum: float = 0.9
     weight_decay: float = 0.0
     signed: bool = True  # rank S itself (True) or |S| as the paper does
     alpha: float = 2.0  # aggregation strength; larger: closer to the neighbours
     novelty: bool = True  # aggregate what neighbours' masks say beyond the mask that all started from
+    score_memory: float = 0.98  # part of the averaged scores that stays at each step; larger: steadier masks, later
     mean_memory: float = 0.5  # part of the old neighbour mean that stays when a new one comes
-    consensus: float = 0.65  # how far scores move to the neighbours' replicas, less the more examples a node has
+    consensus: float = 0.95  # how far scores move to the neighbours' replicas, less the more examples a node has
     group_lasso: float = 0.0  # lambda; adam: no unit, momentum: as the loss; larger: more output channels die
     thin_channel: float = 0.0  # structured step: drop channels that keep less than this part of their share; 0: off
     fine_tuning: FineTuning = "off"
@@ -54,16 +56,23 @@ class TrainingPlan:
 class TrainedState:
     """What training changes: scores, the moments of their gradient, the neighbour mean m, the newest gradient dL/dS.
 
-    ``scores``, ``velocity`` and ``squares`` have one entry a score, the others one a weight. ``steps`` counts all
-    steps ever taken.
+    ``average`` is that of the scores over the last steps: the personal mask follows from it (Polyak and Juditsky 1992),
+    while steps are taken from the scores themselves. ``scores``, ``average``, ``velocity`` and ``squares`` have one
+    entry a score, the others one a weight. ``steps`` counts all steps ever taken.
     """
 
     scores: Tensor
+    average: Tensor
     velocity: Tensor
     squares: Tensor
     neighbour_mean: Tensor
     gradient: Tensor
     steps: int = 0
+
+    def shift(self, change: Tensor) -> None:
+        """Move the scores, and their average with them, by what no local step is the cause of."""
+        self.scores += change
+        self.average += change
 
 
 @dataclass(frozen=True)
@@ -76,8 +85,8 @@ class Progress:
 
 
 def ranking(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan) -> Tensor:
-    """Return the intermediate aggregation tensor of the present scores and neighbour mean."""
-    scores = network.spread(state.scores)
+    """Return the intermediate aggregation tensor of the averaged scores and the present neighbour mean."""
+    scores = network.spread(state.average)
     term = aggregation_term(scores, state.neighbour_mean, plan.alpha, network.layout)
     return intermediate_aggregation_tensor(scores, term, signed=plan.signed)
 
@@ -139,6 +148,7 @@ def train_locally(
         if plan.group_lasso:
             strength = plan.rate * plan.group_lasso
             shrink_channels(state.scores, network.layout, strength, relative=plan.step_rule == "adam")
+        state.average.lerp_(state.scores, 1 - min(plan.score_memory, state.steps / (state.steps + WARM_UP)))
         spread = network.spread(state.scores)
         loss_sum += float(loss) * len(labels)
         right += int((logits.argmax(dim=1) == labels).sum())
@@ -188,7 +198,7 @@ def fine_tune(network: FrozenNetwork, state: TrainedState, mean: Tensor, plan: T
         keep = choose_mask(network, ranking(network, state, plan), state.scores, plan)
         _, _, at_mask = mask_gradient(network, keep, images, labels)
         state.gradient = score_gradient(network.spread(state.scores), at_mask, plan)
-    state.scores -= plan.fine_tuning_rate * network.gather(state.gradient * mean)
+    state.shift(-plan.fine_tuning_rate * network.gather(state.gradient * mean))
 
 
 @torch.no_grad()

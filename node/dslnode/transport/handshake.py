@@ -13,9 +13,9 @@ NODE_ID_BYTES = 16
 INCARNATION_BYTES = 8
 MAX_TEXT = 255
 REASONS = frozenset(
-    "bad_hello bad_step checksum chunk_size codec duplicate exchange far_future full garbage identity leaving "  # noqa: SIM905
-    "mask_bits mask_kind mask_size model no_hello protocol run self silent "
-    "unexpected_chunk unexpected_frame unexpected_header".split()
+    "bad_hello bad_step checksum chunk_size codec duplicate exchange expired far_future full garbage "  # noqa: SIM905
+    "identity leaving mask_bits mask_kind mask_size model no_certificate no_hello not_yet_valid protocol revoked run "
+    "self silent too_many unexpected_chunk unexpected_frame unexpected_header".split()
 )
 """Why this version refuses a peer or ends a conversation; another reason, made up by a peer, counts as ``refused``."""
 

@@ -43,7 +43,7 @@ def reason_of(error: Exception) -> str:
         return "slow_handshake"
     if isinstance(error, ssl.SSLCertVerificationError):
         return _VERIFY_REASONS.get(error.verify_code, "unknown_authority")
-    reason = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
+    reason = getattr(error, "reason", None) or ""
     if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
         return "no_certificate"
     return "plaintext" if reason in _NOT_TLS else "tls"
@@ -56,7 +56,7 @@ def told_by_listener(reason: str) -> str:
 
 def told_by_dialler(error: Exception) -> str:
     """Return what a dialling node says of the node that it could not make a connection to."""
-    alert = _ALERTS.get(error.reason or "") if isinstance(error, ssl.SSLError) else None
+    alert = _ALERTS.get(getattr(error, "reason", None) or "")
     if alert is not None:
         return alert
     return _ANSWERER.get(reason_of(error), f"broke off the TLS handshake ({error or type(error).__name__})")
