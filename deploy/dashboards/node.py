@@ -161,12 +161,16 @@ def _machine() -> list[Panel]:
             Query(named(f"rate(dslnode_checkpoint_written_bytes_total{RANGE})"), "written"),
         ),
         lines(
-            Look("Open files", "File descriptors in use, and how many the system allows.", "none", 12, least=0),
+            Look("Open files", "File descriptors in use, and how many the system allows.", "none", 8, least=0),
             Query(named("process_open_fds"), "open"),
             Query(named("process_max_fds"), "allowed", reference=True),
         ),
         lines(
-            Look("Free for state", "Free bytes on the disk that holds the state directory.", "bytes", 12, least=0),
+            Look("Free for state", "Free bytes on the disk that holds the state directory.", "bytes", 8, least=0),
             Query(named("dslnode_state_free_bytes"), "free"),
+        ),
+        lines(
+            Look("Ticket", "Time until the certificate in the node's ticket ends.", "s", 8, least=0),
+            Query(named("dslnode_certificate_expiry_timestamp_seconds - time()"), "left"),
         ),
     ]  # fmt: skip
