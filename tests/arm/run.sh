@@ -43,4 +43,5 @@ emulated() {
         "$root/usr/bin/python3.11" "$@"
 }
 emulated -c 'import platform, torch, numpy; print(platform.machine(), "torch", torch.__version__, "numpy", numpy.__version__)'
-emulated -m pytest -p no:cacheprovider -k everywhere tests/test_masking.py tests/test_consensus.py tests/test_codec.py
+mapfile -t tests < <(grep --files-with-matches --extended-regexp '^def test_\w+_everywhere' tests/test_*.py)
+emulated -m pytest -p no:cacheprovider -k everywhere "${tests[@]}"
