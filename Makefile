@@ -3,14 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test test-long lint format protocol clean
+.PHONY: help setup demo test test-long test-containers test-arm lint format protocol dashboards clean
 
 help:
 	@echo "make demo        four daemons learn together on this machine (about a minute)"
 	@echo "make test        all tests (under ten minutes on two cores)"
 	@echo "make test-long   the slow tests too"
+	@echo "make test-containers   the testbed of docker-compose.yml, with a container engine (DOCKER_HOST)"
+	@echo "make test-arm    what must be the same bits everywhere, on an emulated aarch64 (root)"
 	@echo "make lint        ruff and mypy --strict"
 	@echo "make protocol    generate node/dslnode/v1 from proto/"
+	@echo "make dashboards  generate deploy/grafana/dashboards and deploy/prometheus/components.yml"
 
 setup: $(VENV)/ready
 
@@ -28,10 +31,16 @@ demo: $(VENV)/runtime
 	$(BIN)/dslnode demo
 
 test: $(VENV)/ready
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not containers"
 
 test-long: $(VENV)/ready
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not containers"
+
+test-containers: $(VENV)/ready
+	$(BIN)/pytest -m containers -rs tests/deploy
+
+test-arm: $(VENV)/ready
+	tests/arm/run.sh
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -44,6 +53,9 @@ format: $(VENV)/ready
 
 protocol: $(VENV)/ready
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=node --pyi_out=node --grpc_python_out=node proto/dslnode/v1/*.proto
+
+dashboards: $(VENV)/ready
+	$(BIN)/python -m deploy.dashboards
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Jobs that run beside the daemon's event loop: held until they end, and a failure is never silent."""
+"""What runs beside the daemon's event loop: jobs, held until they end and never failing silently, and one alarm."""
 
 from __future__ import annotations
 
@@ -29,3 +29,20 @@ class Background:
         self._jobs.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed(error)
+
+
+class Alarm:
+    """Calls back once when its time is up; setting it anew replaces what was set before."""
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Call back in so many seconds, on the event loop."""
+        self.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, callback)
+
+    def cancel(self) -> None:
+        """Call back no more."""
+        if self._timer is not None:
+            self._timer.cancel()

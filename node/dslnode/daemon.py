@@ -16,7 +16,7 @@ from typing import Any
 
 from dslnode import events
 from dslnode.accounting import Accounting
-from dslnode.background import Background
+from dslnode.background import Alarm, Background
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
 from dslnode.errors import ExitCode, StateError
@@ -28,6 +28,7 @@ from dslnode.notices import Notices
 from dslnode.pages import serve_pages
 from dslnode.resume import known_addresses, remember, take_over
 from dslnode.rounds import RoundMachine
+from dslnode.service_manager import keep_told
 from dslnode.standing import watch
 from dslnode.status import Observer
 from dslnode.transport import reports
@@ -66,7 +67,7 @@ class Daemon:
         self._events: asyncio.Queue[events.Event | None] = asyncio.Queue()
         self._exit: ExitCode | None = None
         self._background = Background(self._failed)
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline = Alarm()
         self._exchange_began = time.monotonic()
         self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange)
         edges = Edges(me, learner.layouts, learner.start, settings.skip_below)
@@ -76,7 +77,7 @@ class Daemon:
         self._notices = Notices(self._peers, log)
         self._observer = Observer(settings, me, self._machine, self._network, self._notices.standing)
         self._metrics = Metrics(self._observer.neighbours)
-        self._metrics.describe(settings.name, settings.run_id)
+        self._metrics.describe(settings.name, settings.run_id, settings.state_dir)
         self._accounting = Accounting(
             settings, learner.layouts, self._network, self._observer, self._metrics, state=state, log=log
         )
@@ -112,6 +113,7 @@ class Daemon:
         jitter = random.Random(self._network.me.incarnation)
         jobs = [self._begin(), *(keep_dialling(self._network, peer, jitter, self._way) for peer in self._peers)]
         jobs += [self._accounting.keep(), watch(self._way.tunnels, self._metrics.ticket_ends, self._log)]
+        jobs.append(keep_told(self._observer.one_line))
         tasks = [asyncio.create_task(job) for job in jobs]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
         try:
@@ -122,8 +124,7 @@ class Daemon:
     async def _close(self, server: Server, tasks: list[asyncio.Task[None]]) -> None:
         done = self._exit is ExitCode.DONE
         self._worker.interrupt()
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._deadline.cancel()
         self._network.leave("it finished its rounds" if done else "it is stopping")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._network.wait_until_alone(), GOODBYE_SECONDS)
@@ -150,7 +151,7 @@ class Daemon:
             case events.Send() | events.SendSigns() | events.Greet() | events.Meet() | events.Forget():
                 self._background.start(self._sender.execute(command))
             case events.SetDeadline(number):
-                self._set_deadline(number)
+                self._deadline.set(self.settings.round_deadline, lambda: self._post(events.DeadlinePassed(number)))
             case events.Aggregate(number, heard):
                 self._background.start(self._aggregate(number, heard))
             case events.Save(number):
@@ -200,12 +201,6 @@ class Daemon:
         self._metrics.took("save", seconds)
         self._metrics.checkpoint_bytes.inc(written)
         self._log.info("round", **line)
-
-    def _set_deadline(self, number: int) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        later = asyncio.get_running_loop().call_later
-        self._deadline = later(self.settings.round_deadline, self._post, events.DeadlinePassed(number))
 
     def _on_report(self, report: reports.Report) -> None:
         match report:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from dslnode import __version__
 from dslnode.events import Phase
+from dslnode.free_space import FreeSpace
 from dslnode.worker import AggregatedRound, TrainedRound
 
 PHASE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
@@ -71,9 +73,11 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.registry.register(_NeighbourCollector(neighbours))
 
-    def describe(self, name: str, run: str) -> None:
-        """Set the labels that say which node this is."""
+    def describe(self, name: str, run: str, state: Path | None = None) -> None:
+        """Set the labels that say which node this is, and watch the disk of its state directory, if it has one."""
         self._info.labels(__version__, name, run).set(1)
+        if state is not None:
+            self.registry.register(FreeSpace(state))
 
     def ticket_ends(self, moment: datetime) -> None:
         """Set the end of the node's certificate; without a ticket there is no such metric."""

@@ -104,6 +104,11 @@ class Observer:
             "held_out": 0 if data.held_out is None else len(data.held_out),
         }
 
+    def one_line(self) -> str:
+        """Return what ``systemctl status`` shows."""
+        accuracy = "" if self._held_out is None else f", accuracy {100 * self._held_out:.1f} %"
+        return f"round {self._machine.round}{accuracy}, {len(self._network.links)} neighbours"
+
     def round_line(self) -> dict[str, Any]:
         """Return what the log says of a finished round."""
         total = self.totals()

@@ -148,7 +148,8 @@ class Listener:
     def payload(self, frame: pb.Frame) -> tuple[MaskKind | None, int]:
         """Return of which kind of mask a frame to be heard next is a part, None if of none, and its bits of payload."""
         if frame.HasField("mask"):
-            kind = MaskKind(frame.mask.kind) if frame.mask.kind in set(MaskKind) else None
+            known = int(frame.mask.kind) in set(MaskKind)
+            kind = MaskKind(frame.mask.kind) if known else None
             return kind, 32 * len(frame.mask.step.scales) + 8 * len(frame.mask.data)
         if frame.HasField("chunk"):
             return self._arriving, 8 * len(frame.chunk.data)

@@ -1,0 +1,176 @@
+"""The dashboard *Node*: everything about one board."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from deploy.dashboards import layout
+from deploy.dashboards.panels import RANGE, Look, Panel, Query, bars, figure, lines, named, timeline
+
+PHASES = "dslnode_round_phase_seconds"
+
+
+def node() -> Dashboard:
+    """Return the dashboard."""
+    made = layout.new(
+        layout.NODE,
+        "dslnode node",
+        "One board: its rounds, its mask, its neighbours, its traffic and what it takes of the machine.",
+        one_node=True,
+    )
+    layout.add(made, "At a glance", _at_a_glance())
+    layout.add(made, "Rounds", _rounds())
+    layout.add(made, "Mask", _mask())
+    layout.add(made, "Neighbours", _neighbours())
+    layout.add(made, "Traffic", _traffic())
+    layout.add(made, "Machine", _machine())
+    return made
+
+
+def _at_a_glance() -> list[Panel]:
+    return [
+        figure(Look("Round", "The round that the node is in.", "none", 4, 4), Query(named("dslnode_round"))),
+        figure(
+            Look("Accuracy", "Held-out accuracy on the node's own data.", "percentunit", 4, 4),
+            Query(named('dslnode_accuracy_ratio{data="held_out"}')),
+        ),
+        figure(
+            Look("Neighbours", "Open links.", "none", 4, 4, good=1), Query(named("dslnode_neighbours_connected"))
+        ),
+        figure(
+            Look("Running for", "Time since the process started.", "s", 4, 4),
+            Query(named("time() - process_start_time_seconds")),
+            trend=False,
+        ),
+        figure(Look("Memory", "Resident memory of the process.", "bytes", 4, 4),
+               Query(named("process_resident_memory_bytes"))),
+        figure(
+            Look("Last state written", "Bytes of state written to disk in the last hour.", "bytes", 4, 4),
+            Query(named("increase(dslnode_checkpoint_written_bytes_total[1h])")),
+        ),
+    ]  # fmt: skip
+
+
+def _rounds() -> list[Panel]:
+    mean = f"rate({PHASES}_sum{RANGE}) / rate({PHASES}_count{RANGE})"
+    slow = f"histogram_quantile(0.95, sum by (job, instance, phase, le) (rate({PHASES}_bucket{RANGE})))"
+    return [
+        timeline(
+            Look("Phase", "What the node is doing: a band is coloured while it is in that phase.", "none", 24, 6),
+            Query(named("dslnode_phase"), "{{phase}}"),
+        ),
+        lines(
+            Look("Where a round's time goes", "Mean seconds of a round's phases, one on the other.",
+                 "s", 12, least=0),
+            Query(named(mean), "{{phase}}"),
+            stacked=True,
+        ),
+        lines(
+            Look("Slowest rounds", "Seconds that 95 % of the rounds stay under, by phase; read off buckets that are "
+                 "three times as wide each.", "s", 12, least=0),
+            Query(named(slow), "{{phase}}"),
+        ),
+        lines(
+            Look("Accuracy", "Personal accuracy on the data that the node trains on, and on the data held out.",
+                 "percentunit", 12),
+            Query(named("dslnode_accuracy_ratio"), "{{data}}"),
+        ),
+        lines(
+            Look("Loss", "Mean training loss of the last round.", "none", 12, least=0),
+            Query(named("dslnode_loss"), "loss"),
+        ),
+    ]  # fmt: skip
+
+
+def _mask() -> list[Panel]:
+    return [
+        bars(
+            Look("Density by layer", "Fraction of each layer's weights that the mask keeps.", "percentunit", 8,
+                 least=0, most=1),
+            Query(named("dslnode_mask_density_ratio"), "{{layer}}"),
+        ),
+        lines(
+            Look("Density over time", "Fraction of each layer's weights that the mask keeps.", "percentunit", 8,
+                 least=0),
+            Query(named("dslnode_mask_density_ratio"), "{{layer}}"),
+        ),
+        lines(
+            Look("Flips", "Fraction of mask bits that the last round flipped; it falls as the mask settles.",
+                 "percentunit", 8, least=0),
+            Query(named("dslnode_mask_flipped_ratio"), "flipped"),
+        ),
+    ]  # fmt: skip
+
+
+def _neighbours() -> list[Panel]:
+    return [
+        lines(
+            Look("Agreement", "Fraction of mask bits on which each neighbour and the node agree. Two random masks of "
+                 "density d agree on d² + (1 - d)².", "percentunit", 8),
+            Query(named("dslnode_neighbour_agreement_ratio"), "{{neighbour}}"),
+        ),
+        lines(
+            Look("Staleness", "Rounds since each neighbour's newest mask arrived.", "none", 8, least=0),
+            Query(named("dslnode_neighbour_staleness_rounds"), "{{neighbour}}"),
+        ),
+        lines(
+            Look("Their rounds", "Round of each neighbour's newest mask, in its own counting.", "none", 8, least=0),
+            Query(named("dslnode_neighbour_round"), "{{neighbour}}"),
+        ),
+        timeline(
+            Look("Links", "When the link to each neighbour was open (1) and when not (0).", "none", 24, 6),
+            Query(named("dslnode_neighbour_up"), "{{neighbour}}"),
+        ),
+    ]  # fmt: skip
+
+
+def _traffic() -> list[Panel]:
+    payload = f"sum by (job, instance, neighbour, direction) (rate(dslnode_payload_bit_total{RANGE}))"
+    wire = f"8 * sum by (job, instance, kind, direction) (rate(dslnode_wire_bytes_total{RANGE}))"
+    return [
+        lines(
+            Look("Mask bits by neighbour", "Mask bits a second, as coded.", "bps", 8, least=0),
+            Query(named(payload), "{{neighbour}} {{direction}}"),
+        ),
+        lines(
+            Look("On the wire by kind", "Bits a second with TCP and IP headers; control is all that is not masks.",
+                 "bps", 8, least=0),
+            Query(named(wire), "{{kind}} {{direction}}"),
+        ),
+        lines(
+            Look("Refused", "Messages and conversations refused in the last five minutes, by reason.", "none", 8,
+                 least=0),
+            Query(named("increase(dslnode_messages_refused_total[5m])"), "{{reason}}"),
+        ),
+    ]  # fmt: skip
+
+
+def _machine() -> list[Panel]:
+    return [
+        lines(
+            Look("Processor", "Processors in use by the node: 1 is one core, all of it.", "none", 8, least=0),
+            Query(named(f"rate(process_cpu_seconds_total{RANGE})"), "in use"),
+        ),
+        lines(
+            Look("Memory", "Resident and virtual memory of the process.", "bytes", 8, least=0),
+            Query(named("process_resident_memory_bytes"), "resident"),
+        ),
+        lines(
+            Look("State on disk", "Bytes of state written a second; flash wears with what is written.", "Bps", 8,
+                 least=0),
+            Query(named(f"rate(dslnode_checkpoint_written_bytes_total{RANGE})"), "written"),
+        ),
+        lines(
+            Look("Open files", "File descriptors in use, and how many the system allows.", "none", 8, least=0),
+            Query(named("process_open_fds"), "open"),
+            Query(named("process_max_fds"), "allowed", reference=True),
+        ),
+        lines(
+            Look("Free for state", "Free bytes on the disk that holds the state directory.", "bytes", 8, least=0),
+            Query(named("dslnode_state_free_bytes"), "free"),
+        ),
+        lines(
+            Look("Ticket", "Time until the certificate in the node's ticket ends.", "s", 8, least=0),
+            Query(named("dslnode_certificate_expiry_timestamp_seconds - time()"), "left"),
+        ),
+    ]  # fmt: skip

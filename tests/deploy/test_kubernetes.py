@@ -1,0 +1,90 @@
+"""The Kubernetes manifests against Kubernetes' own schemas, and that their parts belong together."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from dslnode.config import Settings
+from dslnode.sources import load
+
+MANIFESTS = Path(__file__).parents[2] / "deploy" / "kubernetes"
+VERSIONS = ("1.29", kubernetes_validate.latest_version())
+POD_MONITOR = {
+    "apiVersion": "monitoring.coreos.com/v1",
+    "kind": "PodMonitor",
+    "metadata": {"name": "dslnode"},
+    "spec": {
+        "selector": {"matchLabels": {"app.kubernetes.io/component": "node"}},
+        "podMetricsEndpoints": [{"port": "metrics", "interval": "15s"}],
+    },
+}
+
+
+def read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((MANIFESTS / name).read_text())
+    return found
+
+
+def container() -> dict[str, Any]:
+    found: dict[str, Any] = read("statefulset.yaml")["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", ["service.yaml", "statefulset.yaml", "networkpolicy.yaml"])
+def test_each_manifest_is_what_kubernetes_takes(name: str, version: str) -> None:
+    kubernetes_validate.validate(read(name), version, strict=True)
+
+
+def test_a_misspelt_field_would_be_found() -> None:
+    wrong = read("statefulset.yaml")
+    wrong["spec"]["template"]["spec"]["enableServiceLink"] = False
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
+
+
+def test_the_pod_monitor_is_the_operators_smallest_one() -> None:
+    """Its schema is the operator's, not Kubernetes': the whole of it is compared."""
+    assert read("podmonitor.yaml") == POD_MONITOR
+
+
+def test_kustomize_names_every_file_and_only_files_that_there_are() -> None:
+    found = read("kustomization.yaml")
+    settings = found["configMapGenerator"][0]["files"]
+    assert {*found["resources"], *settings, "kustomization.yaml"} == {path.name for path in MANIFESTS.iterdir()}
+    assert {image["name"] for image in found["images"]} == {container()["image"]}
+
+
+def test_ports_volumes_and_labels_are_named_alike_everywhere() -> None:
+    stateful = read("statefulset.yaml")["spec"]
+    pod = stateful["template"]["spec"]
+    ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
+    volumes = {volume["name"] for volume in pod["volumes"] + [v["metadata"] for v in stateful["volumeClaimTemplates"]]}
+    containers = [container(), *pod["initContainers"]]
+    assert {mount["name"] for one in containers for mount in one["volumeMounts"]} == volumes
+    assert read("service.yaml")["spec"]["ports"][0]["targetPort"] in ports
+    assert read("podmonitor.yaml")["spec"]["podMetricsEndpoints"][0]["port"] in ports
+    allowed = {port["port"] for rule in read("networkpolicy.yaml")["spec"]["ingress"] for port in rule["ports"]}
+    assert allowed == set(ports.values())
+    labels = stateful["template"]["metadata"]["labels"]
+    assert stateful["selector"]["matchLabels"] == labels
+    assert read("networkpolicy.yaml")["spec"]["podSelector"]["matchLabels"] == labels
+    assert stateful["serviceName"] == read("service.yaml")["metadata"]["name"]
+
+
+def test_service_links_cannot_pass_for_settings() -> None:
+    assert read("statefulset.yaml")["spec"]["template"]["spec"]["enableServiceLinks"] is False
+
+
+def test_the_settings_are_settings_and_the_peers_are_the_pods() -> None:
+    loaded = load({}, {}, MANIFESTS / "node.toml").settings
+    assert isinstance(loaded, Settings)
+    count = read("statefulset.yaml")["spec"]["replicas"]
+    assert loaded.peers == tuple(f"dslnode-{number}.dslnode:7711" for number in range(count))
+    assert tomllib.loads((MANIFESTS / "node.toml").read_text())["metrics"].endswith(":9464")
