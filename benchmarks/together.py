@@ -53,11 +53,11 @@ def main() -> None:
 
 def cases(*, quick: bool) -> dict[str, Plan]:
     """Return the cases by name; without Fashion-MNIST on this machine only the digits are left."""
-    found = {"digits, 4 nodes, 6 classes, 3 images a class": Plan(4, 40, "digits", "classes:6", 3)}
+    found = {"digits, 4 nodes, 6 classes, 3 images a class": Plan(4, 14, "digits", "classes:6", 3)}
     if not FASHION_MNIST.exists():
         print(f"{FASHION_MNIST} is not here (Debian's dataset-fashion-mnist): only the digits are measured")
         return found
-    clothes = Plan(4, 60, f"idx:{FASHION_MNIST}", "even", 15, evaluate_every=60)
+    clothes = Plan(4, 20, f"idx:{FASHION_MNIST}", "even", 15, evaluate_every=20)
     found["Fashion-MNIST, 4 nodes, 10 classes, 15 images a class"] = clothes
     if not quick:
         found["Fashion-MNIST, 3 nodes, 10 classes, 15 images a class"] = replace(clothes, count=3)

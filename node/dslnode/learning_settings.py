@@ -94,7 +94,7 @@ class LearningSettings(SettingsGroup):
     )
     batch_size: int = Field(32, ge=1, le=65_536, description="Examples a minibatch.")
     alpha: float = Field(
-        2.0,
+        1.0,
         ge=0,
         le=1000,
         description="Aggregation strength; larger leans more on the neighbours, 0 ignores them.",
@@ -104,11 +104,11 @@ class LearningSettings(SettingsGroup):
         description="Aggregate what masks say beyond the one that all started from; off: plain masks, as the paper.",
     )
     score_memory: float = Field(
-        0.98,
+        0.9,
         ge=0,
         lt=1,
         description="Part of the averaged scores, from which the mask follows, that stays at each step. Larger: "
-        "steadier. 0: the newest scores, as the paper.",
+        "steadier; much longer than a round: stale where neighbours pull hard. 0: the newest scores, as the paper.",
     )
     mean_memory: float = Field(
         0.5, ge=0, lt=1, description="Part of the old neighbour mean that stays when masks arrive. Larger: steadier."

@@ -41,9 +41,9 @@ class TrainingPlan:
     momentum: float = 0.9
     weight_decay: float = 0.0
     signed: bool = True  # rank S itself (True) or |S| as the paper does
-    alpha: float = 2.0  # aggregation strength; larger: closer to the neighbours
+    alpha: float = 1.0  # aggregation strength; larger: closer to the neighbours
     novelty: bool = True  # aggregate what neighbours' masks say beyond the mask that all started from
-    score_memory: float = 0.98  # part of the averaged scores that stays at each step; larger: steadier masks, later
+    score_memory: float = 0.9  # part of the averaged scores that stays at each step; larger: steadier masks, later
     mean_memory: float = 0.5  # part of the old neighbour mean that stays when a new one comes
     consensus: float = 0.95  # how far scores move to the neighbours' replicas, less the more examples a node has
     skip_below: float = 0.0  # part of what was learned that neighbours may lack before a sign mask is sent

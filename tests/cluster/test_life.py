@@ -39,9 +39,9 @@ def test_three_nodes_do_their_rounds_together_and_end_by_themselves() -> None:
             assert node.rounds()[-1]["accuracy"] > 0.8
             weights = node.wait_for_event("started")["weights"]
             scales = 2 * 32
-            masks, cut_off = divmod(node.rounds()[-1]["bits_sent"], weights + scales)
-            assert masks >= 2 * 24, "a bit a score, and a scale a layer, to two neighbours in every round"
-            assert cut_off % scales == 0, "headers of masks that a goodbye cut off"
+            whole = weights + scales  # a bit a score, and a scale a layer
+            sent = node.rounds()[-1]["bits_sent"]
+            assert 0.9 * 2 * 24 * whole <= sent <= 2 * 25 * whole, "to two neighbours in every round, never above plain"
             assert node.rounds()[-1]["bytes_sent"] * 8 > node.rounds()[-1]["bits_sent"]
 
 

@@ -29,7 +29,7 @@ def start(hosts: list[Host], index: int, *options: str) -> Daemon:
     """Start a daemon on one of two hosts; the first dials the second."""
     peers = () if index else ("--peers", f"{hosts[1].address}:{PORT}")
     return Daemon(
-        *("--name", f"node-{index}", "--listen", f"0.0.0.0:{PORT}", *peers, "--metrics", "off"),
+        *("--name", f"node-{index}", "--listen", f"0.0.0.0:{PORT}", *peers, "--metrics", "off", "--insecure"),
         *("--data", "digits", "--share", f"{index + 1}/2", *options),
         prefix=hosts[index].prefix,
     )
