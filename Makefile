@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test test-long test-containers test-arm lint format protocol dashboards clean
+FIGURES := build/figures
+
+.PHONY: help setup figures demo test test-long test-containers test-arm lint format protocol dashboards clean
 
 help:
 	@echo "make demo        four daemons learn together on this machine (about a minute)"
@@ -13,6 +15,7 @@ help:
 	@echo "make test-arm    what must be the same bits everywhere, on an emulated aarch64 (root)"
 	@echo "make lint        ruff and mypy --strict"
 	@echo "make protocol    generate node/dslnode/v1 from proto/"
+	@echo "make figures     every benchmark that docs/results.md quotes, resumable (many hours; some need root)"
 	@echo "make dashboards  generate deploy/grafana/dashboards and deploy/prometheus/components.yml"
 
 setup: $(VENV)/ready
@@ -53,6 +56,14 @@ format: $(VENV)/ready
 
 protocol: $(VENV)/ready
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=node --pyi_out=node --grpc_python_out=node proto/dslnode/v1/*.proto
+
+figures: $(VENV)/ready
+	mkdir -p $(FIGURES)
+	$(BIN)/python -m benchmarks.accuracy --model mlp --json $(FIGURES)/accuracy-mlp.json --plots docs/accuracy
+	$(BIN)/python -m benchmarks.accuracy --model cnn --json $(FIGURES)/accuracy-cnn.json --plots docs/accuracy
+	$(BIN)/python -m benchmarks.structured --json $(FIGURES)/structured.json
+	$(BIN)/python -m benchmarks.dslth --json $(FIGURES)/dslth.json --plots docs
+	$(BIN)/python -m benchmarks.wire --json $(FIGURES)/wire.json
 
 dashboards: $(VENV)/ready
 	$(BIN)/python -m deploy.dashboards
