@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -24,15 +23,15 @@ from dslnode.exchange import Sender
 from dslnode.learner import Learner
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
+from dslnode.neighbourhood import Neighbourhood
 from dslnode.notices import Notices
 from dslnode.pages import serve_pages
-from dslnode.resume import known_addresses, remember, take_over
+from dslnode.resume import remember, take_over
 from dslnode.rounds import RoundMachine
 from dslnode.service_manager import keep_told
 from dslnode.standing import watch
 from dslnode.status import Observer
 from dslnode.transport import reports
-from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import ORDERLY, Introduction
 from dslnode.transport.network import Network
@@ -73,13 +72,15 @@ class Daemon:
         edges = Edges(me, learner.layouts, learner.start, settings.skip_below)
         self._network = Network(me, edges, lambda: self._machine.round, self._on_report)
         self._sender = Sender(self._worker, self._network)
-        self._peers = dict.fromkeys(settings.peers)
-        self._notices = Notices(self._peers, log)
+        self._notices = Notices(settings.peers, log)
         self._observer = Observer(settings, me, self._machine, self._network, self._notices.standing)
         self._metrics = Metrics(self._observer.neighbours)
         self._metrics.describe(settings.name, settings.run_id, settings.state_dir)
         self._accounting = Accounting(
             settings, learner.layouts, self._network, self._observer, self._metrics, state=state, log=log
+        )
+        self._neighbourhood = Neighbourhood(
+            self._network, settings.peers, settings.max_neighbours, way=way, log=log, registry=self._metrics.registry
         )
 
     async def run(self) -> ExitCode:
@@ -110,8 +111,7 @@ class Daemon:
         port = await server.listen(self.settings.listen)
         for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
-        jitter = random.Random(self._network.me.incarnation)
-        jobs = [self._begin(), *(keep_dialling(self._network, peer, jitter, self._way) for peer in self._peers)]
+        jobs = [self._begin(), *self._neighbourhood.jobs()]
         jobs += [self._accounting.keep(), watch(self._way.tunnels, self._metrics.ticket_ends, self._log)]
         jobs.append(keep_told(self._observer.one_line))
         tasks = [asyncio.create_task(job) for job in jobs]
@@ -125,6 +125,7 @@ class Daemon:
         done = self._exit is ExitCode.DONE
         self._worker.interrupt()
         self._deadline.cancel()
+        self._neighbourhood.leave()
         self._network.leave("it finished its rounds" if done else "it is stopping")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._network.wait_until_alone(), GOODBYE_SECONDS)
@@ -193,6 +194,7 @@ class Daemon:
     async def _save(self, state: StateDirectory, number: int, line: dict[str, Any]) -> None:
         """Make the round durable, and only then say that it is finished."""
         facts = remember(number, self.settings, self._learner.fingerprint, self._network)
+        facts["members"] = self._neighbourhood.known()
         try:
             written, seconds = await self._worker.save(state, facts)
         except StateError as error:
@@ -203,6 +205,7 @@ class Daemon:
         self._log.info("round", **line)
 
     def _on_report(self, report: reports.Report) -> None:
+        self._neighbourhood.notice(report)
         match report:
             case reports.LinkUp(neighbour, their_round, address):
                 self._notices.solved(address)
@@ -232,7 +235,7 @@ class Daemon:
         self._accounting.books.open()
         if facts is None:
             return
-        self._peers |= dict.fromkeys(known_addresses(facts))
+        self._neighbourhood.recall(facts)
         self._machine.round = facts["round"]
         self._metrics.round.set(self._machine.round)
         self._log.info("resumed", round=self._machine.round)

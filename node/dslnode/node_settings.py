@@ -38,6 +38,13 @@ class NodeSettings(SettingsGroup):
         description="HOST:PORT at which neighbours can dial this node. Default: empty, this node is not told of.",
     )
     peers: Addresses = Field((), max_length=100, description="HOST:PORT,HOST:PORT,... of neighbours to dial.")
+    max_neighbours: int = Field(
+        16,
+        ge=0,
+        le=100,
+        description="Neighbours to have at most, beyond those that hold the network together; nodes that neighbours "
+        "tell of are dialled. 0: only --peers are.",
+    )
     metrics: str = Field("127.0.0.1:9464", description="HOST:PORT to serve Prometheus metrics on; 'off' serves none.")
     state_dir: Path | None = Field(
         None, description="Directory that keeps what was learned over restarts. Default: nothing is kept."

@@ -59,11 +59,6 @@ def check(facts: Mapping[str, Any], settings: Settings, fingerprint: bytes) -> N
         )
 
 
-def known_addresses(facts: Mapping[str, Any]) -> list[str]:
-    """Return the addresses at which the neighbours of the last round can be dialled."""
-    return [neighbour["advertise"] for neighbour in facts["neighbours"] if neighbour["advertise"]]
-
-
 def restore_traffic(facts: Mapping[str, Any], network: Network) -> None:
     """Let the network count on from what was sent and received before."""
     for key, flows in facts["traffic"].items():
