@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dslnode import membership
-from dslnode.membership import LATELY, SUCCESSORS, Record, Roster, choose
+from dslnode.membership import LATELY, SUCCESSORS, Outlook, Record, Roster, choose
 
 keys = st.integers(0, 2**32).map(lambda number: f"{number:032x}")
 
@@ -202,7 +202,7 @@ def test_a_cut_is_seen_at_once_by_those_who_hear_of_one_changed_record() -> None
     assert roster.look(0).reachable == set("abcd")
     roster.hear([record("b", 2, "a")])
     outlook = roster.look(1)
-    assert (outlook.reachable, outlook.missing, outlook.components) == (set("ab"), set("cd"), 2)
+    assert outlook == Outlook(frozenset("ab"), frozenset("cd"), 2)
     roster.hear([record("c", 2)])
     assert roster.look(2).components == 3
     assert roster.look(2 + 2 * LATELY).components == 1, "nobody is missed for ever"
@@ -217,7 +217,7 @@ def test_who_left_in_good_order_or_came_back_as_another_is_not_missed() -> None:
     assert roster.look(1).components == 1
     roster.hear([record("b", 2, "a", "e"), record("e", 1, "b", address="c:1")])  # c began anew, without its state
     outlook = roster.look(2)
-    assert (outlook.reachable, outlook.missing) == (set("abe"), set())
+    assert outlook == Outlook(frozenset("abe"), frozenset(), 1)
 
 
 def test_an_older_record_never_takes_the_place_of_a_newer_one() -> None:

@@ -186,7 +186,7 @@ class Daemon:
         self._metrics.round.set(number)
         self._metrics.rounds_finished.inc()
         line = self._observer.round_line()
-        if self._state is None:
+        if self._state is None or not (number % self.settings.checkpoint_every == 0 or number == self.settings.rounds):
             self._log.info("round", **line)
         else:
             self._background.start(self._save(self._state, number, line))
@@ -233,6 +233,8 @@ class Daemon:
     def _resume(self) -> None:
         facts = take_over(self._state, self.settings, self._learner, self._network)
         self._accounting.books.open()
+        if self._state is not None and self._state.fell_back:
+            self._log.warning("older state taken", why=self._state.fell_back)
         if facts is None:
             return
         self._neighbourhood.recall(facts)

@@ -49,6 +49,12 @@ class NodeSettings(SettingsGroup):
     state_dir: Path | None = Field(
         None, description="Directory that keeps what was learned over restarts. Default: nothing is kept."
     )
+    checkpoint_every: int = Field(
+        1,
+        ge=1,
+        lt=2**31,
+        description="Write what was learned to the disk every so many rounds; a restart goes back to the last time.",
+    )
 
     ticket: Path | None = Field(
         None,
