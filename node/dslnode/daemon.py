@@ -18,6 +18,7 @@ from dslnode.accounting import Accounting
 from dslnode.background import Alarm, Background
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
+from dslnode.deadlines import Deadlines
 from dslnode.errors import ExitCode, StateError
 from dslnode.exchange import Sender
 from dslnode.learner import Learner
@@ -67,8 +68,9 @@ class Daemon:
         self._exit: ExitCode | None = None
         self._background = Background(self._failed)
         self._deadline = Alarm()
+        self._deadlines = Deadlines(settings.round_deadline)
         self._exchange_began = time.monotonic()
-        self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange)
+        self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange, settings.max_lead)
         edges = Edges(me, learner.layouts, learner.start, settings.skip_below)
         self._network = Network(me, edges, lambda: self._machine.round, self._on_report)
         self._sender = Sender(self._worker, self._network)
@@ -111,9 +113,8 @@ class Daemon:
         port = await server.listen(self.settings.listen)
         for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
-        jobs = [self._begin(), *self._neighbourhood.jobs()]
+        jobs = [self._begin(), keep_told(self._observer.one_line), *self._neighbourhood.jobs()]
         jobs += [self._accounting.keep(), watch(self._way.tunnels, self._metrics.ticket_ends, self._log)]
-        jobs.append(keep_told(self._observer.one_line))
         tasks = [asyncio.create_task(job) for job in jobs]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
         try:
@@ -141,8 +142,9 @@ class Daemon:
     async def _begin(self) -> None:
         """Begin the first round when as many neighbours as peers are linked, or the time to wait for them is over."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.wait_for_peers):
-                await self._network.wait_until_linked(len(self.settings.peers))
+            await asyncio.wait_for(
+                self._network.wait_until_linked(len(self.settings.peers)), self.settings.wait_for_peers
+            )
         self._post(events.Started())
 
     def _execute(self, command: events.Command) -> None:
@@ -152,7 +154,9 @@ class Daemon:
             case events.Send() | events.SendSigns() | events.Greet() | events.Meet() | events.Forget():
                 self._background.start(self._sender.execute(command))
             case events.SetDeadline(number):
-                self._deadline.set(self.settings.round_deadline, lambda: self._post(events.DeadlinePassed(number)))
+                awaited, late = self._machine.awaited(), self._machine.leads_too_far()
+                seconds = self._deadlines.begin(time.monotonic(), awaited, self._network.links, patient=late)
+                self._deadline.set(seconds, lambda: self._post(events.DeadlinePassed(number)))
             case events.Aggregate(number, heard):
                 self._background.start(self._aggregate(number, heard))
             case events.Save(number):
@@ -193,8 +197,7 @@ class Daemon:
 
     async def _save(self, state: StateDirectory, number: int, line: dict[str, Any]) -> None:
         """Make the round durable, and only then say that it is finished."""
-        facts = remember(number, self.settings, self._learner.fingerprint, self._network)
-        facts["members"] = self._neighbourhood.known()
+        facts = remember(number, self.settings, self._learner.fingerprint, self._network, self._neighbourhood.known())
         try:
             written, seconds = await self._worker.save(state, facts)
         except StateError as error:
@@ -216,6 +219,7 @@ class Daemon:
                 self._log.info("neighbour down", neighbour=neighbour.name, why=why)
                 self._post(events.PeerDown(neighbour.key))
             case reports.MaskArrived(neighbour, message):
+                self._deadlines.heard(neighbour.key, time.monotonic())
                 self._post(events.Received(neighbour.key, message))
             case reports.GreetingArrived(neighbour, greeting):
                 self._post(events.Greeted(neighbour.key, greeting))
@@ -231,10 +235,8 @@ class Daemon:
         self._notices.refused(who, reason, explanation)
 
     def _resume(self) -> None:
-        facts = take_over(self._state, self.settings, self._learner, self._network)
+        facts = take_over(self._state, self.settings, self._learner, self._network, self._log)
         self._accounting.books.open()
-        if self._state is not None and self._state.fell_back:
-            self._log.warning("older state taken", why=self._state.fell_back)
         if facts is None:
             return
         self._neighbourhood.recall(facts)

@@ -79,7 +79,18 @@ class NodeSettings(SettingsGroup):
         "0: begin at once, alone if need be.",
     )
     round_deadline: float = Field(
-        10.0, gt=0, le=86_400, description="Seconds that a round waits for neighbours after local training."
+        10.0,
+        gt=0,
+        le=86_400,
+        description="Seconds that a round waits for neighbours after local training at most; it waits less once it is "
+        "known how long they take.",
+    )
+    max_lead: int = Field(
+        0,
+        ge=0,
+        lt=2**31,
+        description="Rounds without a word from a connected neighbour after which each round waits for it up to the "
+        "round deadline. 0: a slow one holds nobody up.",
     )
     max_staleness: int = Field(10, ge=0, description="Rounds for which a silent neighbour's mask is still used.")
     evaluate_every: int = Field(5, ge=1, description="Measure the held-out accuracy every so many rounds.")
