@@ -113,7 +113,7 @@ def test_with_a_lead_to_keep_a_silent_neighbour_is_waited_for_again_but_holds_no
             [aggregate] = machine.handle(events.DeadlinePassed(number))
             assert isinstance(aggregate, events.Aggregate)
         machine.handle(events.Aggregated())
-    late, silent = (["slow"], False), ([], False)
+    late, silent = (["slow"], False), (list[str](), False)
     assert awaited == [silent, late, silent, *[(["slow"], True)] * 3]
     machine.handle(events.Trained(mask_of(6)))
     assert machine.handle(events.Received("slow", message(1))), "its word ends the wait"

@@ -142,9 +142,8 @@ class Daemon:
     async def _begin(self) -> None:
         """Begin the first round when as many neighbours as peers are linked, or the time to wait for them is over."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(
-                self._network.wait_until_linked(len(self.settings.peers)), self.settings.wait_for_peers
-            )
+            async with asyncio.timeout(self.settings.wait_for_peers):
+                await self._network.wait_until_linked(len(self.settings.peers))
         self._post(events.Started())
 
     def _execute(self, command: events.Command) -> None:
@@ -242,7 +241,6 @@ class Daemon:
         self._neighbourhood.recall(facts)
         self._machine.round = facts["round"]
         self._metrics.round.set(self._machine.round)
-        self._log.info("resumed", round=self._machine.round)
 
     def _post(self, event: events.Event | None) -> None:
         self._events.put_nowait(event)

@@ -55,6 +55,7 @@ def take_over(
     check(snapshot.facts, settings, learner.fingerprint)
     learner.restore(snapshot.arrays)
     restore_traffic(snapshot.facts, network)
+    log.info("resumed", round=snapshot.facts["round"])
     return snapshot.facts
 
 
