@@ -74,6 +74,7 @@ ACCOUNTS = ["ledger", "ledger_file", "ledger_view", "ledger_metrics", "data_plan
 TORCHLESS = [
     *("rounds", *CODECS, "mask", "config", "sources", "settings_text", "errors"),
     *("status_view", "status_json", "pages", "history", "crawl", "network_rows", "top"),
+    *("membership", "neighbourhood", "deadlines"),
     *("findings", "host_checks", "host_facts", "learning_checks", "doctor"),
     *ACCOUNTS,
     *TRANSPORT,
@@ -134,6 +135,15 @@ def test_the_ledger_and_the_plan_have_no_clock_no_file_and_no_input(module: str)
     allowed = {"__future__", "collections", "dataclasses", "datetime", "enum", "math", "re", "dslnode"}
     assert roots(tree_of(module)) <= allowed
     assert reachable(module) <= {"ledger", "data_plan"}
+
+
+def test_deadlines_are_told_the_time_and_ask_for_none() -> None:
+    assert roots(tree_of("deadlines")) <= {"__future__", "collections", "statistics"}
+
+
+def test_whom_a_node_is_linked_with_is_decided_without_clock_chance_or_input() -> None:
+    allowed = {"__future__", "bisect", "collections", "dataclasses", "hashlib", "math"}
+    assert roots(tree_of("membership")) <= allowed
 
 
 READERS_OF_SETTINGS = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import resource
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from dslnode import checkpoint
-from dslnode.checkpoint import MAGIC, Snapshot, StateDirectory, pack, unpack
+from dslnode.checkpoint import FIRST_MAGIC, MAGIC, Snapshot, StateDirectory, pack, unpack
 from dslnode.errors import StateError
 
 SNAPSHOT = Snapshot({"round": 3, "run_id": "größe"}, {"scores": np.arange(5, dtype=np.float32), "steps": np.array(7)})
@@ -102,7 +104,7 @@ def test_a_body_with_the_right_checksum_that_is_no_state_is_refused(tmp_path: Pa
 
 
 def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "state").write_bytes(pack(SNAPSHOT).replace(b"state 1\n", b"state 2\n", 1))
+    (tmp_path / "state").write_bytes(pack(SNAPSHOT).replace(b"state 2\n", b"state 3\n", 1))
     with pytest.raises(StateError, match="is not a state file of this version"):
         StateDirectory(tmp_path).load()
 
@@ -121,7 +123,7 @@ def test_what_a_crash_left_beside_the_state_is_ignored_and_overwritten(tmp_path:
     assert same(loaded(directory), SNAPSHOT)
     directory.save(LATER)
     assert same(loaded(directory), LATER)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["state"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state", "state.old"]
 
 
 class Crash(BaseException):
@@ -236,3 +238,91 @@ def test_a_disk_that_takes_nothing_is_explained_and_the_old_state_stays(
             )
     assert same(loaded(directory), SNAPSHOT)
     assert not (tmp_path / "node-id").exists()
+
+
+def test_a_file_of_the_first_version_loads_and_its_average_begins_at_the_scores() -> None:
+    """As version 1 wrote it before it averaged scores, and after."""
+    arrays = {"scores": np.arange(5, dtype=np.float32)}
+    before = pack(Snapshot({"round": 3}, arrays)).replace(MAGIC, FIRST_MAGIC, 1)
+    assert same(unpack(before), Snapshot({"round": 3}, {**arrays, "average": arrays["scores"]}))
+    whole = Snapshot({"round": 3}, {**arrays, "average": np.ones(5)})
+    assert same(unpack(pack(whole).replace(MAGIC, FIRST_MAGIC, 1)), whole)
+
+
+def damage(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def test_the_older_state_is_taken_when_the_newest_is_damaged_and_the_next_save_keeps_it(tmp_path: Path) -> None:
+    writing = StateDirectory(tmp_path)
+    writing.save(SNAPSHOT)
+    writing.save(LATER)
+    damage(tmp_path / "state")
+    reading = StateDirectory(tmp_path)
+    assert same(loaded(reading), SNAPSHOT)
+    assert "state: is damaged (its checksum does not match)" in reading.fell_back
+    assert (tmp_path / "state.damaged").exists()
+    reading.save(LATER)
+    assert same(loaded(StateDirectory(tmp_path)), LATER)
+    damage(tmp_path / "state")
+    assert same(loaded(StateDirectory(tmp_path)), SNAPSHOT), "the whole one was not pushed out by the damaged one"
+
+
+def test_a_whole_newest_state_is_taken_without_a_word_whatever_the_older_is(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.save(SNAPSHOT)
+    directory.save(LATER)
+    damage(tmp_path / "state.old")
+    assert same(loaded(directory), LATER)
+    assert not directory.fell_back
+
+
+def test_two_damaged_states_are_refused_by_the_newest(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.save(SNAPSHOT)
+    directory.save(LATER)
+    for name in ("state", "state.old"):
+        damage(tmp_path / name)
+    with pytest.raises(StateError, match=f"{tmp_path}/state: is damaged"):
+        directory.load()
+    assert (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2])
+def test_a_crash_at_any_rename_goes_back_by_one_state_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    directory, left = StateDirectory(tmp_path), [renames]
+    directory.save(SNAPSHOT)
+    rename = Path.replace
+
+    def crash(path: Path, target: Path) -> Path:
+        if not left[0]:
+            raise Crash
+        left[0] -= 1
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.replace", crash)
+        with contextlib.suppress(Crash):
+            directory.save(LATER)
+    restarted = StateDirectory(tmp_path)
+    assert same(loaded(restarted), LATER if renames == 2 else SNAPSHOT)
+    assert ("is missing, after a crash" in restarted.fell_back) == (renames == 1)
+
+
+def test_a_state_that_did_not_fit_leaves_no_bytes_behind(tmp_path: Path) -> None:
+    """A real limit of the kernel's, in place of a full disk."""
+    directory = StateDirectory(tmp_path)
+    directory.save(SNAPSHOT)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(StateError, match="File too large"):
+            directory.save(LATER)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+    assert same(loaded(directory), SNAPSHOT)

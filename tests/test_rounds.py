@@ -100,6 +100,30 @@ def test_a_slow_neighbour_that_speaks_is_used_and_waited_for_again() -> None:
     assert machine.awaited() == ["slow"]
 
 
+def test_with_a_lead_to_keep_a_silent_neighbour_is_waited_for_again_but_holds_no_round_for_ever() -> None:
+    machine = RoundMachine(max_lead=2)
+    machine.handle(events.Started())
+    machine.handle(events.PeerUp("slow", 0))
+    machine.handle(events.Received("slow", message(0)))
+    awaited = []
+    for number in range(6):
+        machine.handle(events.Trained(mask_of(number)))
+        awaited.append((machine.awaited(), machine.leads_too_far()))
+        if awaited[-1][0]:
+            [aggregate] = machine.handle(events.DeadlinePassed(number))
+            assert isinstance(aggregate, events.Aggregate)
+        machine.handle(events.Aggregated())
+    late, silent = (["slow"], False), (list[str](), False)
+    assert awaited == [silent, late, silent, *[(["slow"], True)] * 3]
+    machine.handle(events.Trained(mask_of(6)))
+    assert machine.handle(events.Received("slow", message(1))), "its word ends the wait"
+    assert not machine.leads_too_far()
+    machine.handle(events.Aggregated())
+    machine.handle(events.Trained(mask_of(7)))
+    machine.handle(events.PeerDown("slow"))
+    assert machine.phase is Phase.AGGREGATING
+
+
 def test_an_old_deadline_changes_nothing() -> None:
     machine = started(peers=("a",))
     machine.handle(events.Trained(mask_of(0)))

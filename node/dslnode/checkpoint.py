@@ -1,8 +1,8 @@
 """A node's state on disk: written whole or not at all, and checked when it is read.
 
 One file, ``state``: magic, blake2b-128 of what follows, length of the facts, the facts as JSON, the arrays as an
-uncompressed npz. A new state is written beside the old one, flushed to the disk, and renamed over it, so that a
-crash at any moment leaves one of the two.
+uncompressed npz. A new state is written beside the old one, flushed to the disk, and takes its name; the one before
+stays as ``state.old``. So a crash at any moment leaves one of them, and so does a file that rots on the disk.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ import numpy as np
 
 from dslnode.errors import StateError
 
-MAGIC = b"dslnode state 1\n"
+MAGIC = b"dslnode state 2\n"
+FIRST_MAGIC = b"dslnode state 1\n"
+"""Of files that may lack the averaged scores."""
 DIGEST_BYTES = 16
 MAX_BYTES = 1 << 34
 NODE_ID_BYTES = 16
@@ -40,11 +42,16 @@ class Snapshot:
 
 
 class StateDirectory:
-    """The directory that one running node owns. Raises ``StateError`` if it cannot be used."""
+    """The directory that one running node owns. Raises ``StateError`` if it cannot be used.
+
+    ``fell_back`` says why the older of the two states was loaded, if it was.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.fell_back = ""
         self._file = path / "state"
+        self._older = path / "state.old"
 
     @contextlib.contextmanager
     def owned(self) -> Iterator[None]:
@@ -78,24 +85,49 @@ class StateDirectory:
         return identity
 
     def save(self, snapshot: Snapshot) -> int:
-        """Make the snapshot durable; return the bytes written."""
+        """Make the snapshot durable, and keep the one before; return the bytes written."""
         content = pack(snapshot)
         with _explained(self.path):
-            replace_file(self._file, content)
+            replace_file(self._file, content, older=self._older)
         return len(content)
 
     def load(self) -> Snapshot | None:
-        """Return the newest snapshot, or None if there is none yet."""
+        """Return the newest snapshot that is whole, or None if there is none yet.
+
+        A damaged one is set aside as ``state.damaged``. Raises ``StateError``, of the newest, if none is whole.
+        """
+        try:
+            newest, problem = self._read(self._file), f"{self._file}: is missing, after a crash while it was replaced"
+        except StateError as error:
+            newest, problem = None, str(error)
+            older = self._read_older()
+            if older is None:
+                raise
+        else:
+            older = self._read_older() if newest is None else None
+        if older is not None:
+            self.fell_back = problem
+            with contextlib.suppress(OSError):
+                self._file.replace(self.path / "state.damaged")
+        return newest or older
+
+    def _read_older(self) -> Snapshot | None:
+        try:
+            return self._read(self._older)
+        except StateError:
+            return None
+
+    def _read(self, file: Path) -> Snapshot | None:
         with _explained(self.path):
-            if not self._file.exists():
+            if not file.exists():
                 return None
-            if self._file.stat().st_size > MAX_BYTES:
-                raise StateError(f"{self._file}: is too large to be a node's state")
-            content = self._file.read_bytes()
+            if file.stat().st_size > MAX_BYTES:
+                raise StateError(f"{file}: is too large to be a node's state")
+            content = file.read_bytes()
         try:
             return unpack(content)
         except ValueError as error:
-            raise StateError(f"{self._file}: {error}; restore it or remove it to begin anew") from error
+            raise StateError(f"{file}: {error}; restore it or remove it to begin anew") from error
 
 
 def pack(snapshot: Snapshot) -> bytes:
@@ -108,8 +140,11 @@ def pack(snapshot: Snapshot) -> bytes:
 
 
 def unpack(content: bytes) -> Snapshot:
-    """Read a snapshot back; ``ValueError`` saying what is wrong if the bytes are not what ``pack`` made."""
-    if not content.startswith(MAGIC):
+    """Read a snapshot back; ``ValueError`` saying what is wrong if the bytes are not what ``pack`` made.
+
+    In one of the first version that lacks the averaged scores these begin at the scores.
+    """
+    if not content.startswith((MAGIC, FIRST_MAGIC)):
         raise ValueError("is not a state file of this version")
     digest, body = content[len(MAGIC) :][:DIGEST_BYTES], content[len(MAGIC) + DIGEST_BYTES :]
     if _digest(body) != digest:
@@ -118,22 +153,36 @@ def unpack(content: bytes) -> Snapshot:
         size = struct.unpack_from("<I", body)[0]
         facts = json.loads(body[4 : 4 + size])
         with np.load(io.BytesIO(body[4 + size :]), allow_pickle=False) as arrays:
-            return Snapshot(facts, {name: arrays[name] for name in arrays.files})
+            held = {name: arrays[name] for name in arrays.files}
     except (ValueError, struct.error, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"is not what dslnode writes ({error})") from error
+    if content.startswith(FIRST_MAGIC) and "scores" in held:
+        held.setdefault("average", held["scores"].copy())
+    return Snapshot(facts, held)
 
 
 def _digest(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest()
 
 
-def replace_file(file: Path, content: bytes) -> None:
-    """Write ``content`` beside ``file``, flush it, rename it over ``file``, and flush the directory."""
+def replace_file(file: Path, content: bytes, older: Path | None = None) -> None:
+    """Write ``content`` beside ``file``, flush it, let it take the file's name, and flush the directory.
+
+    What had the name before takes that of ``older``, if given. A file that could not be written whole is removed: its
+    bytes may be all that is missing on a full disk.
+    """
     beside = file.with_name(file.name + ".new")
-    with beside.open("wb") as target:
-        target.write(content)
-        target.flush()
-        os.fsync(target.fileno())
+    try:
+        with beside.open("wb") as target:
+            target.write(content)
+            target.flush()
+            os.fsync(target.fileno())
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+    if older is not None and file.exists():
+        file.replace(older)
     beside.replace(file)
     directory = os.open(file.parent, os.O_RDONLY)
     try:

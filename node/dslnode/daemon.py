@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -19,20 +18,21 @@ from dslnode.accounting import Accounting
 from dslnode.background import Alarm, Background
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
+from dslnode.deadlines import Deadlines
 from dslnode.errors import ExitCode, StateError
 from dslnode.exchange import Sender
 from dslnode.learner import Learner
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
+from dslnode.neighbourhood import Neighbourhood
 from dslnode.notices import Notices
 from dslnode.pages import serve_pages
-from dslnode.resume import known_addresses, remember, take_over
+from dslnode.resume import remember, take_over
 from dslnode.rounds import RoundMachine
 from dslnode.service_manager import keep_told
 from dslnode.standing import watch
 from dslnode.status import Observer
 from dslnode.transport import reports
-from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import ORDERLY, Introduction
 from dslnode.transport.network import Network
@@ -68,18 +68,21 @@ class Daemon:
         self._exit: ExitCode | None = None
         self._background = Background(self._failed)
         self._deadline = Alarm()
+        self._deadlines = Deadlines(settings.round_deadline)
         self._exchange_began = time.monotonic()
-        self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange)
+        self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange, settings.max_lead)
         edges = Edges(me, learner.layouts, learner.start, settings.skip_below)
         self._network = Network(me, edges, lambda: self._machine.round, self._on_report)
         self._sender = Sender(self._worker, self._network)
-        self._peers = dict.fromkeys(settings.peers)
-        self._notices = Notices(self._peers, log)
+        self._notices = Notices(settings.peers, log)
         self._observer = Observer(settings, me, self._machine, self._network, self._notices.standing)
         self._metrics = Metrics(self._observer.neighbours)
         self._metrics.describe(settings.name, settings.run_id, settings.state_dir)
         self._accounting = Accounting(
             settings, learner.layouts, self._network, self._observer, self._metrics, state=state, log=log
+        )
+        self._neighbourhood = Neighbourhood(
+            self._network, settings.peers, settings.max_neighbours, way=way, log=log, registry=self._metrics.registry
         )
 
     async def run(self) -> ExitCode:
@@ -110,10 +113,8 @@ class Daemon:
         port = await server.listen(self.settings.listen)
         for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
-        jitter = random.Random(self._network.me.incarnation)
-        jobs = [self._begin(), *(keep_dialling(self._network, peer, jitter, self._way) for peer in self._peers)]
+        jobs = [self._begin(), keep_told(self._observer.one_line), *self._neighbourhood.jobs()]
         jobs += [self._accounting.keep(), watch(self._way.tunnels, self._metrics.ticket_ends, self._log)]
-        jobs.append(keep_told(self._observer.one_line))
         tasks = [asyncio.create_task(job) for job in jobs]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
         try:
@@ -125,6 +126,7 @@ class Daemon:
         done = self._exit is ExitCode.DONE
         self._worker.interrupt()
         self._deadline.cancel()
+        self._neighbourhood.leave()
         self._network.leave("it finished its rounds" if done else "it is stopping")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._network.wait_until_alone(), GOODBYE_SECONDS)
@@ -151,7 +153,9 @@ class Daemon:
             case events.Send() | events.SendSigns() | events.Greet() | events.Meet() | events.Forget():
                 self._background.start(self._sender.execute(command))
             case events.SetDeadline(number):
-                self._deadline.set(self.settings.round_deadline, lambda: self._post(events.DeadlinePassed(number)))
+                awaited, late = self._machine.awaited(), self._machine.leads_too_far()
+                seconds = self._deadlines.begin(time.monotonic(), awaited, self._network.links, patient=late)
+                self._deadline.set(seconds, lambda: self._post(events.DeadlinePassed(number)))
             case events.Aggregate(number, heard):
                 self._background.start(self._aggregate(number, heard))
             case events.Save(number):
@@ -185,14 +189,14 @@ class Daemon:
         self._metrics.round.set(number)
         self._metrics.rounds_finished.inc()
         line = self._observer.round_line()
-        if self._state is None:
+        if self._state is None or not (number % self.settings.checkpoint_every == 0 or number == self.settings.rounds):
             self._log.info("round", **line)
         else:
             self._background.start(self._save(self._state, number, line))
 
     async def _save(self, state: StateDirectory, number: int, line: dict[str, Any]) -> None:
         """Make the round durable, and only then say that it is finished."""
-        facts = remember(number, self.settings, self._learner.fingerprint, self._network)
+        facts = remember(number, self.settings, self._learner.fingerprint, self._network, self._neighbourhood.known())
         try:
             written, seconds = await self._worker.save(state, facts)
         except StateError as error:
@@ -203,6 +207,7 @@ class Daemon:
         self._log.info("round", **line)
 
     def _on_report(self, report: reports.Report) -> None:
+        self._neighbourhood.notice(report)
         match report:
             case reports.LinkUp(neighbour, their_round, address):
                 self._notices.solved(address)
@@ -213,6 +218,7 @@ class Daemon:
                 self._log.info("neighbour down", neighbour=neighbour.name, why=why)
                 self._post(events.PeerDown(neighbour.key))
             case reports.MaskArrived(neighbour, message):
+                self._deadlines.heard(neighbour.key, time.monotonic())
                 self._post(events.Received(neighbour.key, message))
             case reports.GreetingArrived(neighbour, greeting):
                 self._post(events.Greeted(neighbour.key, greeting))
@@ -228,14 +234,13 @@ class Daemon:
         self._notices.refused(who, reason, explanation)
 
     def _resume(self) -> None:
-        facts = take_over(self._state, self.settings, self._learner, self._network)
+        facts = take_over(self._state, self.settings, self._learner, self._network, self._log)
         self._accounting.books.open()
         if facts is None:
             return
-        self._peers |= dict.fromkeys(known_addresses(facts))
+        self._neighbourhood.recall(facts)
         self._machine.round = facts["round"]
         self._metrics.round.set(self._machine.round)
-        self._log.info("resumed", round=self._machine.round)
 
     def _post(self, event: events.Event | None) -> None:
         self._events.put_nowait(event)

@@ -38,9 +38,22 @@ class NodeSettings(SettingsGroup):
         description="HOST:PORT at which neighbours can dial this node. Default: empty, this node is not told of.",
     )
     peers: Addresses = Field((), max_length=100, description="HOST:PORT,HOST:PORT,... of neighbours to dial.")
+    max_neighbours: int = Field(
+        16,
+        ge=0,
+        le=100,
+        description="Neighbours to have at most, beyond those that hold the network together; nodes that neighbours "
+        "tell of are dialled. 0: only --peers are.",
+    )
     metrics: str = Field("127.0.0.1:9464", description="HOST:PORT to serve Prometheus metrics on; 'off' serves none.")
     state_dir: Path | None = Field(
         None, description="Directory that keeps what was learned over restarts. Default: nothing is kept."
+    )
+    checkpoint_every: int = Field(
+        1,
+        ge=1,
+        lt=2**31,
+        description="Write what was learned to the disk every so many rounds; a restart goes back to the last time.",
     )
 
     ticket: Path | None = Field(
@@ -66,7 +79,18 @@ class NodeSettings(SettingsGroup):
         "0: begin at once, alone if need be.",
     )
     round_deadline: float = Field(
-        10.0, gt=0, le=86_400, description="Seconds that a round waits for neighbours after local training."
+        10.0,
+        gt=0,
+        le=86_400,
+        description="Seconds that a round waits for neighbours after local training at most; it waits less once it is "
+        "known how long they take.",
+    )
+    max_lead: int = Field(
+        0,
+        ge=0,
+        lt=2**31,
+        description="Rounds without a word from a connected neighbour after which each round waits for it up to the "
+        "round deadline. 0: a slow one holds nobody up.",
     )
     max_staleness: int = Field(10, ge=0, description="Rounds for which a silent neighbour's mask is still used.")
     evaluate_every: int = Field(5, ge=1, description="Measure the held-out accuracy every so many rounds.")

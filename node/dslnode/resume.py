@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
 from dslnode.errors import StateError
 from dslnode.learner import Learner
+from dslnode.logs import Logger
 from dslnode.transport.network import Network
 from dslnode.transport.traffic import Flow, Traffic
 
 
-def remember(round_number: int, settings: Settings, fingerprint: bytes, network: Network) -> dict[str, Any]:
-    """Return the facts of a snapshot; ``round_number`` is the one to begin with after a restart."""
+def remember(
+    round_number: int,
+    settings: Settings,
+    fingerprint: bytes,
+    network: Network,
+    members: Sequence[Mapping[str, str]] = (),
+) -> dict[str, Any]:
+    """Return the facts of a snapshot; ``round_number`` is the one to begin with after a restart.
+
+    ``members`` are nodes of the network, linked or not, that can be dialled.
+    """
     return {
         "round": round_number,
         "run_id": settings.run_id,
@@ -23,6 +33,7 @@ def remember(round_number: int, settings: Settings, fingerprint: bytes, network:
             {"node_id": key, "name": link.neighbour.name, "advertise": link.neighbour.advertise}
             for key, link in network.links.items()
         ],
+        "members": list(members),
         "traffic": {
             key: {"sent": _counts(traffic.sent), "received": _counts(traffic.received)}
             for key, traffic in network.traffic.items()
@@ -31,7 +42,7 @@ def remember(round_number: int, settings: Settings, fingerprint: bytes, network:
 
 
 def take_over(
-    state: StateDirectory | None, settings: Settings, learner: Learner, network: Network
+    state: StateDirectory | None, settings: Settings, learner: Learner, network: Network, log: Logger
 ) -> Mapping[str, Any] | None:
     """Let learner and network go on where the state ends; return its facts, or None if there is none.
 
@@ -39,9 +50,12 @@ def take_over(
     """
     if state is None or (snapshot := state.load()) is None:
         return None
+    if state.fell_back:
+        log.warning("older state taken", why=state.fell_back)
     check(snapshot.facts, settings, learner.fingerprint)
     learner.restore(snapshot.arrays)
     restore_traffic(snapshot.facts, network)
+    log.info("resumed", round=snapshot.facts["round"])
     return snapshot.facts
 
 
@@ -57,11 +71,6 @@ def check(facts: Mapping[str, Any], settings: Settings, fingerprint: bytes) -> N
             f"{settings.state_dir}: holds the state of another model or seed; choose another --state-dir, "
             "or start with the --model, --data and --seed it was made with"
         )
-
-
-def known_addresses(facts: Mapping[str, Any]) -> list[str]:
-    """Return the addresses at which the neighbours of the last round can be dialled."""
-    return [neighbour["advertise"] for neighbour in facts["neighbours"] if neighbour["advertise"]]
 
 
 def restore_traffic(facts: Mapping[str, Any], network: Network) -> None:

@@ -64,15 +64,17 @@ class Neighbour:
 
 @dataclass
 class RoundMachine:
-    """One node's rounds. ``limit`` is the number of rounds to do in all, 0 for no end."""
+    """One node's rounds: ``limit`` in all, or no end. Who is silent for over ``max_lead`` of them is waited for."""
 
     limit: int = 0
     max_staleness: int = 10
     exchange: Exchange = Exchange.KEEP
+    max_lead: int = 0
     round: int = 0
     phase: Phase = Phase.STARTING
     neighbours: dict[str, Neighbour] = field(default_factory=dict)
     own: MaskMessage | None = None
+    gave_up: int = -1  # the round that last closed by its deadline
 
     def handle(self, event: Event) -> list[Command]:  # noqa: PLR0911 (one case an event)
         """Take in one event and return what is to be done, in order."""
@@ -101,6 +103,10 @@ class RoundMachine:
     def awaited(self) -> list[str]:
         """Return the neighbours that the present round still waits for."""
         return [peer for peer, neighbour in self.neighbours.items() if self._is_awaited(neighbour)]
+
+    def leads_too_far(self) -> bool:
+        """Return whether this node has run ahead of a connected neighbour by more than it may."""
+        return any(self._is_far_behind(one) for one in self.neighbours.values() if one.connected and not one.adrift)
 
     def _begin_round(self) -> list[Command]:
         if self.limit and self.round >= self.limit:
@@ -231,8 +237,13 @@ class RoundMachine:
             return []
         for peer in self.awaited():
             self.neighbours[peer].in_pace = False
+        self.gave_up = self.round
         return self._close_if_complete()
 
     def _is_awaited(self, neighbour: Neighbour) -> bool:
         spoken = neighbour.last_round >= self.round + neighbour.offset
-        return neighbour.connected and neighbour.in_pace and not neighbour.adrift and not spoken
+        due = neighbour.in_pace or (self._is_far_behind(neighbour) and self.gave_up != self.round)
+        return neighbour.connected and due and not neighbour.adrift and not spoken
+
+    def _is_far_behind(self, neighbour: Neighbour) -> bool:
+        return 0 < self.max_lead < self.staleness(neighbour) and neighbour.arrived is not None

@@ -109,4 +109,5 @@ def introduction(settings: Settings, learner: Learner, node_id: bytes) -> Introd
         settings.exchange.value,
         READABLE,
         checksum(learner.start.to_bytes()),
+        members=True,
     )

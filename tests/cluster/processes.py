@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import socket
 import subprocess
@@ -90,6 +91,11 @@ class NodeProcess:
         code = self._process.wait(DEADLINE)
         self._reader.join(DEADLINE)
         return code
+
+    def limit_files(self, size: int | None) -> None:
+        """Let the process write no file of more bytes than ``size``; None lifts the limit."""
+        _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
 
     def tail(self) -> str:
         """Return the last lines of the output, for a failed test's message."""

@@ -154,3 +154,36 @@ def test_a_peer_that_answers_with_garbage_is_refused_without_a_stack_trace() -> 
         assert not node.other_output
     finally:
         server.stop(None).wait(10)
+
+
+def test_a_disk_that_takes_no_more_stops_no_round_and_is_used_again_when_it_does(tmp_path: Path) -> None:
+    """A limit of the kernel's on the size of files, in place of a full disk."""
+    with NodeProcess("alone", free_port(), "--share", "1/2", *FEW, "--state-dir", str(tmp_path)) as node:
+        node.wait_for_round(1)
+        node.limit_files(1_000)
+        refused = node.wait_for_event("state not saved")
+        assert "File too large" in refused["problem"]
+        node.wait_for(lambda line: line["event"] == "state not saved" and line["round"] > refused["round"] + 1)
+        node.limit_files(None)
+        last = max(line["round"] for line in node.log if line["event"] == "state not saved")
+        again = node.wait_for_round(last + 2)["round"]
+        node.end(signal.SIGKILL)
+    with NodeProcess("alone", free_port(), "--share", "1/2", *FEW, "--state-dir", str(tmp_path)) as node:
+        assert node.wait_for_event("resumed")["round"] >= again
+
+
+def test_a_node_that_writes_seldom_goes_back_to_its_last_checkpoint_and_past_a_damaged_one(tmp_path: Path) -> None:
+    options = ("--share", "1/2", *FEW, "--state-dir", str(tmp_path), "--checkpoint-every", "5")
+    with NodeProcess("alone", free_port(), *options) as node:
+        node.wait_for_round(11)
+        node.end(signal.SIGKILL)
+    with NodeProcess("alone", free_port(), *options) as node:
+        resumed = node.wait_for_event("resumed")["round"]
+        assert resumed % 5 == 0
+        assert resumed >= 10
+        node.end(signal.SIGKILL)
+    state = tmp_path / "state"
+    state.write_bytes(state.read_bytes()[:-1])
+    with NodeProcess("alone", free_port(), *options) as node:
+        assert "damaged" in node.wait_for_event("older state taken")["why"]
+        assert node.wait_for_event("resumed")["round"] >= resumed - 5

@@ -29,8 +29,9 @@ MAX_HOSTS = 4
 class Pauses:
     """Capped, jittered exponential backoff."""
 
-    def __init__(self, jitter: random.Random) -> None:
+    def __init__(self, jitter: random.Random, longest: float | None = None) -> None:
         self._jitter = jitter
+        self._longest = longest
         self._next = FIRST_PAUSE
 
     def reset(self) -> None:
@@ -40,7 +41,7 @@ class Pauses:
     def take(self) -> float:
         """Return the next pause in seconds."""
         pause = self._next * self._jitter.uniform(0.75, 1.25)
-        self._next = min(LONGEST_PAUSE, 2 * self._next)
+        self._next = min(self._longest or LONGEST_PAUSE, 2 * self._next)
         return pause
 
 
@@ -49,15 +50,23 @@ async def keep_dialling(network: Network, address: str, jitter: random.Random, w
     backoff, way = Pauses(jitter), way or Plain()
     while True:
         await network.wait_until_needed(address)
-        try:
-            await _dial(network, address, way)
+        if await dial(network, address, way):
             backoff.reset()
-        except PeerError as error:
-            if error.reason not in {"duplicate", "peer_duplicate", "leaving"}:
-                network.report(PeerRefused(address, error.reason, str(error)))
-        except (grpc.aio.AioRpcError, OSError, asyncio.InvalidStateError) as error:
-            network.report(DialFailed(address, _why(error)))
         await asyncio.sleep(backoff.take())
+
+
+async def dial(network: Network, address: str, way: Way) -> bool:
+    """Dial once and talk to the end; return whether it ended without fault. What failed is reported."""
+    try:
+        await _dial(network, address, way)
+    except PeerError as error:
+        if error.reason not in {"duplicate", "peer_duplicate", "leaving"}:
+            network.report(PeerRefused(address, error.reason, str(error)))
+    except (grpc.aio.AioRpcError, OSError, asyncio.InvalidStateError) as error:
+        network.report(DialFailed(address, _why(error)))
+    else:
+        return True
+    return False
 
 
 async def _dial(network: Network, address: str, way: Way) -> None:

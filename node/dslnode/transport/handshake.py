@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dslnode.codec import CHECKSUM_BYTES, MAX_ROUND, Codec
 from dslnode.errors import PeerError
@@ -14,13 +14,14 @@ INCARNATION_BYTES = 8
 MAX_TEXT = 255
 MAX_CODECS = 32
 REASONS = frozenset(
-    "bad_hello bad_holding bad_step checksum chunk_size codec duplicate exchange expired far_future full garbage "  # noqa: SIM905
-    "identity leaving mask_bits mask_kind mask_size model no_certificate no_hello not_yet_valid protocol revoked run "
-    "self silent too_many unexpected_chunk unexpected_frame unexpected_header".split()
+    "bad_hello bad_holding bad_members bad_step checksum chunk_size codec duplicate enough exchange expired "  # noqa: SIM905
+    "far_future full garbage identity leaving mask_bits mask_kind mask_size model no_certificate no_hello "
+    "not_yet_valid protocol revoked run self silent surplus too_many unexpected_chunk unexpected_frame "
+    "unexpected_header".split()
 )
 """Why this version refuses a peer or ends a conversation; another reason, made up by a peer, counts as ``refused``."""
 
-ORDERLY = frozenset({"duplicate", "leaving", "peer_duplicate", "peer_leaving"})
+ORDERLY = frozenset(f"{who}{why}" for who in ("", "peer_") for why in ("duplicate", "enough", "leaving", "surplus"))
 """Reasons for which honest nodes end conversations every day: nobody's fault."""
 
 
@@ -49,13 +50,15 @@ class Introduction:
     exchange: str
     codecs: frozenset[int] = frozenset()  # numbers of those that it can read; one of another release may know more
     start: bytes = b""  # checksum of the keep mask that it started from
+    essential: bool = field(default=False, compare=False)  # of this link alone: the network may fall apart without it
+    members: bool = False  # it takes in what is known of other nodes
 
     @property
     def key(self) -> str:
         """The node id as text: what the rest of the daemon calls this neighbour."""
         return self.node_id.hex()
 
-    def hello(self, round_number: int) -> pb.Frame:
+    def hello(self, round_number: int, *, essential: bool = False) -> pb.Frame:
         """Return the first frame of a conversation."""
         return pb.Frame(
             hello=pb.Hello(
@@ -77,6 +80,8 @@ class Introduction:
                 exchange=self.exchange,
                 codecs=sorted(self.codecs),
                 start=self.start,
+                essential=essential,
+                members=self.members,
             )
         )
 
@@ -117,6 +122,8 @@ def read_hello(frame: pb.Frame) -> tuple[Introduction, int]:
         hello.exchange,
         frozenset(hello.codecs),
         hello.start,
+        hello.essential,
+        hello.members,
     )
     return introduction, hello.round
 

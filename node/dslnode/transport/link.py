@@ -16,10 +16,10 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from dslnode.errors import PeerError
-from dslnode.mask import MaskKind, MaskMessage, Word
+from dslnode.mask import MaskKind, MaskMessage
 from dslnode.transport.handshake import Introduction, read_refusal
 from dslnode.transport.traffic import Traffic
-from dslnode.transport.words import Parcel, Voice
+from dslnode.transport.words import Parcel, Speech, Voice
 from dslnode.v1 import node_pb2 as pb
 
 FAREWELL_SECONDS = 0.5
@@ -59,13 +59,13 @@ class Link:
         self.copies = voice.copies
         self._stream = stream
         self._voice = voice
-        self._outbox: deque[Word] = deque()
+        self._outbox: deque[Speech] = deque()
         self._work = asyncio.Event()
         self._resumed = asyncio.Event()  # it is known which of our keep masks the neighbour holds
         self._farewell: pb.Frame | None = None
         self._leaving = asyncio.Event()
 
-    def offer(self, message: Word) -> None:
+    def offer(self, message: Speech) -> None:
         """Send this as soon as the stream takes it, in order; a keep mask takes the place of one that still waits."""
         if _is_keep(message):
             self._outbox = deque(one for one in self._outbox if not _is_keep(one))
@@ -78,7 +78,7 @@ class Link:
         self._work.set()
         self._leaving.set()
 
-    async def converse(self, arrived: Callable[[Word], None]) -> str:
+    async def converse(self, arrived: Callable[[Speech], None]) -> str:
         """Talk until one side ends; return why in a few words.
 
         Raises ``PeerError`` if the neighbour breaks the protocol.
@@ -126,7 +126,7 @@ class Link:
         sent.count(parcel.frame.ByteSize(), parcel.kind, parcel.payload_bits)
         sent.masks += parcel.ends_mask
 
-    async def _receive(self, arrived: Callable[[Word], None]) -> str:
+    async def _receive(self, arrived: Callable[[Speech], None]) -> str:
         listener, received = self._voice.listener, self.traffic.received
         while True:
             frame = await _next_frame(self._stream)
@@ -143,7 +143,7 @@ class Link:
                 arrived(word)
 
 
-def _is_keep(word: Word) -> bool:
+def _is_keep(word: Speech) -> bool:
     return isinstance(word, MaskMessage) and word.kind is MaskKind.KEEP
 
 

@@ -5,16 +5,27 @@ as values to one callback, in the order in which it happened, on the event loop'
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from dslnode.errors import PeerError
-from dslnode.mask import Greeting, Pace, Word
+from dslnode.mask import Greeting, Pace
+from dslnode.membership import Tidings
 from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import Introduction, check_match, read_hello, refusal, replaces
 from dslnode.transport.link import Link, Stream, read_frame
 from dslnode.transport.meter import Meter
-from dslnode.transport.reports import GreetingArrived, LinkDown, LinkUp, MaskArrived, PaceAsked, PeerRefused, Report
+from dslnode.transport.reports import (
+    GreetingArrived,
+    LinkDown,
+    LinkUp,
+    MaskArrived,
+    MembersTold,
+    PaceAsked,
+    PeerRefused,
+    Report,
+)
 from dslnode.transport.traffic import Traffic
+from dslnode.transport.words import Speech
 
 HELLO_SECONDS = 5.0
 TAKE_OVER_SECONDS = 1.0
@@ -26,7 +37,8 @@ OTHERS = "others"
 class Network:
     """The node's links by neighbour key (node id in hex). ``round_now`` tells the round for the handshake.
 
-    ``traffic`` counts by neighbour key; ``dialled`` remembers who answered at which address.
+    ``traffic`` counts by neighbour key; ``dialled`` remembers who answered at which address. With ``enough`` links it
+    takes in only who needs one; a dialler says so of the addresses in ``essential``, of all if that is None.
     """
 
     def __init__(
@@ -40,6 +52,8 @@ class Network:
         self.links: dict[str, Link] = {}
         self.traffic: dict[str, Traffic] = {}
         self.dialled: dict[str, str] = {}
+        self.enough = MAX_LINKS
+        self.essential: Container[str] | None = None
         self._edges = edges
         self._round_now = round_now
         self._report = report
@@ -47,7 +61,7 @@ class Network:
         self._meter = Meter()
         self._changed = asyncio.Condition()
 
-    def send(self, neighbour: str, message: Word) -> None:
+    def send(self, neighbour: str, message: Speech) -> None:
         """Hand a message to a neighbour's link; dropped if there is none, it will be sent anew when one comes up."""
         if neighbour in self.links:
             self.links[neighbour].offer(message)
@@ -56,9 +70,10 @@ class Network:
         """Tell the owner what happened."""
         self._report(report)
 
-    async def greet(self, stream: Stream) -> None:
-        """Say hello; the one who dialled does so first."""
-        await stream.write(self.me.hello(self._round_now()))
+    async def greet(self, stream: Stream, address: str = "") -> None:
+        """Say hello; the one who dialled ``address`` does so first."""
+        essential = bool(address) and (self.essential is None or address in self.essential)
+        await stream.write(self.me.hello(self._round_now(), essential=essential))
 
     async def refuse(self, stream: Stream, address: str, error: PeerError) -> None:
         """Tell a peer, and the owner, why the conversation ends."""
@@ -72,8 +87,7 @@ class Network:
             neighbour, their_round = await self._meet(stream)
             if self._leaving is not None:
                 raise PeerError("leaving", self._leaving)
-            if len(self.links) >= MAX_LINKS and neighbour.key not in self.links:
-                raise PeerError("full", f"has {MAX_LINKS} neighbours already and takes no more")
+            self._check_room(neighbour)
             await self.greet(stream)
             self._check_not_duplicate(neighbour, we_dialled=False)
             await self._converse(stream, neighbour, their_round, we_dialled=False, remote=remote)
@@ -85,7 +99,7 @@ class Network:
 
         Raises ``PeerError`` if the other side refuses, does not match or breaks the protocol.
         """
-        await self.greet(stream)
+        await self.greet(stream, address)
         neighbour, their_round = await self._meet(stream)
         self.dialled[address] = neighbour.key
         if self._leaving is not None:
@@ -108,6 +122,10 @@ class Network:
         for link in self.links.values():
             link.leave("leaving", message)
 
+    def part(self, neighbour: str) -> None:
+        """End the link to a neighbour that this node has more of than it needs."""
+        self.links[neighbour].leave("surplus", "has neighbours enough, and no more need of this link")
+
     async def wait_until_linked(self, count: int) -> None:
         """Return when at least ``count`` links are open."""
         async with self._changed:
@@ -127,6 +145,14 @@ class Network:
         neighbour, their_round = read_hello(await read_frame(stream, HELLO_SECONDS))
         check_match(self.me, neighbour)
         return neighbour, their_round
+
+    def _check_room(self, neighbour: Introduction) -> None:
+        if neighbour.key in self.links:
+            return
+        if len(self.links) >= MAX_LINKS:
+            raise PeerError("full", f"has {MAX_LINKS} neighbours already and takes no more")
+        if len(self.links) >= self.enough and not neighbour.essential:
+            raise PeerError("enough", f"has {self.enough} neighbours and takes more only to hold the network together")
 
     def _check_not_duplicate(self, neighbour: Introduction, *, we_dialled: bool) -> None:
         former = self.links.get(neighbour.key)
@@ -185,11 +211,13 @@ class Network:
             self._changed.notify_all()
 
 
-def _arrival(who: Introduction, what: Word) -> Report:
+def _arrival(who: Introduction, what: Speech) -> Report:
     match what:
         case Greeting():
             return GreetingArrived(who, what)
         case Pace():
             return PaceAsked(who, what)
+        case Tidings():
+            return MembersTold(who, what)
         case _:
             return MaskArrived(who, what)

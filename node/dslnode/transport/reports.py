@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dslnode.mask import Greeting, MaskMessage, Pace, Unchanged
+from dslnode.membership import Tidings
 from dslnode.transport.handshake import Introduction
 
 
@@ -50,6 +51,14 @@ class PaceAsked:
 
 
 @dataclass(frozen=True)
+class MembersTold:
+    """A neighbour passed on what it knows of nodes of the network."""
+
+    neighbour: Introduction
+    tidings: Tidings
+
+
+@dataclass(frozen=True)
 class PeerRefused:
     """Somebody broke the protocol or does not match; the conversation was ended."""
 
@@ -66,4 +75,4 @@ class DialFailed:
     why: str
 
 
-Report = LinkUp | LinkDown | MaskArrived | GreetingArrived | PaceAsked | PeerRefused | DialFailed
+Report = LinkUp | LinkDown | MaskArrived | GreetingArrived | PaceAsked | MembersTold | PeerRefused | DialFailed

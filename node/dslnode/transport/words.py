@@ -10,6 +10,7 @@ from dslnode.changes import BaseChoice
 from dslnode.codec import CHUNK_BYTES, Codec, CodedMask, Layouts, MaskAssembler, encode, scale_bits
 from dslnode.errors import PeerError
 from dslnode.mask import Greeting, MaskKind, MaskMessage, Pace, Unchanged, Word
+from dslnode.membership import Tidings
 from dslnode.transport.coder import LARGE, Coder
 from dslnode.transport.frames import (
     Counts,
@@ -19,7 +20,11 @@ from dslnode.transport.frames import (
     read_unchanged,
     unchanged_frame,
 )
+from dslnode.transport.member_frames import members_frame, read_members
 from dslnode.v1 import node_pb2 as pb
+
+Speech = Word | Tidings
+"""All that may wait in a link's outbox, or come out of it at the other end."""
 
 INLINE_BYTES = CHUNK_BYTES // 2
 """Coded masks up to this length travel in their header."""
@@ -65,7 +70,7 @@ class Speaker:
         held = self._copies.incoming.held
         return Parcel(pb.Frame(holding=pb.Holding(base=b"" if held is None else held.digest)))
 
-    async def frames(self, word: Word, *, in_haste: bool = False) -> AsyncIterator[Parcel]:
+    async def frames(self, word: Speech, *, in_haste: bool = False) -> AsyncIterator[Parcel]:
         """Yield a word's frames; a keep mask is coded against what the neighbour holds once all before it is written.
 
         ``in_haste``, for a node that leaves, a mask that takes long to code travels plain.
@@ -77,6 +82,8 @@ class Speaker:
                 yield Parcel(pb.Frame(unchanged=unchanged_frame(word)))
             case Pace():
                 yield Parcel(pb.Frame(pace=pb.Pace(seconds=word.seconds)))
+            case Tidings():
+                yield Parcel(pb.Frame(members=members_frame(word)))
             case MaskMessage(kind=MaskKind.KEEP) if self._is_near(word):
                 yield Parcel(pb.Frame(unchanged=unchanged_frame(Unchanged(word.round))))
             case MaskMessage():
@@ -127,7 +134,7 @@ class Listener:
         if self.resumed:
             copies.outgoing.resume(b"")
 
-    def hear(self, frame: pb.Frame) -> Word | None:
+    def hear(self, frame: pb.Frame) -> Speech | None:  # noqa: PLR0911 (one kind of frame each)
         """Take a frame; return the word that it ends, if it does. Raises ``PeerError`` if it has no place here."""
         if frame.HasField("mask"):
             return self._header(frame.mask)
@@ -137,6 +144,8 @@ class Listener:
             return read_greeting(frame.greeting)
         if frame.HasField("pace"):
             return Pace(frame.pace.seconds)
+        if frame.HasField("members"):
+            return read_members(frame.members)
         if frame.HasField("unchanged"):
             return read_unchanged(frame.unchanged)
         if frame.HasField("holding") and not self.resumed:

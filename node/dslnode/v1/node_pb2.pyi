@@ -37,7 +37,7 @@ BASE_START: Base
 BASE_NONE: Base
 
 class Frame(_message.Message):
-    __slots__ = ("hello", "refusal", "mask", "chunk", "greeting", "holding", "unchanged", "pace")
+    __slots__ = ("hello", "refusal", "mask", "chunk", "greeting", "holding", "unchanged", "pace", "members")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,7 @@ class Frame(_message.Message):
     HOLDING_FIELD_NUMBER: _ClassVar[int]
     UNCHANGED_FIELD_NUMBER: _ClassVar[int]
     PACE_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     refusal: Refusal
     mask: MaskHeader
@@ -54,10 +55,11 @@ class Frame(_message.Message):
     holding: Holding
     unchanged: Unchanged
     pace: Pace
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., mask: _Optional[_Union[MaskHeader, _Mapping]] = ..., chunk: _Optional[_Union[MaskChunk, _Mapping]] = ..., greeting: _Optional[_Union[Greeting, _Mapping]] = ..., holding: _Optional[_Union[Holding, _Mapping]] = ..., unchanged: _Optional[_Union[Unchanged, _Mapping]] = ..., pace: _Optional[_Union[Pace, _Mapping]] = ...) -> None: ...
+    members: Members
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., mask: _Optional[_Union[MaskHeader, _Mapping]] = ..., chunk: _Optional[_Union[MaskChunk, _Mapping]] = ..., greeting: _Optional[_Union[Greeting, _Mapping]] = ..., holding: _Optional[_Union[Holding, _Mapping]] = ..., unchanged: _Optional[_Union[Unchanged, _Mapping]] = ..., pace: _Optional[_Union[Pace, _Mapping]] = ..., members: _Optional[_Union[Members, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol", "run_id", "node_id", "incarnation", "name", "advertise", "round", "model", "exchange", "codecs", "start")
+    __slots__ = ("protocol", "run_id", "node_id", "incarnation", "name", "advertise", "round", "model", "exchange", "codecs", "start", "essential", "members")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +71,8 @@ class Hello(_message.Message):
     EXCHANGE_FIELD_NUMBER: _ClassVar[int]
     CODECS_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
+    ESSENTIAL_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     run_id: str
     node_id: bytes
@@ -80,7 +84,31 @@ class Hello(_message.Message):
     exchange: str
     codecs: _containers.RepeatedScalarFieldContainer[int]
     start: bytes
-    def __init__(self, protocol: _Optional[int] = ..., run_id: _Optional[str] = ..., node_id: _Optional[bytes] = ..., incarnation: _Optional[bytes] = ..., name: _Optional[str] = ..., advertise: _Optional[str] = ..., round: _Optional[int] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., exchange: _Optional[str] = ..., codecs: _Optional[_Iterable[int]] = ..., start: _Optional[bytes] = ...) -> None: ...
+    essential: bool
+    members: bool
+    def __init__(self, protocol: _Optional[int] = ..., run_id: _Optional[str] = ..., node_id: _Optional[bytes] = ..., incarnation: _Optional[bytes] = ..., name: _Optional[str] = ..., advertise: _Optional[str] = ..., round: _Optional[int] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., exchange: _Optional[str] = ..., codecs: _Optional[_Iterable[int]] = ..., start: _Optional[bytes] = ..., essential: _Optional[bool] = ..., members: _Optional[bool] = ...) -> None: ...
+
+class Members(_message.Message):
+    __slots__ = ("nodes",)
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[Member]
+    def __init__(self, nodes: _Optional[_Iterable[_Union[Member, _Mapping]]] = ...) -> None: ...
+
+class Member(_message.Message):
+    __slots__ = ("node_id", "version", "name", "advertise", "links", "left")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADVERTISE_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    node_id: bytes
+    version: int
+    name: str
+    advertise: str
+    links: bytes
+    left: bool
+    def __init__(self, node_id: _Optional[bytes] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., advertise: _Optional[str] = ..., links: _Optional[bytes] = ..., left: _Optional[bool] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("fingerprint", "layout", "layers", "weights", "seed", "scores")

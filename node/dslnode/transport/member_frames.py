@@ -1,0 +1,58 @@
+"""What is told of other nodes, to frames and back: every bound is checked before anything is remembered or dialled."""
+
+from __future__ import annotations
+
+from dslnode.errors import PeerError
+from dslnode.membership import MAX_TOLD, MAX_VERSION, Record, Tidings
+from dslnode.setting_types import check_address
+from dslnode.transport.handshake import MAX_TEXT, NODE_ID_BYTES
+from dslnode.v1 import node_pb2 as pb
+
+MAX_NAME = 64
+MAX_NEIGHBOURS = 100
+
+
+def members_frame(tidings: Tidings) -> pb.Members:
+    """Return records as they travel."""
+    return pb.Members(nodes=[_member(record) for record in tidings.records])
+
+
+def read_members(frame: pb.Members) -> Tidings:
+    """Return the records; ``PeerError`` if there are too many or one is out of bounds."""
+    if len(frame.nodes) > MAX_TOLD:
+        raise PeerError("bad_members", f"told of {len(frame.nodes)} nodes at once; {MAX_TOLD} is the most")
+    return Tidings(tuple(_record(member) for member in frame.nodes))
+
+
+def _member(record: Record) -> pb.Member:
+    return pb.Member(
+        node_id=bytes.fromhex(record.key),
+        version=record.version,
+        name=record.name,
+        advertise=record.address,
+        links=b"".join(map(bytes.fromhex, sorted(record.links))),
+        left=record.left,
+    )
+
+
+def _record(member: pb.Member) -> Record:
+    if len(member.node_id) != NODE_ID_BYTES or not 0 < member.version < MAX_VERSION:
+        raise PeerError("bad_members", "told of a node whose id or version is out of bounds")
+    if len(member.name) > MAX_NAME or not member.name.isprintable() or not _is_sane(member.advertise):
+        raise PeerError("bad_members", "told of a node whose name or address is none")
+    if len(member.links) % NODE_ID_BYTES or len(member.links) > MAX_NEIGHBOURS * NODE_ID_BYTES:
+        raise PeerError("bad_members", "told of a node with too many neighbours, or parts of one")
+    starts = range(0, len(member.links), NODE_ID_BYTES)
+    links = frozenset(member.links[start : start + NODE_ID_BYTES].hex() for start in starts)
+    return Record(member.node_id.hex(), member.version, member.name, member.advertise, links, member.left)
+
+
+def _is_sane(address: str) -> bool:
+    """Return whether this is empty or HOST:PORT, nothing else: it may be dialled and logged."""
+    if not address:
+        return True
+    try:
+        check_address(address)
+    except ValueError:
+        return False
+    return len(address) <= MAX_TEXT and address.isprintable() and not address.endswith(":0")

@@ -1,0 +1,69 @@
+"""How long a round waits: as long as most neighbours take, never longer than allowed, whatever a few of them do."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dslnode.deadlines import ENOUGH, NEWEST, SHORTEST, Deadlines, observed_deadline
+
+delays = st.floats(0, 1e6)
+
+
+@given(st.lists(delays, max_size=60), st.floats(0.01, 1e5))
+def test_the_limit_is_never_passed_and_little_is_no_evidence(observed: list[float], limit: float) -> None:
+    deadline = observed_deadline(observed, limit)
+    assert 0 < deadline <= limit
+    assert len(observed) >= ENOUGH or deadline == limit
+    assert deadline >= min(limit, SHORTEST)
+
+
+@given(st.lists(st.floats(0, 5), min_size=20, max_size=40), st.data())
+def test_most_neighbours_of_equal_pace_are_waited_for(observed: list[float], data: st.DataObject) -> None:
+    """At least half of what was observed always lies within the deadline."""
+    deadline = observed_deadline(observed, 1e9)
+    assert sum(delay <= deadline for delay in observed) >= len(observed) / 2
+    assert observed_deadline(data.draw(st.permutations(observed)), 1e9) == deadline
+
+
+@given(st.lists(delays, min_size=8, max_size=8))
+def test_one_neighbour_in_five_moves_the_deadline_of_the_others_by_little(lies: list[float]) -> None:
+    honest = [0.9, 1.0, 1.1, 1.2] * 8
+    assert 2 <= observed_deadline(honest + lies, 1e9) <= 4
+
+
+def test_the_first_rounds_wait_to_the_limit_and_later_ones_as_long_as_neighbours_take() -> None:
+    deadlines, now = Deadlines(30.0), 100.0
+    seen = []
+    for _ in range(ENOUGH + 2):
+        seen.append(deadlines.begin(now, {"a"}, {"a"}))
+        deadlines.heard("a", now + 2.0)
+        deadlines.heard("a", now + 2.5)  # a second word of the same round
+        now += 10
+    assert seen[:ENOUGH] == [30.0] * ENOUGH
+    assert seen[ENOUGH:] == [4.0, 4.0]
+
+
+def test_a_word_that_came_during_training_took_no_time() -> None:
+    deadlines = Deadlines(30.0)
+    for number in range(ENOUGH):
+        deadlines.begin(float(number), (), {"a"})
+    assert deadlines.begin(100.0, {"a"}, {"a"}) == SHORTEST
+
+
+def test_a_late_neighbour_is_measured_from_when_it_was_due_first() -> None:
+    deadlines = Deadlines(1_000.0)
+    for lap in range(NEWEST):
+        for step in range(5):  # five rounds of ours to one of its
+            deadlines.begin(100.0 * lap + 10 * step, {"slow"} if step == 0 else (), {"slow"})
+        deadlines.heard("slow", 100.0 * lap + 60)
+    assert deadlines.begin(5_000.0, {"slow"}, {"slow"}) == pytest.approx(120.0)
+
+
+def test_who_is_gone_is_forgotten_and_patience_goes_to_the_limit() -> None:
+    deadlines = Deadlines(30.0)
+    for number in range(ENOUGH):
+        deadlines.begin(float(number), (), {"a"})
+    assert deadlines.begin(10.0, {"a"}, {"a"}, patient=True) == 30.0
+    assert deadlines.begin(11.0, {"b"}, {"b"}) == 30.0

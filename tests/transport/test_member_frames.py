@@ -1,0 +1,96 @@
+"""What is told of other nodes: everything in bounds survives the wire, nothing else is taken in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dslnode.errors import PeerError
+from dslnode.membership import MAX_TOLD, MAX_VERSION, Record, Tidings
+from dslnode.transport.member_frames import MAX_NAME, MAX_NEIGHBOURS, members_frame, read_members
+from dslnode.transport.options import MESSAGE_BYTES
+from dslnode.v1 import node_pb2 as pb
+
+node_ids = st.binary(min_size=16, max_size=16).map(bytes.hex)
+records = st.builds(
+    Record,
+    key=node_ids,
+    version=st.integers(1, MAX_VERSION - 1),
+    name=st.text("abc-._9ü", max_size=MAX_NAME),
+    address=st.sampled_from(["", "10.0.0.2:7711", "[fd00::2]:1", "board.local:65535"]),
+    links=st.frozensets(node_ids, max_size=5),
+    left=st.booleans(),
+)
+
+
+@given(st.lists(records, max_size=MAX_TOLD).map(lambda some: Tidings(tuple(some))))
+def test_records_survive_the_wire(tidings: Tidings) -> None:
+    wire = members_frame(tidings).SerializeToString()
+    assert read_members(pb.Members.FromString(wire)) == tidings
+
+
+def test_the_largest_frame_is_a_message_that_both_ends_take() -> None:
+    links = frozenset(f"{number:032x}" for number in range(MAX_NEIGHBOURS))
+    largest = Record("ff" * 16, MAX_VERSION - 1, "n" * MAX_NAME, "h" * 249 + ":65535", links, left=True)
+    frame = pb.Frame(members=members_frame(Tidings((largest,) * MAX_TOLD)))
+    assert read_members(frame.members).records == (largest,) * MAX_TOLD
+    assert frame.ByteSize() <= MESSAGE_BYTES
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda member: setattr(member, "node_id", b"short"),
+        lambda member: setattr(member, "version", 0),
+        lambda member: setattr(member, "version", MAX_VERSION),
+        lambda member: setattr(member, "name", "n" * (MAX_NAME + 1)),
+        lambda member: setattr(member, "name", "\x1b[2J"),
+        lambda member: setattr(member, "advertise", "no port"),
+        lambda member: setattr(member, "advertise", "host:0"),
+        lambda member: setattr(member, "advertise", "host:70000"),
+        lambda member: setattr(member, "advertise", "\u202ehost:1"),
+        lambda member: setattr(member, "advertise", "h" * 300 + ":1"),
+        lambda member: setattr(member, "links", b"x" * 17),
+        lambda member: setattr(member, "links", b"x" * 16 * (MAX_NEIGHBOURS + 1)),
+    ],
+)
+def test_a_record_out_of_bounds_is_refused(change: Callable[[pb.Member], None]) -> None:
+    member = pb.Member(node_id=b"i" * 16, version=1, name="board", advertise="10.0.0.2:7711")
+    assert read_members(pb.Members(nodes=[member])).records
+    change(member)
+    with pytest.raises(PeerError) as caught:
+        read_members(pb.Members(nodes=[member]))
+    assert caught.value.reason == "bad_members"
+
+
+def test_too_many_records_at_once_are_refused() -> None:
+    member = pb.Member(node_id=b"i" * 16, version=1)
+    with pytest.raises(PeerError, match="32 is the most"):
+        read_members(pb.Members(nodes=[member] * (MAX_TOLD + 1)))
+
+
+@given(
+    st.lists(
+        st.builds(
+            pb.Member,
+            node_id=st.binary(max_size=20),
+            version=st.integers(0, 2**32 - 1),
+            name=st.text(max_size=80),
+            advertise=st.text(max_size=20),
+            links=st.binary(max_size=40),
+        ),
+        max_size=3,
+    )
+)
+def test_whatever_comes_is_read_in_bounds_or_refused(members: list[pb.Member]) -> None:
+    try:
+        tidings = read_members(pb.Members(nodes=members))
+    except PeerError as error:
+        reason = error.reason
+    else:
+        reason = "bad_members"
+        assert read_members(members_frame(tidings)) == tidings
+    assert reason == "bad_members"
