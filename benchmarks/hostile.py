@@ -1,8 +1,8 @@
 """What do lying neighbours cost the honest ones? Twenty virtual nodes, some of them hostile, with and without defence.
 
-Hostile nodes keep to the protocol, so nothing of theirs is refused: they say something
-else than what they learned. Loss is in points of test accuracy, over the honest nodes, against the same nodes in the same network
-without any lie; ``silent`` ones say nothing at all, which is what the loss of their honest help alone costs.
+Hostile nodes keep to the protocol, so nothing of theirs is refused: they say something else than what they learned.
+Loss is in points of test accuracy, over the honest nodes, against the same nodes in the same network without any
+lie; ``silent`` ones say nothing at all, which is what the loss of their honest help alone costs.
 """
 
 from __future__ import annotations

@@ -149,7 +149,9 @@ class Consensus:
         keep = top_k(self._network.spread(edge.theirs), self._network.layout, edge.their_counts)
         return to_mask(keep, self._network.layout)
 
-    def pull(self, neighbours: Sequence[str], strength: float, rule: RobustAggregation = RobustAggregation.OFF) -> Tensor:
+    def pull(
+        self, neighbours: Sequence[str], strength: float, rule: RobustAggregation = RobustAggregation.OFF
+    ) -> Tensor:
         """Return how far scores move towards the neighbours': ``strength * sum_j (R_j - R) / (neighbours + 1)``.
 
         Replicas are compared on one edge only, so an edge that begins anew pulls nobody back to the start. By ``rule``

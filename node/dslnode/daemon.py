@@ -157,6 +157,7 @@ class Daemon:
             case events.Save(number):
                 self._finish_round(number)
             case events.Refuse(peer, reason, explanation):
+                self._network.offended(peer, reason, explanation)
                 self._refuse(self._observer.name_of(peer), reason, explanation)
             case events.Finish():
                 self._exit = ExitCode.DONE

@@ -44,6 +44,7 @@ class NeighbourFigures:
     wire_bytes_sent: int = 0
     wire_bytes_received: int = 0
     problem: str = ""
+    shut_out: str = ""  # for which offence
 
 
 class Metrics:
@@ -123,6 +124,7 @@ class _NeighbourCollector(Collector):
         connected.add_metric([], sum(neighbour.connected for neighbour in figures))
         yield connected
         yield from _per_neighbour(figures)
+        yield _quarantined(figures)
         yield from _traffic(figures)
 
 
@@ -149,6 +151,15 @@ def _per_neighbour(figures: list[NeighbourFigures]) -> Iterator[Metric]:
             if value is not None:
                 family.add_metric(_labels(neighbour), value)
         yield family
+
+
+def _quarantined(figures: list[NeighbourFigures]) -> GaugeMetricFamily:
+    text = "1 while no conversation is held with a neighbour that broke the rules, by its last offence."
+    family = GaugeMetricFamily("dslnode_quarantined", text, labels=["neighbour", "node_id", "reason"])
+    for neighbour in figures:
+        if neighbour.shut_out:
+            family.add_metric([*_labels(neighbour), neighbour.shut_out], 1)
+    return family
 
 
 def _traffic(figures: list[NeighbourFigures]) -> Iterator[Metric]:

@@ -14,9 +14,9 @@ INCARNATION_BYTES = 8
 MAX_TEXT = 255
 MAX_CODECS = 32
 REASONS = frozenset(
-    "bad_hello bad_holding bad_step checksum chunk_size codec duplicate exchange expired far_future full garbage "  # noqa: SIM905
-    "identity leaving mask_bits mask_kind mask_size model no_certificate no_hello not_yet_valid protocol revoked run "
-    "self silent too_many unexpected_chunk unexpected_frame unexpected_header".split()
+    "bad_hello bad_holding bad_step checksum chunk_size codec duplicate exchange expired far_future flood full garbage "  # noqa: SIM905
+    "identity leaving mask_bits mask_kind mask_size model no_certificate no_hello not_yet_valid protocol quarantined "
+    "revoked run self silent slow too_many unexpected_chunk unexpected_frame unexpected_header".split()
 )
 """Why this version refuses a peer or ends a conversation; another reason, made up by a peer, counts as ``refused``."""
 
