@@ -74,6 +74,7 @@ ACCOUNTS = ["ledger", "ledger_file", "ledger_view", "ledger_metrics", "data_plan
 TORCHLESS = [
     *("rounds", *CODECS, "mask", "config", "sources", "settings_text", "errors"),
     *("status_view", "status_json", "pages", "history", "crawl", "network_rows", "top"),
+    *("yielding", "host_state"),
     *("findings", "host_checks", "host_facts", "learning_checks", "doctor"),
     *ACCOUNTS,
     *TRANSPORT,
@@ -129,6 +130,11 @@ def test_pure_modules_import_only_pure_modules(module: str) -> None:
     assert reachable(module) <= {"mask", "codec", "changes", "bases", "entropy", "sparse", "rounds", "events", "errors"}
 
 
+@pytest.mark.parametrize("module", ["yielding", "transport/quarantine", "transport/allowance"])
+def test_limits_are_decided_without_clock_file_or_input(module: str) -> None:
+    assert roots(tree_of(module)) <= {"__future__", "collections", "dataclasses", "re"}
+
+
 @pytest.mark.parametrize("module", ["ledger", "data_plan"])
 def test_the_ledger_and_the_plan_have_no_clock_no_file_and_no_input(module: str) -> None:
     allowed = {"__future__", "collections", "dataclasses", "datetime", "enum", "math", "re", "dslnode"}
@@ -146,6 +152,7 @@ READERS_OF_SETTINGS = {
     "daemon",
     "start",
     "assembly",
+    "resting",
     "resume",
     "status",
     "demo",

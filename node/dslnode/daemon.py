@@ -26,6 +26,7 @@ from dslnode.logs import Logger
 from dslnode.metrics import Metrics
 from dslnode.notices import Notices
 from dslnode.pages import serve_pages
+from dslnode.resting import Rest
 from dslnode.resume import known_addresses, remember, take_over
 from dslnode.rounds import RoundMachine
 from dslnode.service_manager import keep_told
@@ -60,7 +61,7 @@ class Daemon:
         self.settings = settings
         self.busy = False
         self._learner = learner
-        self._worker = Worker(learner)
+        self._worker = Worker(learner, settings.nice)
         self._state = state
         self._log = log
         self._way = way
@@ -81,6 +82,7 @@ class Daemon:
         self._accounting = Accounting(
             settings, learner.layouts, self._network, self._observer, self._metrics, state=state, log=log
         )
+        self._rest = Rest(settings, self._metrics, self._accounting.pacer, log, self._post)
 
     async def run(self) -> ExitCode:
         """Serve, dial and learn until all rounds are done or a signal comes; return the exit code.
@@ -163,6 +165,7 @@ class Daemon:
                 self._exit = ExitCode.DONE
 
     async def _train(self, number: int) -> None:
+        await self._rest.until_allowed(lambda: self._worker.interrupted)
         trained = await self._worker.train(number)
         if self._worker.interrupted:
             return

@@ -63,6 +63,7 @@ class Metrics:
         self.flips = gauge("dslnode_mask_flipped_ratio", "Fraction of mask bits that the last round flipped.")
         self.refused = counter("dslnode_messages_refused", "Messages and conversations refused, by reason.", ["reason"])
         self.checkpoint_bytes = counter("dslnode_checkpoint_written_bytes", "Bytes of state written to disk.")
+        self._waiting = gauge("dslnode_waiting", "1 while training waits, by what for: hours, heat, load.", ["reason"])
         self._ticket_ends: Gauge | None = None
         self.phase_seconds = Histogram(
             "dslnode_round_phase_seconds",
@@ -86,6 +87,12 @@ class Metrics:
             text = "When the certificate in the node's ticket ends, in seconds since 1970."
             self._ticket_ends = Gauge("dslnode_certificate_expiry_timestamp_seconds", text, registry=self.registry)
         self._ticket_ends.set(moment.timestamp())
+
+    def waiting(self, reason: str) -> None:
+        """Mark what training waits for; empty: for nothing."""
+        self._waiting.clear()
+        if reason:
+            self._waiting.labels(reason).set(1)
 
     def phase(self, now: Phase) -> None:
         """Mark the phase that the node is in."""

@@ -31,6 +31,7 @@ from dslnode.events import (
     Phase,
     Received,
     Refuse,
+    Resting,
     Save,
     Send,
     SendSigns,
@@ -93,6 +94,8 @@ class RoundMachine:
                 return self._link_down(peer)
             case DeadlinePassed(deadline_round):
                 return self._give_up_waiting(deadline_round)
+            case Resting(over):
+                return self._rest(over=over)
 
     def staleness(self, neighbour: Neighbour) -> int:
         """Return how many of our rounds ago the neighbour's newest mask arrived; of all rounds if none ever did."""
@@ -108,6 +111,13 @@ class RoundMachine:
             return [Finish()]
         self.phase = Phase.TRAINING
         return [Train(self.round)]
+
+    def _rest(self, *, over: bool) -> list[Command]:
+        """Hold this round's training back; where neighbours are when it goes on is not known."""
+        self.phase = Phase.TRAINING if over else Phase.WAITING
+        for neighbour in self.neighbours.values():
+            neighbour.adrift = True
+        return []
 
     def _exchange(self, mask: Mask, skipped: frozenset[str], paced: frozenset[str]) -> list[Command]:
         self.own = MaskMessage(self.round, MaskKind.KEEP, mask)

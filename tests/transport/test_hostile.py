@@ -231,15 +231,15 @@ async def test_a_flood_of_frames_that_are_right_costs_no_more_than_one_mask(net:
     await still_works(net, attacked)
 
 
-async def test_a_flood_of_masks_that_are_right_ends_the_link(net: Loopback, node: Node) -> None:
-    packed = encode(message(SMALL, 1))
-    mask = [header(check=packed.checksum).SerializeToString(), chunk(packed.data).SerializeToString()]
+async def test_a_flood_of_words_that_are_right_ends_the_link(net: Loopback, node: Node) -> None:
     async with Stranger(node.address) as stranger:
         await stranger.greet()
-        sending = asyncio.ensure_future(stranger.send(*mask * 20_000))
+        word = pb.Frame(pace=pb.Pace(seconds=1)).SerializeToString()
+        sending = asyncio.ensure_future(stranger.send(*[word] * 100_000))
         await net.news.until(node.refusals)
         sending.cancel()
     assert node.refusals() == ["flood"]
+    assert node.network.shut_out(STRANGER.key) == "flood"
 
 
 async def test_who_begins_a_mask_and_keeps_the_rest_is_cut_off(
@@ -295,7 +295,8 @@ async def test_random_frames_never_get_past_a_refusal(
     for number in range(40):
         async with Stranger(node.address) as stranger:
             if number % 2:  # each with another node id, or it would be in quarantine by now
-                await stranger.greet(introduction(100 + number).hello(0).SerializeToString())
+                other = replace(introduction(100 + number), codecs=frozenset())
+                await stranger.greet(other.hello(0).SerializeToString())
             await stranger.send(*(chance.randbytes(chance.randrange(300)) for _ in range(5)))
             await net.news.until(lambda expected=number + 1: len(node.refusals()) == expected)  # type: ignore[misc]
     assert set(node.refusals()) <= {"garbage", "no_hello", "unexpected_frame"}
