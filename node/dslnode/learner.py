@@ -106,7 +106,7 @@ class Learner:
         known = {one.peer: (mask, 0.5**one.staleness) for one, mask in found if mask is not None}
         if known:
             ground = self._seeded_mask if self.plan.novelty else None
-            self._take_mean(round_number, believed_masks(list(known.values()), ground, self.plan.robust))
+            self._take_mean(round_number, believed_masks(list(known.values()), ground, self.plan.robust_aggregation))
         self._update_mask()
         return {peer: mask for peer, (mask, _) in known.items()}
 
@@ -116,7 +116,7 @@ class Learner:
                 self._consensus.hear(one.peer, message)
         strength = self.plan.consensus / (1 + len(self._train) / LEANING_EXAMPLES)
         speakers = [one.peer for one in heard if one.signs]
-        self._state.shift(self._consensus.pull(speakers, strength, self.plan.robust))
+        self._state.shift(self._consensus.pull(speakers, strength, self.plan.robust_aggregation))
 
     def _mask_of(self, heard: Heard) -> Mask | None:
         return heard.mask if heard.mask is not None else self._consensus.implied_mask(heard.peer)

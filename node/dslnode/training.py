@@ -47,7 +47,7 @@ class TrainingPlan:
     score_memory: float = 0.98  # part of the averaged scores that stays at each step; larger: steadier masks, later
     mean_memory: float = 0.5  # part of the old neighbour mean that stays when a new one comes
     consensus: float = 0.95  # how far scores move to the neighbours' replicas, less the more examples a node has
-    robust: RobustAggregation = (
+    robust_aggregation: RobustAggregation = (
         RobustAggregation.OFF
     )  # whether pulls of neighbours are shortened to the median, and contradicting ones left out
     skip_below: float = 0.0  # part of what was learned that neighbours may lack before a sign mask is sent
