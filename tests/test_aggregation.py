@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from dslnode.aggregation import (
     aggregation_term,
+    believed_masks,
     intermediate_aggregation_tensor,
     neighbour_mean,
     score_scales,
 )
-from dslnode.mask import Mask, MaskLayer, MaskLayout
+from dslnode.mask import Mask, MaskLayer, MaskLayout, RobustAggregation
 from dslnode.masking import from_mask, seeded_scores
 
 LAYOUT = MaskLayout((MaskLayer("first", (3, 4)), MaskLayer("last", (2, 3))))
@@ -116,3 +117,19 @@ def test_what_is_given_is_left_alone() -> None:
     intermediate_aggregation_tensor(scores, term, signed=True).zero_()
     assert torch.equal(scores, before[0])
     assert torch.equal(mean, before[1])
+
+
+def test_masks_that_contradict_the_others_are_not_believed() -> None:
+    ground = torch.full((LAYOUT.size,), 0.5)
+    honest = [(mask_of(0b111_111_111_000_000_000 ^ (1 << number)), 0.5) for number in range(6)]
+    liar = (mask_of(0b000_000_000_111_111_111), 1.0)
+    found = believed_masks([*honest, liar], lambda _: ground, RobustAggregation.CLIPPED)
+    assert [mask for mask, _ in found] == [mask for mask, _ in honest]
+    assert [weight for _, weight in found] == pytest.approx([0.5] * 6)
+    assert believed_masks([*honest, liar], lambda _: ground, RobustAggregation.OFF) == [*honest, liar]
+
+
+def test_masks_that_say_more_than_others_weigh_less() -> None:
+    pairs = [(mask_of(0b1), 1.0), (mask_of(0b11), 1.0), (mask_of(2**LAYOUT.size - 1), 1.0)]
+    weights = [weight for _, weight in believed_masks(pairs, None, RobustAggregation.CLIPPED)]
+    assert weights == pytest.approx([1.0, 1.0, (2 / LAYOUT.size) ** 0.5])

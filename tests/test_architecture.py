@@ -75,6 +75,7 @@ TORCHLESS = [
     *("rounds", *CODECS, "mask", "config", "sources", "settings_text", "errors"),
     *("status_view", "status_json", "pages", "history", "crawl", "network_rows", "top"),
     *("membership", "neighbourhood", "deadlines"),
+    *("yielding", "host_state"),
     *("findings", "host_checks", "host_facts", "learning_checks", "doctor"),
     *ACCOUNTS,
     *TRANSPORT,
@@ -122,12 +123,18 @@ def test_who_is_believed_is_decided_without_clock_or_input() -> None:
 def test_the_round_machine_has_no_clock_no_chance_and_no_input() -> None:
     allowed = {"__future__", "collections", "dataclasses", "enum", "dslnode"}
     assert roots(tree_of("rounds")) <= allowed
-    assert own_modules(tree_of("rounds")) == {"events", "mask"}
+    assert own_modules(tree_of("rounds")) == {"events", "mask", "neighbour"}
 
 
-@pytest.mark.parametrize("module", ["mask", "codec", "changes", "bases", "rounds", "events"])
+@pytest.mark.parametrize("module", ["mask", "codec", "changes", "bases", "rounds", "events", "neighbour"])
 def test_pure_modules_import_only_pure_modules(module: str) -> None:
-    assert reachable(module) <= {"mask", "codec", "changes", "bases", "entropy", "sparse", "rounds", "events", "errors"}
+    codecs = {"codec", "changes", "bases", "entropy", "sparse"}
+    assert reachable(module) <= {"mask", "rounds", "events", "neighbour", "errors", *codecs}
+
+
+@pytest.mark.parametrize("module", ["yielding", "transport/quarantine", "transport/allowance"])
+def test_limits_are_decided_without_clock_file_or_input(module: str) -> None:
+    assert roots(tree_of(module)) <= {"__future__", "collections", "dataclasses", "re"}
 
 
 @pytest.mark.parametrize("module", ["ledger", "data_plan"])
@@ -156,6 +163,7 @@ READERS_OF_SETTINGS = {
     "daemon",
     "start",
     "assembly",
+    "resting",
     "resume",
     "status",
     "demo",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dslnode.consensus import WINDOW, Consensus, advanced, checksum
 from dslnode.frozen import FrozenNetwork, draw_sharing, shared_layout
-from dslnode.mask import Greeting, MaskMessage, Turn, Unchanged
+from dslnode.mask import Greeting, MaskMessage, RobustAggregation, Turn, Unchanged
 from dslnode.masking import frozen_weights, keep_counts, layout_of, seeded_scores
 
 LAYOUT = layout_of(nn.Sequential(nn.Linear(12, 20, bias=False), nn.Linear(20, 4, bias=False)))
@@ -258,3 +258,43 @@ def test_a_neighbour_that_lacks_little_is_sent_no_step_but_an_acknowledgement() 
     assert not pair.nodes[1]._edges["0"].unacknowledged, "and no step waits for its acknowledgement"
     pair.scores = [scores_of(50), scores_of(51)]
     assert pair.send(0)
+
+
+def test_a_hundred_neighbours_cost_one_replica_each_and_share_that_of_our_own_scores() -> None:
+    node, names = Consensus(network(), FIRST), [f"{number}" for number in range(100)]
+    others = {name: Consensus(network(), FIRST) for name in names}
+    for name, other in others.items():
+        ours, theirs = node.greeting(name), other.greeting("node")
+        node.meet(name, theirs)
+        other.meet("node", ours)
+    for number in range(10):
+        for name, turn in node.steps(number, scores_of(number), names).items():
+            assert isinstance(turn, MaskMessage)
+            others[name].hear("node", turn)
+        for index, (name, other) in enumerate(others.items()):
+            [turn] = other.steps(number, scores_of(1_000 * number + index), ("node",)).values()
+            assert isinstance(turn, MaskMessage)
+            node.hear(name, turn)
+    held = [tensor for edge in node._edges.values() for tensor in (edge.ours, edge.theirs)]
+    distinct = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in held}
+    assert sum(distinct.values()) == (100 + 1) * 4 * LAYOUT.size
+    masks = {id(message.mask) for edge in node._edges.values() for message in edge.unacknowledged}
+    assert len(masks) <= WINDOW, "what is on its way to all is kept once"
+
+
+def test_a_loud_liar_moves_the_scores_no_further_than_an_honest_neighbour() -> None:
+    node, names = Consensus(network(), FIRST), [f"{number}" for number in range(6)]
+    learned = scores_of(1) - FIRST
+    for index, name in enumerate(names):
+        other = Consensus(network(), FIRST)
+        ours, theirs = node.greeting(name), other.greeting("node")
+        node.meet(name, theirs)
+        other.meet("node", ours)
+        said = FIRST - 100 * learned if name == "5" else FIRST + learned + 0.5 * (scores_of(index + 2) - FIRST)
+        [turn] = other.steps(0, said, ("node",)).values()
+        assert isinstance(turn, MaskMessage)
+        node.hear(name, turn)
+    honest = node.pull(names[:5], 1.0)
+    assert float(node.pull(names, 1.0).norm()) > 10 * float(honest.norm())
+    guarded = node.pull(names, 1.0, RobustAggregation.CLIPPED)
+    assert float((guarded - honest).norm()) < 0.5 * float(honest.norm())

@@ -550,3 +550,28 @@ def test_no_news_of_signs_acknowledges_and_waits_for_the_keep_mask_where_both_tr
         commands = machine.handle(events.Received("a", Unchanged(0, epoch=2, held=7)))
         assert commands[0] == events.Meet("a", Greeting(2, 7, b"", opening=False))
         assert machine.awaited() == waits
+
+
+def test_a_node_that_rests_goes_on_without_waiting_for_neighbours_that_went_on_for_any_number_of_rounds() -> None:
+    machine = started(peers=("a",))
+    assert machine.handle(events.Resting()) == []
+    assert machine.phase is Phase.WAITING
+    assert machine.handle(events.Received("a", message(rounds.MAX_JUMP * 5))) == []
+    machine.handle(events.Resting())
+    machine.handle(events.Resting(over=True))
+    assert str(machine.phase) == "training"
+    assert machine.handle(events.Received("a", message(rounds.MAX_JUMP * 9))) == []
+    machine.handle(events.Trained(mask_of(0)))
+    assert str(machine.phase) == "aggregating"
+    machine.handle(events.Aggregated())
+    machine.handle(events.Trained(mask_of(1)))
+    assert machine.awaited() == ["a"], "its round is known again"
+
+
+def test_the_neighbours_of_a_node_that_rests_wait_for_it_once_at_most() -> None:
+    machine = started(peers=("resting",))
+    for number in range(3):
+        machine.handle(events.Trained(mask_of(number)))
+        assert machine.awaited() == (["resting"] if number == 0 else [])
+        machine.handle(events.DeadlinePassed(number))
+        machine.handle(events.Aggregated())

@@ -5,13 +5,14 @@ Pure functions on flat float32 vectors of shape ``(layout.size,)``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from dslnode.mask import Mask, MaskLayout
+from dslnode.mask import Mask, MaskLayout, RobustAggregation
 from dslnode.masking import from_mask
+from dslnode.robust import believed
 
 
 def neighbour_mean(layout: MaskLayout, masks: Sequence[tuple[Mask, float]]) -> Tensor:
@@ -26,6 +27,25 @@ def neighbour_mean(layout: MaskLayout, masks: Sequence[tuple[Mask, float]]) -> T
     for mask, weight in masks:
         mean.add_(from_mask(mask), alpha=weight / total)
     return mean
+
+
+def believed_masks(
+    masks: Sequence[tuple[Mask, float]],
+    ground: Callable[[tuple[int, ...]], Tensor] | None,
+    rule: RobustAggregation,
+) -> list[tuple[Mask, float]]:
+    """Return the masks to take the mean of, with the weights that ``rule`` leaves them.
+
+    What a mask says is how it differs from ``ground`` of its counts a layer; without a ground, all of its bits.
+    """
+
+    def said(i: int) -> Tensor:
+        mask = masks[i][0]
+        bits = from_mask(mask)
+        return bits if ground is None else bits - ground(mask.layer_counts())
+
+    found = believed(said, len(masks), [slice(None)], rule)
+    return [(masks[i][0], masks[i][1] * factor) for i, (factor,) in found.items()]
 
 
 def score_scales(scores: Tensor, layout: MaskLayout) -> Tensor:

@@ -140,6 +140,11 @@ class MaskAssembler:
         self._header = CodedMask(round_number, MaskKind(kind), Codec(codec), check, b"", step, BaseChoice(base))
         self._expected = coded_bytes
 
+    @property
+    def midway(self) -> bool:
+        """Whether a mask has begun and lacks chunks."""
+        return self._header is not None
+
     def chunk(self, data: bytes) -> MaskMessage | None:
         """Take a chunk; return the message if it is complete now."""
         if self._header is None:

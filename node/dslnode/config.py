@@ -20,6 +20,7 @@ class Settings(LearningSettings, DataSettings, NodeSettings):
 SECTIONS = {
     "name": "The node and its neighbours",
     "rounds": "Rounds",
+    "max_temperature": "When to train",
     "log_format": "Log",
     "data": "Data",
     "model": "Model",

@@ -18,9 +18,19 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dslnode import codec
+from dslnode import codec, robust
 from dslnode.frozen import FrozenNetwork
-from dslnode.mask import Greeting, Mask, MaskKind, MaskLayout, MaskMessage, ReplicaStep, Turn, Unchanged
+from dslnode.mask import (
+    Greeting,
+    Mask,
+    MaskKind,
+    MaskLayout,
+    MaskMessage,
+    ReplicaStep,
+    RobustAggregation,
+    Turn,
+    Unchanged,
+)
 from dslnode.masking import from_mask, to_mask, top_k
 
 WINDOW = 4
@@ -139,15 +149,21 @@ class Consensus:
         keep = top_k(self._network.spread(edge.theirs), self._network.layout, edge.their_counts)
         return to_mask(keep, self._network.layout)
 
-    def pull(self, neighbours: Sequence[str], strength: float) -> Tensor:
+    def pull(
+        self, neighbours: Sequence[str], strength: float, rule: RobustAggregation = RobustAggregation.OFF
+    ) -> Tensor:
         """Return how far scores move towards the neighbours': ``strength * sum_j (R_j - R) / (neighbours + 1)``.
 
-        Replicas are compared on one edge only, so an edge that begins anew pulls nobody back to the start.
+        Replicas are compared on one edge only, so an edge that begins anew pulls nobody back to the start. By ``rule``
+        some differences are shortened, and some left out as if the neighbour were not there.
         """
+        spans = [span for _, span in self._network.score_layout.spans()]
+        edges = [self._edge(neighbour) for neighbour in neighbours]
+        believed = robust.believed(lambda i: edges[i].theirs - edges[i].ours, len(edges), spans, rule)
         move = torch.zeros_like(self._first)
-        for neighbour in neighbours:
-            edge = self._edge(neighbour)
-            move.add_(edge.theirs - edge.ours, alpha=strength / (len(neighbours) + 1))
+        for i, factors in believed.items():
+            difference = robust.scaled(edges[i].theirs - edges[i].ours, factors, spans)
+            move.add_(difference, alpha=strength / (len(believed) + 1))
         return move
 
     def forget(self, neighbours: Iterable[str]) -> None:

@@ -27,6 +27,7 @@ from dslnode.metrics import Metrics
 from dslnode.neighbourhood import Neighbourhood
 from dslnode.notices import Notices
 from dslnode.pages import serve_pages
+from dslnode.resting import Rest
 from dslnode.resume import remember, take_over
 from dslnode.rounds import RoundMachine
 from dslnode.service_manager import keep_told
@@ -60,15 +61,12 @@ class Daemon:
         self.settings = settings
         self.busy = False
         self._learner = learner
-        self._worker = Worker(learner)
-        self._state = state
-        self._log = log
-        self._way = way
+        self._worker = Worker(learner, settings.nice)
+        self._state, self._log, self._way = state, log, way
         self._events: asyncio.Queue[events.Event | None] = asyncio.Queue()
         self._exit: ExitCode | None = None
         self._background = Background(self._failed)
-        self._deadline = Alarm()
-        self._deadlines = Deadlines(settings.round_deadline)
+        self._alarm, self._deadlines = Alarm(), Deadlines(settings.round_deadline)
         self._exchange_began = time.monotonic()
         self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange, settings.max_lead)
         edges = Edges(me, learner.layouts, learner.start, settings.skip_below)
@@ -78,12 +76,12 @@ class Daemon:
         self._observer = Observer(settings, me, self._machine, self._network, self._notices.standing)
         self._metrics = Metrics(self._observer.neighbours)
         self._metrics.describe(settings.name, settings.run_id, settings.state_dir)
-        self._accounting = Accounting(
-            settings, learner.layouts, self._network, self._observer, self._metrics, state=state, log=log
-        )
+        parts = (self._network, self._observer, self._metrics)
+        self._accounting = Accounting(settings, learner.layouts, *parts, state=state, log=log)
         self._neighbourhood = Neighbourhood(
             self._network, settings.peers, settings.max_neighbours, way=way, log=log, registry=self._metrics.registry
         )
+        self._rest = Rest(settings, self._metrics, self._accounting.pacer, log, self._post)
 
     async def run(self) -> ExitCode:
         """Serve, dial and learn until all rounds are done or a signal comes; return the exit code.
@@ -125,7 +123,7 @@ class Daemon:
     async def _close(self, server: Server, tasks: list[asyncio.Task[None]]) -> None:
         done = self._exit is ExitCode.DONE
         self._worker.interrupt()
-        self._deadline.cancel()
+        self._alarm.cancel()
         self._neighbourhood.leave()
         self._network.leave("it finished its rounds" if done else "it is stopping")
         with contextlib.suppress(TimeoutError):
@@ -155,17 +153,19 @@ class Daemon:
             case events.SetDeadline(number):
                 awaited, late = self._machine.awaited(), self._machine.leads_too_far()
                 seconds = self._deadlines.begin(time.monotonic(), awaited, self._network.links, patient=late)
-                self._deadline.set(seconds, lambda: self._post(events.DeadlinePassed(number)))
+                self._alarm.set(seconds, lambda: self._post(events.DeadlinePassed(number)))
             case events.Aggregate(number, heard):
                 self._background.start(self._aggregate(number, heard))
             case events.Save(number):
                 self._finish_round(number)
             case events.Refuse(peer, reason, explanation):
+                self._network.offended(peer, reason, explanation)
                 self._refuse(self._observer.name_of(peer), reason, explanation)
             case events.Finish():
                 self._exit = ExitCode.DONE
 
     async def _train(self, number: int) -> None:
+        await self._rest.until_allowed(lambda: self._worker.interrupted)
         trained = await self._worker.train(number)
         if self._worker.interrupted:
             return

@@ -13,6 +13,7 @@ class Phase(StrEnum):
     """Where in its round a node is."""
 
     STARTING = "starting"
+    WAITING = "waiting"  # to be allowed to train
     TRAINING = "training"
     EXCHANGING = "exchanging"
     AGGREGATING = "aggregating"
@@ -82,7 +83,14 @@ class DeadlinePassed:
     round: int
 
 
-Event = Started | Trained | Aggregated | Received | Greeted | PeerUp | PeerDown | DeadlinePassed
+@dataclass(frozen=True)
+class Resting:
+    """The node yields to something else before it trains, or does so no more; neighbours go on meanwhile."""
+
+    over: bool = False
+
+
+Event = Started | Trained | Aggregated | Received | Greeted | PeerUp | PeerDown | DeadlinePassed | Resting
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dslnode import masking, training
-from dslnode.aggregation import neighbour_mean
+from dslnode.aggregation import believed_masks, neighbour_mean
 from dslnode.compact import compact
 from dslnode.consensus import Consensus
 from dslnode.datasets import DataSet, Examples
@@ -98,14 +98,15 @@ class Learner:
     def aggregate(self, round_number: int, heard: Sequence[Heard]) -> dict[str, Mask]:
         """Take in what neighbours sent: scores move towards theirs, their masks make the new neighbour mean.
 
-        A neighbour's mask weighs half as much for every round of staleness. With no masks the mean stays what it
-        was: silence is no evidence against it. Returns the masks, by neighbour.
+        A mask weighs half as much for every round of staleness. With no masks the mean stays what it was: silence is
+        no evidence against it. Returns the masks, by neighbour, whether believed or not.
         """
         self._agree(heard)
         found = [(one, self._mask_of(one)) for one in heard]
         known = {one.peer: (mask, 0.5**one.staleness) for one, mask in found if mask is not None}
         if known:
-            self._take_mean(round_number, list(known.values()))
+            ground = self._seeded_mask if self.plan.novelty else None
+            self._take_mean(round_number, believed_masks(list(known.values()), ground, self.plan.robust_aggregation))
         self._update_mask()
         return {peer: mask for peer, (mask, _) in known.items()}
 
@@ -114,7 +115,8 @@ class Learner:
             for message in one.signs:
                 self._consensus.hear(one.peer, message)
         strength = self.plan.consensus / (1 + len(self._train) / LEANING_EXAMPLES)
-        self._state.shift(self._consensus.pull([one.peer for one in heard if one.signs], strength))
+        speakers = [one.peer for one in heard if one.signs]
+        self._state.shift(self._consensus.pull(speakers, strength, self.plan.robust_aggregation))
 
     def _mask_of(self, heard: Heard) -> Mask | None:
         return heard.mask if heard.mask is not None else self._consensus.implied_mask(heard.peer)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from dslnode.mask import Exchange
+from dslnode.mask import Exchange, RobustAggregation
 from dslnode.setting_types import Classes, Ratio, Ratios, SettingsGroup
 
 
@@ -74,6 +74,11 @@ class LearningSettings(SettingsGroup):
         ge=0,
         le=1,
         description="How far scores move to the neighbours' with each sign mask; less, the more examples a node has.",
+    )
+    robust_aggregation: RobustAggregation = Field(
+        RobustAggregation.OFF,
+        description="Guard against neighbours that lie: clipped (nobody pulls further than the median neighbour, and "
+        "those who contradict the others are left out) or off.",
     )
     skip_below: float = Field(
         0.0,

@@ -159,6 +159,13 @@ KINDS = {
 }
 
 
+class RobustAggregation(StrEnum):
+    """How a node guards what it learns from neighbours that lie, see ``robust``."""
+
+    OFF = "off"  # everybody is believed
+    CLIPPED = "clipped"  # nobody pulls further than the median neighbour; who contradicts the others is left out
+
+
 @dataclass(frozen=True)
 class ReplicaStep:
     """What turns a sign mask into a step of the sender's public replica, see ``consensus``.

@@ -44,6 +44,7 @@ class NeighbourFigures:
     wire_bytes_sent: int = 0
     wire_bytes_received: int = 0
     problem: str = ""
+    shut_out: str = ""  # for which offence
 
 
 class Metrics:
@@ -62,6 +63,7 @@ class Metrics:
         self.flips = gauge("dslnode_mask_flipped_ratio", "Fraction of mask bits that the last round flipped.")
         self.refused = counter("dslnode_messages_refused", "Messages and conversations refused, by reason.", ["reason"])
         self.checkpoint_bytes = counter("dslnode_checkpoint_written_bytes", "Bytes of state written to disk.")
+        self._waiting = gauge("dslnode_waiting", "1 while training waits, by what for: hours, heat, load.", ["reason"])
         self._ticket_ends: Gauge | None = None
         self.phase_seconds = Histogram(
             "dslnode_round_phase_seconds",
@@ -85,6 +87,12 @@ class Metrics:
             text = "When the certificate in the node's ticket ends, in seconds since 1970."
             self._ticket_ends = Gauge("dslnode_certificate_expiry_timestamp_seconds", text, registry=self.registry)
         self._ticket_ends.set(moment.timestamp())
+
+    def waiting(self, reason: str) -> None:
+        """Mark what training waits for; empty: for nothing."""
+        self._waiting.clear()
+        if reason:
+            self._waiting.labels(reason).set(1)
 
     def phase(self, now: Phase) -> None:
         """Mark the phase that the node is in."""
@@ -123,6 +131,7 @@ class _NeighbourCollector(Collector):
         connected.add_metric([], sum(neighbour.connected for neighbour in figures))
         yield connected
         yield from _per_neighbour(figures)
+        yield _quarantined(figures)
         yield from _traffic(figures)
 
 
@@ -149,6 +158,15 @@ def _per_neighbour(figures: list[NeighbourFigures]) -> Iterator[Metric]:
             if value is not None:
                 family.add_metric(_labels(neighbour), value)
         yield family
+
+
+def _quarantined(figures: list[NeighbourFigures]) -> GaugeMetricFamily:
+    text = "1 while no conversation is held with a neighbour that broke the rules, by its last offence."
+    family = GaugeMetricFamily("dslnode_quarantined", text, labels=["neighbour", "node_id", "reason"])
+    for neighbour in figures:
+        if neighbour.shut_out:
+            family.add_metric([*_labels(neighbour), neighbour.shut_out], 1)
+    return family
 
 
 def _traffic(figures: list[NeighbourFigures]) -> Iterator[Metric]:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from dslnode.data_plan import parse_cap
 from dslnode.setting_types import Addresses, SettingsGroup, check_address
+from dslnode.yielding import parse_hours
 
 
 def _host_name() -> str:
@@ -100,6 +101,18 @@ class NodeSettings(SettingsGroup):
         "month, UTC); exchanges are spaced to stay inside. Default: no cap.",
     )
     threads: int = Field(1, ge=1, le=1024, description="Processor threads for training.")
+    nice: int = Field(0, ge=0, le=19, description="Niceness of training; larger: other programs come first.")
+
+    max_temperature: float | None = Field(
+        None,
+        gt=0,
+        le=150,
+        description="Train only while the hottest sensor is at most so many degrees Celsius. Default: whatever it is.",
+    )
+    max_load: float | None = Field(
+        None, gt=0, description="Train only while the load of the last minute is at most this. Default: whatever it is."
+    )
+    only_between: str = Field("", description="Train only in these hours, local time, as 22:00-06:00. Default: always.")
     log_format: Literal["text", "json"] = Field("text", description="Log for people (text) or machines (json).")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log shown.")
 
@@ -123,6 +136,13 @@ class NodeSettings(SettingsGroup):
     def _data_cap(cls, value: str) -> str:
         if value:
             parse_cap(value)
+        return value
+
+    @field_validator("only_between")
+    @classmethod
+    def _only_between(cls, value: str) -> str:
+        if value:
+            parse_hours(value)
         return value
 
     @field_validator("peers")

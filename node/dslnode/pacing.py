@@ -74,6 +74,7 @@ class Pacer:
     ) -> None:
         self.skipped = 0
         self.interval = 0.0
+        self._resting = 0
         self._cap = cap
         self._largest = largest
         self._network = network
@@ -97,6 +98,12 @@ class Pacer:
             self.interval = choose(means, [self._view(one, now) for one in self._network.links]).interval
             for key in self._network.links:
                 self._tell(key, self._partner(key))
+
+    def rest(self, seconds: int) -> None:
+        """Ask neighbours for masks at most once in so many seconds, whatever the plan says; 0: as the plan says."""
+        self._resting = seconds
+        for key in self._network.links:
+            self._tell(key, self._partner(key))
 
     def asked(self, key: str, pace: Pace) -> None:
         """A neighbour asked for masks at most once in so many seconds."""
@@ -177,7 +184,7 @@ class Pacer:
         return traffic.sent.wire_bytes + traffic.received.wire_bytes
 
     def _tell(self, key: str, partner: _Partner) -> None:
-        wanted = math.ceil(self.interval)
+        wanted = max(math.ceil(self.interval), self._resting)
         if (wanted > 0) != (partner.told > 0) or max(wanted, partner.told) > NEWS * min(wanted, partner.told):
             partner.told = wanted
             self._network.send(key, Pace(wanted))

@@ -31,6 +31,7 @@ from dslnode.events import (
     Phase,
     Received,
     Refuse,
+    Resting,
     Save,
     Send,
     SendSigns,
@@ -40,26 +41,12 @@ from dslnode.events import (
     Trained,
 )
 from dslnode.mask import Exchange, Greeting, Mask, MaskKind, MaskMessage, Unchanged
+from dslnode.neighbour import Neighbour
 
 MAX_JUMP = 1_000
 """Rounds by which a neighbour's masks may run ahead of where it was due; beyond that the mask is refused."""
 MAX_SIGNS = 8
 """Sign masks of one neighbour that may wait for the next aggregation; an honest one never has so many under way."""
-
-
-@dataclass
-class Neighbour:
-    """What the machine knows of one neighbour."""
-
-    connected: bool = False
-    offset: int = 0  # its round minus ours, as of the last time it was in pace
-    last_round: int = -1  # of its newest mask, in its own counting
-    newest: Mask | None = None  # keep mask: as it came, or as it followed from the sign masks
-    signs: list[MaskMessage] = field(default_factory=list)  # not aggregated yet, in the order they came
-    arrived: int | None = None  # our round in which the newest mask of either kind arrived
-    in_pace: bool = True  # False after it missed a deadline, until it speaks again
-    paced: bool = False  # its masks and ours travel at intervals, whatever the round
-    adrift: bool = False  # paced, or was until its next mask: its round is not known
 
 
 @dataclass
@@ -95,6 +82,8 @@ class RoundMachine:
                 return self._link_down(peer)
             case DeadlinePassed(deadline_round):
                 return self._give_up_waiting(deadline_round)
+            case Resting(over):
+                return self._rest(over=over)
 
     def staleness(self, neighbour: Neighbour) -> int:
         """Return how many of our rounds ago the neighbour's newest mask arrived; of all rounds if none ever did."""
@@ -114,6 +103,13 @@ class RoundMachine:
             return [Finish()]
         self.phase = Phase.TRAINING
         return [Train(self.round)]
+
+    def _rest(self, *, over: bool) -> list[Command]:
+        """Hold this round's training back; where neighbours are when it goes on is not known."""
+        self.phase = Phase.TRAINING if over else Phase.WAITING
+        for neighbour in self.neighbours.values():
+            neighbour.adrift = True
+        return []
 
     def _exchange(self, mask: Mask, skipped: frozenset[str], paced: frozenset[str]) -> list[Command]:
         self.own = MaskMessage(self.round, MaskKind.KEEP, mask)

@@ -178,6 +178,7 @@ class Observer:
             wire_bytes_sent=traffic.sent.wire_bytes,
             wire_bytes_received=traffic.received.wire_bytes,
             problem=self._problems.get(address, ""),
+            shut_out=self._network.shut_out(key),
         )
 
 
@@ -208,5 +209,5 @@ def _neighbour_status(figures: NeighbourFigures) -> pb.NeighbourStatus:
         payload_bits_received=figures.payload_bits_received,
         wire_bytes_sent=figures.wire_bytes_sent,
         wire_bytes_received=figures.wire_bytes_received,
-        problem=figures.problem,
+        problem=f"in quarantine: {figures.shut_out}" if figures.shut_out else figures.problem,
     )

@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy
 from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
 from dslnode.channels import dead_channels, drop_thin_channels, living_counts, shrink_channels
 from dslnode.frozen import FrozenNetwork
+from dslnode.mask import RobustAggregation
 from dslnode.masking import score_scale, tensors_of, top_k
 
 FineTuning = Literal["off", "stale", "fresh"]
@@ -46,6 +47,9 @@ class TrainingPlan:
     score_memory: float = 0.9  # part of the averaged scores that stays at each step; larger: steadier masks, later
     mean_memory: float = 0.5  # part of the old neighbour mean that stays when a new one comes
     consensus: float = 0.95  # how far scores move to the neighbours' replicas, less the more examples a node has
+    robust_aggregation: RobustAggregation = (
+        RobustAggregation.OFF
+    )  # whether pulls of neighbours are shortened to the median, and contradicting ones left out
     skip_below: float = 0.0  # part of what was learned that neighbours may lack before a sign mask is sent
     group_lasso: float = 0.0  # lambda; adam: no unit, momentum: as the loss; larger: more output channels die
     thin_channel: float = 0.0  # structured step: drop channels that keep less than this part of their share; 0: off

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -41,9 +42,9 @@ class AggregatedRound:
 class Worker:
     """Runs the learner's work in order, one piece at a time. After ``interrupt`` a running piece ends early."""
 
-    def __init__(self, learner: Learner) -> None:
+    def __init__(self, learner: Learner, nice: int = 0) -> None:
         self._learner = learner
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="learner")
+        self._thread = ThreadPoolExecutor(1, "learner", os.nice, (nice,))  # a thread's own on Linux
         self._interrupted = threading.Event()
 
     @property

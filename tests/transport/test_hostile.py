@@ -18,7 +18,9 @@ import pytest_asyncio
 
 from dslnode.codec import CHUNK_BYTES, encode
 from dslnode.mask import MaskLayout
+from dslnode.transport import link as link_module
 from dslnode.transport import network as network_module
+from dslnode.transport import quarantine
 from dslnode.transport.link import FAREWELL_SECONDS
 from dslnode.transport.options import MESSAGE_BYTES
 from dslnode.transport.reports import DialFailed, LinkDown, LinkUp, MaskArrived, PeerRefused
@@ -55,9 +57,9 @@ class Stranger:
             for frame in frames:
                 await self._call.write(frame if isinstance(frame, bytes) else frame.SerializeToString())
 
-    async def greet(self) -> None:
+    async def greet(self, greeting: bytes = GREETING) -> None:
         """Introduce itself as an honest neighbour would, and hear the answer."""
-        await self.send(GREETING)
+        await self.send(greeting)
         assert (await self.read()).HasField("hello")
 
     async def read(self) -> pb.Frame:
@@ -229,14 +231,72 @@ async def test_a_flood_of_frames_that_are_right_costs_no_more_than_one_mask(net:
     await still_works(net, attacked)
 
 
+async def test_a_flood_of_words_that_are_right_ends_the_link(net: Loopback, node: Node) -> None:
+    async with Stranger(node.address) as stranger:
+        await stranger.greet()
+        word = pb.Frame(pace=pb.Pace(seconds=1)).SerializeToString()
+        sending = asyncio.ensure_future(stranger.send(*[word] * 100_000))
+        await net.news.until(node.refusals)
+        sending.cancel()
+    assert node.refusals() == ["flood"]
+    assert node.network.shut_out(STRANGER.key) == "flood"
+
+
+async def test_who_begins_a_mask_and_keeps_the_rest_is_cut_off(
+    net: Loopback, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "SLOWEST_SECONDS", 0.05)
+    async with Stranger(node.address) as stranger:
+        await stranger.greet()
+        await stranger.send(header())
+        await net.news.until(node.refusals)
+    assert node.refusals() == ["slow"]
+
+
+async def test_who_broke_the_rules_is_kept_out_by_name_whatever_link_it_comes_by(net: Loopback, node: Node) -> None:
+    async with Stranger(node.address) as stranger:
+        await stranger.greet()
+        await stranger.send(GARBAGE)
+        await net.news.until(lambda: node.all(LinkDown))
+    assert node.network.shut_out(STRANGER.key) == "garbage"
+    for _ in range(3):
+        async with Stranger(node.address) as stranger:
+            await stranger.send(GREETING)
+            assert await stranger.end() == "quarantined"
+    await net.news.until(lambda: len(node.refusals()) == 4)
+    assert node.refusals() == ["garbage", *["quarantined"] * 3]
+    assert len(node.all(LinkUp)) == 1
+
+
+async def test_who_was_kept_out_is_let_in_again(net: Loopback, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "FIRST_TERM", 0.05)
+    async with Stranger(node.address) as stranger:
+        await stranger.greet()
+        await stranger.send(GARBAGE)
+        await net.news.until(lambda: node.all(LinkDown))
+    await soon(lambda: not node.network.shut_out(STRANGER.key))
+    async with Stranger(node.address) as stranger:
+        await stranger.greet()
+    await net.news.until(lambda: len(node.all(LinkDown)) == 2)
+
+
+async def test_an_offence_that_the_owner_found_ends_the_link(net: Loopback, node: Node) -> None:
+    async with Stranger(node.address) as stranger:
+        await stranger.greet()
+        node.network.offended(STRANGER.key, "far_future", "sent a mask of another age")
+        await net.news.until(lambda: node.all(LinkDown))
+        assert node.network.shut_out(STRANGER.key) == "far_future"
+
+
 async def test_random_frames_never_get_past_a_refusal(
     net: Loopback, node: Node, caplog: pytest.LogCaptureFixture
 ) -> None:
     chance = random.Random(1)
     for number in range(40):
         async with Stranger(node.address) as stranger:
-            if number % 2:
-                await stranger.greet()
+            if number % 2:  # each with another node id, or it would be in quarantine by now
+                other = replace(introduction(100 + number), codecs=frozenset())
+                await stranger.greet(other.hello(0).SerializeToString())
             await stranger.send(*(chance.randbytes(chance.randrange(300)) for _ in range(5)))
             await net.news.until(lambda expected=number + 1: len(node.refusals()) == expected)  # type: ignore[misc]
     assert set(node.refusals()) <= {"garbage", "no_hello", "unexpected_frame"}

@@ -6,6 +6,7 @@ from dslnode.bases import Copies
 from dslnode.changes import Base
 from dslnode.codec import Layouts
 from dslnode.mask import Exchange, Mask, MaskKind
+from dslnode.transport.allowance import Allowance
 from dslnode.transport.coder import LARGE, Coder
 from dslnode.transport.handshake import Introduction
 from dslnode.transport.link import Link, Stream
@@ -14,6 +15,7 @@ from dslnode.transport.words import Listener, Speaker, Terms, Voice
 
 REMEMBERED = 100
 """Neighbours without a link whose copies are kept."""
+MAX_ALLOWANCES = 1_000
 
 
 class Edges:
@@ -29,6 +31,7 @@ class Edges:
         self._skip_below = skip_below
         self._coder = Coder()
         self._copies: dict[str, Copies] = {}
+        self._allowances: dict[str, Allowance] = {}
 
     def open(
         self,
@@ -47,8 +50,15 @@ class Edges:
         terms = Terms(self._me.common_codecs(neighbour), keep_masks, self._skip_below)
         speaker, listener = Speaker(copies, self._coder, terms), Listener(self._layouts, copies, terms)
         large = max(layout.size for layout in self._layouts.values()) > LARGE
-        voice = Voice(speaker, listener, copies, large=large)
+        voice = Voice(speaker, listener, copies, self._allowance(neighbour.key), large=large)
         return Link(stream, neighbour, voice, traffic, we_dialled=we_dialled, remote=remote)
+
+    def _allowance(self, key: str) -> Allowance:
+        """Return what a neighbour may send, the same over all its links, lest it gain by dialling anew."""
+        if key not in self._allowances and len(self._allowances) >= MAX_ALLOWANCES:
+            del self._allowances[next(iter(self._allowances))]
+        mask_bytes = max(layout.byte_size for layout in self._layouts.values())
+        return self._allowances.setdefault(key, Allowance(mask_bytes))
 
     def remember(self, link: Link) -> None:
         """Keep what both ends hold for the next link."""

@@ -14,10 +14,10 @@ INCARNATION_BYTES = 8
 MAX_TEXT = 255
 MAX_CODECS = 32
 REASONS = frozenset(
-    "bad_hello bad_holding bad_members bad_step checksum chunk_size codec duplicate enough exchange expired "  # noqa: SIM905
-    "far_future full garbage identity leaving mask_bits mask_kind mask_size model no_certificate no_hello "
-    "not_yet_valid protocol revoked run self silent surplus too_many unexpected_chunk unexpected_frame "
-    "unexpected_header".split()
+    "bad_hello bad_holding bad_members bad_step checksum chunk_size codec duplicate enough exchange "  # noqa: SIM905
+    "expired far_future flood full garbage identity leaving mask_bits mask_kind mask_size model "
+    "no_certificate no_hello not_yet_valid protocol quarantined revoked run self silent slow surplus "
+    "too_many unexpected_chunk unexpected_frame unexpected_header".split()
 )
 """Why this version refuses a peer or ends a conversation; another reason, made up by a peer, counts as ``refused``."""
 

@@ -25,6 +25,9 @@ from dslnode.v1 import node_pb2 as pb
 FAREWELL_SECONDS = 0.5
 """How long the other side has to take in what was sent before the conversation ends."""
 
+SLOWEST_SECONDS = 60.0
+"""How long the next chunk of a mask may take: a slow link brings one of 64 KiB in half a minute at 20 kbit/s."""
+
 
 class Stream(Protocol):
     """What a client's and a server's end of the gRPC stream have in common."""
@@ -129,10 +132,11 @@ class Link:
     async def _receive(self, arrived: Callable[[Speech], None]) -> str:
         listener, received = self._voice.listener, self.traffic.received
         while True:
-            frame = await _next_frame(self._stream)
+            frame = await self._next_in_time()
             if frame is None:
                 return "it closed the connection"
             received.count(frame.ByteSize(), *listener.payload(frame))
+            self._check_allowed(frame.ByteSize())
             if frame.HasField("refusal"):
                 return read_refusal(frame.refusal)[1]
             word = await asyncio.to_thread(listener.hear, frame) if self._voice.large else listener.hear(frame)
@@ -141,6 +145,19 @@ class Link:
             if word is not None:
                 received.masks += isinstance(word, MaskMessage)
                 arrived(word)
+
+    async def _next_in_time(self) -> pb.Frame | None:
+        """Return the next frame; who has begun a mask may not keep this node waiting with it in memory."""
+        try:
+            async with asyncio.timeout(SLOWEST_SECONDS if self._voice.listener.midway else None):
+                return await _next_frame(self._stream)
+        except TimeoutError:
+            raise PeerError("slow", f"began a mask and sent nothing more of it for {SLOWEST_SECONDS:g} s") from None
+
+    def _check_allowed(self, size: int) -> None:
+        complaint = self._voice.allowance.take(size, asyncio.get_running_loop().time())
+        if complaint:
+            raise PeerError("flood", complaint)
 
 
 def _is_keep(word: Speech) -> bool:

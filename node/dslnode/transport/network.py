@@ -5,6 +5,7 @@ as values to one callback, in the order in which it happened, on the event loop'
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Container
 
 from dslnode.errors import PeerError
@@ -14,6 +15,7 @@ from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import Introduction, check_match, read_hello, refusal, replaces
 from dslnode.transport.link import Link, Stream, read_frame
 from dslnode.transport.meter import Meter
+from dslnode.transport.quarantine import Quarantine
 from dslnode.transport.reports import (
     GreetingArrived,
     LinkDown,
@@ -59,6 +61,7 @@ class Network:
         self._report = report
         self._leaving: str | None = None
         self._meter = Meter()
+        self._quarantine = Quarantine()
         self._changed = asyncio.Condition()
 
     def send(self, neighbour: str, message: Speech) -> None:
@@ -108,9 +111,21 @@ class Network:
         await self._converse(stream, neighbour, their_round, we_dialled=True, remote=remote, address=address)
 
     async def wait_until_needed(self, address: str) -> None:
-        """Return when no link to the neighbour at this address is open, whoever dialled it; never once we leave."""
+        """Return when no link to the neighbour at this address is open, whoever dialled it, and it is not kept out;
+        never once we leave.
+        """
         async with self._changed:
             await self._changed.wait_for(lambda: self._leaving is None and self.dialled.get(address) not in self.links)
+        await asyncio.sleep(self._quarantine.seconds_left(self.dialled.get(address, ""), _now()))
+
+    def shut_out(self, neighbour: str) -> str:
+        """Return for which offence a neighbour is kept out at present; empty if it is not."""
+        return self._quarantine.reason(neighbour, _now())
+
+    def offended(self, neighbour: str, reason: str, explanation: str) -> None:
+        """A neighbour broke a rule that the owner keeps watch over: part with it for a while."""
+        if self._quarantine.offended(neighbour, reason, _now()) and neighbour in self.links:
+            self.links[neighbour].leave(reason, explanation)
 
     def measure(self) -> None:
         """Ask the kernel what every open link, and every other connection, has cost so far."""
@@ -144,6 +159,8 @@ class Network:
     async def _meet(self, stream: Stream) -> tuple[Introduction, int]:
         neighbour, their_round = read_hello(await read_frame(stream, HELLO_SECONDS))
         check_match(self.me, neighbour)
+        if reason := self.shut_out(neighbour.key):
+            raise PeerError("quarantined", f"is kept out for a while, because of {reason}")
         return neighbour, their_round
 
     def _check_room(self, neighbour: Introduction) -> None:
@@ -186,6 +203,7 @@ class Network:
             why = await link.converse(lambda message: self._report(_arrival(neighbour, message)))
         except PeerError as error:
             why = str(error)
+            self._quarantine.offended(neighbour.key, error.reason, _now())
             raise
         finally:
             await self._forget(link, why)
@@ -209,6 +227,10 @@ class Network:
     async def _announce_change(self) -> None:
         async with self._changed:
             self._changed.notify_all()
+
+
+def _now() -> float:
+    return time.monotonic()
 
 
 def _arrival(who: Introduction, what: Speech) -> Report:

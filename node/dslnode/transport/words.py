@@ -11,6 +11,7 @@ from dslnode.codec import CHUNK_BYTES, Codec, CodedMask, Layouts, MaskAssembler,
 from dslnode.errors import PeerError
 from dslnode.mask import Greeting, MaskKind, MaskMessage, Pace, Unchanged, Word
 from dslnode.membership import Tidings
+from dslnode.transport.allowance import Allowance
 from dslnode.transport.coder import LARGE, Coder
 from dslnode.transport.frames import (
     Counts,
@@ -134,6 +135,11 @@ class Listener:
         if self.resumed:
             copies.outgoing.resume(b"")
 
+    @property
+    def midway(self) -> bool:
+        """Whether the neighbour has begun a mask and owes the rest."""
+        return self._assembler.midway
+
     def hear(self, frame: pb.Frame) -> Speech | None:  # noqa: PLR0911 (one kind of frame each)
         """Take a frame; return the word that it ends, if it does. Raises ``PeerError`` if it has no place here."""
         if frame.HasField("mask"):
@@ -175,9 +181,12 @@ class Listener:
 
 @dataclass(frozen=True)
 class Voice:
-    """How one end of a link speaks and hears; ``large`` masks are put together beside the event loop."""
+    """How one end of a link speaks and hears, and how much at most it hears; ``large`` masks are put together beside
+    the event loop.
+    """
 
     speaker: Speaker
     listener: Listener
     copies: Copies
+    allowance: Allowance
     large: bool

@@ -1,0 +1,69 @@
+"""Holds local training back while the node yields, and tells neighbours, log and metrics so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from dslnode.config import Settings
+from dslnode.events import Event, Resting
+from dslnode.host_state import read_host_state
+from dslnode.logs import Logger
+from dslnode.metrics import Metrics
+from dslnode.pacing import Pacer
+from dslnode.yielding import HostState, Limits, parse_hours, why_wait
+
+LOOKS_SECONDS = 10.0
+"""How often the machine is looked at while the node waits."""
+STOP_SECONDS = 0.2
+"""How soon a node that waits notices that it must end."""
+INTERVAL = 60
+"""Seconds between masks that neighbours are asked for meanwhile; who asks for an interval is not waited for."""
+
+
+class Rest:
+    """``post`` feeds the round machine. A node without limits never looks at anything."""
+
+    def __init__(
+        self, settings: Settings, metrics: Metrics, pacer: Pacer, log: Logger, post: Callable[[Event], None]
+    ) -> None:
+        hours = parse_hours(settings.only_between) if settings.only_between else None
+        self._limits = Limits(settings.max_temperature, settings.max_load, hours)
+        self._metrics = metrics
+        self._pacer = pacer
+        self._log = log
+        self._post = post
+        self._warned = False
+
+    async def until_allowed(self, stopped: Callable[[], bool], read: Callable[[], HostState] = read_host_state) -> None:
+        """Return when the node may train, or when it has ``stopped``."""
+        if self._limits == Limits():
+            return
+        why = self._look(read(), "")
+        if not why:
+            return
+        self._pacer.rest(INTERVAL)
+        while why and not stopped():
+            self._post(Resting())
+            await self._pause(stopped)
+            why = self._look(read(), why)
+        self._pacer.rest(0)
+        self._post(Resting(over=True))
+
+    def _look(self, now: HostState, before: str) -> str:
+        why = why_wait(self._limits, now, before)
+        if now.temperature is None and self._limits.temperature is not None and not self._warned:
+            self._warned = True
+            self._log.warning("no temperature", why="this machine has no sensor that can be read")
+        if why != before:
+            self._metrics.waiting(why)
+            self._log.info(
+                "waiting" if why else "training again", reason=why or before, load=now.load, degrees=now.temperature
+            )
+        return why
+
+    @staticmethod
+    async def _pause(stopped: Callable[[], bool]) -> None:
+        ends = asyncio.get_running_loop().time() + LOOKS_SECONDS
+        while not stopped() and asyncio.get_running_loop().time() < ends:
+            await asyncio.sleep(STOP_SECONDS)

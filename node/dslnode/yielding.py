@@ -1,0 +1,69 @@
+"""Whether a node may train now, or yields to heat, load or its owner's hours: decisions only, facts are handed in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+COOLER = 5.0
+"""Degrees below the limit to which a machine that was too hot must cool down, or training would stutter."""
+CALMER = 0.8
+"""Part of the allowed load to which a machine that was too busy must calm down."""
+DAY = 24 * 60
+HOURS = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)-([01]?\d|2[0-3]):([0-5]\d)")
+
+
+@dataclass(frozen=True)
+class Hours:
+    """A part of every day, in minutes after midnight, local time; it goes over midnight if it ends before it begins."""
+
+    begin: int
+    end: int
+
+    def hold(self, minute: int) -> bool:
+        """Return whether the minute of the day lies within."""
+        return (minute - self.begin) % DAY < (self.end - self.begin) % DAY
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to train; None: whatever it is. Degrees Celsius; load is processes that want to run."""
+
+    temperature: float | None = None
+    load: float | None = None
+    hours: Hours | None = None
+
+
+@dataclass(frozen=True)
+class HostState:
+    """How the machine is now: its hottest sensor, if it has any, its load over the last minute, the local time."""
+
+    temperature: float | None
+    load: float
+    minute: int
+
+
+def parse_hours(text: str) -> Hours:
+    """Return the hours of ``22:00-06:00``; ``ValueError`` saying what is wrong."""
+    match = HOURS.fullmatch(text)
+    if match is None:
+        raise ValueError("is no part of a day; write it as 22:00-06:00, local time")
+    hour, minute, end_hour, end_minute = map(int, match.groups())
+    begin, end = 60 * hour + minute, 60 * end_hour + end_minute
+    if begin == end:
+        raise ValueError("begins when it ends; leave it out to train at any time")
+    return Hours(begin, end)
+
+
+def why_wait(limits: Limits, now: HostState, waiting_for: str = "") -> str:
+    """Return what to wait for: ``hours``, ``heat`` or ``load``; empty if the node may train.
+
+    ``waiting_for`` is what it waits for already: that must be over by a margin.
+    """
+    if limits.hours is not None and not limits.hours.hold(now.minute):
+        return "hours"
+    margin = COOLER if waiting_for == "heat" else 0.0
+    if limits.temperature is not None and now.temperature is not None and now.temperature > limits.temperature - margin:
+        return "heat"
+    part = CALMER if waiting_for == "load" else 1.0
+    return "load" if limits.load is not None and now.load > part * limits.load else ""

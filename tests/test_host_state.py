@@ -1,0 +1,30 @@
+"""Sensors of a made-up machine, and this one's clock and load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dslnode.host_state import hottest, read_host_state
+
+
+def sensor(zones: Path, number: int, text: str) -> None:
+    zone = zones / f"thermal_zone{number}"
+    zone.mkdir()
+    (zone / "temp").write_text(text)
+
+
+def test_the_hottest_sensor_that_makes_sense_counts(tmp_path: Path) -> None:
+    for number, text in enumerate(("41500\n", "72250\n", "-274000\n", "999000\n", "broken\n", "")):
+        sensor(tmp_path, number, text)
+    assert hottest(tmp_path) == 72.25
+
+
+def test_a_machine_without_sensors_has_no_temperature(tmp_path: Path) -> None:
+    assert hottest(tmp_path) is None
+    assert hottest(tmp_path / "missing") is None
+
+
+def test_this_machine_can_be_read() -> None:
+    now = read_host_state()
+    assert now.load >= 0
+    assert 0 <= now.minute < 24 * 60
