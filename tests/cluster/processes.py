@@ -28,14 +28,18 @@ def free_port() -> int:
 class NodeProcess:
     """One running daemon; its log lines are collected as they come. Ends the process when left."""
 
-    def __init__(self, name: str, port: int, *options: str) -> None:
+    def __init__(
+        self, name: str, port: int, *options: str, host: str = "127.0.0.1", within: tuple[str, ...] = ()
+    ) -> None:
+        """Start it; ``within`` is a command that runs another one, as in a network namespace."""
         self.name = name
-        self.address = f"127.0.0.1:{port}"
+        self.address = f"{host}:{port}"
         self.log: list[dict[str, Any]] = []
         self.other_output: list[str] = []
         self._news = threading.Condition()
         self._process = subprocess.Popen(
             [
+                *within,
                 *command_line("start", "--name", name, "--listen", self.address),
                 *("--metrics", "off", "--log-format", "json", *options),
             ],
@@ -90,6 +94,16 @@ class NodeProcess:
         code = self._process.wait(DEADLINE)
         self._reader.join(DEADLINE)
         return code
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
 
     def tail(self) -> str:
         """Return the last lines of the output, for a failed test's message."""
