@@ -28,7 +28,7 @@ LEARNING = (
 
 @dataclass
 class Life:
-    """One process of a board, and the memory it took (seconds since it began, bytes)."""
+    """One process of a board, and the memory it took from its first finished round on (seconds since birth, bytes)."""
 
     process: NodeProcess
     began: float = field(default_factory=time.monotonic)
@@ -93,8 +93,10 @@ class Board:
             return found
 
     def measure(self) -> None:
-        """Note how much memory the daemon takes now."""
+        """Note how much memory the daemon takes now, once it learns."""
         life = self.life
+        if not life.last_round:
+            return
         with contextlib.suppress(OSError, StopIteration):  # it may just have died
             status = Path(f"/proc/{life.process.pid}/status").read_text(encoding="ascii")
             kilobytes = next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1]

@@ -18,8 +18,8 @@ from tests.chaos.wire import Conditions
 
 NODES, SEED = 8, 5
 BAD = Conditions(delay=0.05, loss=0.02, rates={NODES - 1: 256_000})
-ROUNDS = 60
-"""Every node finishes as many at least; accuracies do not rise any more by then."""
+ROUNDS = 40
+"""Every node finishes as many at least; the best accuracies do not rise any more by then."""
 PATIENCE = 600.0
 CHECKPOINT = 1
 """Rounds between two checkpoints."""
@@ -73,7 +73,7 @@ def test_nothing_is_lost_on_a_bad_network_with_partitions_and_kills(
         watch_until(network, lambda: all(board.running and board.life.last_round for board in network.boards), PATIENCE)
         watch_until(network, lambda: len(network.linked()) == 1, PATIENCE)
         healed = time.monotonic() - began - plan.seconds
-        learn_on(network, 20)
+        learn_on(network, 10)
         found = accuracy(network.boards)
         lost = [lost_rounds(board) for board in network.boards]
         grown = [max(growth(life, LIFE) for life in board.lives) for board in network.boards]
