@@ -43,7 +43,8 @@ def test_a_frame_goes_to_all_until_its_target_is_known_and_then_to_it_alone() ->
 
 def test_delay_is_added_once_each_way() -> None:
     [(when, port)] = wire(Conditions(delay=0.05)).take(frame(0, 1), 0, 1.0)
-    assert (when, port) == (pytest.approx(1.05), 1)
+    assert port == 1
+    assert when == pytest.approx(1.05)
 
 
 def test_as_many_frames_are_lost_as_the_conditions_say() -> None:

@@ -23,6 +23,7 @@ SHARES = {"conversation": 3.0, "range": 0.3, "ticket": 0.05, "state behind its c
 """How many inputs a decoder gets, if not as many as most."""
 HANG_SECONDS = 5
 MAX_GROWTH = 64 << 20
+PATIENCE = 300.0
 LIFE = ("--local-steps", "1", "--samples-per-class", "3", "--evaluate-every", "1000")
 
 
@@ -35,7 +36,7 @@ def main() -> int:
         total += fuzz(name, decoder, round(each * SHARES.get(name, 1.0)), chosen.seconds, chosen.seed)
     print(f"{total:,} inputs to {len(DECODERS)} decoders")
     with NodeProcess("attacked", free_port(), *LIFE) as node:
-        node.wait_for_round(2)
+        node.wait_for(lambda line: line["event"] == "round", PATIENCE)
         outcome = attack(node, chosen.seed, chosen.sessions, chosen.seconds)
         check_alive(node)
     sent, grown = f"{outcome.sent_bytes:,} bytes", f"{outcome.grown >> 10:,} KiB"
@@ -48,15 +49,15 @@ def fuzz(name: str, decoder: Decoder, inputs: int, seconds: float, seed: int) ->
     """Give a decoder so many inputs, or for so long; return how many it got. Raises what it should not have raised."""
     chance, began, before = random.Random(f"{seed} {name}"), time.monotonic(), 0
     done = liked = 0
-    signal.signal(signal.SIGALRM, _hang)
+    signal.signal(signal.SIGPROF, _hang)
     while done < inputs and time.monotonic() - began < seconds:
         content = mutate(chance.choice(decoder.right), decoder.right, chance)
-        signal.setitimer(signal.ITIMER_REAL, HANG_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, HANG_SECONDS)
         liked += _read(name, lambda content=content: decoder.survives(content), content)  # type: ignore[misc]
         done += 1
         if done == inputs // 10:
             before = _peak()
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.setitimer(signal.ITIMER_PROF, 0)
     grown = _peak() - before
     print(f"{name}: {done:,} inputs, {liked:,} of them read, grown {grown >> 10:,} KiB", flush=True)
     assert grown < MAX_GROWTH, f"{name} grew"
@@ -72,7 +73,7 @@ def _read(name: str, read: Callable[[], bool], content: bytes) -> bool:
 
 
 def _hang(*_: object) -> None:
-    raise TimeoutError(f"an input took over {HANG_SECONDS} s")
+    raise TimeoutError(f"an input took over {HANG_SECONDS} s of the processor")
 
 
 def _peak() -> int:
