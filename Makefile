@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 FIGURES := build/figures
 
-.PHONY: help setup figures demo test test-long test-containers test-arm lint format protocol dashboards clean
+.PHONY: help setup figures demo test test-long test-containers test-arm chaos chaos-long fuzz lint format protocol dashboards clean
 
 help:
 	@echo "make demo        four daemons learn together on this machine (about a minute)"
@@ -13,6 +13,8 @@ help:
 	@echo "make test-long   the slow tests too"
 	@echo "make test-containers   the testbed of docker-compose.yml, with a container engine (DOCKER_HOST)"
 	@echo "make test-arm    what must be the same bits everywhere, on an emulated aarch64 (root)"
+	@echo "make chaos       eight daemons on a bad network, killed and parted (root, about five minutes); chaos-long: an hour, by hand"
+	@echo "make fuzz        a million and more inputs for every decoder and a live daemon (about ten minutes)"
 	@echo "make lint        ruff and mypy --strict"
 	@echo "make protocol    generate node/dslnode/v1 from proto/"
 	@echo "make figures     every benchmark that docs/results.md quotes, resumable (many hours; some need root)"
@@ -34,16 +36,25 @@ demo: $(VENV)/runtime
 	$(BIN)/dslnode demo
 
 test: $(VENV)/ready
-	$(BIN)/pytest -m "not slow and not containers"
+	$(BIN)/pytest -m "not slow and not containers and not chaos"
 
 test-long: $(VENV)/ready
-	$(BIN)/pytest -m "not containers"
+	$(BIN)/pytest -m "not containers and not chaos"
 
 test-containers: $(VENV)/ready
 	$(BIN)/pytest -m containers -rs tests/deploy
 
 test-arm: $(VENV)/ready
 	tests/arm/run.sh
+
+chaos: $(VENV)/ready
+	$(BIN)/pytest -m "chaos and not slow" -rs -s tests
+
+chaos-long: $(VENV)/ready
+	$(BIN)/pytest -m "chaos" -rs -s tests
+
+fuzz: $(VENV)/ready
+	$(BIN)/python -m tests.fuzz
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -63,8 +63,9 @@ def unpack(content: bytes) -> Books:
         kinds = found["kinds"]
         hours, days = ({int(number): _period(rows, kinds) for number, rows in found[per]} for per in ("hours", "days"))
         booked = _period(found["booked"], kinds)
-        return Books(Ledger(hours, days), found["names"], booked, int(found["reserved"]), int(found["hour"]))
-    except (KeyError, TypeError, RecursionError) as error:
+        names = {str(neighbour): str(name) for neighbour, name in dict(found["names"]).items()}
+        return Books(Ledger(hours, days), names, booked, int(found["reserved"]), int(found["hour"]))
+    except (KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"is not what dslnode writes ({error})") from error
 
 

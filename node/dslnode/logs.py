@@ -10,6 +10,10 @@ import structlog
 
 Logger = structlog.typing.FilteringBoundLogger
 
+LIBRARIES = ("grpc", "asyncio")
+MAX_KINDS = 100
+LONGEST = 300
+
 
 def set_up(log_format: Literal["text", "json"], level: str) -> Logger:
     """Return the logger of this process; it writes to standard error."""
@@ -26,4 +30,31 @@ def set_up(log_format: Literal["text", "json"], level: str) -> Logger:
         logger_factory=structlog.WriteLoggerFactory(file=stream),
     )
     logger: Logger = structlog.get_logger()
+    for library in LIBRARIES:
+        logging.getLogger(library).handlers = [Libraries(logger)]
     return logger
+
+
+class Libraries(logging.Handler):
+    """Writes what libraries complain of as lines of the node's own log, each kind once.
+
+    gRPC complains, with a stack trace, of each call that a stranger breaks off or fills with garbage: it would fill
+    the disk.
+    """
+
+    def __init__(self, log: Logger) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+        self._told: set[tuple[str, str]] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record unless one of its kind was written before."""
+        kind = (record.name, record.msg.partition("\n")[0] if isinstance(record.msg, str) else "")
+        if kind in self._told or len(self._told) >= MAX_KINDS:
+            return
+        self._told.add(kind)
+        text = record.getMessage().partition("\n")[0]
+        error = record.exc_info[1] if record.exc_info else None
+        why = text if error is None else f"{text} {type(error).__name__}: {error}"
+        clean = "".join(c if c.isprintable() else " " for c in why[:LONGEST])
+        self._log.warning("library", library=record.name, why=clean)

@@ -29,14 +29,18 @@ def free_port() -> int:
 class NodeProcess:
     """One running daemon; its log lines are collected as they come. Ends the process when left."""
 
-    def __init__(self, name: str, port: int, *options: str) -> None:
+    def __init__(
+        self, name: str, port: int, *options: str, host: str = "127.0.0.1", within: tuple[str, ...] = ()
+    ) -> None:
+        """Start it; ``within`` is a command that runs another one, as in a network namespace."""
         self.name = name
-        self.address = f"127.0.0.1:{port}"
+        self.address = f"{host}:{port}"
         self.log: list[dict[str, Any]] = []
         self.other_output: list[str] = []
         self._news = threading.Condition()
         self._process = subprocess.Popen(
             [
+                *within,
                 *command_line("start", "--name", name, "--listen", self.address),
                 *("--metrics", "off", "--log-format", "json", *options),
             ],
@@ -96,6 +100,16 @@ class NodeProcess:
         """Let the process write no file of more bytes than ``size``; None lifts the limit."""
         _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
 
     def tail(self) -> str:
         """Return the last lines of the output, for a failed test's message."""

@@ -1,0 +1,1 @@
+"""Many real daemons over a bad network that the tests make themselves."""

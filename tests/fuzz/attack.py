@@ -1,0 +1,66 @@
+"""Sends raw sessions to a live daemon, and checks that it lives, answers, learns on and does not grow."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from dslnode.transport.inquiry import ask_status
+from tests.cluster.processes import NodeProcess
+from tests.fuzz.http2 import session
+
+ANSWER_SECONDS = 0.02
+WARM = 300
+"""Sessions after which memory is compared: gRPC's pools and threads are there by then."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many sessions and bytes were sent, and how far the daemon's memory grew after the first ``WARM`` sessions."""
+
+    sessions: int
+    sent_bytes: int
+    grown: int
+
+
+def attack(node: NodeProcess, seed: int, sessions: int, seconds: float) -> Outcome:
+    """Send sessions until the count or the time is over."""
+    chance, began = random.Random(seed), time.monotonic()
+    done, sent, before = 0, 0, memory(node)
+    while done < sessions and time.monotonic() - began < seconds:
+        sent += _send(node.address, session(chance))
+        done += 1
+        if done == WARM:
+            before = memory(node)
+    return Outcome(done, sent, memory(node) - before)
+
+
+def memory(node: NodeProcess) -> int:
+    """Return the bytes of memory that the daemon takes now."""
+    status = Path(f"/proc/{node.pid}/status").read_text(encoding="ascii")
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1])
+
+
+def check_alive(node: NodeProcess) -> None:
+    """Raise ``AssertionError`` unless the daemon answers, finishes rounds, and wrote nothing but its log."""
+    reached = ask_status(node.address, 30.0).round
+    node.wait_for_round(reached + 2)
+    assert not node.other_output, node.tail()
+    assert not [line for line in node.log if line["level"] == "error"], node.tail()
+
+
+def _send(address: str, pieces: list[bytes]) -> int:
+    host, _, port = address.rpartition(":")
+    sent = 0
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=10) as client:
+        for piece in pieces:
+            client.sendall(piece)
+            sent += len(piece)
+        client.settimeout(ANSWER_SECONDS)
+        while client.recv(65_536):
+            pass
+    return sent

@@ -1,0 +1,206 @@
+"""Every decoder of bytes from outside, with the errors that it may raise and inputs that it reads without one."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from bitarray import frozenbitarray
+from google.protobuf.message import DecodeError
+
+from dslnode import changes, checkpoint, ledger_file, sparse
+from dslnode.bases import Copies
+from dslnode.changes import Base, BaseChoice
+from dslnode.codec import READABLE, Codec, encode_for
+from dslnode.errors import PeerError, SettingsError
+from dslnode.ledger import EARLIEST, Amounts, Direction, Ledger
+from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
+from dslnode.private_files import write_private
+from dslnode.tickets import Ticket, read_ticket, ticket_text
+from dslnode.transport.handshake import Introduction, ModelFacts, read_hello
+from dslnode.transport.words import Listener, Terms
+from dslnode.v1 import node_pb2 as pb
+
+LAYOUT = MaskLayout((MaskLayer("first", (11, 7)), MaskLayer("last", (300,))))
+LAYOUTS = dict.fromkeys(MaskKind, LAYOUT)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """What reads bytes; raises one of ``errors`` for bytes that it does not like, and nothing else ever."""
+
+    read: Callable[[bytes], object]
+    errors: tuple[type[Exception], ...]
+    right: tuple[bytes, ...]
+
+    def survives(self, content: bytes) -> bool:
+        """Read; return whether the bytes were liked."""
+        try:
+            self.read(content)
+        except self.errors:
+            return False
+        return True
+
+
+def mask(number: int, density: float = 0.3) -> Mask:
+    """Return a mask that depends on the number only."""
+    bits = np.random.default_rng(number).random(LAYOUT.size) < density
+    return Mask(LAYOUT, frozenbitarray(bitarray_of(bits)))
+
+
+def bitarray_of(bits: np.ndarray) -> frozenbitarray:
+    """Return bits as masks hold them."""
+    return frozenbitarray(buffer=np.packbits(bits, bitorder="little").tobytes(), endian="little")[: len(bits)]
+
+
+START = Base(mask(1))
+LATER = changes.following(mask(2), START)
+
+
+def read_frames(content: bytes) -> None:
+    """Read a conversation: each frame with its length before it, as gRPC has them."""
+    copies = Copies.of(START).again(shared=True)
+    copies.incoming.held = LATER
+    listener = Listener(LAYOUTS, copies, Terms(READABLE, keep_masks=True))
+    stream = io.BytesIO(content)
+    while head := stream.read(2):
+        frame = pb.Frame.FromString(stream.read(int.from_bytes(head, "little")))
+        listener.payload(frame)
+        listener.hear(frame)
+
+
+def frames(*some: pb.Frame) -> bytes:
+    """Return a conversation as ``read_frames`` reads it."""
+    parts = [frame.SerializeToString() for frame in some]
+    return b"".join(len(part).to_bytes(2, "little") + part for part in parts)
+
+
+def mask_frames(codec: Codec, choice: BaseChoice, base: Base | None) -> bytes:
+    """Return a conversation with one keep mask."""
+    coded, _ = encode_for({codec}, MaskMessage(3, MaskKind.KEEP, mask(3)), choice, base)
+    half = len(coded.data) // 2
+    header = pb.MaskHeader(
+        round=3,
+        kind=pb.MaskKind.MASK_KIND_KEEP,
+        codec=pb.Codec.Name(coded.codec),
+        coded_bytes=len(coded.data),
+        checksum=coded.checksum,
+        base=pb.Base.Name(choice),
+        data=coded.data[:half],
+    )
+    chunk = pb.MaskChunk(data=coded.data[half:])
+    return frames(pb.Frame(holding=pb.Holding(base=START.digest)), pb.Frame(mask=header), pb.Frame(chunk=chunk))
+
+
+def sign_frames() -> bytes:
+    """Return a conversation with a greeting, a pace, nothing new, and a sign mask."""
+    coded, _ = encode_for((), MaskMessage(3, MaskKind.KEEP, mask(3)), BaseChoice.NONE, None)
+    step = pb.ReplicaStep(epoch=1, sequence=2, acknowledged=1, scales=[0.5, 1.0], counts=[7, 30], checksum=bytes(8))
+    header = pb.MaskHeader(
+        round=3,
+        kind=pb.MaskKind.MASK_KIND_SIGN,
+        codec=pb.Codec.CODEC_RAW,
+        coded_bytes=len(coded.data),
+        checksum=coded.checksum,
+        step=step,
+        data=coded.data,
+    )
+    greeting = pb.Frame(greeting=pb.Greeting(opening=True, epoch=1, held=2, checksum=bytes(8)))
+    pace, unchanged = pb.Frame(pace=pb.Pace(seconds=5)), pb.Frame(unchanged=pb.Unchanged(round=4))
+    return frames(greeting, pace, unchanged, pb.Frame(mask=header))
+
+
+def hello() -> bytes:
+    """Return the first frame of a neighbour."""
+    facts = ModelFacts(bytes(16), LAYOUT.digest, 2, LAYOUT.size, 1, LAYOUT.size)
+    me = Introduction(
+        "run", bytes(16), bytes(8), "name", "10.0.0.1:7711", facts, "sign", frozenset({1, 2, 3}), bytes(8)
+    )
+    return me.hello(5).SerializeToString()
+
+
+def checksummed_state(body: bytes) -> checkpoint.Snapshot:
+    """Read a state whose checksum is right, so that what lies behind it is reached."""
+    return checkpoint.unpack(checkpoint.MAGIC + checkpoint._digest(body) + body)
+
+
+def checksummed_ledger(body: bytes) -> ledger_file.Books:
+    """Read a ledger whose checksum is right."""
+    return ledger_file.unpack(ledger_file.MAGIC + ledger_file._digest(body) + b"\n" + body)
+
+
+def state() -> bytes:
+    """Return a node's state."""
+    facts = {"round": 3, "run_id": "r", "fingerprint": "ab", "neighbours": [], "traffic": {}}
+    return checkpoint.pack(checkpoint.Snapshot(facts, {"scores": np.arange(5, dtype=np.float32), "steps": np.array(7)}))
+
+
+def ledger() -> bytes:
+    """Return a node's ledger."""
+    one = Ledger()
+    one.book(EARLIEST, "ab", Direction.SENT, Amounts(control=7))
+    return ledger_file.pack(ledger_file.Books(one, {"ab": "board"}, {("ab", Direction.SENT): Amounts(control=7)}, 5, 6))
+
+
+def ticket() -> bytes:
+    """Return a ticket's text."""
+    settings = {"peers": "10.0.0.1:7711", "alpha": "1.5"}
+    return ticket_text(
+        Ticket(
+            name="b", node_id="ab" * 16, run_id="r", certificate="C\n", key="K\n", authority="A\n", settings=settings
+        )
+    ).encode()
+
+
+@functools.cache
+def _ticket_file() -> Path:
+    directory = tempfile.TemporaryDirectory()
+    file = Path(directory.name) / "a.ticket"
+    write_private(file, "", replace=True)
+    _kept.callback(directory.cleanup)
+    return file
+
+
+_kept = contextlib.ExitStack()
+
+
+def read_as_ticket(content: bytes) -> Ticket:
+    """Read bytes as a ticket's file."""
+    _ticket_file().write_bytes(content)
+    return read_ticket(_ticket_file())
+
+
+_BODY = len(checkpoint.MAGIC) + checkpoint.DIGEST_BYTES
+DECODERS: Mapping[str, Decoder] = {
+    "range": Decoder(
+        lambda content: changes.decode(LAYOUT, content, LATER),
+        (ValueError,),
+        (changes.encode(mask(3), LATER)[0], changes.encode(mask(3), None)[0]),
+    ),
+    "sparse": Decoder(
+        lambda content: sparse.decode(LAYOUT, content, LATER.mask), (ValueError,), (sparse.encode(mask(3), LATER.mask),)
+    ),
+    "raw": Decoder(lambda content: Mask.from_bytes(LAYOUT, content), (ValueError,), (mask(3).to_bytes(),)),
+    "conversation": Decoder(
+        read_frames,
+        (PeerError, DecodeError),
+        (
+            mask_frames(Codec.RANGE, BaseChoice.LAST, LATER),
+            mask_frames(Codec.SPARSE, BaseChoice.START, START),
+            mask_frames(Codec.RAW, BaseChoice.NONE, None),
+            sign_frames(),
+        ),
+    ),
+    "hello": Decoder(lambda content: read_hello(pb.Frame.FromString(content)), (PeerError, DecodeError), (hello(),)),
+    "state": Decoder(checkpoint.unpack, (ValueError,), (state(),)),
+    "state behind its checksum": Decoder(checksummed_state, (ValueError,), (state()[_BODY:],)),
+    "ledger": Decoder(ledger_file.unpack, (ValueError,), (ledger(),)),
+    "ledger behind its checksum": Decoder(checksummed_ledger, (ValueError,), (ledger().partition(b"\n")[2],)),
+    "ticket": Decoder(read_as_ticket, (SettingsError,), (ticket(),)),
+}
