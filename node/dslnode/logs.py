@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+import traceback
+from typing import Any, Literal
 
 import structlog
 
@@ -32,7 +33,12 @@ def set_up(log_format: Literal["text", "json"], level: str) -> Logger:
     logger: Logger = structlog.get_logger()
     for library in LIBRARIES:
         logging.getLogger(library).handlers = [Libraries(logger)]
+    traceback.print_exc = _said_already
     return logger
+
+
+def _said_already(*_arguments: Any, **_options: Any) -> None:
+    """Print nothing: gRPC, which alone calls this here, has just logged the same, and strangers can make it do so."""
 
 
 class Libraries(logging.Handler):
