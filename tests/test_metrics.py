@@ -165,3 +165,22 @@ def test_two_nodes_in_one_process_do_not_share_metrics() -> None:
     one, other = filled(), Metrics(lambda: [])
     assert one.registry is not other.registry
     assert samples(other)["dslnode_round", frozenset()] == 0
+
+
+def test_who_is_in_quarantine_is_named_with_the_offence_and_nobody_else_is() -> None:
+    name = "dslnode_quarantined"
+    assert name not in {key for key, _ in samples(filled())}
+    found = samples(filled(lambda: [replace(HEARD, shut_out="flood"), UNREACHED]))
+    assert {key: value for key, value in found.items() if key[0] == name} == {
+        (name, frozenset({**BOARD, "reason": "flood"}.items())): 1
+    }
+
+
+def test_what_training_waits_for_is_named_while_it_does() -> None:
+    metrics = filled()
+    metrics.waiting("heat")
+    metrics.waiting("hours")
+    assert samples(metrics)["dslnode_waiting", frozenset({("reason", "hours")})] == 1
+    assert ("dslnode_waiting", frozenset({("reason", "heat")})) not in samples(metrics)
+    metrics.waiting("")
+    assert "dslnode_waiting" not in {key for key, _ in samples(metrics)}

@@ -53,9 +53,13 @@ class Links:
     links: dict[str, object] = field(default_factory=dict)
     dialled: dict[str, str] = field(default_factory=dict)
     measured: int = 0
+    offence: str = ""
 
     def measure(self) -> None:
         self.measured += 1
+
+    def shut_out(self, _neighbour: str) -> str:
+        return self.offence
 
 
 def observer_of(
@@ -125,6 +129,13 @@ def test_a_peer_reached_under_another_address_is_shown_once() -> None:
     observer, links = met_board()
     links.dialled["10.0.0.9:7711"] = BOARD.key
     assert [peer.name for peer in observer.neighbours()] == ["board-2"]
+
+
+def test_a_neighbour_in_quarantine_is_shown_with_its_offence() -> None:
+    observer, links = met_board()
+    links.offence = "flood"
+    assert observer.neighbours()[0].shut_out == "flood"
+    assert observer.reply().neighbours[0].problem == "in quarantine: flood"
 
 
 def test_a_neighbour_that_left_stays_with_its_counters() -> None:
