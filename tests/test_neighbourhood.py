@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
+from dslnode import membership
 from dslnode import neighbourhood as neighbourhood_module
 from dslnode.logs import Logger
 from dslnode.membership import Record, Tidings
@@ -115,7 +116,7 @@ async def test_a_node_that_vanished_is_missed_and_found_again_though_nobody_was_
     second = await town.member(2, first.address)
     third = await town.member(3, first.address)
     await town.net.connected(first, second, third)
-    await turned(lambda: len(second.neighbourhood.outlook.reachable) == 3)
+    await turned(lambda: all(len(one.neighbourhood.outlook.reachable) == 3 for one in (first, second)))
     await third.stop()
     await turned(lambda: second.components() == 2 and first.components() == 2)
     await turned(lambda: ("warning", "network in parts") in second.log.take())
@@ -187,6 +188,17 @@ async def test_made_up_addresses_are_dialled_a_few_at_a_time(town: Town, monkeyp
     assert len(tried) == len(set(tried)) == MAX_DIALS
 
 
+async def test_a_neighbour_whose_address_is_none_is_known_without_it(town: Town) -> None:
+    first = await town.member(1)
+    odd = await town.net.node(2, me=replace(introduction(2), advertise="no address at all"))
+    odd.dial(first.address)
+    await town.net.connected(first, odd)
+    assert not first.neighbourhood.roster.others[odd.me.key].address
+    await turned(lambda: odd.me.key in first.neighbourhood.outlook.reachable)
+    await odd.stop()
+    await turned(lambda: first.components() == 2)
+
+
 async def test_a_neighbour_that_reads_no_such_frames_is_told_nothing(town: Town) -> None:
     first = await town.member(1)
     old = await town.net.node(2)
@@ -194,3 +206,21 @@ async def test_a_neighbour_that_reads_no_such_frames_is_told_nothing(town: Town)
     await town.net.connected(first, old)
     await turned(lambda: old.me.key in first.neighbourhood.outlook.reachable)
     assert [type(report) for report in old.reports] == [LinkUp]
+
+
+async def test_a_neighbour_that_makes_up_nodes_for_ever_fills_no_memory(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (neighbourhood_module, membership):
+        monkeypatch.setattr(module, "MAX_MEMBERS", 40)
+    first = await town.member(1)
+    liar = await town.member(2, first.address)
+    await town.net.connected(first, liar)
+    for lie in range(0, 2_000, 32):
+        fakes = [Record(f"{number:032x}", 1, "fake", "") for number in range(lie, lie + 32)]
+        liar.network.send(first.me.key, Tidings(tuple(fakes)))
+    last = Record("ff" * 16, 1, "last", "")
+    liar.network.send(first.me.key, Tidings((last,)))
+    await turned(lambda: any(last in report.tidings.records for report in first.all(MembersTold)))
+    assert len(first.neighbourhood.roster.others) <= 40
+    assert liar.me.key in first.neighbourhood.outlook.reachable

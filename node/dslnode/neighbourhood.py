@@ -13,9 +13,10 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge
 
 from dslnode.logs import Logger
-from dslnode.membership import MAX_TOLD, Choice, Outlook, Record, Roster, Tidings, choose
+from dslnode.membership import MAX_MEMBERS, MAX_TOLD, Choice, Outlook, Record, Roster, Tidings, choose
 from dslnode.transport import reports
 from dslnode.transport.dialler import Pauses, dial, keep_dialling
+from dslnode.transport.member_frames import is_dialable
 from dslnode.transport.network import Network
 from dslnode.transport.ways import Way
 
@@ -103,13 +104,16 @@ class Neighbourhood:
         match report:
             case reports.LinkUp(neighbour):
                 self._told[neighbour.key] = {}
+                address = neighbour.advertise if is_dialable(neighbour.advertise) else ""
+                self.roster.recall(neighbour.key, neighbour.name, address)
                 if neighbour.key in self._attempts:
                     self._attempts[neighbour.key].pauses.reset()
                     self._attempts[neighbour.key].failing = False
             case reports.MembersTold(neighbour, tidings):
                 told = self._told.setdefault(neighbour.key, {})
-                told.update({one.key: max(one.version, told.get(one.key, 0)) for one in tidings.records})
                 self.roster.hear(tidings.records)
+                known = [one for one in tidings.records if one.key in self.roster.others]
+                told.update({one.key: max(one.version, told.get(one.key, 0)) for one in known})
             case reports.DialFailed(address) | reports.PeerRefused(address):
                 self._failed(address)
             case reports.LinkDown():
@@ -151,6 +155,8 @@ class Neighbourhood:
             told.update({record.key: record.version for record in news})
             for start in range(0, len(news), MAX_TOLD):
                 self._network.send(key, Tidings(tuple(news[start : start + MAX_TOLD])))
+            if len(told) > 2 * MAX_MEMBERS:  # of nodes forgotten meanwhile
+                self._told[key] = {}
         self._told = {key: told for key, told in self._told.items() if key in self._network.links}
 
     def _choose(self, now: float) -> Choice:

@@ -38,7 +38,7 @@ def _member(record: Record) -> pb.Member:
 def _record(member: pb.Member) -> Record:
     if len(member.node_id) != NODE_ID_BYTES or not 0 < member.version < MAX_VERSION:
         raise PeerError("bad_members", "told of a node whose id or version is out of bounds")
-    if len(member.name) > MAX_NAME or not member.name.isprintable() or not _is_sane(member.advertise):
+    if len(member.name) > MAX_NAME or not member.name.isprintable() or not is_dialable(member.advertise):
         raise PeerError("bad_members", "told of a node whose name or address is none")
     if len(member.links) % NODE_ID_BYTES or len(member.links) > MAX_NEIGHBOURS * NODE_ID_BYTES:
         raise PeerError("bad_members", "told of a node with too many neighbours, or parts of one")
@@ -47,8 +47,8 @@ def _record(member: pb.Member) -> Record:
     return Record(member.node_id.hex(), member.version, member.name, member.advertise, links, member.left)
 
 
-def _is_sane(address: str) -> bool:
-    """Return whether this is empty or HOST:PORT, nothing else: it may be dialled and logged."""
+def is_dialable(address: str) -> bool:
+    """Return whether this is HOST:PORT and nothing else, or empty: it may be dialled and logged."""
     if not address:
         return True
     try:

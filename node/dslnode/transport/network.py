@@ -105,6 +105,8 @@ class Network:
         await self.greet(stream, address)
         neighbour, their_round = await self._meet(stream)
         self.dialled[address] = neighbour.key
+        if len(self.dialled) > MAX_ACCOUNTS:
+            del self.dialled[next(iter(self.dialled))]
         if self._leaving is not None:
             raise PeerError("leaving", self._leaving)
         self._check_not_duplicate(neighbour, we_dialled=True)
