@@ -13,10 +13,11 @@ from dslnode import events
 from dslnode.config import Settings
 from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
 from dslnode.rounds import RoundMachine
-from dslnode.status import MAX_KNOWN, Observer
+from dslnode.status import MAX_KNOWN, MAX_TOLD, SPARE_BYTES, Observer
 from dslnode.training import Progress
 from dslnode.transport.handshake import Introduction, ModelFacts
 from dslnode.transport.network import Network
+from dslnode.transport.options import MESSAGE_BYTES
 from dslnode.transport.traffic import Flow, Traffic
 from dslnode.worker import AggregatedRound, TrainedRound
 
@@ -201,3 +202,35 @@ def test_strangers_cannot_fill_the_memory() -> None:
             Introduction("", number.to_bytes(16, "big"), bytes(8), "x", "", ME.model, "keep"), f"10.0.0.1:{number}"
         )
     assert len(observer.neighbours()) <= MAX_KNOWN + len(SETTINGS.peers)
+
+
+def crowd(observer: Observer, links: Links, count: int) -> list[str]:
+    """Let a node meet many neighbours, with long names and addresses; return their keys."""
+    keys = []
+    for number in range(count):
+        board = Introduction("", number.to_bytes(16, "big"), bytes(8), f"{number:064}", "", ME.model, "keep")
+        observer.met(board, f"{'x' * 240}:{number}")
+        links.traffic[board.key] = Traffic(*(Flow(payload_bits=2**50, link_bytes=2**50) for _ in range(2)))
+        keys.append(board.key)
+    return keys
+
+
+def test_the_reply_fits_into_one_message_and_tells_of_the_connected_first() -> None:
+    links = Links()
+    observer = observer_of(RoundMachine(), links, {"10.0.0.9:7711": "refused " * 20})
+    keys = crowd(observer, links, MAX_KNOWN)
+    links.links.update(dict.fromkeys(keys[:100], object()))
+    reply = observer.reply()
+    told = {neighbour.node_id for neighbour in reply.neighbours}
+    assert reply.ByteSize() <= MESSAGE_BYTES - SPARE_BYTES
+    assert told >= {*keys[:100], ""}, "all connected, and the configured peers"
+
+
+def test_of_many_that_left_the_reply_tells_of_the_last_ones_met() -> None:
+    links = Links()
+    observer = observer_of(RoundMachine(), links)
+    keys = crowd(observer, links, MAX_KNOWN - 1)
+    observer.met(Introduction("", bytes(16), bytes(8), "first, back again", "", ME.model, "keep"), "")
+    told = [neighbour.node_id for neighbour in observer.reply().neighbours if neighbour.node_id]
+    assert 100 <= len(told) <= MAX_TOLD
+    assert set(told) == {keys[0], *keys[-len(told) + 1 :]}

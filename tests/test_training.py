@@ -224,3 +224,23 @@ def test_evaluation_counts_right_answers() -> None:
     expected = (logits.argmax(1) == labels).float().mean().item()
     assert training.evaluate(network, keep, [(images, labels)], lambda: False) == pytest.approx(expected)
     assert training.evaluate(network, keep, [(images, labels)], lambda: True) is None
+
+
+@pytest.mark.parametrize(("steps", "part"), [(1, 1.0), (400, 1.0), (1_600, 0.5), (40_000, 0.1)])
+def test_the_rate_is_steady_at_first_and_then_falls_with_the_root_of_the_steps(steps: int, part: float) -> None:
+    plan = replace(PLAN, rate=0.06, steady_steps=400)
+    assert training.rate_at(steps, plan) == pytest.approx(part * 0.06)
+    assert training.rate_at(steps, replace(plan, steady_steps=0)) == 0.06
+
+
+def test_a_step_far_on_moves_scores_less() -> None:
+    network = small_network()
+    moved = []
+    for steady in (1, 0):
+        state = fresh_state(network.layout)
+        before = state.scores.clone()
+        state.steps = 99
+        plan = replace(PLAN, step_rule="adam", steady_steps=steady, local_steps=1)
+        training.train_locally(network, state, plan, batches(), lambda: False)
+        moved.append((state.scores - before).abs().sum())
+    assert float(moved[0] / moved[1]) == pytest.approx(0.1, rel=1e-3)

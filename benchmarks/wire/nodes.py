@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
-from benchmarks.daemons import FASHION_MNIST, Daemon
+from benchmarks.daemons import Daemon
 from benchmarks.namespaces import Host, Hosts
 from benchmarks.report import Row
-from benchmarks.wire.coding import MODEL, RING
+from benchmarks.wire.coding import RING
 
 PORT = 7711
 MESH = tuple(tuple(other for other in range(4) if other != node) for node in range(4))
@@ -17,32 +19,57 @@ FIRST = 3
 PATIENCE = 7_200.0
 
 
-def node_row(graph: str, rounds: int, last: int, *options: str) -> Row:
-    """Run four daemons for some rounds; return bytes sent a node and round in the first three and the ``last`` ones.
+@dataclass(frozen=True)
+class Run:
+    """How long daemons run, and with which data, model and other options. Counts are taken every ``stride`` rounds.
 
-    The first three hold the handshakes, too. A count is taken when the first node has finished a round; others may
-    be within the same round.
+    A run ends before ``rounds`` are done when ``seconds`` have passed and two strides are done.
+    """
+
+    rounds: int
+    stride: int
+    seconds: float
+    options: tuple[str, ...]
+
+
+def node_row(graph: str, run: Run, *options: str) -> Row:
+    """Run four daemons; return bytes sent a node and round in the first three rounds, and in the last third of all.
+
+    The first three hold the handshakes, too. A count is taken when all nodes have finished a round; the first may be
+    within the next.
     """
     with ExitStack() as running:
         hosts = running.enter_context(Hosts(4))
         began = _sent(hosts)
         daemons = [
-            running.enter_context(Daemon(*_arguments(graph, hosts, node, options), prefix=host.prefix))
+            running.enter_context(Daemon(*_arguments(graph, hosts, node, (*run.options, *options)), prefix=host.prefix))
             for node, host in enumerate(hosts)
         ]
-        counts = {}
-        for number in sorted({FIRST, rounds - last, rounds}):
-            for daemon in daemons:
-                daemon.wait_for("round", lambda event, number=number: event["round"] >= number, PATIENCE)  # type: ignore[misc]
-            counts[number] = _sent(hosts)
-        accuracy = [daemon.events("round")[-1].get("accuracy") for daemon in daemons]
+        counts = _counts(hosts, daemons, run)
+        steps = [daemon.events("round")[-1] for daemon in daemons]
+    last = max(counts)
+    former = max(FIRST, last - max(run.stride, last // 3 // run.stride * run.stride))
     return {
         "what": " ".join((graph, *options)),
-        "rounds": rounds,
+        "options": " ".join(run.options),
+        "rounds": last,
+        "settled_rounds": last - former,
         "first3_bytes": (counts[FIRST] - began) / 4 / FIRST,
-        "settled_bytes": (counts[rounds] - counts[rounds - last]) / 4 / last,
-        "accuracy": accuracy,
+        "settled_bytes": (counts[last] - counts[former]) / 4 / (last - former),
+        "accuracy": [event.get("accuracy") for event in steps],
     }
+
+
+def _counts(hosts: Sequence[Host], daemons: Sequence[Daemon], run: Run) -> Mapping[int, int]:
+    deadline = time.monotonic() + run.seconds
+    counts: dict[int, int] = {}
+    for number in sorted({FIRST, *range(run.stride, run.rounds + 1, run.stride)}):
+        for daemon in daemons:
+            daemon.wait_for("round", lambda event, number=number: event["round"] >= number, PATIENCE)  # type: ignore[misc]
+        counts[number] = _sent(hosts)
+        if time.monotonic() > deadline and number >= 2 * run.stride:
+            break
+    return counts
 
 
 def _sent(hosts: Sequence[Host]) -> int:
@@ -53,8 +80,7 @@ def _arguments(graph: str, hosts: Sequence[Host], node: int, options: Sequence[s
     peers = ",".join(f"{hosts[other].address}:{PORT}" for other in GRAPHS[graph][node] if other > node)
     dial = ("--peers", peers) if peers else ()
     return (
-        *("--name", f"node-{node + 1}", "--listen", f"0.0.0.0:{PORT}", *dial, "--metrics", "off"),
-        *("--data", f"idx:{FASHION_MNIST}", "--model", MODEL, "--share", f"{node + 1}/4", "--split", "classes:4"),
-        *("--samples-per-class", "100", "--round-deadline", "120", "--wait-for-peers", "30", "--evaluate-every", "10"),
+        *("--name", f"node-{node + 1}", "--listen", f"0.0.0.0:{PORT}", *dial, "--metrics", "off", "--insecure"),
+        *("--share", f"{node + 1}/4", "--split", "classes:4", "--round-deadline", "120", "--wait-for-peers", "60"),
         *options,
     )

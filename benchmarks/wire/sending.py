@@ -21,12 +21,16 @@ from dslnode.transport.server import Server
 from dslnode.v1 import node_pb2 as pb
 
 PATIENCE = 60.0
+WARM_UP = 3
+SHARES = {500: 0.0018, 20_000: 0.243}
+"""Flips by coded bytes."""
 
 
-class _End:
+class End:
     """One node: its network and what arrived."""
 
-    def __init__(self, number: int, layout: MaskLayout, start: Mask) -> None:
+    def __init__(self, number: int, start: Mask) -> None:
+        layout = start.layout
         facts = ModelFacts(layout.digest, layout.digest, 1, layout.size, 1, layout.size)
         name = bytes([number])
         known = checksum(start.to_bytes())
@@ -41,28 +45,33 @@ class _End:
         self.arrived += isinstance(report, MaskArrived)
 
 
+def series(coded_bytes: int, count: int) -> list[Mask]:
+    """Return a start and then masks that take about so many bytes each, coded against the one before."""
+    layout = MaskLayout((MaskLayer("only", (8 * 25_000,)),))
+    draws, share = np.random.default_rng(1), SHARES[coded_bytes]
+    masks = [_flip(Mask.from_bytes(layout, bytes(layout.byte_size)), draws, 0.3)]
+    for _ in range(count):
+        masks.append(_flip(masks[-1], draws, share))
+    return masks
+
+
 async def wire_row(coded_bytes: int, messages: int) -> Row:
     """Send masks of about this many coded bytes one way, one after the other; return bytes on the wire over them."""
-    layout = MaskLayout((MaskLayer("only", (8 * 25_000,)),))
-    draws = np.random.default_rng(1)
-    share = {500: 0.0018, 20_000: 0.5}[coded_bytes]
-    masks = [_flip(Mask.from_bytes(layout, bytes(layout.byte_size)), draws, 0.3)]
-    for _ in range(messages + 3):
-        masks.append(_flip(masks[-1], draws, share) if share < 0.3 else _flip(masks[-1], draws, 0.243))
-    one, other = _End(1, layout, masks[0]), _End(2, layout, masks[0])
+    masks = series(coded_bytes, messages + WARM_UP)
+    one, other = End(1, masks[0]), End(2, masks[0])
     port = await other.server.listen("127.0.0.1:0")
     dialling = asyncio.ensure_future(keep_dialling(one.network, f"127.0.0.1:{port}", random.Random(1)))
     try:
         async with asyncio.timeout(PATIENCE):
             await one.network.wait_until_linked(1)
             for number, mask in enumerate(masks[1:]):
-                if number == 3:
-                    before = _counted(one)
+                if number == WARM_UP:
+                    before = counted(one)
                 one.network.send(other.network.me.key, MaskMessage(number, MaskKind.KEEP, mask))
                 while other.arrived <= number:
                     await asyncio.sleep(0)
             await asyncio.sleep(0.1)  # the last acknowledgement
-            after = _counted(one)
+            after = counted(one)
     finally:
         dialling.cancel()
         await other.server.stop(0)
@@ -77,9 +86,11 @@ async def wire_row(coded_bytes: int, messages: int) -> Row:
     }
 
 
-def _counted(end: _End) -> tuple[int, int, int]:
+def counted(end: End) -> tuple[int, int, int]:
+    """Return bits of masks sent so far, and bytes sent and received by the kernel's count."""
     end.network.measure()
-    [traffic] = end.network.traffic.values()
+    [key] = end.network.links
+    traffic = end.network.traffic[key]
     return traffic.sent.payload_bits, traffic.sent.link_bytes, traffic.received.link_bytes
 
 

@@ -37,6 +37,7 @@ def training_plan(settings: Settings) -> TrainingPlan:
         batch_size=settings.batch_size,
         step_rule=settings.step_rule,
         rate=settings.rate,
+        steady_steps=settings.steady_steps,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         signed=settings.signed_scores,

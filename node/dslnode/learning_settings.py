@@ -81,7 +81,7 @@ class LearningSettings(SettingsGroup):
         "those who contradict the others are left out) or off.",
     )
     skip_below: float = Field(
-        0.0,
+        0.2,
         ge=0,
         lt=1,
         description="Send a neighbour nothing while it lacks no more than this part of what the node learned since its "
@@ -126,6 +126,12 @@ class LearningSettings(SettingsGroup):
     )
     rate: float = Field(
         0.06, gt=0, description="Learning rate of the scores; for adam relative to their size, for momentum absolute."
+    )
+    steady_steps: int = Field(
+        400,
+        ge=0,
+        description="Steps after which adam's rate falls with the root of their number, so that a node settles and "
+        "sends less. 0: it never falls.",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of the scores' steps.")
     weight_decay: float = Field(0.0, ge=0, description="Weight decay of the scores.")

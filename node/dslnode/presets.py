@@ -22,6 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "local_steps": 1,
         "batch_size": 128,
         "rate": 10.0,
+        "skip_below": 0.0,
         "momentum": 0.0,
         "weight_decay": 5e-4,
         "fine_tuning": "stale",

@@ -15,12 +15,16 @@ from dslnode.rounds import RoundMachine
 from dslnode.training import Progress
 from dslnode.transport.handshake import Introduction
 from dslnode.transport.network import Network
+from dslnode.transport.options import MESSAGE_BYTES
 from dslnode.transport.traffic import Traffic
 from dslnode.v1 import node_pb2 as pb
 from dslnode.worker import AggregatedRound, TrainedRound
 
 MAX_KNOWN = 1_000
 MAX_LAYERS = 100  # told of; the reply must fit into one message
+MAX_TOLD = 200  # neighbours told of: as many as there may be links and configured peers
+FIELD_BYTES = 4  # before each of them in the reply: the field's number and its length
+SPARE_BYTES = 4_096  # left in the message for what others add to the reply
 
 
 class Observer:
@@ -52,7 +56,7 @@ class Observer:
         """Remember a neighbour's name and address."""
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        former = self._known.get(neighbour.key, ("", ""))[1]
+        former = self._known.pop(neighbour.key, ("", ""))[1]  # the last one met becomes the last one listed
         self._known[neighbour.key] = (neighbour.name, address or former)
 
     def name_of(self, key: str) -> str:
@@ -144,7 +148,6 @@ class Observer:
             wire_bytes_sent=total.sent.wire_bytes,
             wire_bytes_received=total.received.wire_bytes,
             uptime_seconds=time.monotonic() - self._began,
-            neighbours=[_neighbour_status(figures) for figures in self.neighbours()],
             layers=_layer_statuses(self._mask),
             history=[pb.Measurement(round=number, accuracy=value) for number, value in self._history.points],
             clock=time.time(),
@@ -153,7 +156,22 @@ class Observer:
             reply.accuracy = self._held_out
         if self._progress is not None:
             reply.train_accuracy, reply.loss = self._progress.accuracy, self._progress.loss
+        reply.neighbours.extend(self._told(MESSAGE_BYTES - SPARE_BYTES - reply.ByteSize()))
         return reply
+
+    def _told(self, room: int) -> list[pb.NeighbourStatus]:
+        """Return what fits of the neighbours: the connected first, then configured peers, then the last ones met."""
+        recent = {key: place for place, key in enumerate(dict(self._known))}
+        everyone = self.neighbours()
+        places = sorted(range(len(everyone)), key=lambda place: _importance(everyone[place], recent))
+        chosen: dict[int, pb.NeighbourStatus] = {}
+        for place in places[:MAX_TOLD]:
+            status = _neighbour_status(everyone[place])
+            room -= status.ByteSize() + FIELD_BYTES
+            if room < 0:
+                break
+            chosen[place] = status
+        return [chosen[place] for place in sorted(chosen)]
 
     def _float32_bits(self, traffic: Traffic) -> int:
         return 32 * self._me.model.weights * traffic.sent.masks
@@ -180,6 +198,10 @@ class Observer:
             problem=self._problems.get(address, ""),
             shut_out=self._network.shut_out(key),
         )
+
+
+def _importance(figures: NeighbourFigures, recent: Mapping[str, int]) -> tuple[bool, bool, int]:
+    return not figures.connected, bool(figures.node_id), -recent.get(figures.node_id, 0)
 
 
 def _unreached(address: str, problem: str) -> NeighbourFigures:

@@ -39,6 +39,7 @@ class TrainingPlan:
     batch_size: int = 32  # images a minibatch
     step_rule: StepRule = "adam"
     rate: float = 0.06  # learning rate; adam: relative to each layer's score scale, momentum: absolute
+    steady_steps: int = 400  # adam: steps after which the rate falls with the root of their number; 0: never
     momentum: float = 0.9
     weight_decay: float = 0.0
     signed: bool = True  # rank S itself (True) or |S| as the paper does
@@ -47,10 +48,8 @@ class TrainingPlan:
     score_memory: float = 0.9  # part of the averaged scores that stays at each step; larger: steadier masks, later
     mean_memory: float = 0.5  # part of the old neighbour mean that stays when a new one comes
     consensus: float = 0.95  # how far scores move to the neighbours' replicas, less the more examples a node has
-    robust_aggregation: RobustAggregation = (
-        RobustAggregation.OFF
-    )  # whether pulls of neighbours are shortened to the median, and contradicting ones left out
-    skip_below: float = 0.0  # part of what was learned that neighbours may lack before a sign mask is sent
+    robust_aggregation: RobustAggregation = RobustAggregation.OFF  # shorten and leave out pulls that stand alone
+    skip_below: float = 0.2  # part of what was learned that neighbours may lack before a sign mask is sent
     group_lasso: float = 0.0  # lambda; adam: no unit, momentum: as the loss; larger: more output channels die
     thin_channel: float = 0.0  # structured step: drop channels that keep less than this part of their share; 0: off
     fine_tuning: FineTuning = "off"
@@ -186,8 +185,18 @@ def step_scores(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan)
     second = 1 - SECOND_MOMENT**state.steps
     direction = state.velocity / state.squares.sqrt().add_(1e-12)
     for layer, (_, span) in zip(network.layout.layers, network.score_layout.spans(), strict=True):
-        rate = plan.rate * score_scale(layer) * math.sqrt(second) / first
+        rate = rate_at(state.steps, plan) * score_scale(layer) * math.sqrt(second) / first
         state.scores[span].sub_(direction[span], alpha=rate)
+
+
+def rate_at(steps: int, plan: TrainingPlan) -> float:
+    """Return the rate of a step: as planned, after ``steady_steps`` falling with the root of the number of steps.
+
+    A node whose scores wander on at a constant rate never has nothing to say. (Kingma and Ba 2015, section 4.)
+    """
+    if not plan.steady_steps:
+        return plan.rate
+    return plan.rate * math.sqrt(min(1.0, plan.steady_steps / steps))
 
 
 def fine_tune(network: FrozenNetwork, state: TrainedState, mean: Tensor, plan: TrainingPlan, batches: Batches) -> None:

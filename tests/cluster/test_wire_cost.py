@@ -14,6 +14,7 @@ from benchmarks.namespaces import INTERFACE, Host, Hosts, missing
 from dslnode.data_plan import IDLE_BYTES_PER_SECOND
 from dslnode.ledger import Amounts, Direction
 from dslnode.ledger_file import load
+from tests.networks import Operator
 
 PORT = 7711
 TOLERANCE = 0.02
@@ -43,15 +44,30 @@ def booked(directory: Path, direction: Direction) -> Amounts:
     return sum(rows, Amounts())
 
 
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("options", [("--exchange", "sign"), ("--exchange", "both")], ids=["sign", "both"])
-def test_the_ledger_agrees_with_the_interface(tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_the_ledger_agrees_with_the_interface(tmp_path: Path, options: tuple[str, ...], secure: bool) -> None:
+    operator = Operator(tmp_path / "authority")
+    tickets = [operator.ticket(f"node-{index}") for index in range(2)] if secure else []
+    quick = ("--rounds", "30", "--local-steps", "3", "--evaluate-every", "1000", "--skip-below", "0")
+    trust = [("--ticket", str(ticket)) for ticket in tickets] or [("--insecure",), ("--insecure",)]
     directories = [tmp_path / "0", tmp_path / "1"]
     with ExitStack() as running:
         hosts = running.enter_context(Hosts(2))
         before = [host.counters() for host in hosts]
         daemons = [
             running.enter_context(
-                start(hosts, index, "--rounds", "30", "--wait-for-peers", "60", "--state-dir", str(directory), *options)
+                start(
+                    hosts,
+                    index,
+                    *quick,
+                    "--wait-for-peers",
+                    "60",
+                    "--state-dir",
+                    str(directory),
+                    *options,
+                    *trust[index],
+                )
             )
             for index, directory in enumerate(directories)
         ]

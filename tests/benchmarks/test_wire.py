@@ -1,0 +1,42 @@
+"""The wire's benchmark at tiny size: its parts measure for real, and its summary keeps the contract."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from benchmarks.namespaces import missing
+from benchmarks.wire.__main__ import summary_of
+from benchmarks.wire.coding import drawn_masks, row
+from benchmarks.wire.nodes import Run, node_row
+from benchmarks.wire.sending import wire_row
+
+KEYS = {
+    "coded_over_floor",
+    "wire_over_coded_20kB",
+    "encode_weights_per_second",
+    "decode_weights_per_second",
+    "ring_bytes_per_node_round_first3",
+    "ring_bytes_per_node_round_settled",
+    "mesh_bytes_per_node_round_settled",
+}
+TINY = Run(6, 3, 0.0, ("--data", "digits", "--samples-per-class", "3", "--local-steps", "1", "--evaluate-every", "99"))
+
+
+def test_sizes_and_bytes_on_the_wire_are_measured_without_root() -> None:
+    coding = [row("flips of 1%", drawn_masks(20_000, 0.01, 4), 1)]
+    sending = [asyncio.run(wire_row(20_000, 3))]
+    summary = summary_of(coding, sending, [])
+    assert set(summary) == KEYS
+    assert 0.9 < summary["coded_over_floor"] < 1.2
+    assert 1.0 < summary["wire_over_coded_20kB"] < 1.1
+    assert {key for key, value in summary.items() if value is None} == {key for key in KEYS if "per_node" in key}
+
+
+@pytest.mark.skipif(missing() is not None, reason=f"needs network namespaces: {missing()}")
+def test_daemons_in_a_ring_are_counted_by_the_kernel() -> None:
+    found = node_row("ring", TINY)
+    assert (found["rounds"], found["settled_rounds"]) == (6, 3)
+    assert found["first3_bytes"] > 2 * 18_944 / 4 / 8, "a sign mask to each of two neighbours"
+    assert 0 < found["settled_bytes"] < found["first3_bytes"]
