@@ -59,8 +59,8 @@ def _measure(hosts: list[Host], coded_bytes: int, messages: int) -> Row:
 
 def _process(host: Host, *words: object) -> subprocess.Popen[str]:
     command = [*host.prefix, sys.executable, "-m", "benchmarks.wire.segments", *map(str, words)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, text=True, env=clean_environment(), **pipes)
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    return subprocess.Popen(command, text=True, env=clean_environment(), stdin=pipe, stdout=pipe, stderr=nowhere)
 
 
 async def _hear(coded_bytes: int, messages: int) -> None:

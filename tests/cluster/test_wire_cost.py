@@ -30,7 +30,7 @@ def start(hosts: list[Host], index: int, *options: str) -> Daemon:
     """Start a daemon on one of two hosts; the first dials the second."""
     peers = () if index else ("--peers", f"{hosts[1].address}:{PORT}")
     return Daemon(
-        *("--name", f"node-{index}", "--listen", f"0.0.0.0:{PORT}", *peers, "--metrics", "off", "--insecure"),
+        *("--name", f"node-{index}", "--listen", f"0.0.0.0:{PORT}", *peers, "--metrics", "off"),
         *("--data", "digits", "--share", f"{index + 1}/2", *options),
         prefix=hosts[index].prefix,
     )
@@ -50,7 +50,10 @@ def test_the_ledger_agrees_with_the_interface(tmp_path: Path, options: tuple[str
     operator = Operator(tmp_path / "authority")
     tickets = [operator.ticket(f"node-{index}") for index in range(2)] if secure else []
     quick = ("--rounds", "30", "--local-steps", "3", "--evaluate-every", "1000", "--skip-below", "0")
-    trust = [("--ticket", str(ticket)) for ticket in tickets] or [("--insecure",), ("--insecure",)]
+    trust: list[tuple[str, ...]] = [("--ticket", str(ticket)) for ticket in tickets] or [
+        ("--insecure",),
+        ("--insecure",),
+    ]
     directories = [tmp_path / "0", tmp_path / "1"]
     with ExitStack() as running:
         hosts = running.enter_context(Hosts(2))
