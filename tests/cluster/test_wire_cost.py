@@ -112,7 +112,7 @@ def test_a_link_that_vanishes_is_noticed_on_both_sides() -> None:
 
 def idle(running: ExitStack, hosts: list[Host]) -> list[Daemon]:
     """Return two linked daemons that wait for more peers before their first round, past the bytes of the handshake."""
-    nobody = ("--wait-for-peers", "600", "--peers")
+    nobody = ("--insecure", "--wait-for-peers", "600", "--peers")
     peers = [f"{hosts[1].address}:{PORT},127.0.0.1:9", "127.0.0.1:9,127.0.0.1:10"]
     daemons = [running.enter_context(start(hosts, index, *nobody, peers[index])) for index in range(2)]
     for daemon in daemons:
