@@ -47,7 +47,7 @@ class Rest:
             why = self._look(read(), why)
         self._pacer.rest(0)
         self._post(Resting(over=True))
-        return not why
+        return not stopped()
 
     def _look(self, now: HostState, before: str) -> str:
         why = why_wait(self._limits, now, before)
