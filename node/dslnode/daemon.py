@@ -165,7 +165,8 @@ class Daemon:
                 self._exit = ExitCode.DONE
 
     async def _train(self, number: int) -> None:
-        await self._rest.until_allowed(lambda: self._worker.interrupted)
+        if not await self._rest.until_allowed(lambda: self._worker.interrupted):
+            return
         trained = await self._worker.train(number)
         if self._worker.interrupted:
             return

@@ -35,13 +35,11 @@ class Rest:
         self._post = post
         self._warned = False
 
-    async def until_allowed(self, stopped: Callable[[], bool], read: Callable[[], HostState] = read_host_state) -> None:
-        """Return when the node may train, or when it has ``stopped``."""
-        if self._limits == Limits():
-            return
-        why = self._look(read(), "")
+    async def until_allowed(self, stopped: Callable[[], bool], read: Callable[[], HostState] = read_host_state) -> bool:
+        """Return True when the node may train, False when it has ``stopped``."""
+        why = "" if self._limits == Limits() else self._look(read(), "")
         if not why:
-            return
+            return True
         self._pacer.rest(INTERVAL)
         while why and not stopped():
             self._post(Resting())
@@ -49,6 +47,7 @@ class Rest:
             why = self._look(read(), why)
         self._pacer.rest(0)
         self._post(Resting(over=True))
+        return not stopped()
 
     def _look(self, now: HostState, before: str) -> str:
         why = why_wait(self._limits, now, before)

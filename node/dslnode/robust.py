@@ -5,8 +5,8 @@ neighbours' pulls, layer by layer: a loud one counts no more than an ordinary on
 are left out, as Krum leaves out what lies far from the rest (Blanchard et al. 2017); by direction, not distance, as
 honest nodes with unlike data are far from each other, too.
 
-The coordinate-wise trimmed mean (Yin et al. 2018) was not taken: it assumes that honest nodes agree but for noise,
-and here trims away what only few of them know.
+The coordinate-wise trimmed mean (Yin et al. 2018) was not tried: it assumes that honest nodes agree but for noise,
+while these learn from unlike data.
 """
 
 from __future__ import annotations
