@@ -66,12 +66,11 @@ async def wire_row(coded_bytes: int, messages: int) -> Row:
             await one.network.wait_until_linked(1)
             for number, mask in enumerate(masks[1:]):
                 if number == WARM_UP:
-                    before = counted(one)
+                    before = await _quiet(one)
                 one.network.send(other.network.me.key, MaskMessage(number, MaskKind.KEEP, mask))
                 while other.arrived <= number:
                     await asyncio.sleep(0)
-            await asyncio.sleep(0.1)  # the last acknowledgement
-            after = counted(one)
+            after = await _quiet(one)
     finally:
         dialling.cancel()
         await other.server.stop(0)
@@ -84,6 +83,15 @@ async def wire_row(coded_bytes: int, messages: int) -> Row:
         "wire_over_coded": 8 * wire[0] / payload,
         "both_ways_over_coded": 8 * sum(wire) / payload,
     }
+
+
+async def _quiet(end: End) -> tuple[int, int, int]:
+    """Return what is counted once it grows no more: acknowledgements come late on a busy machine."""
+    former = None
+    while former != (now := counted(end)):
+        former = now
+        await asyncio.sleep(0.2)
+    return now
 
 
 def counted(end: End) -> tuple[int, int, int]:
