@@ -9,12 +9,15 @@ from typing import Annotated, Optional
 import typer
 
 from dslnode.errors import SettingsError
+from dslnode.help_pages import GroupHelp
 from dslnode.setting_types import check_address
 from dslnode.tickets import FINGERPRINT
 
 DAYS = 365
 
-app = typer.Typer(help="Make and keep a network: its authority, and one ticket for each node.", no_args_is_help=True)
+app = typer.Typer(
+    cls=GroupHelp, help="Make and keep a network: its authority, and one ticket for each node.", no_args_is_help=True
+)
 
 Directory = Annotated[
     Path, typer.Option("--dir", metavar="DIR", help="Directory of the authority; keep it off the boards, and copied.")

@@ -41,8 +41,7 @@ from dslnode.transport.server import Server
 from dslnode.transport.ways import Way
 from dslnode.worker import Worker
 
-GOODBYE_SECONDS = 0.5
-LAST_STEP_SECONDS = 0.7
+GOODBYE_SECONDS, LAST_STEP_SECONDS = 0.5, 0.7
 
 
 class Daemon:

@@ -31,7 +31,7 @@ EXAMPLES = {
         dslnode top                           # watch the whole network
     """,
     "start": """
-        # One of three boards, with its own third of the data; the ticket is from `dslnode ca issue board-1`:
+        # One of three boards, with its third of the data; `dslnode ca issue board-1` made the ticket:
         dslnode start --ticket board-1.ticket --peers 10.0.0.2:7711,10.0.0.3:7711 \\
             --data idx:/data/fashion-mnist --share 1/3 --state-dir /var/lib/dslnode
 
@@ -45,6 +45,12 @@ EXAMPLES = {
         dslnode config --show --alpha 3             # what a command line would mean
         dslnode config --init                       # write dslnode.toml, all settings commented out
         dslnode config --init node.toml --alpha 3   # the same, with alpha set
+    """,
+    "ca": """
+        dslnode ca init                                      # once, on the operator's machine
+        dslnode ca issue board-1 --address 10.0.0.1:7711     # a ticket for each board
+        dslnode ca renew board-1                             # before it ends; no restart is needed
+        dslnode ca revoke board-1                            # and copy revoked.pem to the others
     """,
     "status": """
         dslnode status --watch
