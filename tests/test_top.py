@@ -70,6 +70,7 @@ def chain() -> Iterator[list[NodeProcess]]:
     nodes = []
     for index, port in enumerate(ports):
         peers = ["--peers", f"127.0.0.1:{ports[index + 1]}"] if index < 2 else []
+        peers += ["--max-neighbours", "0"]  # or all three would soon be linked
         options = ["--advertise", f"127.0.0.1:{port}", "--local-steps", "1", "--samples-per-class", "5", *peers]
         nodes.append(NodeProcess(f"board-{index + 1}", port, *options))
     try:
