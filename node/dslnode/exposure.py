@@ -33,14 +33,16 @@ def check_exposure(listen: str, peers: Sequence[str], ticket: Path | None, *, in
         raise SettingsError("--ticket and --insecure contradict each other; leave one of them out")
     if ticket is not None or insecure:
         return
-    if not is_loopback(_host(listen)):
+    if not is_loopback(host_and_port(listen)[0]):
         raise SettingsError(
             f"--listen {listen} would let in whoever reaches this port, unknown and unencrypted; {REMEDY}"
         )
     for peer in peers:
-        if not is_loopback(_host(peer)):
+        if not is_loopback(host_and_port(peer)[0]):
             raise SettingsError(f"--peers {peer} would be talked with unencrypted, whoever answers there; {REMEDY}")
 
 
-def _host(address: str) -> str:
-    return address.rpartition(":")[0]
+def host_and_port(address: str) -> tuple[str, int]:
+    """Return the two parts of a checked ``HOST:PORT``, the host without the brackets of an IPv6 address."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)

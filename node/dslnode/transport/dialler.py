@@ -10,6 +10,7 @@ import socket
 import grpc.aio
 
 from dslnode.errors import PeerError
+from dslnode.exposure import host_and_port
 from dslnode.transport.handshake import clean
 from dslnode.transport.link import FAREWELL_SECONDS
 from dslnode.transport.network import Network
@@ -122,10 +123,10 @@ async def _end(call: grpc.aio.StreamStreamCall[pb.Frame, pb.Frame]) -> None:
 
 
 async def _resolve(address: str) -> list[tuple[str, int]]:
-    host, _, port = address.rpartition(":")
+    host, port = host_and_port(address)
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise OSError(f"the name {host!r} is not known ({error.strerror})") from error
     except UnicodeError as error:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dslnode.errors import PeerError
+from dslnode.exposure import host_and_port
 from dslnode.identity import Identity
 from dslnode.transport.reports import PeerRefused, Report
 from dslnode.transport.screening import Screening
@@ -46,11 +47,10 @@ class Door:
 
     def listen(self, address: str) -> int:
         """Bind ``HOST:PORT`` and accept; return the port. Raises ``OSError``."""
-        host, _, port = address.rpartition(":")
-        bare = host.strip("[]")
+        bare, port = host_and_port(address)
         family = socket.AF_INET6 if ":" in bare else socket.AF_INET
         dual = bare == "::" and socket.has_dualstack_ipv6()
-        self._listener = socket.create_server((bare, int(port)), family=family, backlog=BACKLOG, dualstack_ipv6=dual)
+        self._listener = socket.create_server((bare, port), family=family, backlog=BACKLOG, dualstack_ipv6=dual)
         self._listener.setblocking(False)
         self._start(self._accept())
         return int(self._listener.getsockname()[1])

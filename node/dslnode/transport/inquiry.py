@@ -10,6 +10,7 @@ from typing import TypeVar
 import grpc
 
 from dslnode.errors import PeerError, UnreachableError
+from dslnode.exposure import host_and_port
 from dslnode.ledger import Per
 from dslnode.transport.credentials import Credentials
 from dslnode.transport.ledger_rows import Line, read_row
@@ -59,7 +60,7 @@ def _ask(address: str, timeout: float, ticket: Path | None, question: Question[A
 
 
 async def _ask_by_tls(address: str, timeout: float, tunnels: Tunnels, question: Question[Answer]) -> Answer:
-    host, port = _parts(address)
+    host, port = host_and_port(address)
     try:
         async with Secure(tunnels).open(host, port, timeout) as opened:
             return await asyncio.to_thread(_put, question, opened.target)
@@ -73,13 +74,8 @@ def _put(question: Question[Answer], target: str) -> Answer:
 
 
 def _unreachable(address: str, why: str, *, had_ticket: bool) -> UnreachableError:
-    if not had_ticket and asyncio.run(answers_with_tls(*_parts(address))):
+    if not had_ticket and asyncio.run(answers_with_tls(*host_and_port(address))):
         return UnreachableError(f"{address} answers only holders of a ticket; give one with --ticket FILE")
     return UnreachableError(
         f"no dslnode answers at {address} ({why}); is it running, and is this its --listen address?"
     )
-
-
-def _parts(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
