@@ -27,8 +27,12 @@ pytestmark = pytest.mark.skipif(missing() is not None, reason=f"needs network na
 
 
 def start(hosts: list[Host], index: int, *options: str) -> Daemon:
-    """Start a daemon on one of two hosts; the first dials the second."""
-    peers = () if index else ("--peers", f"{hosts[1].address}:{PORT}")
+    """Start a daemon on one of two hosts; the first dials the second, which waits to be dialled.
+
+    The second has a peer that does not exist: without any peer it would wait for nobody, and be done before a first
+    daemon that starts slowly has found it.
+    """
+    peers = ("--peers", "127.0.0.1:9" if index else f"{hosts[1].address}:{PORT}")
     return Daemon(
         *("--name", f"node-{index}", "--listen", f"0.0.0.0:{PORT}", *peers, "--metrics", "off"),
         *("--data", "digits", "--share", f"{index + 1}/2", *options),
