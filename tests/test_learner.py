@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +16,11 @@ from dslnode import masking
 from dslnode.datasets import DataSet, Examples, load_data_set
 from dslnode.errors import ModelError, SettingsError, StateError
 from dslnode.events import Heard
-from dslnode.learner import Learner, PersonalModel
+from dslnode.learner import Learner
 from dslnode.mask import Mask, MaskLayout
 from dslnode.models import cnn, mlp
 from dslnode.origin import Origin
+from dslnode.personal_model import PersonalModel
 from dslnode.slices import split_held_out
 from dslnode.training import FineTuning, Progress, TrainingPlan
 
@@ -476,3 +477,47 @@ def test_no_layer_is_dead_after_training_with_the_defaults(digits: DataSet, name
         gradient = exported.get_parameter(layer.name).grad
         assert gradient is not None
         assert float(gradient.abs().max()) > 1e-6, layer.name
+
+
+def leaning_after(learner: Learner, masks: Sequence[Mask]) -> float:
+    """Return how far the node leans after it learned for a while and then heard a neighbour who sent these masks."""
+    for number in range(10):
+        learner.train(number, never)
+    for number, mask in enumerate(masks, 10):
+        learner.aggregate(number, [heard("a", mask)])
+    return float(learner.state()["leaning"])
+
+
+def test_a_node_leans_less_on_neighbours_who_make_its_model_worse(digits: DataSet) -> None:
+    plan = replace(PLAN, alpha=4.0)
+    layout = learner_of(digits).layout
+    noise = [mask_of(layout, number) for number in range(4)]
+    assert leaning_after(learner_of(digits, plan=plan), noise) < 0.5
+    assert leaning_after(learner_of(digits, plan=replace(plan, adaptive_leaning=False)), noise) == 1
+    assert leaning_after(learner_of(replace(digits, held_out=None), plan=plan), noise) == 1
+
+
+def test_a_node_goes_on_leaning_on_neighbours_who_say_what_it_says(digits: DataSet) -> None:
+    learner = learner_of(digits)
+    agreeing = learner_of(digits)
+    for number in range(10):
+        agreeing.train(number, never)
+    assert leaning_after(learner, [agreeing.mask] * 4) > 0.5
+
+
+def test_a_pull_that_makes_the_model_worse_stays_out_of_its_mask(digits: DataSet) -> None:
+    """Noise as strong as this costs tens of points where nobody judges it."""
+    plan = replace(PLAN, alpha=4.0)
+    noise = [mask_of(learner_of(digits).layout, number) for number in range(6)]
+    judging, trusting = learner_of(digits, plan=plan), learner_of(digits, plan=replace(plan, adaptive_leaning=False))
+    leaning_after(judging, noise)
+    leaning_after(trusting, noise)
+    assert accuracy_of(judging) > accuracy_of(trusting)
+
+
+def test_a_state_from_before_nodes_judged_their_neighbours_leans_as_far_as_it_can(digits: DataSet) -> None:
+    saved = learner_of(digits).state()
+    del saved["leaning"]
+    learner = learner_of(digits)
+    learner.restore(saved)
+    assert learner.state()["leaning"] == 1

@@ -35,7 +35,7 @@ def trained() -> TrainedRound:
 
 
 def aggregated(held_out: float | None, masks: int = 0) -> AggregatedRound:
-    return AggregatedRound({str(number): mask_with(8) for number in range(masks)}, held_out, seconds=1.0)
+    return AggregatedRound({str(number): mask_with(8) for number in range(masks)}, held_out, leaning=0.7, seconds=1.0)
 
 
 def introduction(number: int, name: str) -> Introduction:
@@ -172,6 +172,7 @@ def test_the_log_line_of_a_round_has_the_facts_an_operator_needs() -> None:
         "loss": 0.25,
         "train": 0.75,
         "accuracy": 0.5,
+        "leaning": 0.7,
         "neighbours": 1,
         "masks": 1,
         "flipped": 0.125,

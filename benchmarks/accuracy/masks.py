@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from torch import Tensor
@@ -140,10 +140,13 @@ class Lockstep:
 
 
 def learners_of(world: World, options: Mapping[str, Any]) -> list[Learner]:
-    """Return every node's learner, as a daemon with these options would build it."""
+    """Return every node's learner, as a daemon with these options would build it.
+
+    What a node holds out are its validation images; it judges by them how far to lean on its neighbours.
+    """
     settings = [node_settings(world, node, options) for node in range(len(world.nodes))]
     return [
-        Learner(world.model(), data.train, training_plan(own), origin(own))
+        Learner(world.model(), replace(data.train, held_out=data.validation), training_plan(own), origin(own))
         for data, own in zip(world.nodes, settings, strict=True)
     ]
 

@@ -71,9 +71,11 @@ def _rounds() -> list[Panel]:
             Query(named(slow), "{{phase}}"),
         ),
         lines(
-            Look("Accuracy", "Personal accuracy on the data that the node trains on, and on the data held out.",
+            Look("Accuracy", "Personal accuracy on the data that the node trains on, and on the data held out; how far "
+                 "the node leans on its neighbours (less while they make its model worse).",
                  "percentunit", 12),
             Query(named("dslnode_accuracy_ratio"), "{{data}}"),
+            Query(named("dslnode_leaning_ratio"), "leaning on neighbours"),
         ),
         lines(
             Look("Loss", "Mean training loss of the last round.", "none", 12, least=0),

@@ -46,6 +46,7 @@ def training_plan(settings: Settings) -> TrainingPlan:
         score_memory=settings.score_memory,
         mean_memory=settings.mean_memory,
         consensus=settings.consensus,
+        adaptive_leaning=settings.adaptive_leaning,
         robust_aggregation=settings.robust_aggregation,
         skip_below=settings.skip_below,
         group_lasso=settings.group_lasso,

@@ -13,21 +13,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dslnode import masking, training
+from dslnode import leaning, masking, training
 from dslnode.aggregation import believed_masks, neighbour_mean
 from dslnode.compact import compact
 from dslnode.consensus import Consensus
-from dslnode.datasets import DataSet, Examples
+from dslnode.datasets import DataSet
 from dslnode.errors import StateError
 from dslnode.events import Heard
 from dslnode.mask import Greeting, Mask, MaskKind, MaskLayout, MaskMessage, Turn
 from dslnode.origin import Origin, first_state, frozen_network, generator, torch_draws
+from dslnode.personal_model import PersonalModel
+from dslnode.samples import Samples
 from dslnode.suitability import check_model
 from dslnode.training import EVALUATION_BATCH, Progress, TrainedState, TrainingPlan
 
 MAX_REFERENCES = 16
 LEANING_EXAMPLES = 300
 """A node with so many training examples moves half as far towards its neighbours' scores as one with hardly any."""
+JUDGES = 256  # held-out examples by which the node judges what aggregation did to its personal model
 PROBES = 32  # training images by which the exported model is checked
 
 
@@ -42,8 +45,9 @@ class Learner:
         self.plan = plan
         self.data = data
         self._origin = origin
-        self._train = Samples(data.train)
-        self._held_out = None if data.held_out is None else Samples(data.held_out)
+        self._train = Samples.of(data.train)
+        self._held_out = None if data.held_out is None else Samples.of(data.held_out)
+        self._judges = self._held_out.thinned(JUDGES) if self._held_out and plan.adaptive_leaning else None
         self.network = frozen_network(model, layout, origin, data)
         self._references: dict[tuple[int, ...], Tensor] = {}
         self._state = first_state(self.network, origin)
@@ -65,6 +69,11 @@ class Learner:
     def mask(self) -> Mask:
         """The node's newest mask; the personal model is the frozen network under it."""
         return self._mask
+
+    @property
+    def leaning(self) -> float:
+        """How far the node leans on its neighbours, 0 to 1."""
+        return self._state.leaning
 
     @cached_property
     def fingerprint(self) -> bytes:
@@ -99,22 +108,42 @@ class Learner:
         """Take in what neighbours sent: scores move towards theirs, their masks make the new neighbour mean.
 
         A mask weighs half as much for every round of staleness. With no masks the mean stays what it was: silence is
-        no evidence against it. Returns the masks, by neighbour, whether believed or not.
+        no evidence against it. What makes the personal model worse on held-out data moves the scores, from which
+        the next steps are taken, but neither their average nor the mean, and the node leans less from then on.
+        Returns the masks, by neighbour, whether believed or not.
         """
+        before = self._judged() if heard else None
+        own = self._state.average.clone(), self._state.neighbour_mean.clone()
+        known = self._take_in(round_number, heard)
+        self._update_mask()
+        if before is not None:
+            worse = (self._judged() or 0.0) < before
+            self._state.leaning = leaning.adapted(self._state.leaning, worse=worse)
+            if worse:
+                self._state.average, self._state.neighbour_mean = own
+                self._update_mask()
+        return known
+
+    def _take_in(self, round_number: int, heard: Sequence[Heard]) -> dict[str, Mask]:
         self._agree(heard)
         found = [(one, self._mask_of(one)) for one in heard]
         known = {one.peer: (mask, 0.5**one.staleness) for one, mask in found if mask is not None}
         if known:
             ground = self._seeded_mask if self.plan.novelty else None
             self._take_mean(round_number, believed_masks(list(known.values()), ground, self.plan.robust_aggregation))
-        self._update_mask()
         return {peer: mask for peer, (mask, _) in known.items()}
+
+    def _judged(self) -> float | None:
+        """Return the personal model's accuracy on a few held-out examples; None if the node is not to judge."""
+        if self._judges is None:
+            return None
+        return training.evaluate(self.network, self._keep, self._judges.parts(EVALUATION_BATCH), lambda: False)
 
     def _agree(self, heard: Sequence[Heard]) -> None:
         for one in heard:
             for message in one.signs:
                 self._consensus.hear(one.peer, message)
-        strength = self.plan.consensus / (1 + len(self._train) / LEANING_EXAMPLES)
+        strength = self._state.leaning * self.plan.consensus / (1 + len(self._train) / LEANING_EXAMPLES)
         speakers = [one.peer for one in heard if one.signs]
         self._state.shift(self._consensus.pull(speakers, strength, self.plan.robust_aggregation))
 
@@ -157,11 +186,13 @@ class Learner:
         masked = {f"local.{layer.name}" for layer in self.layout.layers}
         arrays.update({name: tensor for name, tensor in local.items() if name not in masked})
         arrays["steps"] = torch.tensor(self._state.steps)
+        arrays["leaning"] = torch.tensor(self._state.leaning, dtype=torch.float64)
         return {name: tensor.detach().numpy().copy() for name, tensor in arrays.items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from what ``state`` returned; ``StateError`` if it was made for another model."""
         expected = self.state()
+        arrays = {"leaning": np.array(1.0), **arrays}  # older states lack it: those nodes leaned as far as they could
         for name, array in expected.items():
             if name not in arrays or arrays[name].shape != array.shape:
                 raise StateError(f"the saved state does not fit this model: {name} is missing or of another shape")
@@ -175,6 +206,7 @@ class Learner:
             neighbour_mean=tensors["neighbour_mean"],
             gradient=torch.zeros(self.layout.size),
             steps=int(tensors["steps"]),
+            leaning=float(tensors["leaning"]),
         )
         self.network.model.load_state_dict(local, strict=False)
         self._update_mask()
@@ -212,39 +244,3 @@ class Learner:
             order = torch.from_numpy(draws.permutation(count))
             for start in range(0, count - size + 1, size):
                 yield self._train.at(order[start : start + size])
-
-
-class Samples:
-    """A node's examples as tensors, stored as they came; minibatches are float32, shape ``(batch, *input_shape)``."""
-
-    def __init__(self, examples: Examples) -> None:
-        self._stored = torch.from_numpy(examples.stored)
-        self._labels = torch.from_numpy(examples.labels)
-        self._full_scale = examples.full_scale
-
-    def __len__(self) -> int:
-        return len(self._labels)
-
-    def at(self, chosen: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Return the chosen images and labels."""
-        return self._stored[chosen].float().div_(self._full_scale), self._labels[chosen]
-
-    def parts(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all images and labels in order, at most ``size`` at a time."""
-        for start in range(0, len(self), size):
-            yield self.at(slice(start, start + size))
-
-
-class PersonalModel(nn.Module):
-    """A model whose logits are shifted by a constant a class: those that the node does not answer never win."""
-
-    def __init__(self, model: nn.Module, logit_offset: Tensor) -> None:
-        super().__init__()
-        self.model = model
-        self.logit_offset: Tensor
-        self.register_buffer("logit_offset", logit_offset.clone())
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the logits, shape ``(batch, classes)``."""
-        logits: Tensor = self.model(inputs)
-        return logits + self.logit_offset

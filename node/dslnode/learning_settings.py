@@ -75,6 +75,10 @@ class LearningSettings(SettingsGroup):
         le=1,
         description="How far scores move to the neighbours' with each sign mask; less, the more examples a node has.",
     )
+    adaptive_leaning: bool = Field(
+        True,
+        description="Lean less on neighbours while what they say makes the personal model worse on held-out data.",
+    )
     robust_aggregation: RobustAggregation = Field(
         RobustAggregation.OFF,
         description="Guard against neighbours that lie: clipped (nobody pulls further than the median neighbour, and "

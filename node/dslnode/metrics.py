@@ -59,6 +59,7 @@ class Metrics:
         self._phase = gauge("dslnode_phase", "1 for the phase that the node is in, 0 for the others.", ["phase"])
         self.loss = gauge("dslnode_loss", "Mean training loss of the last round.")
         self.accuracy = gauge("dslnode_accuracy_ratio", "Personal accuracy by data: train or held_out.", ["data"])
+        self.leaning = gauge("dslnode_leaning_ratio", "How far the node leans on its neighbours, by held-out data.")
         self.density = gauge("dslnode_mask_density_ratio", "Fraction of weights that the mask keeps.", ["layer"])
         self.flips = gauge("dslnode_mask_flipped_ratio", "Fraction of mask bits that the last round flipped.")
         self.refused = counter("dslnode_messages_refused", "Messages and conversations refused, by reason.", ["reason"])
@@ -111,6 +112,7 @@ class Metrics:
     def aggregated(self, aggregated: AggregatedRound) -> None:
         """Set what aggregation gave; a missing held-out accuracy leaves the last one standing."""
         self.took("aggregate", aggregated.seconds)
+        self.leaning.set(aggregated.leaning)
         if aggregated.held_out is not None:
             self.accuracy.labels("held_out").set(aggregated.held_out)
 

@@ -14,6 +14,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "scale_kept": False,
         "random_first_mean": True,
         "novelty": False,
+        "adaptive_leaning": False,
         "score_memory": 0.0,
         "mean_memory": 0.0,
         "own_classes": False,

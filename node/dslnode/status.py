@@ -48,6 +48,7 @@ class Observer:
         self._mask: Mask | None = None
         self._progress: Progress | None = None
         self._held_out: float | None = None
+        self._leaning = 1.0
         self._history = History()
         self._flipped = 0.0
         self.masks_used = 0
@@ -69,7 +70,7 @@ class Observer:
 
     def aggregated(self, aggregated: AggregatedRound) -> None:
         """Take in what aggregation gave; a missing held-out accuracy leaves the last one standing."""
-        self.masks_used = len(aggregated.masks)
+        self.masks_used, self._leaning = len(aggregated.masks), aggregated.leaning
         if aggregated.held_out is not None:
             self._held_out = aggregated.held_out
             self._history.add(self._machine.round + 1, aggregated.held_out)
@@ -122,6 +123,7 @@ class Observer:
         if self._held_out is not None:
             line["accuracy"] = round(self._held_out, 4)
         return line | {
+            "leaning": round(self._leaning, 3),
             "neighbours": len(self._network.links),
             "masks": self.masks_used,
             "flipped": round(self._flipped, 5),

@@ -48,6 +48,7 @@ class TrainingPlan:
     score_memory: float = 0.9  # part of the averaged scores that stays at each step; larger: steadier masks, later
     mean_memory: float = 0.5  # part of the old neighbour mean that stays when a new one comes
     consensus: float = 0.95  # how far scores move to the neighbours' replicas, less the more examples a node has
+    adaptive_leaning: bool = True  # lean less on neighbours who make the personal model worse on held-out data
     robust_aggregation: RobustAggregation = RobustAggregation.OFF  # shorten and leave out pulls that stand alone
     skip_below: float = 0.2  # part of what was learned that neighbours may lack before a sign mask is sent
     group_lasso: float = 0.0  # lambda; adam: no unit, momentum: as the loss; larger: more output channels die
@@ -62,7 +63,8 @@ class TrainedState:
 
     ``average`` is that of the scores over the last steps: the personal mask follows from it (Polyak and Juditsky 1992),
     while steps are taken from the scores themselves. ``scores``, ``average``, ``velocity`` and ``squares`` have one
-    entry a score, the others one a weight. ``steps`` counts all steps ever taken.
+    entry a score, the others one a weight. ``steps`` counts all steps ever taken; ``leaning``, 0 to 1, is how far the
+    node leans on its neighbours.
     """
 
     scores: Tensor
@@ -72,6 +74,7 @@ class TrainedState:
     neighbour_mean: Tensor
     gradient: Tensor
     steps: int = 0
+    leaning: float = 1.0
 
     def shift(self, change: Tensor) -> None:
         """Move the scores, and their average with them, by what no local step is the cause of."""
@@ -91,7 +94,7 @@ class Progress:
 def ranking(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan) -> Tensor:
     """Return the intermediate aggregation tensor of the averaged scores and the present neighbour mean."""
     scores = network.spread(state.average)
-    term = aggregation_term(scores, state.neighbour_mean, plan.alpha, network.layout)
+    term = aggregation_term(scores, state.neighbour_mean, plan.alpha * state.leaning, network.layout)
     return intermediate_aggregation_tensor(scores, term, signed=plan.signed)
 
 
@@ -140,7 +143,7 @@ def train_locally(
     """
     network.model.train()
     spread = network.spread(state.scores)
-    term = aggregation_term(spread, state.neighbour_mean, plan.alpha, network.layout)
+    term = aggregation_term(spread, state.neighbour_mean, plan.alpha * state.leaning, network.layout)
     loss_sum, right, seen, steps = 0.0, 0, 0, 0
     while steps < plan.local_steps and not stop():
         images, labels = next(batches)

@@ -17,16 +17,14 @@ from benchmarks.accuracy.bits import coded_mask_bits, entropy, flipped, mask_mes
 from benchmarks.accuracy.cases import Case, World, build_world
 from benchmarks.accuracy.dense import Dense, decayed
 from benchmarks.accuracy.dispfl import DENSITY, DisPFL, layer_counts
-from benchmarks.accuracy.masks import MaskGossip, learning_options, node_settings
+from benchmarks.accuracy.masks import MaskGossip, learners_of, learning_options
 from benchmarks.accuracy.methods import RECIPES, SGD, Options
 from benchmarks.accuracy.network import batches
 from benchmarks.accuracy.plots import draw_all, mean_curve
 from benchmarks.accuracy.results import ResultsFile, table
 from benchmarks.accuracy.run import Job, Record, run
-from dslnode.assembly import origin, training_plan
 from dslnode.datasets import Examples
 from dslnode.events import Heard
-from dslnode.learner import Learner
 from dslnode.mask import MaskLayer, MaskLayout
 from dslnode.masking import from_mask
 from dslnode.presets import PRESETS
@@ -248,11 +246,7 @@ class TestMethods:
     def test_lockstep_is_train_all_then_aggregate_all(self, world: World) -> None:
         keep = {"exchange": "keep"}
         method = MaskGossip(world, keep)
-        settings = [node_settings(world, node, keep) for node in range(len(world.nodes))]
-        learners = [
-            Learner(world.model(), data.train, training_plan(own), origin(own))
-            for data, own in zip(world.nodes, settings, strict=True)
-        ]
+        learners = learners_of(world, keep)
         for number in range(2):
             method.round(number)
             for learner in learners:

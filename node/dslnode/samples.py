@@ -1,0 +1,43 @@
+"""A node's examples as tensors, and the minibatches that are cut from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from dslnode.datasets import Examples
+
+
+class Samples:
+    """A node's examples as tensors, stored as they came; minibatches are float32, shape ``(batch, *input_shape)``."""
+
+    def __init__(self, stored: Tensor, labels: Tensor, full_scale: float) -> None:
+        self._stored = stored
+        self._labels = labels
+        self._full_scale = full_scale
+
+    @classmethod
+    def of(cls, examples: Examples) -> Samples:
+        """Return what a data set holds; nothing is copied."""
+        return cls(torch.from_numpy(examples.stored), torch.from_numpy(examples.labels), examples.full_scale)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def at(self, chosen: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Return the chosen images and labels."""
+        return self._stored[chosen].float().div_(self._full_scale), self._labels[chosen]
+
+    def thinned(self, count: int) -> Samples:
+        """Return at most ``count`` of them, spread evenly over all."""
+        if len(self) <= count:
+            return self
+        chosen = torch.arange(count) * len(self) // count
+        return Samples(self._stored[chosen], self._labels[chosen], self._full_scale)
+
+    def parts(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all images and labels in order, at most ``size`` at a time."""
+        for start in range(0, len(self), size):
+            yield self.at(slice(start, start + size))

@@ -1,0 +1,31 @@
+"""How far a node leans on its neighbours: a rule of one number, and what it does to a learner."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dslnode.leaning import LEAST, adapted
+
+
+@given(st.floats(LEAST, 1), st.booleans())
+def test_the_factor_stays_between_its_bounds_and_moves_the_right_way(leaning: float, worse: bool) -> None:
+    after = adapted(leaning, worse=worse)
+    assert LEAST <= after <= 1
+    assert after <= leaning if worse else after >= leaning
+
+
+def test_one_bad_round_is_forgotten_after_a_good_one() -> None:
+    leaning = adapted(1.0, worse=True)
+    assert leaning < 1
+    assert adapted(leaning, worse=False) == 1
+
+
+def test_a_node_whose_neighbours_never_help_hears_little_and_can_come_back() -> None:
+    leaning = 1.0
+    for _ in range(20):
+        leaning = adapted(leaning, worse=True)
+    assert leaning == LEAST
+    for _ in range(6):
+        leaning = adapted(leaning, worse=False)
+    assert leaning == 1
