@@ -13,9 +13,13 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NoReturn
+
+from rich.console import Console
+from rich.progress import track
 
 from benchmarks.accuracy.cases import CASES, MODELS, QUICK_CASES, missing_data
 from benchmarks.accuracy.methods import RECIPES, chosen_options
@@ -61,26 +65,29 @@ def main() -> None:
 
 def jobs_of(options: argparse.Namespace) -> Iterator[Job]:
     """Yield the runs asked for, seed by seed, so that an interrupted benchmark has complete tables of few seeds."""
-    for name in options.cases:
-        complaint = missing_data(CASES[name])
-        if complaint:
-            print(complaint, file=sys.stderr)
-    for seed in options.seeds:
-        for case in options.cases:
-            for method in options.methods if missing_data(CASES[case]) is None else ():
-                tuned = chosen_options(method, case, options.model)
-                job = Job(case, method, options.model, seed, options.steps, tuned)
-                yield replace(job, curve_points=QUICK_POINTS, test_per_class=QUICK_TESTS) if options.quick else job
+    there = [name for name in options.cases if _has_data(name, options.data)]
+    for seed, name, method in product(options.seeds, there, options.methods):
+        tuned = chosen_options(method, name, options.model)
+        job = Job(name, method, options.model, seed, options.steps, tuned, data=options.data)
+        yield replace(job, curve_points=QUICK_POINTS, test_per_class=QUICK_TESTS) if options.quick else job
+
+
+def _has_data(name: str, data: str | None) -> bool:
+    complaint = missing_data(CASES[name] if data is None else replace(CASES[name], data=data))
+    if complaint:
+        print(complaint, file=sys.stderr)
+    return complaint is None
 
 
 def run_all(jobs: list[Job], results: ResultsFile, processes: int) -> list[Record]:
-    """Run what has no result yet, with a line for every run, and return all records in the order of the jobs."""
+    """Run what has no result yet, with a line and a bar that grows with every run; return all records in order."""
     missing = [job for job in jobs if results.find(job) is None]
     print(f"{len(jobs) - len(missing)} of {len(jobs)} runs are done already", flush=True)
-    for number, record in enumerate(_finished(missing, processes), start=1):
+    finished = _finished(missing, processes)
+    for record in track(finished, "runs", len(missing), console=Console(stderr=True), transient=True):
         results.add(record)
         mean = sum(record["nodes"]) / len(record["nodes"])
-        print(f"[{number}/{len(missing)}] {record['case']} {record['model']} {record['method']} seed {record['seed']}:"
+        print(f"{record['case']} {record['model']} {record['method']} seed {record['seed']}:"
               f" {mean:.1f} %, {record['payload_bits']:.3g} bits, {record['seconds']:.0f} s", flush=True)  # fmt: skip
     found = [results.find(job) for job in jobs]
     return [record for record in found if record is not None]
@@ -106,6 +113,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tune", action="store_true", help="choose the baselines' options on validation instead")
     parser.add_argument("--model", choices=list(MODELS), default="cnn", help="default: %(default)s")
     parser.add_argument("--cases", type=_some_of(CASES), metavar="A,B", help="default: all")
+    parser.add_argument("--data", metavar="SPEC", help="other data, as cifar10:DIR (default: Fashion-MNIST)")
     parser.add_argument("--methods", type=_some_of(RECIPES), metavar="A,B", default=list(RECIPES), help="default: all")
     parser.add_argument("--seeds", type=_numbers, metavar="1,2,3", help="default: 1,2,3, with --quick 1")
     parser.add_argument("--steps", type=int, help=f"local steps in all (default: {FULL_STEPS}, quick {QUICK_STEPS})")

@@ -73,5 +73,7 @@ def _parsed(line: str) -> Record | None:
 
 
 def _key(record: Record) -> str:
-    facts = {name: record.get(name) for name in ("case", "method", "model", "seed", "steps", "tests", "options")}
+    facts = {
+        name: record.get(name) for name in ("case", "method", "model", "seed", "steps", "data", "tests", "options")
+    }
     return json.dumps(facts, sort_keys=True)

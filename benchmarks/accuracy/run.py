@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -31,11 +31,17 @@ class Job:
     options: Options
     curve_points: int = 20
     test_per_class: int | None = None  # None: all test images
+    data: str | None = None  # as --data of the daemon; None: the case's own
 
     def identity(self) -> Record:
         """Return what tells this job's result from others."""
         facts = {"case": self.case, "method": self.method, "model": self.model, "seed": self.seed, "steps": self.steps}
+        facts |= {} if self.data is None else {"data": self.data}
         return {**facts, "tests": self.test_per_class, "options": RECIPES[self.method].identity(self.options)}
+
+    def world(self) -> Case:
+        """Return the case, over other data if it is told so."""
+        return CASES[self.case] if self.data is None else replace(CASES[self.case], data=self.data)
 
 
 def run(job: Job, *, test: bool = True, case: Case | None = None) -> Record:
@@ -43,7 +49,7 @@ def run(job: Job, *, test: bool = True, case: Case | None = None) -> Record:
     began = time.perf_counter()
     torch.set_num_threads(1)
     torch.manual_seed(job.seed)
-    world = build_world(case or CASES[job.case], job.model, job.seed, job.test_per_class)
+    world = build_world(case or job.world(), job.model, job.seed, job.test_per_class)
     recipe = RECIPES[job.method]
     count = max(1, job.steps // recipe.local_steps(job.options))
     method = recipe.build(world, job.options, count)

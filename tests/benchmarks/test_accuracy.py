@@ -340,6 +340,19 @@ class TestCommand:
         assert "2 of 2 runs are done already" in capsys.readouterr().out
         assert json.loads(places["json"].read_text())["rows"] == rows
 
+    def test_any_data_of_the_daemons_can_take_the_place_of_fashion_mnist(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        arguments = ["--cases", "ring-15-each", "--methods", "dense_alone", "--model", "mlp", "--seeds", "1"]
+        arguments += ["--steps", "10", "--processes", "1", "--results", str(tmp_path / "results")]
+        monkeypatch.setattr("sys.argv", ["accuracy", *arguments, "--data", "digits"])
+        main()
+        monkeypatch.setattr("sys.argv", ["accuracy", *arguments, "--data", "idx:/nowhere"])
+        main()
+        said = capsys.readouterr()
+        assert "ring-15-each mlp dense_alone seed 1" in said.out
+        assert "/nowhere" in said.err, "and no stored result of other data is taken for these"
+
     def test_unknown_names_are_refused(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
