@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.leaning import LEAST, adapted
+from dslnode.leaning import LEAST, MARGIN, adapted, is_worse
+
+
+@pytest.mark.parametrize(("after", "worse"), [(0.9, False), (0.8, False), (0.8 - MARGIN / 2, False), (0.75, True)])
+def test_only_what_chance_does_not_explain_is_worse(after: float, worse: bool) -> None:
+    assert is_worse(0.8, after) is worse
 
 
 @given(st.floats(LEAST, 1), st.booleans())

@@ -11,6 +11,13 @@ LESS = 0.7
 MORE = 1.5
 LEAST = 0.1
 """Even a node whose neighbours seem of no use goes on hearing a little, or it could never find out otherwise."""
+MARGIN = 0.02
+"""Part of the held-out examples: less is chance, and shyness costs more than it saves where neighbours do help."""
+
+
+def is_worse(before: float, after: float) -> bool:
+    """Tell whether aggregation made the personal model worse, by its accuracy, 0 to 1, before and after."""
+    return after < before - MARGIN
 
 
 def adapted(leaning: float, *, worse: bool) -> float:

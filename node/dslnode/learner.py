@@ -117,7 +117,7 @@ class Learner:
         known = self._take_in(round_number, heard)
         self._update_mask()
         if before is not None:
-            worse = (self._judged() or 0.0) < before
+            worse = leaning.is_worse(before, self._judged() or 0.0)
             self._state.leaning = leaning.adapted(self._state.leaning, worse=worse)
             if worse:
                 self._state.average, self._state.neighbour_mean = own
