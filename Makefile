@@ -72,6 +72,9 @@ figures: $(VENV)/ready
 	mkdir -p $(FIGURES)
 	$(BIN)/python -m benchmarks.accuracy --model mlp --json $(FIGURES)/accuracy-mlp.json --plots docs/accuracy
 	$(BIN)/python -m benchmarks.accuracy --model cnn --json $(FIGURES)/accuracy-cnn.json --plots docs/accuracy
+	$(BIN)/python -m benchmarks.accuracy --quick --json $(FIGURES)/accuracy-quick.json
+	$(BIN)/python -m benchmarks.batching --json $(FIGURES)/batching.json
+	$(BIN)/python -m benchmarks.hostile --json $(FIGURES)/hostile.json
 	$(BIN)/python -m benchmarks.structured --json $(FIGURES)/structured.json
 	$(BIN)/python -m benchmarks.dslth --json $(FIGURES)/dslth.json --plots docs
 	$(BIN)/python -m benchmarks.wire --json $(FIGURES)/wire.json
