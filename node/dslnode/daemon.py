@@ -19,8 +19,9 @@ from dslnode.background import Alarm, Background
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
 from dslnode.deadlines import Deadlines
-from dslnode.errors import ExitCode, StateError
+from dslnode.errors import ExitCode
 from dslnode.exchange import Sender
+from dslnode.keeping import Keeper, Schedule
 from dslnode.learner import Learner
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
@@ -80,6 +81,8 @@ class Daemon:
         self._neighbourhood = Neighbourhood(
             self._network, settings.peers, settings.max_neighbours, way=way, log=log, registry=self._metrics.registry
         )
+        schedule = Schedule(settings.checkpoint_every, settings.rounds)
+        self._keeper = Keeper(state, schedule, self._worker, self._facts, log=log, metrics=self._metrics)
         self._rest = Rest(settings, self._metrics, self._accounting.pacer, log, self._post)
 
     async def run(self) -> ExitCode:
@@ -132,6 +135,7 @@ class Daemon:
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.stop(0.1)
         self.busy = await self._background.settle(None if done else LAST_STEP_SECONDS)
+        await self._keeper.close()
         self._worker.close()
         why = ExitCode.INTERNAL if self._exit is None else self._exit
         self._log.info("stopped", why=why.name.lower(), round=self._machine.round)
@@ -188,23 +192,10 @@ class Daemon:
         self._accounting.books.book()
         self._metrics.round.set(number)
         self._metrics.rounds_finished.inc()
-        line = self._observer.round_line()
-        if self._state is None or not (number % self.settings.checkpoint_every == 0 or number == self.settings.rounds):
-            self._log.info("round", **line)
-        else:
-            self._background.start(self._save(self._state, number, line))
+        self._background.start(self._keeper.finished(number, self._observer.round_line()))
 
-    async def _save(self, state: StateDirectory, number: int, line: dict[str, Any]) -> None:
-        """Make the round durable, and only then say that it is finished."""
-        facts = remember(number, self.settings, self._learner.fingerprint, self._network, self._neighbourhood.known())
-        try:
-            written, seconds = await self._worker.save(state, facts)
-        except StateError as error:
-            self._log.error("state not saved", round=number, problem=str(error))
-            return
-        self._metrics.took("save", seconds)
-        self._metrics.checkpoint_bytes.inc(written)
-        self._log.info("round", **line)
+    def _facts(self, number: int) -> dict[str, Any]:
+        return remember(number, self.settings, self._learner.fingerprint, self._network, self._neighbourhood.known())
 
     def _on_report(self, report: reports.Report) -> None:
         self._neighbourhood.notice(report)

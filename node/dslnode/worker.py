@@ -88,6 +88,10 @@ class Worker:
         """Aggregate what neighbours said, and measure the held-out accuracy if asked."""
         return await self._run(lambda: self._aggregate(number, heard, evaluate=evaluate))
 
+    async def snapshot(self, facts: Mapping[str, Any]) -> Snapshot:
+        """Return the learner's state with these facts: a copy, which later rounds do not change."""
+        return await self._run(lambda: Snapshot(facts, self._learner.state()))
+
     async def save(self, state: StateDirectory, facts: Mapping[str, Any]) -> tuple[int, float]:
         """Make the learner's state durable; return bytes written and seconds. Raises ``StateError``."""
         began = time.monotonic()

@@ -187,3 +187,13 @@ def test_a_node_that_writes_seldom_goes_back_to_its_last_checkpoint_and_past_a_d
     with NodeProcess("alone", free_port(), *options) as node:
         assert "damaged" in node.wait_for_event("older state taken")["why"]
         assert node.wait_for_event("resumed")["round"] >= resumed - 5
+
+
+def test_a_stop_in_good_order_between_two_checkpoints_loses_no_round(tmp_path: Path) -> None:
+    options = (*FEW, "--state-dir", str(tmp_path), "--checkpoint-every", "1000")
+    with NodeProcess("alone", free_port(), *options) as node:
+        node.wait_for_round(4)
+        node.end(signal.SIGTERM)
+        finished = node.rounds()[-1]["round"]
+    with NodeProcess("alone", free_port(), *options) as node:
+        assert node.wait_for_event("resumed")["round"] >= finished

@@ -1,0 +1,100 @@
+"""Finished rounds reach the disk when they should, and never the one that is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from dslnode.assembly import build_learner
+from dslnode.checkpoint import StateDirectory
+from dslnode.config import Settings
+from dslnode.keeping import Keeper, Schedule
+from dslnode.learner import Learner
+from dslnode.metrics import Metrics
+from dslnode.worker import Worker
+
+
+class Node:
+    """A learner with a state directory that keeps every third of ten rounds."""
+
+    def __init__(self, directory: Path) -> None:
+        self.state = StateDirectory(directory)
+        self.learner: Learner = build_learner(Settings(local_steps=1, samples_per_class=2))
+        self.worker = Worker(self.learner)
+        metrics = Metrics(list)
+        log = structlog.get_logger()
+        self.keeper = Keeper(self.state, Schedule(3, 10), self.worker, self.facts, log=log, metrics=metrics)
+
+    def facts(self, number: int) -> Mapping[str, Any]:
+        return {"round": number}
+
+    async def do_round(self, number: int) -> np.ndarray:
+        """Train, keep, and return the scores that belong to the finished round."""
+        await self.worker.train(number)
+        scores: np.ndarray = self.learner.state()["scores"]
+        await self.keeper.finished(number, {"round": number})
+        return scores
+
+    def written(self) -> int:
+        snapshot = StateDirectory(self.state.path).load()
+        return -1 if snapshot is None else int(snapshot.facts["round"])
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    made = Node(tmp_path)
+    yield made
+    made.worker.close()
+
+
+def test_every_so_many_rounds_and_the_last_one_are_due() -> None:
+    assert [number for number in range(1, 11) if Schedule(3, 10).is_due(number)] == [3, 6, 9, 10]
+    assert [number for number in range(1, 8) if Schedule(1).is_due(number)] == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_rounds_in_between_are_said_and_not_written(node: Node) -> None:
+    with capture_logs() as log:
+        for number in (1, 2, 3, 4):
+            await node.do_round(number)
+    assert [line["round"] for line in log if line["event"] == "round"] == [1, 2, 3, 4]
+    assert node.written() == 3
+
+
+async def test_an_orderly_stop_writes_the_last_finished_round_though_the_next_is_under_way(node: Node) -> None:
+    for number in (1, 2, 3, 4):
+        finished = await node.do_round(number)
+    await node.worker.train(5)
+    await node.keeper.close()
+    kept = StateDirectory(node.state.path).load()
+    assert kept is not None
+    assert kept.facts["round"] == 4
+    np.testing.assert_array_equal(kept.arrays["scores"], finished)
+    assert not np.array_equal(finished, node.learner.state()["scores"])
+
+
+async def test_a_stop_after_a_write_writes_nothing_more(node: Node) -> None:
+    for number in (1, 2, 3):
+        await node.do_round(number)
+    (node.state.path / "state").unlink()
+    await node.keeper.close()
+    assert not (node.state.path / "state").exists()
+
+
+async def test_a_round_that_could_not_be_written_is_not_said_to_be_finished(node: Node) -> None:
+    (node.state.path / "state.new").mkdir(parents=True)
+    with capture_logs() as log:
+        for number in (2, 3, 4):
+            await node.do_round(number)
+        await node.keeper.close()
+    assert [(line["event"], line["round"]) for line in log] == [
+        ("round", 2),
+        ("state not saved", 3),
+        ("round", 4),
+        ("state not saved", 4),
+    ]
