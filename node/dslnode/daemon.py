@@ -39,6 +39,7 @@ from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import ORDERLY, Introduction
 from dslnode.transport.network import Network
 from dslnode.transport.server import Server
+from dslnode.transport.vigil import keep_vigil
 from dslnode.transport.ways import Way
 from dslnode.worker import Worker
 
@@ -114,6 +115,7 @@ class Daemon:
         for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
         jobs = [self._begin(), keep_told(self._observer.one_line), *self._neighbourhood.jobs()]
+        jobs.append(keep_vigil(self._network))
         jobs += [self._accounting.keep(), watch(self._way.tunnels, self._metrics.ticket_ends, self._log)]
         tasks = [asyncio.create_task(job) for job in jobs]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))

@@ -24,6 +24,8 @@ LEARNING = (
     *("--samples-per-class", "12", "--local-steps", "10", "--evaluate-every", "1"),
     *("--round-deadline", "3", "--metrics", METRICS),
 )
+CHECKPOINTS = (1, 3)
+"""Rounds between two checkpoints, board after board."""
 
 
 @dataclass
@@ -49,10 +51,15 @@ class Board:
 
     def __init__(self, index: int, namespace: str, ticket: Path, state: Path, peers: Sequence[str]) -> None:
         self.index = index
+        self.state = state
+        self.checkpoint_every = CHECKPOINTS[index % len(CHECKPOINTS)]
         self.namespace = namespace
         self.address = f"{address_of(index)}:{PORT}"
         self.lives: list[Life] = []
-        self._options = ("--ticket", str(ticket), "--state-dir", str(state), "--peers", ",".join(peers))
+        self._options = (
+            *("--ticket", str(ticket), "--state-dir", str(state), "--peers", ",".join(peers)),
+            *("--checkpoint-every", str(self.checkpoint_every)),
+        )
 
     @property
     def life(self) -> Life:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from dslnode.checkpoint import Snapshot, StateDirectory
 from tests.chaos.boards import Board, Life
-from tests.chaos.play import complaints, growth, lost_rounds
+from tests.chaos.play import accuracy, complaints, damaged_files, growth, lost_rounds
 
 
 class Process:
@@ -63,3 +67,21 @@ def test_what_a_bad_network_does_not_excuse_is_complained_of() -> None:
     noisy.process.other_output.append("Traceback")
     assert not complaints(board(life(excused, finished(1))))
     assert len(complaints(board(life(excused, damaged), life(failed), noisy))) == 3
+
+
+def test_accuracy_is_that_of_the_last_rounds_of_all_lives() -> None:
+    lines = [{**finished(number), "accuracy": 0.5 if number < 15 else 0.9} for number in range(25)]
+    assert accuracy([board(life(*lines[:20]), life(*lines[20:]))]) == pytest.approx(90.0)
+    assert accuracy([board(life(*lines[:20]))]) == pytest.approx(70.0)
+
+
+def test_a_damaged_file_is_found_now_and_after_a_restart_has_set_it_aside(tmp_path: Path) -> None:
+    one = board()
+    one.state = tmp_path
+    assert damaged_files(one) == []
+    StateDirectory(tmp_path).save(Snapshot({"round": 1}, {"scores": np.zeros(9, np.float32)}))
+    assert damaged_files(one) == []
+    (tmp_path / "state").write_bytes((tmp_path / "state").read_bytes()[:-1])
+    assert "damaged" in damaged_files(one)[0]
+    (tmp_path / "state").rename(tmp_path / "state.damaged")
+    assert damaged_files(one) == [str(tmp_path / "state.damaged")]

@@ -117,7 +117,7 @@ def info(*, received: int, segments_out: int, segments_in: int, sent: int, resen
 
 def test_headers_count_once_a_segment() -> None:
     raw = info(received=5_000, segments_out=3, segments_in=7, sent=2_000, resent=300)
-    expected = Connection(("10.0.0.2", 80), 2_000 + 3 * HEADERS, 5_000 + 7 * HEADERS, 300, 9)
+    expected = Connection(("10.0.0.2", 80), 2_000 + 3 * HEADERS, 5_000 + 7 * HEADERS, 300, 9, heard=7)
     assert sockets._read_info(("10.0.0.2", 80), raw, HEADERS, 9) == expected
 
 

@@ -6,6 +6,7 @@ gRPC does not tell what HTTP/2, TLS, resends and acknowledgements cost; the kern
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -24,6 +25,7 @@ class Connection:
     """A TCP connection as its far end and what crossed the wire for it, in bytes with TCP and IP headers.
 
     ``sent`` includes ``resent``, which is without headers. ``number`` tells connections of one process apart.
+    ``heard`` counts the segments that came, the kernel's own probes and answers among them.
     """
 
     remote: tuple[str, int]
@@ -31,14 +33,50 @@ class Connection:
     received: int
     resent: int = 0
     number: int = 0
+    heard: int = 0
+
+
+@dataclass(frozen=True)
+class Probing:
+    """How the kernel asks a far end that is silent for ``idle`` seconds whether it lives: every ``interval`` seconds.
+
+    The connection is lost when nothing is answered, or acknowledged, for ``lost`` seconds.
+    """
+
+    idle: int
+    interval: int
+    lost: float
 
 
 def connections() -> list[Connection]:
     """Return this process's TCP connections; empty where the kernel does not tell (not Linux)."""
     if not sys.platform.startswith("linux"):
         return []
-    found = (_examine(int(name)) for name in os.listdir("/proc/self/fd") if _is_socket(name))
+    found = (_examine(descriptor) for descriptor in _sockets())
     return [connection for connection in found if connection is not None]
+
+
+def probe(number: int, probing: Probing) -> None:
+    """Have the kernel probe a connection of this process in this way from now on, if it is still open."""
+    for descriptor in _sockets():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as duplicate:
+            if os.fstat(duplicate.fileno()).st_ino == number:
+                _set_probing(duplicate, probing)
+                return
+
+
+def _set_probing(connection: socket.socket, probing: Probing) -> None:
+    for option, value in (
+        (socket.TCP_USER_TIMEOUT, round(1_000 * probing.lost)),
+        (socket.TCP_KEEPINTVL, probing.interval),
+        (socket.TCP_KEEPIDLE, probing.idle),
+    ):
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def _sockets() -> list[int]:
+    return [int(name) for name in os.listdir("/proc/self/fd") if _is_socket(name)]
 
 
 def _is_socket(name: str) -> bool:
@@ -73,4 +111,4 @@ def _read_info(address: tuple[str, int], info: bytes, header: int, number: int =
     )
     host = address[0].removeprefix("::ffff:")
     wire = (sent + segments_out * header, received + segments_in * header)
-    return Connection((host, address[1]), *wire, resent, number)
+    return Connection((host, address[1]), *wire, resent, number, segments_in)
