@@ -1,37 +1,41 @@
-"""What do lying neighbours cost the honest ones? Twenty virtual nodes, some of them hostile, with and without defence.
+"""What do lying neighbours cost the honest ones? Virtual nodes, some of them hostile, with and without defence.
 
 Hostile nodes keep to the protocol, so nothing of theirs is refused: they say something else than what they learned.
 Loss is in points of test accuracy, over the honest nodes, against the same nodes in the same network without any
 lie; ``silent`` ones say nothing at all, which is what the loss of their honest help alone costs.
+
+With ``--runs FILE`` every run is added there when it is done, and those that stand there are not done again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
+from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.accuracy.cases import CASES, Case, World, build_world, missing_data
+from benchmarks.accuracy.cases import Case, World, build_world, missing_data
 from benchmarks.accuracy.masks import Lockstep, node_settings
 from benchmarks.accuracy.network import build_network
-from benchmarks.report import Column, Report, Row, arguments, publish
+from benchmarks.report import Column, Report, Row, argument_parser, publish
 from dslnode.assembly import origin, training_plan
 from dslnode.learner import Learner
 from dslnode.mask import Exchange, Turn
 from dslnode.masking import from_mask
 
-FULL = CASES["4-classes-15-each"]
-QUICK = Case("digits", "classes:4", 120, data="digits")
-ROUNDS, QUICK_ROUNDS = 13, 8
-SEEDS = (1,)
+FULL = Case("Fashion-MNIST, everybody linked with everybody", "classes:4", 4 * 15, nodes=10, graph="complete")
+QUICK = Case("digits, random graph", "classes:4", 8 * 15, data="digits")
+ROUNDS = 8
+SEEDS = (1, 2, 3)
 SHARES = (0.2, 0.1, 0.3)  # first what the goal is about, should the benchmark be interrupted
-PROCESSES = 2
 RULES = ("off", "clipped")
 LOUD = 10.0
 """How much further than an honest node a loud one pulls."""
@@ -167,7 +171,7 @@ def jobs_of(case: Case, seeds: tuple[int, ...], rounds: int, kinds: Iterable[str
     """Yield the runs without hostile nodes, then the others."""
     for seed, rule in product(seeds, RULES):
         yield Job(case, seed, rounds, SILENT, 0.0, rule)
-    for seed, share, kind, rule in product(seeds, SHARES, kinds, RULES):
+    for share, seed, kind, rule in product(SHARES, seeds, kinds, RULES):
         yield Job(case, seed, rounds, kind, share, rule)
 
 
@@ -199,22 +203,48 @@ COLUMNS = (
 )
 
 
+def stored(file: Path | None) -> dict[Job, list[float]]:
+    """Return the runs that a file holds, one a line."""
+    if file is None or not file.exists():
+        return {}
+    lines = (json.loads(line) for line in file.read_text(encoding="utf-8").splitlines())
+    return {Job(**{**line["job"], "case": _case(line["job"]["case"])}): line["accuracies"] for line in lines}
+
+
+def _case(fields: dict[str, Any]) -> Case:
+    return Case(**{**fields, "keep_ratios": tuple(fields["keep_ratios"])})
+
+
+def run(jobs: Sequence[Job], file: Path | None, processes: int) -> dict[Job, list[float]]:
+    """Do the runs that were not done yet; return the accuracies of all."""
+    found = stored(file)
+    waiting = [job for job in jobs if job not in found]
+    with ProcessPoolExecutor(processes) as pool:
+        for job, result in zip(waiting, pool.map(accuracies, waiting), strict=True):
+            found[job] = result
+            if file is not None:
+                with file.open("a", encoding="utf-8") as lines:
+                    lines.write(json.dumps({"job": asdict(job), "accuracies": result}) + "\n")
+            honest = mean(value for i, value in enumerate(result) if i not in hostile_nodes(job))
+            print(f"seed {job.seed}, {job.share:.0%} {job.kind}, {job.rule}: {honest:.1f} %", flush=True)
+    return {job: found[job] for job in jobs}
+
+
 def main() -> None:
     """Run the benchmark."""
-    options = arguments(__doc__ or "")
+    parser = argument_parser(__doc__ or "")
+    parser.add_argument("--runs", type=Path, help="file that keeps every run that is done")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    options = parser.parse_args()
     complaint = missing_data(FULL)
     if complaint and not options.quick:
         raise SystemExit(complaint)
-    case, rounds = (QUICK, QUICK_ROUNDS) if options.quick else (FULL, ROUNDS)
-    jobs = list(jobs_of(case, SEEDS, rounds, (SILENT, *LIES)))
-    found: dict[Job, list[float]] = {}
-    with ProcessPoolExecutor(PROCESSES) as pool:
-        for job, result in zip(jobs, pool.map(accuracies, jobs), strict=True):
-            found[job] = result
-            liars = hostile_nodes(job)
-            honest = mean(value for i, value in enumerate(result) if i not in liars)
-            print(f"{len(found)}/{len(jobs)}: {job.share:.0%} {job.kind}, {job.rule}: {honest:.1f} %", flush=True)
-    report = Report(rows_of(found), {"rounds": rounds, "seeds": ", ".join(map(str, SEEDS)), "case": case.name})
+    case = QUICK if options.quick else FULL
+    jobs = list(jobs_of(case, tuple(options.seeds), ROUNDS, (*LIES, SILENT)))
+    found = run(jobs, options.runs, options.processes)
+    seeds = ", ".join(map(str, options.seeds))
+    report = Report(rows_of(found), {"rounds": ROUNDS, "seeds": seeds, "case": case.name, "nodes": case.nodes})
     publish("accuracy of the honest nodes' personal models on the test images of their own classes, percent",
             COLUMNS, report, options.json)  # fmt: skip
 

@@ -42,13 +42,19 @@ def arguments(doc: str, *flags: tuple[str, str]) -> argparse.Namespace:
 
     ``flags`` are pairs of option name and help.
     """
+    parser = argument_parser(doc)
+    for name, text in flags:
+        parser.add_argument(name, action="store_true", help=text)
+    return parser.parse_args()
+
+
+def argument_parser(doc: str) -> argparse.ArgumentParser:
+    """Return a parser of ``--quick`` and ``--json FILE`` that takes more options; SIGTERM then ends like an error."""
     signal.signal(signal.SIGTERM, _leave)
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer cases and repetitions: a few minutes at most")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write rows, summary and machine facts as JSON")
-    for name, text in flags:
-        parser.add_argument(name, action="store_true", help=text)
-    return parser.parse_args()
+    return parser
 
 
 def interleaved(variants: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dslnode.host_state import hottest, read_host_state
+from dslnode.host_state import charge, hottest, read_host_state
 
 
 def sensor(zones: Path, number: int, text: str) -> None:
@@ -22,6 +22,29 @@ def test_the_hottest_sensor_that_makes_sense_counts(tmp_path: Path) -> None:
 def test_a_machine_without_sensors_has_no_temperature(tmp_path: Path) -> None:
     assert hottest(tmp_path) is None
     assert hottest(tmp_path / "missing") is None
+
+
+def supply(supplies: Path, name: str, **texts: str) -> None:
+    directory = supplies / name
+    directory.mkdir()
+    for file, text in texts.items():
+        (directory / file).write_text(f"{text}\n")
+
+
+def test_the_charge_is_the_mean_of_the_machines_own_batteries(tmp_path: Path) -> None:
+    supply(tmp_path, "AC", type="Mains", online="1")
+    supply(tmp_path, "BAT0", type="Battery", capacity="80")
+    supply(tmp_path, "BAT1", type="Battery", capacity="103", scope="System")
+    supply(tmp_path, "hid-mouse", type="Battery", capacity="5", scope="Device")
+    supply(tmp_path, "broken", type="Battery", capacity="much")
+    supply(tmp_path, "silent", type="Battery")
+    assert charge(tmp_path) == 90.0
+
+
+def test_a_machine_on_mains_alone_has_no_charge(tmp_path: Path) -> None:
+    supply(tmp_path, "AC", type="Mains", online="1")
+    assert charge(tmp_path) is None
+    assert charge(tmp_path / "missing") is None
 
 
 def test_this_machine_can_be_read() -> None:

@@ -17,6 +17,7 @@ from dslnode.yielding import HostState
 
 COOL, HOT = HostState(50.0, 0.1, 0), HostState(90.0, 0.1, 0)
 BLIND = HostState(None, 0.1, 0)
+EMPTY, CHARGED = HostState(None, 0.1, 0, battery=10.0), HostState(None, 0.1, 0, battery=90.0)
 
 
 class Setup:
@@ -89,6 +90,12 @@ async def test_a_hot_machine_waits_and_says_so_once() -> None:
     assert setup.log == ["waiting", "training again"]
 
 
+async def test_an_empty_battery_waits_until_it_is_charged() -> None:
+    setup = Setup(min_battery=30)
+    assert await setup.look(EMPTY, EMPTY, CHARGED) == ["battery"] * 2
+    assert setup.log == ["waiting", "training again"]
+
+
 async def test_a_node_that_must_end_waits_no_longer() -> None:
     setup = Setup(max_temperature=70)
     await setup.look(HOT, stopped=True)
@@ -96,8 +103,8 @@ async def test_a_node_that_must_end_waits_no_longer() -> None:
 
 
 async def test_a_limit_that_cannot_be_watched_is_said_once_and_does_not_hold_the_node() -> None:
-    setup = Setup(max_temperature=70)
+    setup = Setup(max_temperature=70, min_battery=30)
     await setup.look(BLIND)
     await setup.look(BLIND)
-    assert setup.log == ["no temperature"]
+    assert setup.log == ["no temperature", "no battery"]
     assert not setup.events

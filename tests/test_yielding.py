@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.yielding import CALMER, COOLER, DAY, HostState, Hours, Limits, parse_hours, why_wait
+from dslnode.yielding import CALMER, COOLER, DAY, FULLER, HostState, Hours, Limits, parse_hours, why_wait
 
 COOL = HostState(temperature=40.0, load=0.5, minute=12 * 60)
 
@@ -57,3 +57,16 @@ def test_the_owners_hours_come_before_all_else() -> None:
     limits = Limits(temperature=1.0, load=0.1, hours=Hours(0, 60))
     assert why_wait(limits, COOL) == "hours"
     assert why_wait(limits, HostState(40.0, 0.5, 30), "hours") == "heat"
+
+
+def test_an_empty_battery_must_fill_by_a_margin() -> None:
+    limits = Limits(battery=30.0)
+    assert not why_wait(limits, HostState(None, 0, 0, battery=30.0))
+    assert why_wait(limits, HostState(None, 0, 0, battery=29.9)) == "battery"
+    assert why_wait(limits, HostState(None, 0, 0, battery=30.0), "battery") == "battery"
+    assert not why_wait(limits, HostState(None, 0, 0, battery=30.0 + FULLER), "battery")
+    assert not why_wait(Limits(battery=98.0), HostState(None, 0, 0, battery=100.0), "battery"), "full is enough"
+
+
+def test_a_machine_without_a_battery_is_never_too_empty() -> None:
+    assert not why_wait(Limits(battery=99.0), HostState(None, 0, 0))

@@ -64,7 +64,9 @@ class Metrics:
         self.flips = gauge("dslnode_mask_flipped_ratio", "Fraction of mask bits that the last round flipped.")
         self.refused = counter("dslnode_messages_refused", "Messages and conversations refused, by reason.", ["reason"])
         self.checkpoint_bytes = counter("dslnode_checkpoint_written_bytes", "Bytes of state written to disk.")
-        self._waiting = gauge("dslnode_waiting", "1 while training waits, by what for: hours, heat, load.", ["reason"])
+        self._waiting = gauge(
+            "dslnode_waiting", "1 while training waits, by what for: hours, heat, battery, load.", ["reason"]
+        )
         self._ticket_ends: Gauge | None = None
         self.phase_seconds = Histogram(
             "dslnode_round_phase_seconds",

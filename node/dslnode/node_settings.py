@@ -112,6 +112,12 @@ class NodeSettings(SettingsGroup):
     max_load: float | None = Field(
         None, gt=0, description="Train only while the load of the last minute is at most this. Default: whatever it is."
     )
+    min_battery: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Train only while the battery is at least so many percent full. Default: whatever it is.",
+    )
     only_between: str = Field("", description="Train only in these hours, local time, as 22:00-06:00. Default: always.")
     log_format: Literal["text", "json"] = Field("text", description="Log for people (text) or machines (json).")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log shown.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 
 from dslnode.config import Settings
 from dslnode.events import Event, Resting
@@ -20,6 +21,9 @@ STOP_SECONDS = 0.2
 INTERVAL = 60
 """Seconds between masks that neighbours are asked for meanwhile; who asks for an interval is not waited for."""
 
+SHOWN = ("load", "temperature", "battery")
+"""What the log says of the machine."""
+
 
 class Rest:
     """``post`` feeds the round machine. A node without limits never looks at anything."""
@@ -28,12 +32,12 @@ class Rest:
         self, settings: Settings, metrics: Metrics, pacer: Pacer, log: Logger, post: Callable[[Event], None]
     ) -> None:
         hours = parse_hours(settings.only_between) if settings.only_between else None
-        self._limits = Limits(settings.max_temperature, settings.max_load, hours)
+        self._limits = Limits(settings.max_temperature, settings.max_load, hours, settings.min_battery)
         self._metrics = metrics
         self._pacer = pacer
         self._log = log
         self._post = post
-        self._warned = False
+        self._warned: set[str] = set()
 
     async def until_allowed(self, stopped: Callable[[], bool], read: Callable[[], HostState] = read_host_state) -> bool:
         """Return True when the node may train, False when it has ``stopped``."""
@@ -51,15 +55,20 @@ class Rest:
 
     def _look(self, now: HostState, before: str) -> str:
         why = why_wait(self._limits, now, before)
-        if now.temperature is None and self._limits.temperature is not None and not self._warned:
-            self._warned = True
-            self._log.warning("no temperature", why="this machine has no sensor that can be read")
+        if now.temperature is None and self._limits.temperature is not None:
+            self._warn("no temperature", "this machine has no sensor that can be read")
+        if now.battery is None and self._limits.battery is not None:
+            self._warn("no battery", "this machine has no battery that can be read")
         if why != before:
             self._metrics.waiting(why)
-            self._log.info(
-                "waiting" if why else "training again", reason=why or before, load=now.load, degrees=now.temperature
-            )
+            event, facts = ("waiting" if why else "training again"), asdict(now)
+            self._log.info(event, reason=why or before, **{name: facts[name] for name in SHOWN})
         return why
+
+    def _warn(self, what: str, why: str) -> None:
+        if what not in self._warned:
+            self._warned.add(what)
+            self._log.warning(what, why=why)
 
     @staticmethod
     async def _pause(stopped: Callable[[], bool]) -> None:
