@@ -19,6 +19,7 @@ from dslnode.background import Alarm, Background
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
 from dslnode.deadlines import Deadlines
+from dslnode.discovery import announcement, discover
 from dslnode.errors import ExitCode
 from dslnode.exchange import Sender
 from dslnode.keeping import Keeper, Schedule
@@ -116,6 +117,9 @@ class Daemon:
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
         jobs = [self._begin(), keep_told(self._observer.one_line), *self._neighbourhood.jobs()]
         jobs.append(keep_vigil(self._network))
+        if self.settings.discover:
+            mine = announcement(self._network.me, self.settings.listen, port)
+            jobs.append(discover(mine, self._neighbourhood.discovered, self._log))
         jobs += [self._accounting.keep(), watch(self._way.tunnels, self._metrics.ticket_ends, self._log)]
         tasks = [asyncio.create_task(job) for job in jobs]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))

@@ -122,6 +122,11 @@ class Neighbourhood:
                 return
         self._changed.set()
 
+    def discovered(self, record: Record) -> None:
+        """Take in a node that announced itself nearby: it may be dialled, and is believed nothing else."""
+        self.roster.recall(record.key, record.name, record.address)
+        self._changed.set()
+
     def leave(self) -> None:
         """Tell the neighbours that this node ends in good order."""
         self.roster.leave()

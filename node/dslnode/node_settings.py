@@ -46,6 +46,11 @@ class NodeSettings(SettingsGroup):
         description="Neighbours to have at most, beyond those that hold the network together; nodes that neighbours "
         "tell of are dialled. 0: only --peers are.",
     )
+    discover: bool = Field(
+        False,
+        description="Announce this node on the local network (multicast DNS) and dial others of the run found there. "
+        "Needs the package zeroconf.",
+    )
     metrics: str = Field("127.0.0.1:9464", description="HOST:PORT to serve Prometheus metrics on; 'off' serves none.")
     state_dir: Path | None = Field(
         None, description="Directory that keeps what was learned over restarts. Default: nothing is kept."

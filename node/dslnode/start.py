@@ -14,6 +14,7 @@ from dslnode.checkpoint import NODE_ID_BYTES, StateDirectory
 from dslnode.codec import READABLE, checksum
 from dslnode.config import Settings
 from dslnode.daemon import Daemon
+from dslnode.discovery import check_discovery
 from dslnode.errors import ExitCode, ModelError, SettingsError
 from dslnode.exposure import check_exposure
 from dslnode.learner import Learner
@@ -26,6 +27,7 @@ def run_node(settings: Settings) -> ExitCode:
     """Return why the node ended. Raises a ``DslnodeError`` if it cannot start."""
     log = logs.set_up(settings.log_format, settings.log_level)
     check_exposure(settings.listen, settings.peers, settings.ticket, insecure=settings.insecure)
+    check_discovery(discover=settings.discover)
     tunnels = open_tunnels(settings)
     if settings.insecure:
         log.warning("insecure", why="--insecure: neighbours are not known and nothing is encrypted")

@@ -1,0 +1,76 @@
+"""What is announced on the local network is an address to dial, or nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dslnode.discovery import check_discovery, read_announcement
+from dslnode.errors import SettingsError
+from dslnode.membership import Record
+from dslnode.transport.handshake import Introduction, ModelFacts
+from dslnode.transport.member_frames import is_dialable
+
+ME = Introduction("run", b"m" * 16, b"i" * 8, "me", "", ModelFacts(b"", b"", 0, 0, 0, 0), "sign")
+OTHER = "0f" * 16
+RIGHT: dict[bytes, bytes | None] = {b"run": b"run", b"id": OTHER.encode(), b"name": b"board-7", b"at": b""}
+
+
+def test_a_node_of_the_run_is_dialled_where_it_was_seen() -> None:
+    assert read_announcement(RIGHT, ["10.0.0.7"], 7711, ME) == Record(OTHER, 0, "board-7", "10.0.0.7:7711")
+    assert read_announcement(RIGHT, ["fd00::7", "10.0.0.7"], 7711, ME) == Record(OTHER, 0, "board-7", "[fd00::7]:7711")
+
+
+def test_what_it_advertises_comes_before_where_it_was_seen() -> None:
+    found = read_announcement({**RIGHT, b"at": b"board-7.example:7711"}, ["10.0.0.7"], 7712, ME)
+    assert found == Record(OTHER, 0, "board-7", "board-7.example:7711")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {b"run": b"another"},
+        {b"run": None},
+        {b"id": ME.key.encode()},
+        {b"id": OTHER.upper().encode()},
+        {b"id": b"0f"},
+        {b"name": b"n" * 65},
+        {b"name": b"\x1b[2J"},
+        {b"at": b"no port"},
+        {b"at": b"host:0"},
+        {b"at": b"h" * 300 + b":1"},
+    ],
+    ids=str,
+)
+def test_another_run_this_node_itself_and_whatever_is_out_of_bounds_are_left_alone(
+    change: dict[bytes, bytes | None],
+) -> None:
+    assert read_announcement({**RIGHT, **change}, ["10.0.0.7"], 7711, ME) is None
+
+
+def test_without_an_address_or_a_port_there_is_nothing_to_dial() -> None:
+    assert read_announcement(RIGHT, [], 7711, ME) is None
+    assert read_announcement(RIGHT, ["10.0.0.7"], None, ME) is None
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted(RIGHT)), st.none() | st.binary(max_size=80)),
+    st.lists(st.text(max_size=40), max_size=2),
+    st.none() | st.integers(0, 65_535),
+)
+def test_whatever_is_announced_becomes_a_record_in_bounds_or_nothing(
+    fields: dict[bytes, bytes | None], addresses: list[str], port: int | None
+) -> None:
+    found = read_announcement({**RIGHT, **fields}, addresses, port, ME)
+    assert found is None or (found.version == 0 and found.key != ME.key and is_dialable(found.address))
+
+
+def test_who_wants_to_discover_without_the_package_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_discovery(discover=True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    check_discovery(discover=False)
+    with pytest.raises(SettingsError, match="pip install"):
+        check_discovery(discover=True)
