@@ -12,14 +12,20 @@ from dslnode.errors import SettingsError
 from dslnode.identity import Identity, Revocations, node_id_of
 from dslnode.private_files import read_text
 
+UNREADABLE = (
+    *(ValueError, TypeError, x509.InvalidVersion, x509.ExtensionNotFound),
+    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+"""What ``cryptography`` raises for bytes that are no certificate or list; only some of these are ``ValueError``s."""
+
 
 def read_identity(certificate: x509.Certificate) -> Identity:
     """Return whom a certificate speaks for; ``ValueError`` if it is not one of a node. Who signed it is not checked."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound as error:
+        common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except UNREADABLE as error:
         raise ValueError("is not the certificate of a node") from error
-    common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return Identity(
         node_id_of(names.get_values_for_type(x509.UniformResourceIdentifier)),
         str(common[0].value) if common else "",
@@ -31,12 +37,20 @@ def read_identity(certificate: x509.Certificate) -> Identity:
 
 def identity_from_pem(pem: str) -> Identity:
     """Return whom the first certificate in a text speaks for; ``ValueError`` if there is none."""
-    return read_identity(x509.load_pem_x509_certificate(pem.encode()))
+    try:
+        certificate = x509.load_pem_x509_certificate(pem.encode())
+    except UNREADABLE as error:
+        raise ValueError("cannot be read") from error
+    return read_identity(certificate)
 
 
 def identity_from_der(der: bytes) -> Identity:
     """Return whom a certificate speaks for, as TLS hands it over; ``ValueError`` if it is not one of a node."""
-    return read_identity(x509.load_der_x509_certificate(der))
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+    except UNREADABLE as error:
+        raise ValueError("cannot be read") from error
+    return read_identity(certificate)
 
 
 def read_revocations(file: Path, authority_pem: str) -> Revocations:
@@ -46,7 +60,7 @@ def read_revocations(file: Path, authority_pem: str) -> Revocations:
         authority = x509.load_pem_x509_certificate(authority_pem.encode())
         signed = x509.load_pem_x509_crl(text.encode())
         number = signed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    except (ValueError, x509.ExtensionNotFound) as error:
+    except UNREADABLE as error:
         raise SettingsError(f"{file}: is not a revocation list; copy the one that `dslnode ca revoke` wrote") from error
     key = authority.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or not signed.is_signature_valid(key):

@@ -19,7 +19,15 @@ from tests.fuzz.attack import attack, check_alive
 from tests.fuzz.decoders import DECODERS, Decoder
 from tests.fuzz.mutation import mutate
 
-SHARES = {"conversation": 3.0, "range": 0.3, "ticket": 0.05, "state behind its checksum": 0.5}
+SHARES = {
+    "conversation": 3.0,
+    "range": 0.3,
+    "ticket": 0.05,
+    "revocation list": 0.05,
+    "certificate": 0.5,
+    "revocation list behind its PEM": 0.05,
+    "state behind its checksum": 0.5,
+}
 """How many inputs a decoder gets, if not as many as most."""
 HANG_SECONDS = 5
 MAX_GROWTH = 64 << 20

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import io
+import ssl
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +18,21 @@ from bitarray import frozenbitarray
 from google.protobuf.message import DecodeError
 
 from dslnode import changes, checkpoint, ledger_file, sparse
+from dslnode.authority import Authority
 from dslnode.bases import Copies
+from dslnode.certificates import identity_from_der, read_revocations
 from dslnode.changes import Base, BaseChoice
 from dslnode.codec import READABLE, Codec, encode_for
+from dslnode.discovery import read_announcement
 from dslnode.errors import PeerError, SettingsError
+from dslnode.identity import Revocations
 from dslnode.ledger import EARLIEST, Amounts, Direction, Ledger
 from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
+from dslnode.membership import Record, Tidings
 from dslnode.private_files import write_private
 from dslnode.tickets import Ticket, read_ticket, ticket_text
 from dslnode.transport.handshake import Introduction, ModelFacts, read_hello
+from dslnode.transport.member_frames import members_frame
 from dslnode.transport.words import Listener, Terms
 from dslnode.v1 import node_pb2 as pb
 
@@ -116,6 +125,12 @@ def sign_frames() -> bytes:
     return frames(greeting, pace, unchanged, pb.Frame(mask=header))
 
 
+def member_frames() -> bytes:
+    """Return a conversation that tells of other nodes."""
+    one = Record("ab" * 16, 7, "board", "10.0.0.1:7711", frozenset({"cd" * 16, "ef" * 16}))
+    return frames(pb.Frame(members=members_frame(Tidings((one, Record("cd" * 16, 1, "", "", left=True))))))
+
+
 def hello() -> bytes:
     """Return the first frame of a neighbour."""
     facts = ModelFacts(bytes(16), LAYOUT.digest, 2, LAYOUT.size, 1, LAYOUT.size)
@@ -167,7 +182,63 @@ def _ticket_file() -> Path:
     return file
 
 
+PEM_BEGIN, PEM_END = b"-----BEGIN X509 CRL-----\n", b"-----END X509 CRL-----\n"
 _kept = contextlib.ExitStack()
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What an authority has signed: a certificate as TLS hands it over, and its revocation lists."""
+
+    directory: Path
+    authority: str
+    certificate: bytes
+    no_revocations: bytes
+    revocations: bytes
+
+
+@functools.cache
+def _operator() -> Signed:
+    directory = tempfile.TemporaryDirectory()
+    _kept.callback(directory.cleanup)
+    made = datetime(2026, 1, 1, tzinfo=UTC)
+    authority = Authority.create(Path(directory.name) / "authority", "run", made)
+    ticket = authority.issue("board", made, 90, settings={})
+    before = authority.revocation_file.read_bytes()
+    authority.revoke("board", made)
+    after = authority.revocation_file.read_bytes()
+    der = ssl.PEM_cert_to_DER_cert(ticket.certificate)
+    return Signed(Path(directory.name), ticket.authority, der, before, after)
+
+
+def read_as_revocations(content: bytes) -> Revocations:
+    """Read bytes as a revocation list's file."""
+    file = _operator().directory / "revoked.pem"
+    file.write_bytes(content)
+    return read_revocations(file, _operator().authority)
+
+
+def read_in_pem(content: bytes) -> Revocations:
+    """Read bytes as a revocation list in a file whose PEM is right."""
+    return read_as_revocations(PEM_BEGIN + base64.encodebytes(content) + PEM_END)
+
+
+def without_pem(content: bytes) -> bytes:
+    """Return what a PEM file holds."""
+    return base64.decodebytes(content.removeprefix(PEM_BEGIN).partition(PEM_END)[0])
+
+
+def announcement() -> bytes:
+    """Return the fields of an announcement by multicast, a line each, as ``read_as_announcement`` reads it."""
+    return b"\n".join((b"run", b"0f" * 16, b"board", b"10.0.0.7:7711"))
+
+
+def read_as_announcement(content: bytes) -> Record | None:
+    """Read what another node announces."""
+    values = [*content.split(b"\n"), b"", b"", b"", b""]
+    me, _ = read_hello(pb.Frame.FromString(hello()))
+    fields = dict(zip((b"run", b"id", b"name", b"at"), values, strict=False))
+    return read_announcement(fields, [values[4].decode(errors="replace")], len(content), me)
 
 
 def read_as_ticket(content: bytes) -> Ticket:
@@ -195,6 +266,7 @@ DECODERS: Mapping[str, Decoder] = {
             mask_frames(Codec.SPARSE, BaseChoice.START, START),
             mask_frames(Codec.RAW, BaseChoice.NONE, None),
             sign_frames(),
+            member_frames(),
         ),
     ),
     "hello": Decoder(lambda content: read_hello(pb.Frame.FromString(content)), (PeerError, DecodeError), (hello(),)),
@@ -203,4 +275,10 @@ DECODERS: Mapping[str, Decoder] = {
     "ledger": Decoder(ledger_file.unpack, (ValueError,), (ledger(),)),
     "ledger behind its checksum": Decoder(checksummed_ledger, (ValueError,), (ledger().partition(b"\n")[2],)),
     "ticket": Decoder(read_as_ticket, (SettingsError,), (ticket(),)),
+    "certificate": Decoder(identity_from_der, (ValueError,), (_operator().certificate,)),
+    "revocation list": Decoder(
+        read_as_revocations, (SettingsError,), (_operator().revocations, _operator().no_revocations)
+    ),
+    "revocation list behind its PEM": Decoder(read_in_pem, (SettingsError,), (without_pem(_operator().revocations),)),
+    "announcement": Decoder(read_as_announcement, (), (announcement(),)),
 }
