@@ -14,6 +14,7 @@ from dslnode.tickets import read_ticket
 from tests.networks import Operator
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
 def test_a_certificate_with_any_bit_turned_is_read_or_refused(tmp_path: Path) -> None:
     """``cryptography`` raises no ``ValueError`` for an unknown version, nor for a name of the wrong type."""
     ticket = read_ticket(Operator(tmp_path / "authority").ticket("board"))

@@ -93,15 +93,17 @@ def test_the_ledger_agrees_with_the_interface(tmp_path: Path, options: tuple[str
         assert (sent.keep_bits > 25 * 500) == ("both" in options), "coded: less than a bit a weight, more than headers"
 
 
-def test_an_idle_link_costs_little() -> None:
-    """Both daemons wait for a second peer that does not exist; the window holds at least two keep-alives."""
+@pytest.mark.parametrize("secure", [False, pytest.param(True, marks=pytest.mark.chaos)], ids=["plain", "tls"])
+def test_an_idle_link_costs_little(tmp_path: Path, secure: bool) -> None:
+    """Both daemons wait for a second peer that does not exist; the window holds several of the kernel's probes."""
     with ExitStack() as running:
         hosts = running.enter_context(Hosts(2))
-        idle(running, hosts)
+        idle(running, hosts, Operator(tmp_path / "authority") if secure else None)
         before = hosts[0].counters()
         time.sleep(IDLE_SECONDS)
         after = hosts[0].counters()
     cost = after.sent + after.received - before.sent - before.received
+    print(f"an idle link costs {cost / IDLE_SECONDS:.1f} bytes a second, both ways together")
     assert 0 < cost <= IDLE_BYTES_PER_SECOND * IDLE_SECONDS
 
 
