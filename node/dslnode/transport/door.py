@@ -35,9 +35,9 @@ class Caller:
 
 
 class Door:
-    """Accepts connections until ``stop``. ``inner`` is the Unix socket on which gRPC serves."""
+    """Accepts connections until ``stop``. ``inner`` returns the Unix socket on which gRPC serves now."""
 
-    def __init__(self, tunnels: Tunnels, inner: Path, report: Callable[[Report], None]) -> None:
+    def __init__(self, tunnels: Tunnels, inner: Callable[[], Path], report: Callable[[Report], None]) -> None:
         self._tunnels = tunnels
         self._inner = inner
         self._report = report
@@ -132,7 +132,7 @@ class Door:
             link.bind(str(path))
             link.setblocking(False)
             self._callers[path.name] = caller
-            await asyncio.get_running_loop().sock_connect(link, str(self._inner))
+            await asyncio.get_running_loop().sock_connect(link, str(self._inner()))
             inner = await asyncio.open_unix_connection(sock=link, limit=CHUNK)
             await self._tunnels.carry(caller.identity, outer, inner)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import cast
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -13,6 +14,7 @@ from dslnode.ledger import Per
 from dslnode.transport.door import Door
 from dslnode.transport.network import Network
 from dslnode.transport.options import SERVER_OPTIONS
+from dslnode.transport.serving import Services, Serving
 from dslnode.transport.tunnels import Tunnels
 from dslnode.transport.vouched import Vouched
 from dslnode.v1 import node_pb2 as pb
@@ -41,20 +43,16 @@ class Server:
         self._network = network
         self._tunnels = tunnels
         self._door: Door | None = None
-        self._server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
-        node_pb2_grpc.add_NeighbourServicer_to_server(_Neighbour(self._converse), self._server)
-        node_pb2_grpc.add_StatusServicer_to_server(_Status(status, ledger), self._server)
+        self._address = ""
+        self._neighbour, self._status = _Neighbour(self._converse), _Status(status, ledger)
         self._health = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        self._serving = Serving(self._make, self._bind)
 
     async def listen(self, address: str) -> int:
         """Bind ``HOST:PORT`` and serve; return the port (useful with port 0). ``ListenError`` if it cannot be had."""
-        try:
-            port = await self._bind(address)
-        except (RuntimeError, OSError):
-            port = 0
+        self._address = address
+        port = await self._serving.start()
+        port = port and self._open_door(port)
         if port == 0:
             raise ListenError(
                 f"cannot listen on {address}: the port is taken or the address is not this machine's; "
@@ -67,21 +65,37 @@ class Server:
     async def stop(self, grace: float) -> None:
         """Refuse new calls and end the open ones within ``grace`` seconds."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace)
+        await self._serving.stop(grace)
         if self._door is not None:
             await self._door.stop()
 
-    async def _bind(self, address: str) -> int:
-        """Serve, and return the port. gRPC itself listens on a Unix socket where there is TLS before it."""
+    def _make(self) -> grpc.aio.Server:
+        server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
+        services = cast(grpc.aio.Server, Services(server))
+        node_pb2_grpc.add_NeighbourServicer_to_server(self._neighbour, services)
+        node_pb2_grpc.add_StatusServicer_to_server(self._status, services)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
+        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), services)
+        return server
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        """Give a server its port: the node's own, or where there is TLS before it a Unix socket, which counts as 1."""
         if self._tunnels is None:
-            port = self._server.add_insecure_port(address)
-        else:
-            inner = self._tunnels.path()
-            self._server.add_insecure_port(f"unix:{inner}")
-            door = Door(self._tunnels, inner, self._network.report)
-            port, self._door = door.listen(address), door
-        if port != 0:
-            await self._server.start()
+            port = server.add_insecure_port(self._address)
+            self._address = f"{self._address.rpartition(':')[0]}:{port}"  # the same again, if it was left open
+            return port
+        self._inner = self._tunnels.path()
+        return server.add_insecure_port(f"unix:{self._inner}")
+
+    def _open_door(self, port: int) -> int:
+        """Return the port of the door before gRPC, or gRPC's own if there is none; 0 if it cannot be had."""
+        if self._tunnels is None:
+            return port
+        door = Door(self._tunnels, lambda: self._inner, self._network.report)
+        try:
+            port, self._door = door.listen(self._address), door
+        except OSError:
+            return 0
         return port
 
     async def _converse(self, context: Context) -> None:
