@@ -55,7 +55,7 @@ def main() -> int:
 
 def fuzz(name: str, decoder: Decoder, inputs: int, seconds: float, seed: int) -> int:
     """Give a decoder so many inputs, or for so long; return how many it got. Raises what it should not have raised."""
-    chance, began, before = random.Random(f"{seed} {name}"), time.monotonic(), 0
+    chance, began, before = random.Random(f"{seed} {name}"), time.monotonic(), _peak()
     done = liked = 0
     signal.signal(signal.SIGPROF, _hang)
     while done < inputs and time.monotonic() - began < seconds:
