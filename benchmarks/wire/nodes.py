@@ -35,35 +35,50 @@ class Run:
 def node_row(graph: str, run: Run, *options: str) -> Row:
     """Run four daemons; return bytes sent a node and round in the first three rounds, and in the last third of all.
 
-    The first three hold the handshakes, too. A count is taken when all nodes have finished a round; the first may be
-    within the next.
+    The first three are those of daemons that end after them, from before their handshakes to after their goodbyes. In
+    the longer run a count is taken when all nodes have finished a round; the first may be within the next.
     """
+    given = (*run.options, *options)
+    first = _first_rounds(graph, given)
     with ExitStack() as running:
         hosts = running.enter_context(Hosts(4))
-        began = _sent(hosts)
-        daemons = [
-            running.enter_context(Daemon(*_arguments(graph, hosts, node, (*run.options, *options)), prefix=host.prefix))
-            for node, host in enumerate(hosts)
-        ]
+        daemons = _started(running, graph, hosts, given)
         counts = _counts(hosts, daemons, run)
         steps = [daemon.events("round")[-1] for daemon in daemons]
     last = max(counts)
-    former = max(FIRST, last - max(run.stride, last // 3 // run.stride * run.stride))
+    former = max(run.stride, last - max(run.stride, last // 3 // run.stride * run.stride))
     return {
         "what": " ".join((graph, *options)),
         "options": " ".join(run.options),
         "rounds": last,
         "settled_rounds": last - former,
-        "first3_bytes": (counts[FIRST] - began) / 4 / FIRST,
+        "first3_bytes": first / 4 / FIRST,
         "settled_bytes": (counts[last] - counts[former]) / 4 / (last - former),
         "accuracy": [event.get("accuracy") for event in steps],
     }
 
 
+def _first_rounds(graph: str, options: Sequence[str]) -> int:
+    """Return the bytes that four daemons send which do three rounds and end."""
+    with Hosts(4) as hosts:
+        began = _sent(hosts)
+        with ExitStack() as running:
+            for daemon in _started(running, graph, hosts, (*options, "--rounds", str(FIRST))):
+                daemon.wait_for("stopped", seconds=PATIENCE)
+        return _sent(hosts) - began
+
+
+def _started(running: ExitStack, graph: str, hosts: Sequence[Host], options: Sequence[str]) -> list[Daemon]:
+    return [
+        running.enter_context(Daemon(*_arguments(graph, hosts, node, options), prefix=host.prefix))
+        for node, host in enumerate(hosts)
+    ]
+
+
 def _counts(hosts: Sequence[Host], daemons: Sequence[Daemon], run: Run) -> Mapping[int, int]:
     deadline = time.monotonic() + run.seconds
     counts: dict[int, int] = {}
-    for number in sorted({FIRST, *range(run.stride, run.rounds + 1, run.stride)}):
+    for number in range(run.stride, run.rounds + 1, run.stride):
         for daemon in daemons:
             daemon.wait_for("round", lambda event, number=number: event["round"] >= number, PATIENCE)  # type: ignore[misc]
         counts[number] = _sent(hosts)
