@@ -23,7 +23,7 @@ def masks() -> tuple[MaskMessage, MaskMessage]:
     """Return a random mask, which no coder makes smaller, and one with a thousandth of its bits flipped."""
     first = message(HUGE, 1)
     flipped = bitarray(first.mask.bits)
-    flipped.invert(range(0, HUGE.size, STRIDE))
+    flipped[::STRIDE] = ~flipped[::STRIDE]
     return first, replace(first, round=1, mask=replace(first.mask, bits=frozenbitarray(flipped)))
 
 
