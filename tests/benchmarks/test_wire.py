@@ -15,6 +15,7 @@ from benchmarks.wire.__main__ import summary_of
 from benchmarks.wire.coding import drawn_masks, row
 from benchmarks.wire.nodes import Run, node_row
 from benchmarks.wire.sending import wire_row
+from benchmarks.wire.settling import DIGITS, settling_rows
 
 KEYS = {
     "coded_over_floor",
@@ -52,6 +53,12 @@ def test_the_json_file_has_a_row_a_measurement_and_the_summary(tmp_path: Path, m
     assert [one["what"] for one in found["rows"]] == [one["what"] for rows in parts.values() for one in rows]
     assert set(found["summary"]) == KEYS
     assert all(isinstance(value, float) for value in found["summary"].values())
+
+
+def test_sign_masks_are_counted_as_nodes_settle() -> None:
+    first, second = settling_rows("mesh", (1, 2), {**DIGITS, "seed": 1, "local_steps": 1})
+    assert (first["sent"], second["sent"]) == (3.0, 3.0), "to each of three neighbours"
+    assert 0 < second["accuracy"] < 100
 
 
 @pytest.mark.skipif(missing() is not None, reason=f"needs network namespaces: {missing()}")
