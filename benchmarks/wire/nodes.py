@@ -13,6 +13,8 @@ from benchmarks.report import Row
 from benchmarks.wire.coding import RING
 
 PORT = 7711
+NOBODY = 1
+"""The first of some ports on which nobody listens."""
 MESH = tuple(tuple(other for other in range(4) if other != node) for node in range(4))
 GRAPHS = {"ring": RING, "mesh": MESH}
 FIRST = 3
@@ -92,10 +94,18 @@ def _sent(hosts: Sequence[Host]) -> int:
 
 
 def _arguments(graph: str, hosts: Sequence[Host], node: int, options: Sequence[str]) -> tuple[str, ...]:
-    peers = ",".join(f"{hosts[other].address}:{PORT}" for other in GRAPHS[graph][node] if other > node)
-    dial = ("--peers", peers) if peers else ()
+    """Return a daemon's arguments: of two neighbours the first dials, and all wait for all their links.
+
+    A node waits for as many links as it has peers; in place of those that dial it, it has some that do not exist, on
+    its loopback interface, which is not measured.
+    """
+    peers = [
+        f"{hosts[other].address}:{PORT}" if other > node else f"127.0.0.1:{NOBODY + other}"
+        for other in GRAPHS[graph][node]
+    ]
     return (
-        *("--name", f"node-{node + 1}", "--listen", f"0.0.0.0:{PORT}", *dial, "--metrics", "off", "--insecure"),
+        *("--name", f"node-{node + 1}", "--listen", f"0.0.0.0:{PORT}", "--peers", ",".join(peers), "--metrics", "off"),
         *("--share", f"{node + 1}/4", "--split", "classes:4", "--round-deadline", "120", "--wait-for-peers", "60"),
+        "--insecure",
         *options,
     )
