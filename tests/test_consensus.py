@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import deque
 from dataclasses import replace
 
@@ -166,6 +167,47 @@ def test_pulling_moves_scores_by_the_mean_difference_of_replicas() -> None:
         pair.swap()
     expected = 0.25 * (pair.scores[1] - pair.scores[0])
     assert float((pair.nodes[0].pull(["1"], 0.5) - expected).abs().mean()) < 0.01
+
+
+def test_a_mesh_whose_scores_hardly_move_falls_silent() -> None:
+    """Steps move their receivers, who must not answer every one of them: three a node and round they once were."""
+    mesh = Mesh(6, skip_below=0.2)
+    assert mesh.sent(10) > 0.5 * 10 * 6 * 5, "at first there is much to say"
+    mesh.sent(30)
+    assert mesh.sent(40) < 0.5 * 40 * 6
+
+
+class Mesh:
+    """Nodes that all exchange steps with each other, and whose scores drift a hundredth of their spread a round."""
+
+    def __init__(self, count: int, skip_below: float) -> None:
+        self._names = [str(number) for number in range(count)]
+        self._nodes = {name: Consensus(network(), FIRST, skip_below) for name in self._names}
+        self._scores = {name: scores_of(int(name)) for name in self._names}
+        self._draws = torch.Generator().manual_seed(1)
+        edges = list(itertools.permutations(self._names, 2))
+        greetings = [self._nodes[other].greeting(name) for name, other in edges]
+        for (name, other), greeting in zip(edges, greetings, strict=True):
+            self._nodes[name].meet(other, greeting)
+
+    def sent(self, rounds: int) -> int:
+        """Run some rounds; return the number of sign masks."""
+        return sum(self._round() for _ in range(rounds))
+
+    def _round(self) -> int:
+        speakers: dict[str, list[str]] = {name: [] for name in self._names}
+        for name, node in self._nodes.items():
+            self._scores[name] = self._scores[name] + 0.001 * torch.randn(LAYOUT.size, generator=self._draws)
+            others = [other for other in self._names if other != name]
+            for other, turn in node.steps(0, self._scores[name], others).items():
+                if isinstance(turn, MaskMessage):
+                    self._nodes[other].hear(name, turn)
+                    speakers[other].append(name)
+                elif isinstance(turn, Unchanged):
+                    self._nodes[other].meet(name, Greeting(turn.epoch, turn.held, b"", opening=False))
+        for name, node in self._nodes.items():
+            self._scores[name] = self._scores[name] + node.pull(speakers[name], 0.8)
+        return sum(map(len, speakers.values()))
 
 
 def test_the_implied_mask_keeps_what_the_neighbour_keeps_count_of() -> None:

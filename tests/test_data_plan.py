@@ -55,8 +55,10 @@ def test_anything_else_is_refused_with_an_example(text: str) -> None:
 
 
 def test_a_cap_that_keep_alives_would_fill_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"less than the 1,728,000 bytes a day that one idle link may cost"):
+    with pytest.raises(ValueError, match=r"less than the 1,728,000 bytes a day that one idle link may cost") as refused:
         parse_cap("1MB/day")
+    assert "keep-alives take up to 20 a second" in str(refused.value), "why"
+    assert "Allow that much and room for masks, or run the node only at times" in str(refused.value), "what to do"
 
 
 def test_periods_end_with_the_calendars_hour_day_and_month() -> None:

@@ -22,6 +22,8 @@ from dslnode.mask import Mask, MaskLayout
 
 PART = 1 << 20
 """Weights that are coded at a time: memory stays small, however large a layer is."""
+BLOCK = 1 << 16
+"""Weights whose positions are held at a time."""
 SAME, CHANGES, WHOLE = range(3)
 MODES = (1, 6, 1)
 """How likely a part is as it was, changed, or coded on its own."""
@@ -99,10 +101,10 @@ def parts(layout: MaskLayout) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class _Known:
-    """A part of the base: its bits, and the positions of those of each class."""
+    """A part of the base: its bits, and the class of each."""
 
     bits: Bits
-    classes: tuple[NDArray[np.intp], ...]
+    kinds: Bits
 
     @classmethod
     def of(cls, base: Base | None, start: int, stop: int) -> _Known | None:
@@ -112,7 +114,12 @@ class _Known:
         bits = _bits(base.mask.bits, start, stop)
         newest, older = _lately(base.flips[:1], start, stop), _lately(base.flips[1:], start, stop)
         kinds = bits | newest << 2 | (older & ~newest) << 1
-        return cls(bits, tuple(np.flatnonzero(kinds == kind) for kind in range(CLASSES)))
+        return cls(bits, kinds.astype(np.uint8, copy=False))
+
+    def positions(self, kind: int) -> Iterator[NDArray[np.intp]]:
+        """Yield the positions of the bits of a class a block at a time: they take eight bytes each."""
+        for start in range(0, len(self.kinds), BLOCK):
+            yield start + np.flatnonzero(self.kinds[start : start + BLOCK] == kind)
 
 
 def _write_part(writer: Writer, bits: Bits, known: _Known | None, old: tuple[int, ...]) -> tuple[int, ...]:
@@ -122,7 +129,7 @@ def _write_part(writer: Writer, bits: Bits, known: _Known | None, old: tuple[int
         if not flips.any():
             writer.number(SAME, MODES)
             return old
-        runs = [flips[positions] for positions in known.classes]
+        runs = [np.concatenate([flips[found] for found in known.positions(kind)]) for kind in range(CLASSES)]
         chosen = [_choose(int(np.count_nonzero(run)), len(run), before) for run, before in zip(runs, old, strict=False)]
         if sum(cost for _, cost in chosen) <= whole:
             writer.number(CHANGES, MODES)
@@ -144,9 +151,12 @@ def _read_part(reader: Reader, size: int, known: _Known | None, old: tuple[int, 
     if mode == SAME:
         return known.bits, old
     flips, levels = np.zeros(size, dtype=np.uint8), []
-    for positions, before in zip(known.classes, old, strict=False):
-        run, level = _read_run(reader, len(positions), before)
-        flips[positions] = run
+    for kind, before in enumerate(old[:CLASSES]):
+        run, level = _read_run(reader, int(np.count_nonzero(known.kinds == kind)), before)
+        used = 0
+        for found in known.positions(kind):
+            flips[found] = run[used : used + len(found)]
+            used += len(found)
         levels.append(level)
     return known.bits ^ flips, (*levels, old[CLASSES])
 

@@ -152,18 +152,21 @@ class Consensus:
     def pull(
         self, neighbours: Sequence[str], strength: float, rule: RobustAggregation = RobustAggregation.OFF
     ) -> Tensor:
-        """Return how far scores move towards the neighbours': ``strength * sum_j (R_j - R) / (neighbours + 1)``.
+        """Return how far scores move towards the neighbours' that sent steps: ``strength * sum_j (R_j - R) / n``.
 
+        ``n`` counts this node and all its neighbours, those that had nothing to send, too. If the few that speak had
+        the weight of all, a step would move its receivers so far that they had to answer: no mesh would fall silent.
         Replicas are compared on one edge only, so an edge that begins anew pulls nobody back to the start. By ``rule``
         some differences are shortened, and some left out as if the neighbour were not there.
         """
         spans = [span for _, span in self._network.score_layout.spans()]
         edges = [self._edge(neighbour) for neighbour in neighbours]
         believed = robust.believed(lambda i: edges[i].theirs - edges[i].ours, len(edges), spans, rule)
+        silent = sum(edge.met for name, edge in self._edges.items() if name not in set(neighbours))
         move = torch.zeros_like(self._first)
         for i, factors in believed.items():
             difference = robust.scaled(edges[i].theirs - edges[i].ours, factors, spans)
-            move.add_(difference, alpha=strength / (len(believed) + 1))
+            move.add_(difference, alpha=strength / (len(believed) + silent + 1))
         return move
 
     def forget(self, neighbours: Iterable[str]) -> None:

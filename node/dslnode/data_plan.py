@@ -49,7 +49,10 @@ def parse_cap(text: str) -> DataCap:
     cap = DataCap(int(float(match[1]) * UNITS[match[2]]), CapPer(match[3]))
     least = IDLE_BYTES_PER_SECOND * SECONDS[cap.per]
     if cap.size < least:
-        raise ValueError(f"is less than the {least:,} bytes a {cap.per} that one idle link may cost")
+        raise ValueError(
+            f"is less than the {least:,} bytes a {cap.per} that one idle link may cost: its keep-alives take up to "
+            f"{IDLE_BYTES_PER_SECOND} a second. Allow that much and room for masks, or run the node only at times"
+        )
     return cap
 
 
