@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from calendar import monthrange
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -60,6 +61,13 @@ def seconds_left(per: CapPer, now: float) -> float:
     day = datetime.fromtimestamp(now, UTC)
     following = datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC)
     return following.timestamp() - now
+
+
+def elapsed(per: CapPer, now: float) -> float:
+    """Return the part of the period, 0 to 1, that is over at ``now`` (seconds since 1970)."""
+    day = datetime.fromtimestamp(now, UTC)
+    length = monthrange(day.year, day.month)[1] * 86_400 if per is CapPer.MONTH else SECONDS[per]
+    return 1 - seconds_left(per, now) / length
 
 
 def used(ledger: Ledger, per: CapPer, now: float) -> int:
