@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-from calendar import monthrange
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -65,8 +64,10 @@ def seconds_left(per: CapPer, now: float) -> float:
 
 def elapsed(per: CapPer, now: float) -> float:
     """Return the part of the period, 0 to 1, that is over at ``now`` (seconds since 1970)."""
-    day = datetime.fromtimestamp(now, UTC)
-    length = monthrange(day.year, day.month)[1] * 86_400 if per is CapPer.MONTH else SECONDS[per]
+    length: float = SECONDS[per]
+    if per is CapPer.MONTH:
+        days = datetime.fromtimestamp(now, UTC).day - 1
+        length = seconds_left(per, now - now % 86_400 - days * 86_400)  # at the month's beginning
     return 1 - seconds_left(per, now) / length
 
 
