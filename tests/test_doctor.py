@@ -78,7 +78,8 @@ def test_what_will_not_work_is_all_told_at_once() -> None:
     assert "PROBLEM data    /absent: there is no such directory" in done.stdout
     assert "PROBLEM peers   x.invalid:1: the name is not known" in done.stdout
     assert done.stdout.count("-> ") >= 3
-    assert "3 problems" in done.stdout.splitlines()[-1]
+    assert "PROBLEM ticket  --peers x.invalid:1 would be talked with unencrypted" in done.stdout
+    assert "4 problems" in done.stdout.splitlines()[-1]
 
 
 def test_a_ticket_is_looked_at_whatever_is_wrong_with_it(tmp_path: Path) -> None:
