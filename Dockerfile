@@ -6,7 +6,7 @@
 # Build arguments:
 #   INDEX_URL        package index in place of pip's own, such as a mirror
 #   EXTRA_INDEX_URL  package index beside it. Name one that carries torch's CPU builds: pip takes 2.13.0+cpu before
-#                    2.13.0. Without it arm64 gets a CPU build too, but amd64 the CUDA build, gigabytes larger.
+#                    2.13.0. Without it pip takes the CUDA build, gigabytes larger, on arm64 as on amd64.
 #   TORCH            the torch requirement; TORCH=torch==2.13.0+cpu fails rather than taking another build
 
 FROM python:3.11-slim AS build

@@ -76,7 +76,7 @@ TORCHLESS = [
     *("status_view", "status_json", "pages", "history", "crawl", "network_rows", "top"),
     *("membership", "neighbourhood", "deadlines"),
     *("yielding", "host_state"),
-    *("findings", "host_checks", "host_facts", "learning_checks", "doctor"),
+    *("findings", "host_checks", "host_facts", "learning_checks", "ticket_checks", "ticket_facts", "doctor"),
     *ACCOUNTS,
     *TRANSPORT,
 ]
@@ -110,7 +110,7 @@ def test_cryptography_is_asked_for_in_three_modules_alone(module: str) -> None:
     """So that whoever reviews what is signed and believed has read all of it; TLS itself is ssl's."""
     assert ("cryptography" in roots(tree_of(module))) == (module in {"authority", "certificates", "signing"})
     if "ssl" in roots(tree_of(module)):
-        assert module in {f"transport/{name}" for name in ("credentials", "tls", "tls_errors", "ways")}
+        assert module in {f"transport/{name}" for name in ("credentials", "rehearsal", "tls", "tls_errors", "ways")}
 
 
 def test_who_is_believed_is_decided_without_clock_or_input() -> None:

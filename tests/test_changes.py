@@ -122,6 +122,7 @@ def test_flips_that_return_cost_less() -> None:
     assert sizes[-1] < sizes[0] / 10
 
 
+@pytest.mark.skipif(not entropy.AVAILABLE, reason="constriction has no build for this processor")
 def test_the_bytes_are_the_same_everywhere() -> None:
     """A golden digest: no board may choose or write otherwise."""
     found, base = hashlib.blake2b(digest_size=16), None
@@ -129,6 +130,30 @@ def test_the_bytes_are_the_same_everywhere() -> None:
         data, base = changes.encode(mask, base)
         found.update(data)
     assert found.hexdigest() == "1d768400de9274f84c488ebccdbfae67"
+
+
+def test_what_boards_without_the_range_coder_write_is_the_same_everywhere() -> None:
+    """Golden digests of lists of positions and of plain bits, with their checksums."""
+    for readable, golden in (
+        (frozenset({Codec.SPARSE}), "88bc373eb668e6995c44533c35b35051"),
+        (frozenset[Codec](), "0bb1dd2ffaa4610364fb9592c60e4478"),
+    ):
+        found, base = hashlib.blake2b(digest_size=16), Base(drawn(LARGE, 9))
+        for mask in sequence(LARGE, 5, 0.004):
+            coded, _ = encode_for(readable, message(mask), BaseChoice.LAST, base)
+            found.update(bytes([coded.codec]) + coded.checksum + coded.data)
+            base = Base(mask)
+        assert found.hexdigest() == golden
+
+
+def test_the_probabilities_that_the_range_coder_is_given_are_the_same_everywhere() -> None:
+    """Golden digest of the integers from which it works; what it makes of them is its own."""
+    shares = [entropy.level_share(level) for level in range(entropy.LEVELS)]
+    costs = [int(cost) for ones in (0, 1, 100) for cost in entropy.run_costs(ones, 1_000)]
+    assert (
+        hashlib.blake2b(repr((shares, costs)).encode(), digest_size=16).hexdigest()
+        == "fd737ccaf5c02f3c9ffabcf11ba635bc"
+    )
 
 
 def test_levels_are_probabilities_in_order() -> None:

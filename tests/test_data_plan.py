@@ -17,6 +17,7 @@ from dslnode.data_plan import (
     Means,
     Partner,
     choose,
+    elapsed,
     forecast,
     parse_cap,
     seconds_left,
@@ -66,6 +67,7 @@ def test_periods_end_with_the_calendars_hour_day_and_month() -> None:
     assert seconds_left(CapPer.HOUR, now) == HOUR / 2
     assert seconds_left(CapPer.DAY, now) == 1.5 * HOUR
     assert seconds_left(CapPer.MONTH, now) == 25.5 * HOUR
+    assert [elapsed(per, now) for per in CapPer] == [0.5, 22.5 / 24, 1 - 25.5 / (24 * 31)]
     assert seconds_left(CapPer.MONTH, moment(2028, 2, 1)) == 29 * 24 * HOUR
 
 

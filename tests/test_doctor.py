@@ -13,6 +13,7 @@ import pytest
 from dslnode.errors import ExitCode
 from dslnode.host_facts import look_at_clock, look_at_disk, look_at_port, own_addresses
 from tests.cluster.processes import NodeProcess, free_port
+from tests.networks import DAY, NOW, Operator
 from tests.test_cli import run
 
 Findings = dict[str, list[dict[str, Any]]]
@@ -32,7 +33,19 @@ def examined(*options: str) -> tuple[int, Findings]:
 def test_before_a_node_starts(tmp_path: Path) -> None:
     code, found = examined("--listen", f"127.0.0.1:{free_port()}", "--state-dir", str(tmp_path / "state"))
     assert code == ExitCode.DONE
-    assert {"listen", "reach", "peers", "clock", "disk", "torch", "data", "memory", "round", "bits"} <= found.keys()
+    assert {
+        "ticket",
+        "listen",
+        "reach",
+        "peers",
+        "clock",
+        "disk",
+        "torch",
+        "data",
+        "memory",
+        "round",
+        "bits",
+    } <= found.keys()
     assert "is free" in found["listen"][0]["what"]
     assert "a state of" in found["disk"][0]["what"]
     assert "18.9 kbit" in found["bits"][0]["what"]
@@ -65,7 +78,23 @@ def test_what_will_not_work_is_all_told_at_once() -> None:
     assert "PROBLEM data    /absent: there is no such directory" in done.stdout
     assert "PROBLEM peers   x.invalid:1: the name is not known" in done.stdout
     assert done.stdout.count("-> ") >= 3
-    assert "3 problems" in done.stdout.splitlines()[-1]
+    assert "PROBLEM ticket  --peers x.invalid:1 would be talked with unencrypted" in done.stdout
+    assert "4 problems" in done.stdout.splitlines()[-1]
+
+
+def test_a_ticket_is_looked_at_whatever_is_wrong_with_it(tmp_path: Path) -> None:
+    """A good one, one that others may read, and one that a running node would refuse for its end."""
+    operator = Operator(tmp_path / "authority", "greenhouse")
+    free = ("--listen", f"0.0.0.0:{free_port()}", "--state-dir", str(tmp_path))
+    good, old = operator.ticket("board-1"), operator.ticket("board-2", NOW - 91 * DAY)
+    code, found = examined(*free, "--ticket", str(good))
+    assert (code, [one["level"] for one in found["ticket"]]) == (ExitCode.DONE, ["ok"])
+    code, found = examined(*free, "--ticket", str(old))
+    assert (code, "dslnode ca renew board-2" in found["ticket"][0]["fix"]) == (ExitCode.PROBLEM, True)
+    good.chmod(0o640)
+    code, found = examined(*free, "--ticket", str(good))
+    assert (code, found["ticket"][0]["fix"]) == (ExitCode.PROBLEM, f"chmod 600 {good}")
+    assert {"disk", "data", "round"} <= found.keys(), "the rest is looked at all the same"
 
 
 def test_a_wrong_setting_ends_as_for_start() -> None:

@@ -56,6 +56,7 @@ def test_ports(port: Port, expected: Level, said: str) -> None:
         (Reach("[::1]:7711", "", ("10.0.0.3:1",), ("10.0.0.2",)), WARNING, "peers are elsewhere"),
         (Reach("0.0.0.0:7711", "localhost:7711", (), ("10.0.0.2",)), WARNING, "their own machine"),
         (Reach("0.0.0.0:7711", "", (), ()), WARNING, "no address but loopback"),
+        (Reach("0.0.0.0:7711", "x.invalid:1", (), ("10.0.0.2",), "no such name"), WARNING, "a name that is not known"),
     ],
 )
 def test_reach(reach: Reach, expected: Level, said: str) -> None:

@@ -23,7 +23,7 @@ from dslnode.learning_checks import (
 
 GOOD = Data("digits", {0: 10, 1: 12}, held_out=5, class_count=2)
 TORCH = Torch("2.13.0+cpu", None, cuda_usable=False, threads=1, cores=4)
-TRIAL = Trial(0.01, 0.02, 0.03, 0.5, 1_000_000, 1_000, {"keep": 1_000, "sign": 250}, 8_000)
+TRIAL = Trial(0.01, 0.02, 0.03, 0.5, 1_000_000, 1_000, "ab", {"keep": 1_000, "sign": 250}, 8_000)
 SCHEDULE = Schedule(local_steps=30, evaluate_every=5, peers=2, round_deadline=10)
 OK, WARNING, PROBLEM = Level.OK, Level.WARNING, Level.PROBLEM
 

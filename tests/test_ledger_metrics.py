@@ -13,7 +13,7 @@ from dslnode.ledger import Amounts, Direction, Row
 from dslnode.ledger_metrics import LedgerCollector
 from dslnode.pacing import Usage
 
-CAPPED = Usage(10, 20, DataCap(1_000, CapPer.MONTH), 300, 900, 7, 12.5)
+CAPPED = Usage(10, 20, DataCap(1_000, CapPer.MONTH), 300, 900, 7, 12.5, 0.25)
 ACCOUNTS: dict[Row, Amounts] = {("ab", Direction.SENT): Amounts(sign_bits=80, sign_framing=4, transport=5)}
 
 
@@ -58,13 +58,14 @@ def test_the_plan_tells_cap_use_forecast_and_what_was_given_up() -> None:
     found = registry({}, CAPPED)
     values = [found.get_sample_value(f"dslnode_data_{name}_bytes", {"period": "month"}) for name in ("cap", "used")]
     assert values == [1_000, 300]
+    assert found.get_sample_value("dslnode_data_period_elapsed_ratio", {"period": "month"}) == 0.25
     assert found.get_sample_value("dslnode_data_forecast_bytes", {"period": "month"}) == 900
     assert found.get_sample_value("dslnode_exchanges_skipped_total") == 7
     assert found.get_sample_value("dslnode_exchange_interval_seconds") == 12.5
 
 
 def test_without_a_cap_there_is_none_to_show() -> None:
-    found = registry({}, Usage(10, 20, None, 20, 900, 0, 0.0))
+    found = registry({}, Usage(10, 20, None, 20, 900, 0, 0.0, 0.5))
     assert found.get_sample_value("dslnode_data_used_bytes", {"period": "day"}) == 20
     assert "dslnode_data_cap_bytes" not in generate_latest(found).decode()
 

@@ -38,7 +38,8 @@ HEARD = NeighbourFigures(
 UNREACHED = NeighbourFigures("10.0.0.9:7711", "", "10.0.0.9:7711", connected=False, problem="connection refused")
 LAYOUT = MaskLayout((MaskLayer("0.weight", (2, 5)), MaskLayer("2.weight", (2, 5))))
 MASK = Mask(LAYOUT, frozenbitarray(bitarray("11100000001111000000", endian="little")))
-TRAINED = TrainedRound(MASK, Progress(loss=0.5, accuracy=0.9, steps=10), flipped=0.01, seconds=0.2)
+FLIPS = {"0.weight": 0.02, "2.weight": 0.0}
+TRAINED = TrainedRound(MASK, Progress(loss=0.5, accuracy=0.9, steps=10), FLIPS, 0.01, seconds=0.2)
 BOARD = {"neighbour": "board-2", "node_id": "ab" * 16}
 
 
@@ -83,6 +84,8 @@ def test_every_metric_of_the_contract_is_there_with_its_labels() -> None:
         ("dslnode_mask_density_ratio", {"layer": "0.weight"}, 0.3),
         ("dslnode_mask_density_ratio", {"layer": "2.weight"}, 0.4),
         ("dslnode_mask_flipped_ratio", {}, 0.01),
+        ("dslnode_mask_layer_flipped_ratio", {"layer": "0.weight"}, 0.02),
+        ("dslnode_mask_layer_flipped_ratio", {"layer": "2.weight"}, 0),
         ("dslnode_neighbour_agreement_ratio", BOARD, 0.75),
         ("dslnode_neighbour_staleness_rounds", BOARD, 1),
         ("dslnode_neighbour_round", BOARD, 6),

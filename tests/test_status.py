@@ -31,7 +31,7 @@ def mask_with(ones: int) -> Mask:
 
 
 def trained() -> TrainedRound:
-    return TrainedRound(mask_with(8), PROGRESS, flipped=0.125, seconds=1.0)
+    return TrainedRound(mask_with(8), PROGRESS, {}, flipped=0.125, seconds=1.0)
 
 
 def aggregated(held_out: float | None, masks: int = 0) -> AggregatedRound:

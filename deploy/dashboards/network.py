@@ -5,13 +5,27 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from deploy.dashboards import layout
-from deploy.dashboards.panels import RANGE, WHICH, Look, Panel, Query, figure, graph, lines, named, rows
+from deploy.dashboards.links import connections
+from deploy.dashboards.panels import (
+    ALONE,
+    HELD_OUT,
+    KINDS,
+    LEDGER,
+    RANGE,
+    WHICH,
+    Look,
+    Panel,
+    Query,
+    figure,
+    lines,
+    named,
+    rows,
+    timeline,
+)
 
-HELD_OUT = 'dslnode_accuracy_ratio{data="held_out"}'
 SENT = 'dslnode_payload_bit_total{direction="sent"}'
-WIRE = "dslnode_wire_bytes_total"
+MISSED = 'dslnode_members{state="known"} - ignoring (state) dslnode_members{state="reachable"}'
 FLOAT32 = "dslnode_float32_equivalent_bit_total"
-THIRTY_DAYS = 30 * 24 * 3600
 
 
 def network() -> Dashboard:
@@ -22,10 +36,12 @@ def network() -> Dashboard:
         "All nodes of a run: what they learn, what it costs, and who is connected to whom.",
         one_node=False,
     )
-    layout.add(made, "At a glance", _at_a_glance())
+    layout.add(made, "At a glance", [*_at_a_glance(), *_at_risk()])
     layout.add(made, "Learning", _learning())
     layout.add(made, "Communication", _communication())
-    layout.add(made, "Connections", _connections())
+    layout.add(made, "What it costs", _costs())
+    layout.add(made, "Connections", connections())
+    layout.add(made, "Who is refused", _refusals())
     return made
 
 
@@ -80,12 +96,51 @@ def _at_a_glance() -> list[Panel]:
     ]
 
 
+def _at_risk() -> list[Panel]:
+    ticket = f"min({named('dslnode_certificate_expiry_timestamp_seconds')}) - time()"
+    return [
+        figure(
+            Look("In quarantine", "Links on which a node keeps out a neighbour that broke the rules.", "none", 4, 4,
+                 warning=1, empty="0"),
+            Query(f"count({named('dslnode_quarantined')})", ""),
+        ),
+        figure(
+            Look("Out of reach", "Nodes that others know of and cannot reach, by the node that misses most.", "none",
+                 4, 4, warning=1),
+            Query(f"max({named(MISSED)})", ""),
+        ),
+        figure(
+            Look("Data plan used", "Part of its data cap that the node which has used most has used in its period.",
+                 "percentunit", 4, 4, warning=0.9, empty="no cap"),
+            Query(f"max({named('dslnode_data_used_bytes / dslnode_data_cap_bytes')})", ""),
+        ),
+        figure(
+            Look("First ticket ends in", "Time until the first of the nodes' certificates ends.", "s", 4, 4,
+                 good=14 * 86_400, empty="no tickets"),
+            Query(ticket, ""),
+            trend=False,
+        ),
+        figure(
+            Look("Least disk", "Free bytes on the disk of the node that has least of them for its state.", "bytes", 4,
+                 4, good=200e6, empty="no state"),
+            Query(f"min({named('dslnode_state_free_bytes')})", ""),
+        ),
+        figure(
+            Look("State written a day", "Bytes of state that all nodes write in a day at the rate of the last hour.",
+                 "bytes", 4, 4),
+            Query(f"86400 * sum({named('rate(dslnode_checkpoint_written_bytes_total[1h])')})", ""),
+        ),
+    ]  # fmt: skip
+
+
 def _learning() -> list[Panel]:
     return [
         lines(
-            Look("Held-out accuracy", "Personal accuracy of each node on data of its own that it does not train on.",
+            Look("Held-out accuracy", "Personal accuracy of each node on data of its own that it does not train on. "
+                 "Dashed: nodes that learn alone, which are those of a run named like this one with -alone at its end.",
                  "percentunit", 12, 9, leads_to_node=True),
             Query(named(HELD_OUT)),
+            Query(named(HELD_OUT, ALONE), "{{name}} alone", reference=True),
         ),
         lines(
             Look("Round", "The round that each node is in. Nodes count for themselves; slow boards are behind.",
@@ -100,69 +155,63 @@ def _learning() -> list[Panel]:
 
 
 def _communication() -> list[Panel]:
-    payload = f"sum by (job, instance, kind) (rate({SENT}{RANGE}))"
-    wire = f'8 * sum by (job, instance, kind) (rate({WIRE}{{direction="sent"}}{RANGE}))'
+    kinds = f'8 * sum by (job, instance, kind) (rate({LEDGER}{{direction="sent"}}{RANGE}))'
     dense = f"sum({named(f'sum by (job, instance) (rate({FLOAT32}{RANGE}))')})"
     each = f"sum by (job, instance, neighbour) (rate({SENT}{RANGE}))"
-    month = f'{THIRTY_DAYS} * sum by (job, instance) (rate({WIRE}{{direction=~"sent|received"}}[1h]))'
+    link = f"avg({named(f'sum by (job, instance, neighbour) (rate({FLOAT32}{RANGE}))')} > 0)"
     return [
         lines(
-            Look("Sent by kind", "Bits a second that all nodes send: mask bits as coded, and all that is on the wire. "
-                 "Dashed: the same masks as plain bits, and float32 weights in their place.", "bps", 12, 9, least=0),
-            Query(f"sum by (kind) ({named(payload)})", "{{kind}}, coded"),
-            Query(f"sum by (kind) ({named(wire)})", "{{kind}}, on the wire"),
+            Look("Sent by kind", "Bits a second on the wire that all nodes send: masks as coded (payload), what frames "
+                 "them, control messages, what TCP sent again, and transport (TLS, HTTP/2, TCP and IP). Dashed: the "
+                 "masks sent as plain bits, and float32 weights in their place.", "bps", 12, 9, logarithmic=True),
+            Query(f"sum by (kind) ({named(kinds)}) > 0", "{{kind}}"),
             Query(f"{dense} / 32", "plain bits", reference=True),
             Query(dense, "float32", reference=True),
         ),
         lines(
-            Look("Sent by neighbour", "Mask bits a second from each node to each of its neighbours; the ten busiest.",
-                 "bps", 12, 9, least=0),
+            Look("Sent by neighbour", "Mask bits a second from each node to each of its neighbours; the ten busiest. "
+                 "Dashed: the mean link's masks as plain bits, and float32 weights in their place.",
+                 "bps", 12, 9, logarithmic=True),
             Query(f"topk(10, {named(each)})", "{{name}} to {{neighbour}}"),
+            Query(f"{link} / 32", "plain bits", reference=True),
+            Query(link, "float32", reference=True),
         ),
+    ]  # fmt: skip
+
+
+def _costs() -> list[Panel]:
+    return [
         lines(
-            Look("Data plan", "Bytes on the wire, sent and received, that a node takes in thirty days at the rate of "
-                 "the last hour.", "bytes", 12, 8, least=0),
-            Query(named(month)),
+            Look("Data plan forecast", "Bytes of both directions that the present period is expected to cost each "
+                 "node, by what it moved since its start: the period of its cap, or the day. Dashed: the cap.",
+                 "bytes", 12, 8, least=0, leads_to_node=True),
+            Query(named("dslnode_data_forecast_bytes"), "{{name}} a {{period}}"),
+            Query(named("dslnode_data_cap_bytes"), "{{name}}: cap a {{period}}", reference=True),
         ),
+        rows(
+            Look("Ledger", "Bytes on the wire by node, sent and received, since its first start: masks as coded, what "
+                 "frames them, control messages, what TCP sent again, and transport (TLS, HTTP/2, TCP, IP).",
+                 "bytes", 12, 8),
+            {
+                title: "sum by (name, direction) (" + named(f'{LEDGER}{{kind=~"{kind}"}}') + ")"
+                for title, kind in KINDS.items()
+            },
+            ["name", "direction"],
+        ),
+    ]  # fmt: skip
+
+
+def _refusals() -> list[Panel]:
+    return [
         lines(
             Look("Refused", "Messages and conversations refused in the last five minutes, by reason.",
                  "none", 12, 8, least=0),
             Query(f"sum by (name, reason) ({named('increase(dslnode_messages_refused_total[5m])')})",
                   "{{name}}: {{reason}}"),
         ),
-    ]  # fmt: skip
-
-
-def _connections() -> list[Panel]:
-    circle = f'label_replace({named(HELD_OUT)}, "id", "$1", "name", "(.*)")'
-    nodes = f'label_replace({circle}, "title", "$1", "name", "(.*)")'
-    ends = f"label_replace({named('dslnode_neighbour_agreement_ratio and dslnode_neighbour_up == 1')}, "
-    ends = f'label_replace({ends}"source", "$1", "name", "(.*)"), "target", "$1", "neighbour", "(.*)")'
-    edges = f'label_join({ends}, "id", " ", "source", "target")'
-    return [
-        graph(
-            Look("Who is connected to whom", "Nodes with their held-out accuracy, and open links with the fraction of "
-                 "mask bits on which the two agree.", "percentunit", 12, 14),
-            nodes,
-            edges,
-        ),
-        rows(
-            Look("Links", "Every link as each of its ends sees it: whether it is open, rounds since the neighbour's "
-                 "newest mask, and the fraction of mask bits on which the two agree.", "none", 12, 14),
-            {
-                "open": f"sum by (name, neighbour) ({named('dslnode_neighbour_up')})",
-                "stale rounds": f"sum by (name, neighbour) ({named('dslnode_neighbour_staleness_rounds')})",
-                "agreement": f"sum by (name, neighbour) ({named('dslnode_neighbour_agreement_ratio')})",
-            },
-            ["name", "neighbour"],
-        ),
-        lines(
-            Look("Neighbours", "Open links of each node.", "none", 12, 8, least=0),
-            Query(named("dslnode_neighbours_connected")),
-        ),
-        lines(
-            Look("Staleness", "Rounds since the newest mask of the neighbour that has been silent longest arrived.",
-                 "none", 12, 8, least=0),
-            Query(named("max by (job, instance) (dslnode_neighbour_staleness_rounds)")),
+        timeline(
+            Look("Quarantine", "Who keeps out whom, and for which offence: a band while it lasts.", "none", 12, 8,
+                 empty="nobody"),
+            Query(named("dslnode_quarantined"), "{{name}} keeps out {{neighbour}}: {{reason}}"),
         ),
     ]  # fmt: skip

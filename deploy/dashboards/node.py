@@ -5,7 +5,20 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from deploy.dashboards import layout
-from deploy.dashboards.panels import RANGE, Look, Panel, Query, bars, figure, lines, named, timeline
+from deploy.dashboards.panels import (
+    KINDS,
+    LEDGER,
+    RANGE,
+    Look,
+    Panel,
+    Query,
+    bars,
+    figure,
+    lines,
+    named,
+    rows,
+    timeline,
+)
 
 PHASES = "dslnode_round_phase_seconds"
 
@@ -23,6 +36,8 @@ def node() -> Dashboard:
     layout.add(made, "Mask", _mask())
     layout.add(made, "Neighbours", _neighbours())
     layout.add(made, "Traffic", _traffic())
+    layout.add(made, "Data plan", _plan())
+    layout.add(made, "Who is refused", _refusals())
     layout.add(made, "Machine", _machine())
     return made
 
@@ -45,7 +60,7 @@ def _at_a_glance() -> list[Panel]:
         figure(Look("Memory", "Resident memory of the process.", "bytes", 4, 4),
                Query(named("process_resident_memory_bytes"))),
         figure(
-            Look("Last state written", "Bytes of state written to disk in the last hour.", "bytes", 4, 4),
+            Look("State written", "Bytes of state written to disk in the last hour.", "bytes", 4, 4),
             Query(named("increase(dslnode_checkpoint_written_bytes_total[1h])")),
         ),
     ]  # fmt: skip
@@ -97,9 +112,10 @@ def _mask() -> list[Panel]:
             Query(named("dslnode_mask_density_ratio"), "{{layer}}"),
         ),
         lines(
-            Look("Flips", "Fraction of mask bits that the last round flipped; it falls as the mask settles.",
-                 "percentunit", 8, least=0),
-            Query(named("dslnode_mask_flipped_ratio"), "flipped"),
+            Look("Flips by layer", "Fraction of each layer's mask bits that the last round flipped; it falls as the "
+                 "mask settles. Dashed: of all bits.", "percentunit", 8, least=0),
+            Query(named("dslnode_mask_layer_flipped_ratio"), "{{layer}}"),
+            Query(named("dslnode_mask_flipped_ratio"), "all", reference=True),
         ),
     ]  # fmt: skip
 
@@ -128,21 +144,62 @@ def _neighbours() -> list[Panel]:
 
 def _traffic() -> list[Panel]:
     payload = f"sum by (job, instance, neighbour, direction) (rate(dslnode_payload_bit_total{RANGE}))"
-    wire = f"8 * sum by (job, instance, kind, direction) (rate(dslnode_wire_bytes_total{RANGE}))"
+    wire = f"8 * sum by (job, instance, kind, direction) (rate({LEDGER}{RANGE}))"
     return [
         lines(
-            Look("Mask bits by neighbour", "Mask bits a second, as coded.", "bps", 8, least=0),
+            Look("Mask bits by neighbour", "Mask bits a second, as coded.", "bps", 12, least=0),
             Query(named(payload), "{{neighbour}} {{direction}}"),
         ),
         lines(
-            Look("On the wire by kind", "Bits a second with TCP and IP headers; control is all that is not masks.",
-                 "bps", 8, least=0),
-            Query(named(wire), "{{kind}} {{direction}}"),
+            Look("On the wire by kind", "Bits a second: masks as coded (payload), what frames them, control messages, "
+                 "what TCP sent again, and transport (TLS, HTTP/2, TCP and IP).", "bps", 12, logarithmic=True),
+            Query(f"{named(wire)} > 0", "{{kind}} {{direction}}"),
+        ),
+        rows(
+            Look("Ledger", "Bytes on the wire by neighbour and direction since the node's first start; others are "
+                 "strangers, refused handshakes and questions from elsewhere.", "bytes", 24, 9),
+            {
+                title: "sum by (neighbour, direction) (" + named(f'{LEDGER}{{kind=~"{kind}"}}') + ")"
+                for title, kind in KINDS.items()
+            },
+            ["neighbour", "direction"],
+        ),
+    ]  # fmt: skip
+
+
+def _plan() -> list[Panel]:
+    return [
+        lines(
+            Look("Data plan", "Bytes of both directions used in the present period, and expected for all of it. "
+                 "Dashed: the cap. Without one the period is the day.", "bytes", 12, least=0),
+            Query(named("dslnode_data_used_bytes"), "used this {{period}}"),
+            Query(named("dslnode_data_forecast_bytes"), "forecast"),
+            Query(named("dslnode_data_cap_bytes"), "cap", reference=True),
         ),
         lines(
-            Look("Refused", "Messages and conversations refused in the last five minutes, by reason.", "none", 8,
+            Look("Between exchanges", "Seconds between exchanges with one neighbour for the data plan; 0 is every "
+                 "round.", "s", 6, least=0),
+            Query(named("dslnode_exchange_interval_seconds"), "interval"),
+        ),
+        lines(
+            Look("Masks not sent", "Masks a minute that were not sent, for a data cap here or at the neighbour.",
+                 "none", 6, least=0),
+            Query(named(f"60 * rate(dslnode_exchanges_skipped_total{RANGE})"), "skipped"),
+        ),
+    ]  # fmt: skip
+
+
+def _refusals() -> list[Panel]:
+    return [
+        lines(
+            Look("Refused", "Messages and conversations refused in the last five minutes, by reason.", "none", 12,
                  least=0),
             Query(named("increase(dslnode_messages_refused_total[5m])"), "{{reason}}"),
+        ),
+        timeline(
+            Look("Quarantine", "Whom the node keeps out, and for which offence: a band while it lasts.", "none", 12,
+                 empty="nobody"),
+            Query(named("dslnode_quarantined"), "{{neighbour}}: {{reason}}"),
         ),
     ]  # fmt: skip
 
@@ -158,7 +215,7 @@ def _machine() -> list[Panel]:
             Query(named("process_resident_memory_bytes"), "resident"),
         ),
         lines(
-            Look("State on disk", "Bytes of state written a second; flash wears with what is written.", "Bps", 8,
+            Look("Checkpoints", "Bytes of state written a second; flash wears with what is written.", "Bps", 8,
                  least=0),
             Query(named(f"rate(dslnode_checkpoint_written_bytes_total{RANGE})"), "written"),
         ),

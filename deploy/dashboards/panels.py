@@ -16,7 +16,20 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 WHICH = 'dslnode_info{run=~"$run", name=~"$node"}'
+ALONE = 'dslnode_info{run=~"$run-alone", name=~"$node"}'
+"""Nodes that learn the same without neighbours, in a run of that name: the line to compare with."""
+HELD_OUT = 'dslnode_accuracy_ratio{data="held_out"}'
+LEDGER = "dslnode_ledger_bytes_total"
 RANGE = "[$__rate_interval]"
+KINDS = {
+    "payload": ".*_payload",
+    "framing": ".*_framing",
+    "control": "control",
+    "sent again": "resent",
+    "TLS, TCP, IP": "transport",
+    "total": ".*",
+}
+"""The ledger's kinds as tables show them: titles and patterns."""
 
 NODE_LINK = (
     "/d/dslnode-node?${datasource:queryparam}&${run:queryparam}&var-node=${__field.labels.name}&${__url_time_range}"
@@ -51,6 +64,8 @@ class Look:
     warning: float | None = None  # red from here
     good: float | None = None  # green from here
     leads_to_node: bool = False  # a click on a series opens the node's own dashboard
+    logarithmic: bool = False  # for values that lie decades apart
+    empty: str = ""  # what is shown where there is no series
 
 
 def named(expression: str, which: str = WHICH) -> str:
@@ -77,6 +92,8 @@ def lines(look: Look, *asked: Query, stacked: bool = False) -> Panel:
         .calcs(["lastNotNull"])
         .show_legend(True)
     )
+    if look.logarithmic:
+        panel.scale_distribution(common.ScaleDistributionConfig().type(options.ScaleDistribution.LOG).log(10))
     if stacked:
         panel.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL))
     for query, reference_id in zip(asked, "ABCDEFGH", strict=False):
@@ -151,6 +168,8 @@ def _dress(panel: AnyPanel, look: Look) -> AnyPanel:
         panel.min(look.least)
     if look.most is not None:
         panel.max(look.most)
+    if look.empty:
+        panel.no_value(look.empty)
     if look.leads_to_node:
         panel.data_links([builders.DashboardLink("${__field.labels.name}").url(NODE_LINK)])
     return panel

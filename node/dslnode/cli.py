@@ -144,15 +144,15 @@ def doctor(
 ) -> None:
     """Look for what will not work, before a node starts or while it runs.
 
-    Takes the same options as start. Looks at addresses, ports, peers, clock, disk, memory, torch and data, and does a
-    few real steps to tell what a round will take. Each finding comes with its remedy.
+    Takes the same options as start. Looks at ticket, addresses, ports, peers, clock, disk, memory, torch and data, and
+    does a few real steps to tell what a round will take. Each finding comes with its remedy.
     """
     from dslnode.doctor import examine_node
 
     raise typer.Exit(examine_node(loaded, as_json=as_json, timeout=timeout))
 
 
-app.command("doctor", cls=CommandHelp)(with_settings(doctor))
+app.command("doctor", cls=CommandHelp)(with_settings(doctor, examine=True))
 
 
 @app.command(cls=CommandHelp)

@@ -65,6 +65,15 @@ def seconds_left(per: CapPer, now: float) -> float:
     return following.timestamp() - now
 
 
+def elapsed(per: CapPer, now: float) -> float:
+    """Return the part of the period, 0 to 1, that is over at ``now`` (seconds since 1970)."""
+    length: float = SECONDS[per]
+    if per is CapPer.MONTH:
+        days = datetime.fromtimestamp(now, UTC).day - 1
+        length = seconds_left(per, now - now % 86_400 - days * 86_400)  # at the month's beginning
+    return 1 - seconds_left(per, now) / length
+
+
 def used(ledger: Ledger, per: CapPer, now: float) -> int:
     """Return the bytes of both directions that are booked in the period that ``now`` lies in."""
     if per is CapPer.HOUR:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 
 from rich.console import Console
 from rich.text import Text
 
-from dslnode import host_checks, host_facts
+from dslnode import host_checks, host_facts, ticket_checks, ticket_facts
 from dslnode.config import Settings
-from dslnode.errors import ExitCode
+from dslnode.errors import ExitCode, SettingsError
+from dslnode.exposure import check_exposure
 from dslnode.findings import Finding, Level, as_dict, worst
 from dslnode.learning_checks import Trial, learning_seconds
 from dslnode.sources import Loaded
+from dslnode.tickets import read_ticket
 from dslnode.transport.handshake import clean
 from dslnode.transport.inquiry import ask_status
 
@@ -26,7 +29,7 @@ def examine_node(loaded: Loaded, *, as_json: bool, timeout: float) -> ExitCode:
     """Print what was found; return ``PROBLEM`` if something will not work, else ``DONE``."""
     findings: list[Finding] = []
     console = Console(soft_wrap=True, highlight=False)
-    for finding in examine(loaded.settings, timeout):
+    for finding in examine(loaded, timeout):
         findings.append(finding)
         if not as_json:
             console.print(as_text(finding))
@@ -38,9 +41,18 @@ def examine_node(loaded: Loaded, *, as_json: bool, timeout: float) -> ExitCode:
     return ExitCode.PROBLEM if worst(findings) is Level.PROBLEM else ExitCode.DONE
 
 
-def examine(settings: Settings, timeout: float) -> Iterator[Finding]:
-    """Yield findings as they come: first the network, then the machine, then a few real steps of learning."""
-    ask = partial(ask_status, timeout=timeout, ticket=settings.ticket)
+def examine(loaded: Loaded, timeout: float) -> Iterator[Finding]:
+    """Yield findings as they come: the ticket, the network, the machine, then a few real steps of learning."""
+    settings = loaded.settings
+    ticket = ticket_facts.look_at_ticket(settings.ticket, settings.revoked, loaded.ticket_problem)
+    exposed = "" if loaded.ticket_problem else why_exposed(settings)
+    now = datetime.now(UTC)
+    yield from ticket_checks.check_ticket(ticket, settings.name, now, exposed=exposed, insecure=settings.insecure)
+    usable = settings.ticket if ticket is not None and ticket.identity is not None else None
+    yield from _examine_host(settings, partial(ask_status, timeout=timeout, ticket=usable))
+
+
+def _examine_host(settings: Settings, ask: host_facts.Ask) -> Iterator[Finding]:
     port = host_facts.look_at_port("listen", settings.listen, ask)
     yield host_checks.check_port(port, settings.name)
     if settings.metrics != "off":
@@ -69,6 +81,17 @@ def _examine_learning(settings: Settings, peers: tuple[host_checks.Peer, ...]) -
         return
     yield from host_checks.check_disk(disk, trial.state_bytes, learning_seconds(trial, schedule(settings)))
     yield from host_checks.check_models(peers, trial.weights)
+    if settings.ticket is not None:
+        yield from ticket_checks.check_network(read_ticket(settings.ticket).fingerprint, trial.fingerprint)
+
+
+def why_exposed(settings: Settings) -> str:
+    """Return why the node would not start without a ticket, or with one that it does not need; empty if it would."""
+    try:
+        check_exposure(settings.listen, settings.peers, settings.ticket, insecure=settings.insecure)
+    except SettingsError as error:
+        return str(error)
+    return ""
 
 
 def as_text(finding: Finding) -> Text:

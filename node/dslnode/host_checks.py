@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 
+from dslnode.exposure import host_and_port, is_loopback
 from dslnode.findings import Finding, ok, problem, shortened, warning
 from dslnode.v1 import node_pb2 as pb
 
@@ -25,12 +25,16 @@ class Port:
 
 @dataclass(frozen=True)
 class Reach:
-    """Where others could find this node. ``own`` are this machine's addresses beyond itself; None if unknown."""
+    """Where others could find this node. ``own`` are this machine's addresses beyond itself; None if unknown.
+
+    ``unresolved`` says why the name that neighbours are told means nothing here.
+    """
 
     listen: str
     advertise: str
     peers: tuple[str, ...]
     own: tuple[str, ...] | None
+    unresolved: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,20 +84,24 @@ def check_port(port: Port, name: str) -> Finding:
 
 def check_reach(reach: Reach) -> Finding:
     """Whether somebody on another machine could dial this node."""
-    host, port = _parts(reach.listen)
-    others = [peer for peer in reach.peers if not is_loopback(_parts(peer)[0])]
+    host, port = host_and_port(reach.listen)
+    others = [peer for peer in reach.peers if not is_loopback(host_and_port(peer)[0])]
+    if reach.unresolved:
+        fix = "mend the name in --advertise or in DNS, or write the IP address"
+        what = f"neighbours are told {reach.advertise}, a name that is not known ({reach.unresolved})"
+        return warning("reach", what, fix)
     if is_loopback(host):
         if others:
             fix = f"listen on 0.0.0.0:{port}; or leave it so if this node only dials out"
             return warning("reach", f"{reach.listen}: only this machine can dial this node, peers are elsewhere", fix)
         return ok("reach", f"{reach.listen}: only this machine can dial this node")
-    if reach.advertise and is_loopback(_parts(reach.advertise)[0]):
+    if reach.advertise and is_loopback(host_and_port(reach.advertise)[0]):
         fix = "advertise an address that others can dial"
         return warning("reach", f"neighbours are told {reach.advertise}, which is their own machine", fix)
     if reach.own == ():
         return warning("reach", "this machine has no address but loopback", "connect it to a network")
     own = reach.own or ()
-    where = ", ".join(f"{_bracketed(one)}:{port}" for one in own) if _is_any(host) and own else reach.listen
+    where = ", ".join(bracketed(one, port) for one in own) if host in {"0.0.0.0", "::"} and own else reach.listen
     test = "to be sure, ask from another machine: dslnode status --address HOST:PORT"
     return ok("reach", f"others can dial {where}, unless a firewall is between; {test}")
 
@@ -169,27 +177,9 @@ def check_disk(disk: Disk | None, state_bytes: int | None, round_seconds: float 
     return [ok("disk", what)]
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether a host, with or without brackets, is this machine and no other."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_any(host: str) -> bool:
-    return host.strip("[]") in {"0.0.0.0", "::"}
-
-
-def _parts(address: str) -> tuple[str, str]:
-    host, _, port = address.rpartition(":")
-    return host, port
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def bracketed(host: str, port: int) -> str:
+    """Return HOST:PORT, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _way(ahead: float) -> str:

@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dslnode.errors import UnreachableError
-from dslnode.host_checks import Clock, Disk, Peer, Port, Reach
+from dslnode.exposure import host_and_port
+from dslnode.host_checks import Clock, Disk, Peer, Port, Reach, bracketed
 from dslnode.v1 import node_pb2 as pb
 
 Ask = Callable[[str], pb.StatusReply]
@@ -29,23 +30,23 @@ AT_ONCE = 16
 
 def look_at_port(setting: str, address: str, ask: Ask | None) -> Port:
     """Try to bind the address; if it is taken, find out by whom. ``ask`` is for ports where a node would answer."""
-    host, _, port = address.rpartition(":")
+    host, port = host_and_port(address)
     try:
-        where = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(where[0], socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as a server: old connections do not matter
             probe.bind(where[4])
             probe.listen()  # Linux lets two bind with this option, but only one listen
     except OSError as error:
         node = _node_at(host, port, ask)
-        return Port(setting, address, error.strerror or str(error), _holder(int(port)), node)
+        return Port(setting, address, error.strerror or str(error), _holder(port), node)
     return Port(setting, address)
 
 
-def _node_at(host: str, port: str, ask: Ask | None) -> str:
-    at = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+def _node_at(host: str, port: int, ask: Ask | None) -> str:
+    at = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     try:
-        return "" if ask is None else ask(f"{at}:{port}").name
+        return "" if ask is None else ask(bracketed(at, port)).name
     except UnreachableError:
         return ""
 
@@ -69,7 +70,12 @@ def _holder(port: int) -> str:
 
 def look_at_reach(listen: str, advertise: str, peers: tuple[str, ...]) -> Reach:
     """Return where others could find this node."""
-    return Reach(listen, advertise, peers, own_addresses())
+    host, port = host_and_port(advertise) if advertise else ("", 0)
+    try:
+        unresolved = "" if not host or socket.getaddrinfo(host, port) else "no address"
+    except (OSError, UnicodeError) as error:
+        unresolved = getattr(error, "strerror", None) or str(error)
+    return Reach(listen, advertise, peers, own_addresses(), unresolved)
 
 
 def own_addresses() -> tuple[str, ...] | None:
@@ -96,12 +102,12 @@ def look_at_peers(addresses: Sequence[str], ask: Ask) -> tuple[Peer, ...]:
 
 
 def _look_at_peer(address: str, ask: Ask) -> Peer:
-    host, _, port = address.rpartition(":")
+    host, port = host_and_port(address)
     try:
-        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         return Peer(address, unresolved=getattr(error, "strerror", None) or str(error))
-    resolved = tuple(dict.fromkeys(str(where[0]) for *_, where in found if str(where[0]) != host.strip("[]")))
+    resolved = tuple(dict.fromkeys(str(where[0]) for *_, where in found if str(where[0]) != host))
     began = time.time()
     try:
         reply = ask(address)

@@ -63,6 +63,7 @@ class Trial:
     evaluate_seconds: float
     peak: int  # bytes of this process
     weights: int
+    fingerprint: str  # of the frozen network, as hex
     bits: dict[str, int]  # payload of a round to one neighbour, raw, by kind of mask
     state_bytes: int
 

@@ -98,6 +98,7 @@ def try_rounds(learner: Learner, settings: Settings) -> Trial:
         evaluate_seconds=evaluate,
         peak=_peak(),
         weights=learner.layout.size,
+        fingerprint=learner.fingerprint.hex(),
         bits={kind.name.lower(): learner.layouts[kind].size for kind in sorted(kinds)},
         state_bytes=sum(array.nbytes for array in learner.state().values()),
     )

@@ -61,6 +61,9 @@ def _usage(usage: Usage) -> Iterator[Metric]:
         family = GaugeMetricFamily(f"dslnode_data_{name}", text, labels=["period"])
         family.add_metric([period], value)
         yield family
+    over = GaugeMetricFamily("dslnode_data_period_elapsed_ratio", "Part of the period that is over.", labels=["period"])
+    over.add_metric([period], usage.elapsed)
+    yield over
     yield GaugeMetricFamily(
         "dslnode_exchange_interval_seconds",
         "Seconds between exchanges with a neighbour; 0: every round.",

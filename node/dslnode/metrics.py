@@ -62,6 +62,9 @@ class Metrics:
         self.leaning = gauge("dslnode_leaning_ratio", "How far the node leans on its neighbours, by held-out data.")
         self.density = gauge("dslnode_mask_density_ratio", "Fraction of weights that the mask keeps.", ["layer"])
         self.flips = gauge("dslnode_mask_flipped_ratio", "Fraction of mask bits that the last round flipped.")
+        self._layer_flips = gauge(
+            "dslnode_mask_layer_flipped_ratio", "Fraction of the layer's bits that the last round flipped.", ["layer"]
+        )
         self.refused = counter("dslnode_messages_refused", "Messages and conversations refused, by reason.", ["reason"])
         self.checkpoint_bytes = counter("dslnode_checkpoint_written_bytes", "Bytes of state written to disk.")
         self._waiting = gauge(
@@ -110,6 +113,8 @@ class Metrics:
         self.flips.set(trained.flipped)
         for layer, density in trained.mask.layer_densities().items():
             self.density.labels(layer).set(density)
+        for layer, flipped in trained.flips.items():
+            self._layer_flips.labels(layer).set(flipped)
 
     def aggregated(self, aggregated: AggregatedRound) -> None:
         """Set what aggregation gave; a missing held-out accuracy leaves the last one standing."""

@@ -18,6 +18,7 @@ from dslnode.data_plan import (
     Means,
     Partner,
     choose,
+    elapsed,
     forecast,
     seconds_left,
     used,
@@ -45,6 +46,7 @@ class Usage:
     forecast: int
     skipped: int
     interval: float
+    elapsed: float  # part of the period that is over
 
 
 @dataclass
@@ -139,7 +141,7 @@ class Pacer:
         rate = self._books.moved / max(1.0, self._clock() - self._began)
         hour, day = total(ledger.hours.get(int(now // 3_600), {})).total, used(ledger, CapPer.DAY, now)
         expected = forecast(spent, rate, left, self._cap)
-        return Usage(hour, day, self._cap, spent, expected, self.skipped, self.interval)
+        return Usage(hour, day, self._cap, spent, expected, self.skipped, self.interval, elapsed(per, now))
 
     def _means(self) -> Means | None:
         if self._cap is None:

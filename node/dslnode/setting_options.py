@@ -20,18 +20,18 @@ ConfigFile = Annotated[
 ]
 
 
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+def with_settings(command: Callable[..., None], *, examine: bool = False) -> Callable[..., None]:
     """Give a command one option for every setting, documented by the settings themselves, after those of its own.
 
     ``command`` takes what is loaded, then its own options by name. The settings' text is handed to ``sources.load``,
-    so that a value means the same wherever it comes from.
+    so that a value means the same wherever it comes from; ``examine`` is handed on to it.
     """
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
 
     def run(config: Path | None = None, **options: Any) -> None:
         mine = {parameter.name: options.pop(parameter.name) for parameter in own}
         given = {name: str(value) for name, value in options.items() if value is not None}
-        command(load(given, os.environ, config), **mine)
+        command(load(given, os.environ, config, examine=examine), **mine)
 
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     parameters.append(inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile))

@@ -32,10 +32,13 @@ class Loaded:
 
     settings: Settings
     origins: Mapping[str, str]
+    ticket_problem: str = ""  # why the settings are without those of the ticket
 
 
-def load(arguments: Mapping[str, str], environment: Mapping[str, str], file: Path | None) -> Loaded:
-    """Return the effective settings.
+def load(
+    arguments: Mapping[str, str], environment: Mapping[str, str], file: Path | None, *, examine: bool = False
+) -> Loaded:
+    """Return the effective settings. To ``examine`` them, go on without a ticket that cannot be read.
 
     ``arguments`` are the command line's options by field name, as text. Raises ``SettingsError`` naming the setting,
     where it was set, what is wrong and, for a misspelt one, the nearest name.
@@ -48,13 +51,21 @@ def load(arguments: Mapping[str, str], environment: Mapping[str, str], file: Pat
     given: dict[str, tuple[Any, str]] = {}
     for layer in layers:
         given.update(layer)
-    given = {**_from_ticket(*given.get("ticket", (None, ""))), **given}
+    problem = ""
+    try:
+        given = {**_from_ticket(*given.get("ticket", (None, ""))), **given}
+    except SettingsError as error:
+        if not examine:
+            raise
+        problem = str(error)
+        del given["ticket"]
     merged = {**_preset(given), **given}
     try:
         settings = Settings(**{field: value for field, (value, _) in merged.items()})
     except ValidationError as error:
         raise SettingsError(_explain(error, merged)) from error
-    return Loaded(settings, {name: merged.get(name, (None, "default"))[1] for name in Settings.model_fields})
+    origins = {name: merged.get(name, (None, "default"))[1] for name in Settings.model_fields}
+    return Loaded(settings, origins, problem)
 
 
 def _from_file(file: Path | None) -> dict[str, tuple[Any, str]]:

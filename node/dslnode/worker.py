@@ -22,11 +22,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class TrainedRound:
-    """What local training gave: the mask to send, how it went, and the part of the mask's bits that flipped."""
+    """What local training gave: the mask to send, how it went, and the part of each layer's bits that flipped."""
 
     mask: Mask
     progress: Progress
-    flipped: float
+    flips: Mapping[str, float]
+    flipped: float  # of the whole mask's bits
     seconds: float
 
 
@@ -103,8 +104,8 @@ class Worker:
         before = self._learner.mask
         progress = self._learner.train(number, self._interrupted.is_set)
         mask = self._learner.mask
-        flipped = mask.distance(before) / max(1, mask.layout.size)
-        return TrainedRound(mask, progress, flipped, time.monotonic() - began)
+        flips = Mask(mask.layout, mask.bits ^ before.bits)
+        return TrainedRound(mask, progress, flips.layer_densities(), flips.density, time.monotonic() - began)
 
     def _aggregate(self, number: int, heard: tuple[Heard, ...], *, evaluate: bool) -> AggregatedRound:
         began = time.monotonic()

@@ -73,10 +73,24 @@ def test_six_boards_differ_in_data_keep_ratio_and_processor() -> None:
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_each_boards_environment_is_settings_and_its_peers_exist(name: str) -> None:
-    given = {key: str(value) for key, value in BOARDS[name]["environment"].items()}
-    assert given.pop("DSLNODE_TICKET") == f"/tickets/{name}.ticket"
-    peers = load({}, given, None).settings.peers
+    assert BOARDS[name]["environment"]["DSLNODE_TICKET"] == f"/tickets/{name}.ticket"
+    peers = load({}, environment(name), None).settings.peers
     assert {peer.removesuffix(":7711") for peer in peers} <= BOARDS.keys() - {name}
+
+
+def test_one_board_learns_the_same_without_neighbours() -> None:
+    """The local-only line of the dashboard: node-1 in all but its peers."""
+    alone, board = (load({}, environment(name), None).settings for name in ("alone", "node-1"))
+    assert (alone.run_id, alone.peers, SERVICES["alone"]["hostname"]) == ("testbed-alone", (), "node-1")
+    same = {"run_id", "peers", "listen", "ticket"}
+    assert alone.model_dump(exclude=same) == board.model_dump(exclude=same)
+    assert SERVICES["alone"]["cpus"] == BOARDS["node-1"]["cpus"]
+
+
+def environment(name: str) -> dict[str, str]:
+    given = {key: str(value) for key, value in SERVICES[name]["environment"].items()}
+    given.pop("DSLNODE_TICKET", None)
+    return given
 
 
 def test_links_are_asked_for_by_both_ends_and_join_everybody() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,32 @@ def test_kustomize_names_every_file_and_only_files_that_there_are() -> None:
     settings = found["configMapGenerator"][0]["files"]
     assert {*found["resources"], *settings, "kustomization.yaml"} == {path.name for path in MANIFESTS.iterdir()}
     assert {image["name"] for image in found["images"]} == {container()["image"]}
+
+
+def rendered() -> list[dict[str, Any]]:
+    """Return what kustomize makes of the directory, as ``kubectl apply --kustomize`` would send it."""
+    known = [["kustomize", "build"], ["kubectl", "kustomize"]]
+    command = next((one for one in known if shutil.which(one[0])), None)
+    if command is None:
+        pytest.skip("neither kustomize nor kubectl is installed: what they make of the manifests was not looked at")
+    done = subprocess.run(
+        [*command, str(MANIFESTS)], capture_output=True, text=True, timeout=120, check=False, cwd=MANIFESTS
+    )
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def test_kustomize_makes_of_it_what_kubernetes_takes() -> None:
+    found = {one["kind"]: one for one in rendered()}
+    assert found.keys() == {"ConfigMap", "Service", "StatefulSet", "NetworkPolicy", "PodMonitor"}
+    for kind in found.keys() - {"PodMonitor"}:
+        kubernetes_validate.validate(found[kind], VERSIONS[-1], strict=True)
+    assert found["PodMonitor"]["spec"] == POD_MONITOR["spec"]
+    settings = found["ConfigMap"]
+    assert settings["data"]["node.toml"] == (MANIFESTS / "node.toml").read_text()
+    volumes = found["StatefulSet"]["spec"]["template"]["spec"]["volumes"]
+    named = {volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
+    assert named == {settings["metadata"]["name"]}, "the pods start anew when the settings change"
 
 
 def test_ports_volumes_and_labels_are_named_alike_everywhere() -> None:

@@ -75,7 +75,7 @@ def testbed() -> Iterator[list[str]]:
         pytest.skip(why)
     if os.environ.get("IMAGE_READY") != "1":
         compose("build", "node-1")
-    services = [*BOARDS, "prometheus"]
+    services = [*BOARDS, "alone", "prometheus"]
     if docker("image", "inspect", "grafana/grafana:11.6.0").returncode == 0:
         services.append("grafana")
     try:
@@ -106,6 +106,7 @@ def test_every_board_learns_and_talks_with_its_neighbours(testbed: list[str]) ->
 def test_prometheus_scrapes_all_boards_and_sees_one_network(testbed: list[str]) -> None:
     assert "prometheus" in testbed
     wait_until("all boards are scraped", lambda: "=> 6 @" in query('sum(up{job="dslnode"})'))
+    wait_until("the one without neighbours, too", lambda: "=> 1 @" in query('up{job="dslnode-alone"}'))
     wait_until("one component", lambda: "=> 1 @" in query('dslnode:components{run="testbed"}'))
 
 
