@@ -1,33 +1,30 @@
 """Bits and bytes a round and neighbour: the daemons' own counts against the kernel's interface counters.
 
 Three real daemons, every one the neighbour of the others, each in a network namespace of its own. Goal: within
-3 %. After the given rounds the third is paused, so that the other two fall silent waiting for it and their counts
-can be read at leisure; theirs are the rows. Kernel bytes are without Ethernet headers. Needs root.
+3 %. They do their rounds and end; their own counts are those of the ledgers that they leave behind. Kernel bytes are
+without Ethernet headers. Needs root.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from benchmarks.daemons import FASHION_MNIST, Daemon
+from benchmarks.daemons import FASHION_MNIST, Daemon, Event
 from benchmarks.namespaces import Counters, Host, Hosts, missing
 from benchmarks.report import Column, Report, Row, arguments, publish
-from dslnode.testbed import clean_environment, command_line
+from dslnode.ledger import Amounts, Direction
+from dslnode.ledger_file import load
 
 GOAL = 0.03
 PORT = 7711
-SILENCE_SECONDS, PATIENCE_SECONDS = 0.5, 8.0
-Status = dict[str, Any]
+LIFE_SECONDS = 600.0
 COLUMNS = (
     Column("data", "data, model"),
-    Column("node", "node"),
     Column("rounds", "rounds"),
     Column("payload_bits", "payload bits a round and neighbour", ",.0f"),
     Column("float32_bits", "as float32", ",.0f"),
@@ -54,7 +51,7 @@ class Case:
             *("--name", f"node-{index + 1}", "--listen", f"0.0.0.0:{PORT}", "--advertise", own, "--peers", peers),
             *("--data", self.data, "--model", self.model, "--share", f"{index + 1}/{len(hosts)}"),
             *("--samples-per-class", "15", "--local-steps", "5", "--round-deadline", "60", "--metrics", "off"),
-            *("--evaluate-every", "1000", "--wait-for-peers", "30", "--insecure"),
+            *("--evaluate-every", "1000", "--wait-for-peers", "30", "--insecure", "--rounds", str(self.rounds)),
         )
 
 
@@ -81,58 +78,46 @@ def _cases(quick: bool) -> list[Case]:
 
 
 def _measure(case: Case) -> list[Row]:
-    """Return one row for each of the two nodes that are not paused."""
+    """Return one row for each node."""
     with ExitStack() as running:
         hosts = running.enter_context(Hosts(3))
+        states = [Path(running.enter_context(TemporaryDirectory())) for _ in hosts]
         before = [host.counters() for host in hosts]
         daemons = [
-            running.enter_context(Daemon(*case.arguments(hosts, index), prefix=host.prefix))
+            running.enter_context(
+                Daemon(*case.arguments(hosts, index), "--state-dir", str(states[index]), prefix=host.prefix)
+            )
             for index, host in enumerate(hosts)
         ]
         for daemon in daemons:
-            daemon.wait_for_round(case.rounds)
-        daemons[-1].pause()
-        _wait_for_silence(hosts)
-        seen = [(_ask(host), host.counters()) for host in hosts[:-1]]
-        logs = [daemon.events("round")[-1] for daemon in daemons]
-    return [_row(case, *pair, start, log) for pair, start, log in zip(seen, before, logs, strict=False)]
+            daemon.wait_for("stopped", seconds=LIFE_SECONDS)
+        after = [host.counters() for host in hosts]
+        return [_row(case, *facts) for facts in zip(daemons, states, after, before, strict=True)]
 
 
-def _wait_for_silence(hosts: Sequence[Host]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    former: list[Counters] = []
-    while time.monotonic() < deadline:
-        now = [host.counters() for host in hosts]
-        if now == former:
-            return
-        former = now
-        time.sleep(SILENCE_SECONDS)
-    raise RuntimeError("the daemons went on talking although one of them was paused")
+def _booked(state: Path, direction: Direction) -> Amounts:
+    """Return all that a node's ledger has of one direction."""
+    books = load(state)
+    assert books is not None, "a daemon with a state directory keeps a ledger"
+    rows = [amounts for day in books.ledger.days.values() for (_, way), amounts in day.items() if way is direction]
+    return sum(rows, Amounts())
 
 
-def _ask(host: Host) -> Status:
-    """Return the status of the daemon on a host, asked over its loopback interface, which is not measured."""
-    command = [*host.prefix, *command_line("status", "--json", "--address", f"127.0.0.1:{PORT}")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=clean_environment())
-    status: Status = json.loads(done.stdout)
-    return status
-
-
-def _row(case: Case, status: Status, after: Counters, before: Counters, log: Status) -> Row:
-    """Compare; the log's figures are of the last finished round, the others of the moment of silence."""
-    neighbours = status["neighbours"]
-    masks = status["float32_bits_sent"] / (32 * status["weights"])  # to all neighbours together
-    sent, received = (sum(other[f"wire_bytes_{way}"] for other in neighbours) for way in ("sent", "received"))
+def _row(case: Case, daemon: Daemon, state: Path, after: Counters, before: Counters) -> Row:
+    """Compare a node's ledger with its interface; masks are counted by the last round that it logged."""
+    log: Event = daemon.events("round")[-1]
+    weights = daemon.events("started")[0]["weights"]
+    masks = log["float32_bits"] / (32 * weights)  # to all neighbours together
+    sent, received = (_booked(state, way).total for way in (Direction.SENT, Direction.RECEIVED))
     kernel_sent, kernel_received = after.sent - before.sent, after.received - before.received
     return {
         "data": f"{case.data.partition(':')[0].replace('idx', 'Fashion-MNIST')}, {case.model}",
-        "node": status["name"],
-        "rounds": status["round"],
+        "rounds": log["round"],
         "masks_sent": masks,
-        "payload_bits": status["payload_bits_sent"] / masks,
-        "float32_bits": 32 * status["weights"],
+        "payload_bits": log["bits_sent"] / masks,
+        "float32_bits": 32 * weights,
         "wire_bytes": kernel_sent / masks,
-        "overhead": 8 * kernel_sent / status["payload_bits_sent"],
+        "overhead": 8 * kernel_sent / log["bits_sent"],
         "sent_ratio": sent / kernel_sent,
         "received_ratio": received / kernel_received,
         "app_sent": sent,
@@ -141,8 +126,6 @@ def _row(case: Case, status: Status, after: Counters, before: Counters, log: Sta
         "app_received": received,
         "kernel_received": kernel_received,
         "kernel_received_packets": after.received_packets - before.received_packets,
-        "neighbours": neighbours,
-        "log": {key: log[key] for key in ("round", "bits_sent", "bytes_sent")},
     }
 
 
