@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.daemons import FASHION_MNIST, Daemon, Event
 from benchmarks.namespaces import Counters, Host, Hosts, missing
 from benchmarks.report import Column, Report, Row, arguments, publish
-from dslnode.ledger import Amounts, Direction
+from dslnode.ledger import Amounts, Direction, Per, lines
 from dslnode.ledger_file import load
 
 GOAL = 0.03
@@ -95,12 +95,11 @@ def _measure(case: Case) -> list[Row]:
         return [_row(case, *facts) for facts in zip(daemons, states, after, before, strict=True)]
 
 
-def _booked(state: Path, direction: Direction) -> Amounts:
-    """Return all that a node's ledger has of one direction."""
+def booked(state: Path, direction: Direction) -> Amounts:
+    """Return all that the ledger in a node's state directory has of one direction."""
     books = load(state)
     assert books is not None, "a daemon with a state directory keeps a ledger"
-    rows = [amounts for day in books.ledger.days.values() for (_, way), amounts in day.items() if way is direction]
-    return sum(rows, Amounts())
+    return sum((amounts for *_, way, amounts in lines(books.ledger, Per.DAY) if way is direction), Amounts())
 
 
 def _row(case: Case, daemon: Daemon, state: Path, after: Counters, before: Counters) -> Row:
@@ -108,7 +107,7 @@ def _row(case: Case, daemon: Daemon, state: Path, after: Counters, before: Count
     log: Event = daemon.events("round")[-1]
     weights = daemon.events("started")[0]["weights"]
     masks = log["float32_bits"] / (32 * weights)  # to all neighbours together
-    sent, received = (_booked(state, way).total for way in (Direction.SENT, Direction.RECEIVED))
+    sent, received = (booked(state, way).total for way in (Direction.SENT, Direction.RECEIVED))
     kernel_sent, kernel_received = after.sent - before.sent, after.received - before.received
     return {
         "data": f"{case.data.partition(':')[0].replace('idx', 'Fashion-MNIST')}, {case.model}",

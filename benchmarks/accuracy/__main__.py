@@ -21,7 +21,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.accuracy.cases import CASES, MODELS, QUICK_CASES, missing_data
+from benchmarks.accuracy.cases import CASES, MODELS, QUICK_CASES, case_over, missing_data
 from benchmarks.accuracy.methods import RECIPES, chosen_options
 from benchmarks.accuracy.plots import draw_all
 from benchmarks.accuracy.results import ResultsFile, table
@@ -73,7 +73,7 @@ def jobs_of(options: argparse.Namespace) -> Iterator[Job]:
 
 
 def _has_data(name: str, data: str | None) -> bool:
-    complaint = missing_data(CASES[name] if data is None else replace(CASES[name], data=data))
+    complaint = missing_data(case_over(name, data))
     if complaint:
         print(complaint, file=sys.stderr)
     return complaint is None

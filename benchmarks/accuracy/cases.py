@@ -59,6 +59,13 @@ CASES = {
         Case("mixed-keep-ratios", "classes:4", 8 * 15, keep_ratios=MIXED_RATIOS),
     )
 }
+
+
+def case_over(name: str, data: str | None) -> Case:
+    """Return a case of the table; over other ``data``, as ``--data`` of the daemon, if given."""
+    return CASES[name] if data is None else replace(CASES[name], data=data)
+
+
 QUICK_CASES = ("4-classes-437", "4-classes-15-each")
 
 

@@ -18,12 +18,9 @@ from dslnode import events
 from dslnode.assembly import origin, training_plan
 from dslnode.config import Settings
 from dslnode.learner import Learner
-from dslnode.mask import Exchange, Greeting, Mask, MaskKind, MaskMessage, RobustAggregation, Unchanged
+from dslnode.mask import Exchange, Greeting, Mask, MaskKind, MaskMessage, Unchanged
 from dslnode.masking import from_mask
 from dslnode.rounds import RoundMachine
-
-UNGUARDED = ("robust_aggregation", RobustAggregation.OFF)
-"""How results came about before there was a choice: it is left out, so that these are found."""
 
 
 class MaskGossip:
@@ -162,8 +159,7 @@ def learning_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that the settings decide about learning, by name: it tells results of other defaults apart."""
     settings = Settings(name="any", seed=0, **options)
     start = {key: value for key, value in asdict(origin(settings)).items() if not key.endswith("_seed")}
-    plan = {key: value for key, value in asdict(training_plan(settings)).items() if (key, value) != UNGUARDED}
-    return {**plan, **start, "exchange": settings.exchange.value}
+    return {**asdict(training_plan(settings)), **start, "exchange": settings.exchange.value}
 
 
 def _boolean(mask: Mask) -> Tensor:

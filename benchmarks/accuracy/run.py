@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.accuracy.cases import CASES, Case, World, build_world
+from benchmarks.accuracy.cases import Case, World, build_world, case_over
 from benchmarks.accuracy.graphs import link_count
 from benchmarks.accuracy.method import Method
 from benchmarks.accuracy.methods import RECIPES, Options
@@ -39,17 +39,13 @@ class Job:
         facts |= {} if self.data is None else {"data": self.data}
         return {**facts, "tests": self.test_per_class, "options": RECIPES[self.method].identity(self.options)}
 
-    def world(self) -> Case:
-        """Return the case, over other data if it is told so."""
-        return CASES[self.case] if self.data is None else replace(CASES[self.case], data=self.data)
-
 
 def run(job: Job, *, test: bool = True, case: Case | None = None) -> Record:
     """Run the job and return its record; without ``test`` only the validation images are ever looked at."""
     began = time.perf_counter()
     torch.set_num_threads(1)
     torch.manual_seed(job.seed)
-    world = build_world(case or job.world(), job.model, job.seed, job.test_per_class)
+    world = build_world(case or case_over(job.case, job.data), job.model, job.seed, job.test_per_class)
     recipe = RECIPES[job.method]
     count = max(1, job.steps // recipe.local_steps(job.options))
     method = recipe.build(world, job.options, count)

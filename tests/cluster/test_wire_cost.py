@@ -11,9 +11,9 @@ import pytest
 
 from benchmarks.daemons import Daemon
 from benchmarks.namespaces import INTERFACE, Host, Hosts, missing
+from benchmarks.traffic import booked
 from dslnode.data_plan import IDLE_BYTES_PER_SECOND
-from dslnode.ledger import Amounts, Direction
-from dslnode.ledger_file import load
+from dslnode.ledger import Direction
 from tests.networks import Operator
 
 PORT = 7711
@@ -40,14 +40,6 @@ def start(hosts: list[Host], index: int, *options: str) -> Daemon:
         *("--data", "digits", "--share", f"{index + 1}/2", *options),
         prefix=hosts[index].prefix,
     )
-
-
-def booked(directory: Path, direction: Direction) -> Amounts:
-    """Return all that a node's ledger has of one direction."""
-    books = load(directory)
-    assert books is not None
-    rows = [amounts for day in books.ledger.days.values() for (_, way), amounts in day.items() if way is direction]
-    return sum(rows, Amounts())
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
