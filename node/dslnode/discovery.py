@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dslnode.errors import SettingsError
-from dslnode.exposure import host_and_port, is_loopback
+from dslnode.exposure import WILDCARDS, bracketed, host_and_port, is_loopback
 from dslnode.logs import Logger
 from dslnode.membership import Record
 from dslnode.transport.handshake import NODE_ID_BYTES, Introduction
@@ -28,7 +28,6 @@ SERVICE = "_dslnode._tcp.local."
 ANSWER_MILLISECONDS = 3_000
 MAX_ASKED = 16
 """Announcements that are looked into at the same time; those that come meanwhile come again."""
-WILDCARDS = {"0.0.0.0", "::"}
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,7 @@ def read_announcement(
     run, key, name, advertise = (
         (fields.get(field.encode()) or b"").decode(errors="replace") for field in ("run", "id", "name", "at")
     )
-    host = f"[{addresses[0]}]" if addresses and ":" in addresses[0] else "".join(addresses[:1])
-    address = advertise or (f"{host}:{port}" if host and port else "")
+    address = advertise or (bracketed(addresses[0], port) if addresses and addresses[0] and port else "")
     known = run == me.run_id and key != me.key and _is_node_id(key)
     named = len(name) <= MAX_NAME and name.isprintable()
     return Record(key, 0, name, address) if known and named and address and is_dialable(address) else None

@@ -14,6 +14,10 @@ REMEDY = (
 )
 
 
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Hosts that stand for all addresses of a machine, and how the machine itself reaches who listens there."""
+
+
 def is_loopback(host: str) -> bool:
     """Return whether the host, a name or an address with or without brackets, is this machine and no other."""
     bare = host.strip("[]").partition("%")[0]
@@ -46,3 +50,8 @@ def host_and_port(address: str) -> tuple[str, int]:
     """Return the two parts of a checked ``HOST:PORT``, the host without the brackets of an IPv6 address."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def bracketed(host: str, port: int) -> str:
+    """Return HOST:PORT, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

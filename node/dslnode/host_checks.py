@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dslnode.exposure import host_and_port, is_loopback
+from dslnode.exposure import WILDCARDS, bracketed, host_and_port, is_loopback
 from dslnode.findings import Finding, ok, problem, shortened, warning
 from dslnode.v1 import node_pb2 as pb
 
@@ -101,7 +101,7 @@ def check_reach(reach: Reach) -> Finding:
     if reach.own == ():
         return warning("reach", "this machine has no address but loopback", "connect it to a network")
     own = reach.own or ()
-    where = ", ".join(bracketed(one, port) for one in own) if host in {"0.0.0.0", "::"} and own else reach.listen
+    where = ", ".join(bracketed(one, port) for one in own) if host in WILDCARDS and own else reach.listen
     test = "to be sure, ask from another machine: dslnode status --address HOST:PORT"
     return ok("reach", f"others can dial {where}, unless a firewall is between; {test}")
 
@@ -175,11 +175,6 @@ def check_disk(disk: Disk | None, state_bytes: int | None, round_seconds: float 
             warning("disk", f"{what}, a round's learning {round_seconds:.2f} s", "use a faster disk, or more steps")
         ]
     return [ok("disk", what)]
-
-
-def bracketed(host: str, port: int) -> str:
-    """Return HOST:PORT, an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _way(ahead: float) -> str:

@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dslnode.errors import UnreachableError
-from dslnode.exposure import host_and_port
-from dslnode.host_checks import Clock, Disk, Peer, Port, Reach, bracketed
+from dslnode.exposure import WILDCARDS, bracketed, host_and_port
+from dslnode.host_checks import Clock, Disk, Peer, Port, Reach
 from dslnode.v1 import node_pb2 as pb
 
 Ask = Callable[[str], pb.StatusReply]
@@ -44,7 +44,7 @@ def look_at_port(setting: str, address: str, ask: Ask | None) -> Port:
 
 
 def _node_at(host: str, port: int, ask: Ask | None) -> str:
-    at = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    at = WILDCARDS.get(host, host)
     try:
         return "" if ask is None else ask(bracketed(at, port)).name
     except UnreachableError:
