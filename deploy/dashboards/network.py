@@ -9,7 +9,6 @@ from deploy.dashboards.links import connections
 from deploy.dashboards.panels import (
     ALONE,
     HELD_OUT,
-    KINDS,
     LEDGER,
     RANGE,
     WHICH,
@@ -17,9 +16,9 @@ from deploy.dashboards.panels import (
     Panel,
     Query,
     figure,
+    ledger,
     lines,
     named,
-    rows,
     timeline,
 )
 
@@ -188,15 +187,11 @@ def _costs() -> list[Panel]:
             Query(named("dslnode_data_forecast_bytes"), "{{name}} a {{period}}"),
             Query(named("dslnode_data_cap_bytes"), "{{name}}: cap a {{period}}", reference=True),
         ),
-        rows(
+        ledger(
             Look("Ledger", "Bytes on the wire by node, sent and received, since its first start: masks as coded, what "
                  "frames them, control messages, what TCP sent again, and transport (TLS, HTTP/2, TCP, IP).",
                  "bytes", 12, 8),
-            {
-                title: "sum by (name, direction) (" + named(f'{LEDGER}{{kind=~"{kind}"}}') + ")"
-                for title, kind in KINDS.items()
-            },
-            ["name", "direction"],
+            "name",
         ),
     ]  # fmt: skip
 

@@ -6,7 +6,6 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from deploy.dashboards import layout
 from deploy.dashboards.panels import (
-    KINDS,
     LEDGER,
     RANGE,
     Look,
@@ -14,9 +13,9 @@ from deploy.dashboards.panels import (
     Query,
     bars,
     figure,
+    ledger,
     lines,
     named,
-    rows,
     timeline,
 )
 
@@ -155,14 +154,10 @@ def _traffic() -> list[Panel]:
                  "what TCP sent again, and transport (TLS, HTTP/2, TCP and IP).", "bps", 12, logarithmic=True),
             Query(f"{named(wire)} > 0", "{{kind}} {{direction}}"),
         ),
-        rows(
+        ledger(
             Look("Ledger", "Bytes on the wire by neighbour and direction since the node's first start; others are "
                  "strangers, refused handshakes and questions from elsewhere.", "bytes", 24, 9),
-            {
-                title: "sum by (neighbour, direction) (" + named(f'{LEDGER}{{kind=~"{kind}"}}') + ")"
-                for title, kind in KINDS.items()
-            },
-            ["neighbour", "direction"],
+            "neighbour",
         ),
     ]  # fmt: skip
 

@@ -141,6 +141,15 @@ def rows(look: Look, asked: dict[str, str], names: Sequence[str]) -> Panel:
     )
 
 
+def ledger(look: Look, label: str) -> Panel:
+    """Return a table of the ledger's bytes by a label and direction, a column for each kind."""
+    kinds = {
+        title: f"sum by ({label}, direction) (" + named(f'{LEDGER}{{kind=~"{kind}"}}') + ")"
+        for title, kind in KINDS.items()
+    }
+    return rows(look, kinds, [label, "direction"])
+
+
 def graph(look: Look, nodes: str, edges: str) -> Panel:
     """Return a graph of nodes and links; the queries' labels are the fields that Grafana's node graph wants."""
     panel = _dress(nodegraph.Panel(), look)
