@@ -162,7 +162,8 @@ class Consensus:
         spans = [span for _, span in self._network.score_layout.spans()]
         edges = [self._edge(neighbour) for neighbour in neighbours]
         believed = robust.believed(lambda i: edges[i].theirs - edges[i].ours, len(edges), spans, rule)
-        silent = sum(edge.met for name, edge in self._edges.items() if name not in set(neighbours))
+        speaking = set(neighbours)
+        silent = sum(edge.met for name, edge in self._edges.items() if name not in speaking)
         move = torch.zeros_like(self._first)
         for i, factors in believed.items():
             difference = robust.scaled(edges[i].theirs - edges[i].ours, factors, spans)

@@ -112,16 +112,16 @@ class Learner:
         the next steps are taken, but neither their average nor the mean, and the node leans less from then on.
         Returns the masks, by neighbour, whether believed or not.
         """
-        before = self._judged() if heard else None
-        own = self._state.average.clone(), self._state.neighbour_mean.clone()
+        if self._judges is None or not heard:
+            return self._take_in(round_number, heard)
+        average, mean = self._state.average.clone(), self._state.neighbour_mean.clone()
+        before = self._judged(self._judges)
         known = self._take_in(round_number, heard)
-        self._update_mask()
-        if before is not None:
-            worse = leaning.is_worse(before, self._judged() or 0.0)
-            self._state.leaning = leaning.adapted(self._state.leaning, worse=worse)
-            if worse:
-                self._state.average, self._state.neighbour_mean = own
-                self._update_mask()
+        worse = leaning.is_worse(before, self._judged(self._judges))
+        self._state.leaning = leaning.adapted(self._state.leaning, worse=worse)
+        if worse:
+            self._state.average, self._state.neighbour_mean = average, mean
+            self._update_mask()
         return known
 
     def _take_in(self, round_number: int, heard: Sequence[Heard]) -> dict[str, Mask]:
@@ -131,13 +131,13 @@ class Learner:
         if known:
             ground = self._seeded_mask if self.plan.novelty else None
             self._take_mean(round_number, believed_masks(list(known.values()), ground, self.plan.robust_aggregation))
+        self._update_mask()
         return {peer: mask for peer, (mask, _) in known.items()}
 
-    def _judged(self) -> float | None:
-        """Return the personal model's accuracy on a few held-out examples; None if the node is not to judge."""
-        if self._judges is None:
-            return None
-        return training.evaluate(self.network, self._keep, self._judges.parts(EVALUATION_BATCH), lambda: False)
+    def _judged(self, judges: Samples) -> float:
+        accuracy = self._measure(judges, lambda: False)
+        assert accuracy is not None, "nothing stops it"
+        return accuracy
 
     def _agree(self, heard: Sequence[Heard]) -> None:
         for one in heard:
@@ -160,9 +160,10 @@ class Learner:
 
     def accuracy(self, stop: Callable[[], bool]) -> float | None:
         """Return the personal accuracy on held-out data, 0 to 1; None if the node has none, or ``stop`` said so."""
-        if self._held_out is None:
-            return None
-        return training.evaluate(self.network, self._keep, self._held_out.parts(EVALUATION_BATCH), stop)
+        return None if self._held_out is None else self._measure(self._held_out, stop)
+
+    def _measure(self, samples: Samples, stop: Callable[[], bool]) -> float | None:
+        return training.evaluate(self.network, self._keep, samples.parts(EVALUATION_BATCH), stop)
 
     def export(self) -> PersonalModel:
         """Return the personal model as a plain module for evaluation, its answers this node's.

@@ -187,8 +187,9 @@ def step_scores(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan)
     first = 1 - plan.momentum**state.steps
     second = 1 - SECOND_MOMENT**state.steps
     direction = state.velocity / state.squares.sqrt().add_(1e-12)
+    now = rate_at(state.steps, plan)
     for layer, (_, span) in zip(network.layout.layers, network.score_layout.spans(), strict=True):
-        rate = rate_at(state.steps, plan) * score_scale(layer) * math.sqrt(second) / first
+        rate = now * score_scale(layer) * math.sqrt(second) / first
         state.scores[span].sub_(direction[span], alpha=rate)
 
 
