@@ -33,10 +33,12 @@ def scores_of(number: int) -> Tensor:
 
 
 class Pair:
-    """Two nodes and what is on its way between them; a cut link loses it."""
+    """Two nodes, which may have learned before they met, and what is on its way; a cut link loses it."""
 
-    def __init__(self) -> None:
+    def __init__(self, learned: tuple[bool, bool] = (False, False)) -> None:
         self.nodes = [Consensus(network(), FIRST), Consensus(network(), FIRST)]
+        for node, before in zip(self.nodes, learned, strict=True):
+            node.learned = before
         self.scores = [scores_of(1), scores_of(2)]
         self.flying: list[deque[Turn]] = [deque(), deque()]  # by receiver
         self.connect()
@@ -141,6 +143,32 @@ def test_a_restart_pulls_nobody_back_to_the_start() -> None:
         pair.swap()
     pair.restart(1)
     assert not pair.nodes[0].pull(["1"], 0.5).any()
+
+
+@pytest.mark.parametrize(("learned", "apart"), [((True, True), False), ((False, False), True)])
+def test_an_edge_that_begins_late_does_not_part_nodes_that_agree(learned: tuple[bool, bool], *, apart: bool) -> None:
+    """Crude steps of what took long to learn differ by more than what nodes disagree about."""
+    pair = Pair(learned)
+    pair.scores[1] = pair.scores[0] + 0.1 * (scores_of(9) - FIRST)
+    before, widest = float((pair.scores[0] - pair.scores[1]).norm()), 0.0
+    for _ in range(16):
+        pair.swap()
+        pulls = [node.pull([str(1 - i)], 0.95) for i, node in enumerate(pair.nodes)]
+        pair.scores = [score + pull for score, pull in zip(pair.scores, pulls, strict=True)]
+        widest = max(widest, float((pair.scores[0] - pair.scores[1]).norm()))
+    assert (widest > 2 * before) == apart
+    assert float((pair.scores[0] - pair.scores[1]).norm()) < before
+
+
+def test_a_newcomer_is_pulled_at_once_and_pulls_who_learned_before_once_it_is_close() -> None:
+    pair = Pair(learned=(True, False))
+    pulls = []
+    for _ in range(8):
+        pair.swap()
+        pulls.append([bool(node.pull([str(1 - i)], 1.0).any()) for i, node in enumerate(pair.nodes)])
+    assert pulls[0] == [False, True]
+    assert pulls[-1] == [True, True]
+    assert pair.nodes[0].implied_mask("1") is not None
 
 
 def test_a_neighbour_that_does_not_answer_is_sent_a_window_of_steps_and_no_more() -> None:

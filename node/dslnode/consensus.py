@@ -7,11 +7,14 @@ feedback: Koloskova et al. 2019, CHOCO-SGD). Both sides compute the same float32
 replicas stay equal to the bit; a checksum proves it with every step.
 
 An edge begins anew, both ways, with a higher epoch: after a restart, a gap, or a checksum that does not match. That
-costs no bits: the replicas return to the seeded scores, and the next sign masks catch up.
+costs no bits: the replicas return to the seeded scores, and the next sign masks catch up. Where a node has learned
+much before an edge begins, the first steps are crude, all scores moving by as much; pulled by the difference of two
+such replicas, nodes that agree would part. So these pull nobody until they are close.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -35,15 +38,23 @@ from dslnode.masking import from_mask, to_mask, top_k
 
 WINDOW = 4
 """Steps that may be on their way to a neighbour; one that does not keep up is sent nothing until it answers."""
+CLOSE = 0.3
+"""What a replica's last step may be, as a part of all it holds, for it to pull where an edge began late."""
 
 
 @dataclass
 class Edge:
-    """One neighbour: the two replicas (never changed in place), the last steps each way, and what is on its way."""
+    """One neighbour: the two replicas (never changed in place), the last steps each way, and what is on its way.
+
+    ``rough`` edges began late. ``our_step`` and ``their_step`` are how far the replicas last moved, the mean of scores.
+    """
 
     ours: Tensor
     theirs: Tensor
     epoch: int = 1
+    rough: bool = False
+    our_step: float = math.inf
+    their_step: float = math.inf
     sent: int = 0
     held: int = 0
     met: bool = False  # since the link opened: before, it is not known which steps arrived
@@ -68,12 +79,15 @@ class Move:
 class Consensus:
     """All edges of one node. ``restarts`` counts how often one had to begin anew.
 
-    A neighbour whose replica lacks no more than the part ``skip_below`` of what was learned is sent no step.
+    A neighbour whose replica lacks no more than the part ``skip_below`` of what was learned is sent no step. From
+    when the node has ``learned`` something on, edges begin late.
     """
 
     def __init__(self, network: FrozenNetwork, first_scores: Tensor, skip_below: float = 0.0) -> None:
         self.restarts = 0
+        self.learned = False
         self._skip_below = skip_below
+        self._close = max(CLOSE, 2 * skip_below)  # steps smaller than skip_below are not sent
         self._network = network
         self._first = first_scores.clone()
         self._edges: dict[str, Edge] = {}
@@ -121,6 +135,7 @@ class Consensus:
                 moves[edge.ours] = _move(edge.ours, scores, self._network.score_layout)
             move = moves[edge.ours]
             edge.ours, edge.sent = move.after, edge.sent + 1
+            edge.our_step = _mean_step(move.signs, move.scales)
             step = ReplicaStep(edge.epoch, edge.sent, edge.held, move.scales, self._network.counts, move.checksum)
             message = MaskMessage(round_number, MaskKind.SIGN, move.signs, step)
             messages[neighbour] = message
@@ -139,12 +154,13 @@ class Consensus:
             self._restart(neighbour, edge.epoch + 1)
             return
         edge.theirs, edge.held, edge.their_counts = replica, step.sequence, step.counts
+        edge.their_step = _mean_step(message.mask, step.scales)
         self._acknowledge(edge, step.epoch, step.acknowledged)
 
     def implied_mask(self, neighbour: str) -> Mask | None:
-        """Return the keep mask that follows from a neighbour's replica; None before its first step."""
+        """Return the keep mask that follows from a neighbour's replica; None while that is empty, or rough."""
         edge = self._edge(neighbour)
-        if not edge.their_counts:
+        if not edge.their_counts or self._is_rough(edge):
             return None
         keep = top_k(self._network.spread(edge.theirs), self._network.layout, edge.their_counts)
         return to_mask(keep, self._network.layout)
@@ -157,9 +173,10 @@ class Consensus:
         ``n`` counts this node and all its neighbours, those that had nothing to send, too. If the few that speak had
         the weight of all, a step would move its receivers so far that they had to answer: no mesh would fall silent.
         Replicas are compared on one edge only, so an edge that begins anew pulls nobody back to the start. By ``rule``
-        some differences are shortened, and some left out as if the neighbour were not there.
+        some differences are shortened, and some left out as if the neighbour were not there. Rough edges are silent.
         """
         spans = [span for _, span in self._network.score_layout.spans()]
+        neighbours = [neighbour for neighbour in neighbours if not self._is_rough(self._edge(neighbour))]
         edges = [self._edge(neighbour) for neighbour in neighbours]
         believed = robust.believed(lambda i: edges[i].theirs - edges[i].ours, len(edges), spans, rule)
         speaking = set(neighbours)
@@ -176,11 +193,19 @@ class Consensus:
             self._edges.pop(neighbour, None)
 
     def _is_near(self, replica: Tensor, scores: Tensor) -> bool:
-        learned = float((scores - self._first).abs().mean())
-        return float((scores - replica).abs().mean()) <= self._skip_below * learned
+        return float((scores - replica).abs().mean()) <= self._skip_below * self._learned_by(scores)
+
+    def _is_rough(self, edge: Edge) -> bool:
+        if edge.rough:
+            replicas = (edge.ours, edge.our_step), (edge.theirs, edge.their_step)
+            edge.rough = any(step > self._close * self._learned_by(replica) for replica, step in replicas)
+        return edge.rough
+
+    def _learned_by(self, scores: Tensor) -> float:
+        return float((scores - self._first).abs().mean())
 
     def _edge(self, neighbour: str) -> Edge:
-        return self._edges.setdefault(neighbour, Edge(self._first, self._first))
+        return self._edges.setdefault(neighbour, Edge(self._first, self._first, rough=self.learned))
 
     @staticmethod
     def _acknowledge(edge: Edge, epoch: int, held: int) -> None:
@@ -189,7 +214,7 @@ class Consensus:
 
     def _restart(self, neighbour: str, epoch: int) -> Edge:
         self.restarts += 1
-        self._edges[neighbour] = Edge(self._first, self._first, epoch, met=True)
+        self._edges[neighbour] = Edge(self._first, self._first, epoch, self.learned, met=True)
         return self._edges[neighbour]
 
 
@@ -212,6 +237,11 @@ def _move(replica: Tensor, scores: Tensor, layout: MaskLayout) -> Move:
     signs = to_mask(difference >= 0, layout)
     after = advanced(replica, signs, scales)
     return Move(after, signs, scales, checksum(after))
+
+
+def _mean_step(signs: Mask, scales: Sequence[float]) -> float:
+    layers = zip(signs.layout.layers, scales, strict=True)
+    return sum(layer.size * scale for layer, scale in layers) / signs.layout.size
 
 
 def _step(message: MaskMessage) -> ReplicaStep:

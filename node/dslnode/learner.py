@@ -85,6 +85,7 @@ class Learner:
         batches = self._batches("local training", round_number)
         with torch_draws("local training", self._origin.node_seed, round_number):
             progress = training.train_locally(self.network, self._state, self.plan, batches, stop)
+        self._consensus.learned = True
         self._update_mask()
         return progress
 
@@ -210,6 +211,7 @@ class Learner:
             leaning=float(tensors["leaning"]),
         )
         self.network.model.load_state_dict(local, strict=False)
+        self._consensus.learned = self._state.steps > 0
         self._update_mask()
 
     def _common_ground(self, neighbours: Sequence[tuple[Mask, float]]) -> Tensor:
