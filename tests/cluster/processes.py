@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -105,6 +106,11 @@ class NodeProcess:
     def pid(self) -> int:
         """The process's number."""
         return self._process.pid
+
+    def resident(self) -> int:
+        """Return how many bytes of it are in memory."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmRSS:")).split()[1])
 
     @property
     def running(self) -> bool:

@@ -1,0 +1,48 @@
+"""Many whole daemons in one process, all neighbours of one node and of nobody else.
+
+``python -m tests.cluster.crowd ADDRESS FIRST COUNT`` runs them until it is ended. They learn, but for the sake of two
+cores only one step a round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+
+import torch
+
+from dslnode import logs
+from dslnode.assembly import build_learner
+from dslnode.checkpoint import NODE_ID_BYTES
+from dslnode.config import Settings
+from dslnode.daemon import Daemon
+from dslnode.start import introduction
+from dslnode.transport.ways import Plain
+
+
+def member(number: int, address: str) -> Daemon:
+    """Return one daemon that dials the address; it learns from one of a hundred shares of the digits."""
+    settings = Settings(
+        name=f"member-{number}",
+        listen="127.0.0.1:0",
+        peers=(address,),
+        max_neighbours=0,
+        metrics="off",
+        share=f"{number + 1}/100",
+        local_steps=1,
+        evaluate_every=1_000,
+    )
+    learner = build_learner(settings)
+    me = introduction(settings, learner, secrets.token_bytes(NODE_ID_BYTES))
+    return Daemon(settings, learner, me, None, logs.set_up("json", "error"), way=Plain())
+
+
+async def run(address: str, first: int, count: int) -> None:
+    """Run ``count`` daemons, numbered from ``first``, which end with the process."""
+    await asyncio.gather(*(member(number, address).run() for number in range(first, first + count)))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    asyncio.run(run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
