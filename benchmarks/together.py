@@ -118,6 +118,7 @@ def draw(plan: Plan, file: Path) -> None:
             means = [statistics.mean(100 * line["accuracy"] for line in lines) for lines in zip(*measured, strict=True)]
             axes.plot([line["round"] for line in measured[0]], means, color=colour, label=label if seed == 1 else None)
     axes.set(xlabel="round", ylabel="personal accuracy, %", title="Four daemons, Fashion-MNIST, 15 images a class each")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", frameon=False)
     figure.savefig(file, metadata={"Date": None})
