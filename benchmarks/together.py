@@ -108,6 +108,7 @@ def run(plan: Plan) -> Outcome:
 def draw(plan: Plan, file: Path) -> None:
     """Draw accuracy against rounds, together and alone, for three seeds of a plan."""
     from matplotlib import pyplot
+    from matplotlib.ticker import MaxNLocator
 
     figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
     for linked, colour, label in ((True, "#0b7285", "together"), (False, "#868e96", "alone")):
@@ -118,7 +119,7 @@ def draw(plan: Plan, file: Path) -> None:
             means = [statistics.mean(100 * line["accuracy"] for line in lines) for lines in zip(*measured, strict=True)]
             axes.plot([line["round"] for line in measured[0]], means, color=colour, label=label if seed == 1 else None)
     axes.set(xlabel="round", ylabel="personal accuracy, %", title="Four daemons, Fashion-MNIST, 15 images a class each")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", frameon=False)
     figure.savefig(file, metadata={"Date": None})
