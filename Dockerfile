@@ -60,8 +60,8 @@ ENV PATH=/opt/dslnode/bin:$PATH \
 USER 7711:7711
 VOLUME /var/lib/dslnode
 EXPOSE 7711 9464
-# Ready is who answers: the address is opened once data, model and state are in order
-HEALTHCHECK --interval=30s --timeout=30s --start-period=180s --retries=3 CMD ["dslnode", "status", "--timeout", "20"]
+# Ready is whose address is open, as it is once data, model and state are in order, and whose event loop answers
+HEALTHCHECK --interval=30s --timeout=30s --start-period=180s --retries=3 CMD ["python", "-m", "dslnode.ready"]
 ENTRYPOINT ["dslnode"]
 CMD ["start"]
 

@@ -50,7 +50,7 @@ def address() -> Iterator[str]:
     registry = CollectorRegistry()
     Gauge("dslnode_round", "The round.", registry=registry).set(7)
     where = f"127.0.0.1:{free_port()}"
-    stop = serve(where, application(registry, lambda: REPLY))
+    stop = serve(where, application(registry, lambda: REPLY, lambda: True))
     yield where
     stop()
 
@@ -65,7 +65,7 @@ def test_metrics_are_served_until_stopped(host: str) -> None:
     registry = CollectorRegistry()
     Gauge("dslnode_round", "The round.", registry=registry).set(7)
     address = f"{host}:{free_port()}"
-    stop = serve(address, application(registry, lambda: REPLY))
+    stop = serve(address, application(registry, lambda: REPLY, lambda: True))
     try:
         text, headers = get(address, "/metrics")
         assert headers["Content-Type"].startswith("text/plain")
@@ -77,7 +77,7 @@ def test_metrics_are_served_until_stopped(host: str) -> None:
 
 
 def test_an_address_that_cannot_be_served_on_is_explained() -> None:
-    app = application(CollectorRegistry(), lambda: REPLY)
+    app = application(CollectorRegistry(), lambda: REPLY, lambda: True)
     with socket.create_server(("127.0.0.1", 0)) as holder:
         taken = f"127.0.0.1:{holder.getsockname()[1]}"
         with pytest.raises(ListenError, match=f"cannot serve metrics on {taken} .Address already in use.; .*--metrics"):
@@ -87,7 +87,7 @@ def test_an_address_that_cannot_be_served_on_is_explained() -> None:
 
 
 def test_off_serves_nothing() -> None:
-    serve_pages("off", CollectorRegistry(), lambda: REPLY)()
+    serve_pages("off", CollectorRegistry(), lambda: REPLY, lambda: True)()
 
 
 def test_the_status_is_the_one_that_the_command_prints(address: str) -> None:
@@ -118,7 +118,7 @@ def test_nothing_can_be_sent(address: str) -> None:
 
 def test_a_node_that_is_busy_says_so() -> None:
     address = f"127.0.0.1:{free_port()}"
-    stop = serve(address, application(CollectorRegistry(), answer_slowly))
+    stop = serve(address, application(CollectorRegistry(), answer_slowly, lambda: True))
     try:
         with pytest.raises(urllib.error.HTTPError, match="503"):
             get(address, "/status.json")

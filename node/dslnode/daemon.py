@@ -83,6 +83,7 @@ class Daemon:
         self._neighbourhood = Neighbourhood(
             self._network, settings.peers, settings.max_neighbours, way=way, log=log, registry=self._metrics.registry
         )
+        self._server = Server(self._network, self._accounting.reply, self._accounting.rows, tunnels=way.tunnels)
         schedule = Schedule(settings.checkpoint_every, settings.rounds)
         self._keeper = Keeper(state, schedule, self._worker, self._facts, log=log, metrics=self._metrics)
         self._rest = Rest(settings, self._metrics, self._accounting.pacer, log, self._post)
@@ -94,7 +95,8 @@ class Daemon:
         """
         self._resume()
         with contextlib.ExitStack() as ending:
-            ending.callback(serve_pages(self.settings.metrics, self._metrics.registry, self._accounting.reply))
+            told = (self._metrics.registry, self._accounting.reply, self._server.is_open)
+            ending.callback(serve_pages(self.settings.metrics, *told))
             async with self._serving():
                 while self._exit is None:
                     event = await self._events.get()
@@ -111,8 +113,7 @@ class Daemon:
 
     @contextlib.asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
-        server = Server(self._network, self._accounting.reply, self._accounting.rows, tunnels=self._way.tunnels)
-        port = await server.listen(self.settings.listen)
+        port = await self._server.listen(self.settings.listen)
         for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
         jobs = [self._begin(), keep_told(self._observer.one_line), *self._neighbourhood.jobs()]
@@ -126,9 +127,9 @@ class Daemon:
         try:
             yield
         finally:
-            await self._close(server, tasks)
+            await self._close(tasks)
 
-    async def _close(self, server: Server, tasks: list[asyncio.Task[None]]) -> None:
+    async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
         done = self._exit is ExitCode.DONE
         self._worker.interrupt()
         self._alarm.cancel()
@@ -139,7 +140,7 @@ class Daemon:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await server.stop(0.1)
+        await self._server.stop(0.1)
         self.busy = await self._background.settle(None if done else LAST_STEP_SECONDS)
         await self._keeper.close()
         self._worker.close()

@@ -1,6 +1,7 @@
 """What a node serves over HTTP: Prometheus' metrics, its status as JSON, and a page for people that draws it.
 
-``/metrics``, ``/status.json`` and ``/``. The page is one file without any asset from elsewhere. Names in it come from
+``/metrics``, ``/status.json`` and ``/``; and ``/ready`` for health checks: 200 while the node's own address is open and
+its event loop turns, else 503. The page is one file without any asset from elsewhere. Names in it come from
 other nodes: its script sets them as text, never as markup, and the content security policy lets nothing run but the
 script and the style of the page itself, by their hashes.
 """
@@ -17,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 from importlib.resources import files
+from typing import TypeVar
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -29,8 +31,10 @@ from dslnode.errors import ListenError
 from dslnode.status_json import as_dict
 from dslnode.v1 import node_pb2 as pb
 
+Answer = TypeVar("Answer")
 READING_SECONDS = 10.0
 ANSWER_SECONDS = 5.0
+UNAVAILABLE = "503 Service Unavailable"
 COMMON_HEADERS = [
     ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
@@ -38,26 +42,30 @@ COMMON_HEADERS = [
 ]
 
 
-def serve_pages(address: str, registry: CollectorRegistry, status: Callable[[], pb.StatusReply]) -> Callable[[], None]:
+def serve_pages(
+    address: str, registry: CollectorRegistry, status: Callable[[], pb.StatusReply], ready: Callable[[], bool]
+) -> Callable[[], None]:
     """Serve at ``HOST:PORT`` from threads of their own, or not at all if it is ``off``; return what stops it.
 
-    Called on the event loop's thread; ``status`` is asked there, too. Raises ``ListenError``.
+    Called on the event loop's thread; ``status`` and ``ready`` are asked there, too. Raises ``ListenError``.
     """
     if address == "off":
         return lambda: None
     loop = asyncio.get_running_loop()
 
-    async def ask() -> pb.StatusReply:
-        return status()
+    def asked_there(question: Callable[[], Answer]) -> Callable[[], Answer]:
+        async def ask() -> Answer:
+            return question()
 
-    def asked_on_the_loop() -> pb.StatusReply:
-        return asyncio.run_coroutine_threadsafe(ask(), loop).result(ANSWER_SECONDS)
+        return lambda: asyncio.run_coroutine_threadsafe(ask(), loop).result(ANSWER_SECONDS)
 
-    return serve(address, application(registry, asked_on_the_loop))
+    return serve(address, application(registry, asked_there(status), asked_there(ready)))
 
 
-def application(registry: CollectorRegistry, status: Callable[[], pb.StatusReply]) -> WSGIApplication:
-    """Return what answers the requests; a path that is none of the three is not found."""
+def application(
+    registry: CollectorRegistry, status: Callable[[], pb.StatusReply], ready: Callable[[], bool]
+) -> WSGIApplication:
+    """Return what answers the requests; a path that is none of the four is not found."""
     metrics = make_wsgi_app(registry)
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
@@ -65,20 +73,30 @@ def application(registry: CollectorRegistry, status: Callable[[], pb.StatusReply
         if path == "/metrics":
             found: Iterable[bytes] = metrics(environ, start)
             return found
-        if path not in {"/", "/status.json"}:
-            return _send(start, "404 Not Found", "text/plain", b"there are /, /status.json and /metrics\n")
+        if path not in {"/", "/status.json", "/ready"}:
+            return _send(start, "404 Not Found", "text/plain", b"there are /, /status.json, /ready and /metrics\n")
         if environ["REQUEST_METHOD"] != "GET":
             return _send(start, "405 Method Not Allowed", "text/plain", b"use GET\n", ("Allow", "GET"))
-        if path == "/":
-            content, policy = page()
-            return _send(start, "200 OK", "text/html", content, ("Content-Security-Policy", policy))
         try:
-            told = {**as_dict(status()), "version": __version__}
+            return _tell_ready(start, ready=ready()) if path == "/ready" else _show(start, path, status)
         except TimeoutError:
-            return _send(start, "503 Service Unavailable", "text/plain", b"the node is busy, or stops\n")
-        return _send(start, "200 OK", "application/json", json.dumps(told).encode())
+            return _send(start, UNAVAILABLE, "text/plain", b"the node is busy, or stops\n")
 
     return answer
+
+
+def _tell_ready(start: StartResponse, *, ready: bool) -> Iterable[bytes]:
+    if ready:
+        return _send(start, "200 OK", "text/plain", b"ready\n")
+    return _send(start, UNAVAILABLE, "text/plain", b"the node starts or stops: its address is not open\n")
+
+
+def _show(start: StartResponse, path: str, status: Callable[[], pb.StatusReply]) -> Iterable[bytes]:
+    if path == "/":
+        content, policy = page()
+        return _send(start, "200 OK", "text/html", content, ("Content-Security-Policy", policy))
+    told = {**as_dict(status()), "version": __version__}
+    return _send(start, "200 OK", "application/json", json.dumps(told).encode())
 
 
 @cache

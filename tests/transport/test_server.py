@@ -61,6 +61,15 @@ async def test_the_health_watch_hears_that_the_server_stops(net: Loopback) -> No
     assert statuses == [Answer.SERVING, Answer.NOT_SERVING]
 
 
+async def test_it_is_open_from_when_it_listens_until_it_stops(net: Loopback) -> None:
+    server = Node(net.news, introduction(1)).server
+    seen = [server.is_open()]
+    await server.listen("127.0.0.1:0")
+    seen.append(server.is_open())
+    await server.stop(0)
+    assert [*seen, server.is_open()] == [False, True, False]
+
+
 async def test_reflection_lists_all_services(net: Loopback) -> None:
     node = await net.node(1)
     request = reflection_pb2.ServerReflectionRequest(list_services="")

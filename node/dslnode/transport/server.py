@@ -69,6 +69,10 @@ class Server:
         if self._door is not None:
             await self._door.stop()
 
+    def is_open(self) -> bool:
+        """Return whether the address is open and answers."""
+        return self._serving.is_open()
+
     def _make(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
         services = cast(grpc.aio.Server, Services(server))

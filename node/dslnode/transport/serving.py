@@ -61,6 +61,10 @@ class Serving:
         await asyncio.gather(*self._jobs, return_exceptions=True)
         await asyncio.gather(*(server.stop(grace) for server in self._servers), return_exceptions=True)
 
+    def is_open(self) -> bool:
+        """Return whether a server takes calls now."""
+        return bool(self._servers) and not self._stopping
+
     async def _run(self, server: grpc.aio.Server) -> None:
         others = asyncio.all_tasks()
         await server.start()
