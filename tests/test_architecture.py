@@ -73,10 +73,11 @@ CODECS = ["codec", "changes", "bases", "entropy", "sparse"]
 ACCOUNTS = ["ledger", "ledger_file", "ledger_view", "ledger_metrics", "data_plan", "pacing", "bookkeeper"]
 TORCHLESS = [
     *("rounds", *CODECS, "mask", "config", "sources", "settings_text", "errors"),
-    *("status_view", "status_json", "pages", "history", "crawl", "network_rows", "top"),
+    *("status_view", "status_json", "ready", "pages", "history", "crawl", "network_rows", "top"),
     *("membership", "neighbourhood", "deadlines"),
     *("yielding", "host_state"),
-    *("findings", "host_checks", "host_facts", "learning_checks", "ticket_checks", "ticket_facts", "doctor"),
+    *("findings", "host_checks", "host_facts", "reach_checks", "reach_facts", "learning_checks"),
+    *("ticket_checks", "ticket_facts", "doctor"),
     *ACCOUNTS,
     *TRANSPORT,
 ]

@@ -58,10 +58,12 @@ def test_while_nodes_run() -> None:
         node.wait_for_round(1)
         code, found = examined("--name", "board-1", "--listen", node.address)
         assert (code, found["listen"][0]["what"]) == (ExitCode.DONE, f"{node.address}: this node is running there")
-        other = ("--name", "board-2", "--listen", f"127.0.0.1:{free_port()}", "--peers", node.address)
+        address = f"127.0.0.1:{free_port()}"
+        other = ("--name", "board-2", "--listen", address, "--peers", node.address)
         code, found = examined(*other, "--keep-ratio", "0.5")
         assert code == ExitCode.DONE
         assert "'board-1' answers" in found["peers"][0]["what"]
+        assert f"board-1, on this machine, reached us at {address}" in found["reach"][1]["what"]
         code, found = examined(*other, "--run-id", "orchard", "--class-count", "12")
         assert code == ExitCode.PROBLEM
         assert "is of run 'default', not 'orchard'" in found["peers"][0]["what"]

@@ -12,13 +12,11 @@ from dslnode.host_checks import (
     Disk,
     Peer,
     Port,
-    Reach,
     check_clock,
     check_disk,
     check_models,
     check_peers,
     check_port,
-    check_reach,
 )
 from dslnode.v1 import node_pb2 as pb
 
@@ -44,24 +42,6 @@ def level(found: Finding | list[Finding]) -> Level:
 def test_ports(port: Port, expected: Level, said: str) -> None:
     found = check_port(port, "board-1")
     assert (level(found), found.check) == (expected, port.setting)
-    assert said in found.what
-
-
-@pytest.mark.parametrize(
-    ("reach", "expected", "said"),
-    [
-        (Reach("0.0.0.0:7711", "", ("10.0.0.3:1",), ("10.0.0.2", "fd00::2")), OK, "10.0.0.2:7711, [fd00::2]:7711"),
-        (Reach("10.0.0.2:7711", "", (), None), OK, "10.0.0.2:7711"),
-        (Reach("127.0.0.1:7711", "", ("127.0.0.1:7712",), ()), OK, "only this machine"),
-        (Reach("[::1]:7711", "", ("10.0.0.3:1",), ("10.0.0.2",)), WARNING, "peers are elsewhere"),
-        (Reach("0.0.0.0:7711", "localhost:7711", (), ("10.0.0.2",)), WARNING, "their own machine"),
-        (Reach("0.0.0.0:7711", "", (), ()), WARNING, "no address but loopback"),
-        (Reach("0.0.0.0:7711", "x.invalid:1", (), ("10.0.0.2",), "no such name"), WARNING, "a name that is not known"),
-    ],
-)
-def test_reach(reach: Reach, expected: Level, said: str) -> None:
-    found = check_reach(reach)
-    assert level(found) == expected
     assert said in found.what
 
 

@@ -1,4 +1,4 @@
-"""What the health check of a container says of a node: ready, not yet, not any more, whether or not metrics are served."""
+"""What the health check of a container says of a node: ready, not yet, not any more; with metrics and without."""
 
 from __future__ import annotations
 

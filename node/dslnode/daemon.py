@@ -83,7 +83,8 @@ class Daemon:
         self._neighbourhood = Neighbourhood(
             self._network, settings.peers, settings.max_neighbours, way=way, log=log, registry=self._metrics.registry
         )
-        self._server = Server(self._network, self._accounting.reply, self._accounting.rows, tunnels=way.tunnels)
+        asked = (self._accounting.reply, self._accounting.rows)
+        self._server = Server(self._network, *asked, tunnels=way.tunnels, dialled_back=self._metrics.dialled_back)
         schedule = Schedule(settings.checkpoint_every, settings.rounds)
         self._keeper = Keeper(state, schedule, self._worker, self._facts, log=log, metrics=self._metrics)
         self._rest = Rest(settings, self._metrics, self._accounting.pacer, log, self._post)

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
+from typing import TypedDict
 
 from rich.console import Console
 from rich.text import Text
 
-from dslnode import host_checks, host_facts, ticket_checks, ticket_facts
+from dslnode import host_checks, host_facts, reach_checks, reach_facts, ticket_checks, ticket_facts
 from dslnode.config import Settings
 from dslnode.errors import ExitCode, SettingsError
 from dslnode.exposure import check_exposure
@@ -19,10 +21,17 @@ from dslnode.learning_checks import Trial, learning_seconds
 from dslnode.sources import Loaded
 from dslnode.tickets import read_ticket
 from dslnode.transport.handshake import clean
-from dslnode.transport.inquiry import ask_status
+from dslnode.transport.inquiry import ask_dial_back, ask_status
 
 MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.PROBLEM: ("PROBLEM", "bold red")}
 LONGEST = 500  # characters of a line: some come from other nodes
+
+
+class Asking(TypedDict):
+    """How peers are asked: for how many seconds, and with which ticket."""
+
+    timeout: float
+    ticket: Path | None
 
 
 def examine_node(loaded: Loaded, *, as_json: bool, timeout: float) -> ExitCode:
@@ -49,18 +58,22 @@ def examine(loaded: Loaded, timeout: float) -> Iterator[Finding]:
     now = datetime.now(UTC)
     yield from ticket_checks.check_ticket(ticket, settings.name, now, exposed=exposed, insecure=settings.insecure)
     usable = settings.ticket if ticket is not None and ticket.identity is not None else None
-    yield from _examine_host(settings, partial(ask_status, timeout=timeout, ticket=usable))
+    asking: Asking = {"timeout": timeout, "ticket": usable}
+    yield from _examine_host(settings, partial(ask_status, **asking), partial(ask_dial_back, **asking))
 
 
-def _examine_host(settings: Settings, ask: host_facts.Ask) -> Iterator[Finding]:
+def _examine_host(settings: Settings, ask: host_facts.Ask, ask_back: reach_facts.AskBack) -> Iterator[Finding]:
     port = host_facts.look_at_port("listen", settings.listen, ask)
     yield host_checks.check_port(port, settings.name)
     if settings.metrics != "off":
         metrics = host_facts.look_at_port("metrics", settings.metrics, None)
         if not (metrics.problem and port.node == settings.name):  # the running node holds both
             yield host_checks.check_port(metrics, settings.name)
-    yield host_checks.check_reach(host_facts.look_at_reach(settings.listen, settings.advertise, settings.peers))
     peers = host_facts.look_at_peers(settings.peers, ask)
+    reach = reach_facts.look_at_reach(settings.listen, settings.advertise, settings.peers)
+    if not port.problem or port.node == settings.name:  # else others would reach who holds it
+        reach = reach_facts.have_it_dialled(reach, peers, settings.name, ask_back)
+    yield from reach_checks.check_reach(reach)
     yield from host_checks.check_peers(peers, settings.run_id, settings.name)
     yield from host_checks.check_clock(host_facts.look_at_clock(settings.state_dir), peers)
     yield from _examine_learning(settings, peers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dslnode.exposure import WILDCARDS, bracketed, host_and_port, is_loopback
 from dslnode.findings import Finding, ok, problem, shortened, warning
 from dslnode.v1 import node_pb2 as pb
 
@@ -21,20 +20,6 @@ class Port:
     problem: str = ""  # why it cannot be had; empty if it is free
     holder: str = ""
     node: str = ""
-
-
-@dataclass(frozen=True)
-class Reach:
-    """Where others could find this node. ``own`` are this machine's addresses beyond itself; None if unknown.
-
-    ``unresolved`` says why the name that neighbours are told means nothing here.
-    """
-
-    listen: str
-    advertise: str
-    peers: tuple[str, ...]
-    own: tuple[str, ...] | None
-    unresolved: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,30 +65,6 @@ def check_port(port: Port, name: str) -> Finding:
         fix = f"end what holds it, or choose an address of this machine with {option} HOST:PORT"
         return problem(port.setting, f"{port.address} cannot be had{held} ({port.problem})", fix)
     return ok(port.setting, f"{port.address} is free")
-
-
-def check_reach(reach: Reach) -> Finding:
-    """Whether somebody on another machine could dial this node."""
-    host, port = host_and_port(reach.listen)
-    others = [peer for peer in reach.peers if not is_loopback(host_and_port(peer)[0])]
-    if reach.unresolved:
-        fix = "mend the name in --advertise or in DNS, or write the IP address"
-        what = f"neighbours are told {reach.advertise}, a name that is not known ({reach.unresolved})"
-        return warning("reach", what, fix)
-    if is_loopback(host):
-        if others:
-            fix = f"listen on 0.0.0.0:{port}; or leave it so if this node only dials out"
-            return warning("reach", f"{reach.listen}: only this machine can dial this node, peers are elsewhere", fix)
-        return ok("reach", f"{reach.listen}: only this machine can dial this node")
-    if reach.advertise and is_loopback(host_and_port(reach.advertise)[0]):
-        fix = "advertise an address that others can dial"
-        return warning("reach", f"neighbours are told {reach.advertise}, which is their own machine", fix)
-    if reach.own == ():
-        return warning("reach", "this machine has no address but loopback", "connect it to a network")
-    own = reach.own or ()
-    where = ", ".join(bracketed(one, port) for one in own) if host in WILDCARDS and own else reach.listen
-    test = "to be sure, ask from another machine: dslnode status --address HOST:PORT"
-    return ok("reach", f"others can dial {where}, unless a firewall is between; {test}")
 
 
 def check_peers(peers: tuple[Peer, ...], run_id: str, name: str) -> list[Finding]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dslnode.errors import UnreachableError
 from dslnode.exposure import WILDCARDS, bracketed, host_and_port
-from dslnode.host_checks import Clock, Disk, Peer, Port, Reach
+from dslnode.host_checks import Clock, Disk, Peer, Port
 from dslnode.v1 import node_pb2 as pb
 
 Ask = Callable[[str], pb.StatusReply]
@@ -66,16 +66,6 @@ def _holder(port: int) -> str:
         except OSError:
             continue  # another user's, or gone meanwhile
     return ""
-
-
-def look_at_reach(listen: str, advertise: str, peers: tuple[str, ...]) -> Reach:
-    """Return where others could find this node."""
-    host, port = host_and_port(advertise) if advertise else ("", 0)
-    try:
-        unresolved = "" if not host or socket.getaddrinfo(host, port) else "no address"
-    except (OSError, UnicodeError) as error:
-        unresolved = getattr(error, "strerror", None) or str(error)
-    return Reach(listen, advertise, peers, own_addresses(), unresolved)
 
 
 def own_addresses() -> tuple[str, ...] | None:

@@ -66,6 +66,7 @@ class Metrics:
             "dslnode_mask_layer_flipped_ratio", "Fraction of the layer's bits that the last round flipped.", ["layer"]
         )
         self.refused = counter("dslnode_messages_refused", "Messages and conversations refused, by reason.", ["reason"])
+        self._dial_backs = counter("dslnode_dial_backs", "Connections back that others asked for.", ["outcome"])
         self.checkpoint_bytes = counter("dslnode_checkpoint_written_bytes", "Bytes of state written to disk.")
         self._waiting = gauge(
             "dslnode_waiting", "1 while training waits, by what for: hours, heat, battery, load.", ["reason"]
@@ -80,6 +81,10 @@ class Metrics:
         )
         ProcessCollector(registry=self.registry)
         self.registry.register(_NeighbourCollector(neighbours))
+
+    def dialled_back(self, outcome: str) -> None:
+        """Count that somebody asked to be dialled: reached, failed or declined."""
+        self._dial_backs.labels(outcome).inc()
 
     def describe(self, name: str, run: str, state: Path | None = None) -> None:
         """Set the labels that say which node this is, and watch the disk of its state directory, if it has one."""

@@ -13,12 +13,20 @@ from dslnode.errors import PeerError, UnreachableError
 from dslnode.exposure import host_and_port
 from dslnode.ledger import Per
 from dslnode.transport.credentials import Credentials
+from dslnode.transport.dial_back import ATTEMPT_SECONDS
 from dslnode.transport.ledger_rows import Line, read_row
 from dslnode.transport.options import CHANNEL_OPTIONS
 from dslnode.transport.tunnels import Tunnels
 from dslnode.transport.ways import Secure, answers_with_tls
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
+
+DECLINED = {
+    grpc.StatusCode.UNIMPLEMENTED: "does not know this question: it is an older dslnode",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "has no time for this question now: ask again in a few seconds",
+    grpc.StatusCode.FAILED_PRECONDITION: "cannot tell which address this question came from",
+}
+"""What it means that a node answers, but not this."""
 
 Answer = TypeVar("Answer")
 Question = Callable[[node_pb2_grpc.StatusStub], Answer]
@@ -47,6 +55,17 @@ def ask_ledger(address: str, per: Per, timeout: float, ticket: Path | None = Non
     return _ask(address, timeout, ticket, question)
 
 
+def ask_dial_back(address: str, port: int, timeout: float, ticket: Path | None = None) -> pb.DialBackReply:
+    """Let the node at ``HOST:PORT`` open a connection to a port of this machine. Raises as ``ask_status`` does."""
+
+    def question(stub: node_pb2_grpc.StatusStub) -> pb.DialBackReply:
+        request = pb.DialBackRequest(port=port)
+        reply: pb.DialBackReply = stub.DialBack(request, timeout=timeout + ATTEMPT_SECONDS)
+        return reply
+
+    return _ask(address, timeout, ticket, question)
+
+
 def _ask(address: str, timeout: float, ticket: Path | None, question: Question[Answer]) -> Answer:
     try:
         if ticket is None:
@@ -54,6 +73,8 @@ def _ask(address: str, timeout: float, ticket: Path | None, question: Question[A
         return asyncio.run(_ask_by_tls(address, timeout, Tunnels(Credentials(ticket, None)), question))
     except grpc.RpcError as error:
         code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+        if code in DECLINED:
+            raise UnreachableError(f"{address} {DECLINED[code]}") from error
         raise _unreachable(address, code.name.lower().replace("_", " "), had_ticket=ticket is not None) from error
     except (OSError, PeerError) as error:
         raise UnreachableError(f"no dslnode answers at {address}: it {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import cast
+from urllib.parse import unquote
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -11,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from dslnode.errors import ListenError
 from dslnode.ledger import Per
+from dslnode.transport.dial_back import Declined, DialBack
 from dslnode.transport.door import Door
 from dslnode.transport.network import Network
 from dslnode.transport.options import SERVER_OPTIONS
@@ -23,13 +25,17 @@ from dslnode.v1 import node_pb2_grpc
 SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name.values())
 MAX_CALLS = 256
 
+BY_THE_DOOR = "come by the node's --listen address, with a ticket"
+
 Context = grpc.aio.ServicerContext[pb.Frame, pb.Frame]
+Asking = grpc.aio.ServicerContext[pb.DialBackRequest, pb.DialBackReply]
 
 
 class Server:
-    """Accepts neighbours for a network; answers with what ``status`` and ``ledger`` return.
+    """Accepts neighbours for a network; answers with what ``status`` and ``ledger`` return, and dials callers back.
 
-    With ``tunnels`` it talks TLS to holders of a ticket, and with nobody else.
+    With ``tunnels`` it talks TLS to holders of a ticket, and with nobody else. ``dialled_back`` is told how each
+    question for a connection ended.
     """
 
     def __init__(
@@ -39,12 +45,14 @@ class Server:
         ledger: Callable[[Per], Iterable[pb.LedgerRow]] = lambda _: (),
         *,
         tunnels: Tunnels | None = None,
+        dialled_back: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._network = network
         self._tunnels = tunnels
         self._door: Door | None = None
         self._address = ""
-        self._neighbour, self._status = _Neighbour(self._converse), _Status(status, ledger)
+        self._dial_back = DialBack(dialled_back)
+        self._neighbour, self._status = _Neighbour(self._converse), _Status(status, ledger, self._reach)
         self._health = health.aio.HealthServicer()
         self._serving = Serving(self._make, self._bind)
 
@@ -108,7 +116,15 @@ class Server:
         elif (caller := self._door.caller(context.peer())) is not None:
             await self._network.answer(Vouched(context, caller.identity), caller.remote)
         else:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "come by the node's --listen address, with a ticket")
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, BY_THE_DOOR)
+
+    async def _reach(self, request: pb.DialBackRequest, context: Asking) -> pb.DialBackReply:
+        caller = None if self._door is None else self._door.caller(context.peer())
+        host = read_address(context.peer())[0] if caller is None else caller.remote[0]
+        answer = await self._dial_back.answer(host, request.port)
+        if isinstance(answer, Declined):
+            await context.abort(answer.code, answer.why)
+        return answer
 
 
 class _Neighbour(node_pb2_grpc.NeighbourServicer):
@@ -120,9 +136,15 @@ class _Neighbour(node_pb2_grpc.NeighbourServicer):
 
 
 class _Status(node_pb2_grpc.StatusServicer):
-    def __init__(self, status: Callable[[], pb.StatusReply], ledger: Callable[[Per], Iterable[pb.LedgerRow]]) -> None:
+    def __init__(
+        self,
+        status: Callable[[], pb.StatusReply],
+        ledger: Callable[[Per], Iterable[pb.LedgerRow]],
+        reach: Callable[[pb.DialBackRequest, Asking], Awaitable[pb.DialBackReply]],
+    ) -> None:
         self._status = status
         self._ledger = ledger
+        self._reach = reach
 
     async def Get(self, _request: pb.StatusRequest, _context: object) -> pb.StatusReply:
         return self._status()
@@ -131,9 +153,11 @@ class _Status(node_pb2_grpc.StatusServicer):
         for row in list(self._ledger(Per.HOUR if request.per == Per.HOUR else Per.DAY)):
             yield row
 
+    async def DialBack(self, request: pb.DialBackRequest, context: Asking) -> pb.DialBackReply:
+        return await self._reach(request, context)
+
 
 def read_address(peer: str) -> tuple[str, int]:
     """Return host and port of gRPC's name for a peer: ``ipv4:10.0.0.2:40312`` or ``ipv6:%5B::1%5D:40312``."""
-    host, _, port = peer.partition(":")[2].rpartition(":")
-    host = host.replace("%5B", "[").replace("%5D", "]").strip("[]").removeprefix("::ffff:")
-    return host, int(port) if port.isdigit() else 0
+    host, _, port = unquote(peer.partition(":")[2]).rpartition(":")
+    return host.strip("[]").removeprefix("::ffff:"), int(port) if port.isdigit() else 0

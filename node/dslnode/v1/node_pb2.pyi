@@ -280,6 +280,22 @@ class Usage(_message.Message):
     interval_seconds: float
     def __init__(self, hour_bytes: _Optional[int] = ..., day_bytes: _Optional[int] = ..., cap_bytes: _Optional[int] = ..., cap_period: _Optional[str] = ..., used_bytes: _Optional[int] = ..., forecast_bytes: _Optional[int] = ..., exchanges_skipped: _Optional[int] = ..., interval_seconds: _Optional[float] = ...) -> None: ...
 
+class DialBackRequest(_message.Message):
+    __slots__ = ("port",)
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    port: int
+    def __init__(self, port: _Optional[int] = ...) -> None: ...
+
+class DialBackReply(_message.Message):
+    __slots__ = ("reached", "host", "problem")
+    REACHED_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    reached: bool
+    host: str
+    problem: str
+    def __init__(self, reached: _Optional[bool] = ..., host: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...
+
 class LedgerRequest(_message.Message):
     __slots__ = ("per",)
     PER_FIELD_NUMBER: _ClassVar[int]

@@ -101,7 +101,7 @@ class Neighbour:
 
 
 class StatusStub:
-    """What `dslnode status` and `dslnode ledger` ask.
+    """What `dslnode status`, `dslnode ledger` and `dslnode doctor` ask.
     """
 
     def __init__(self, channel):
@@ -120,10 +120,15 @@ class StatusStub:
                 request_serializer=dslnode_dot_v1_dot_node__pb2.LedgerRequest.SerializeToString,
                 response_deserializer=dslnode_dot_v1_dot_node__pb2.LedgerRow.FromString,
                 _registered_method=True)
+        self.DialBack = channel.unary_unary(
+                '/dslnode.v1.Status/DialBack',
+                request_serializer=dslnode_dot_v1_dot_node__pb2.DialBackRequest.SerializeToString,
+                response_deserializer=dslnode_dot_v1_dot_node__pb2.DialBackReply.FromString,
+                _registered_method=True)
 
 
 class StatusServicer:
-    """What `dslnode status` and `dslnode ledger` ask.
+    """What `dslnode status`, `dslnode ledger` and `dslnode doctor` ask.
     """
 
     def Get(self, request, context):
@@ -133,6 +138,12 @@ class StatusServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Ledger(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DialBack(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,6 +162,11 @@ def add_StatusServicer_to_server(servicer, server):
                     request_deserializer=dslnode_dot_v1_dot_node__pb2.LedgerRequest.FromString,
                     response_serializer=dslnode_dot_v1_dot_node__pb2.LedgerRow.SerializeToString,
             ),
+            'DialBack': grpc.unary_unary_rpc_method_handler(
+                    servicer.DialBack,
+                    request_deserializer=dslnode_dot_v1_dot_node__pb2.DialBackRequest.FromString,
+                    response_serializer=dslnode_dot_v1_dot_node__pb2.DialBackReply.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'dslnode.v1.Status', rpc_method_handlers)
@@ -160,7 +176,7 @@ def add_StatusServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Status:
-    """What `dslnode status` and `dslnode ledger` ask.
+    """What `dslnode status`, `dslnode ledger` and `dslnode doctor` ask.
     """
 
     @staticmethod
@@ -207,6 +223,33 @@ class Status:
             '/dslnode.v1.Status/Ledger',
             dslnode_dot_v1_dot_node__pb2.LedgerRequest.SerializeToString,
             dslnode_dot_v1_dot_node__pb2.LedgerRow.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DialBack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dslnode.v1.Status/DialBack',
+            dslnode_dot_v1_dot_node__pb2.DialBackRequest.SerializeToString,
+            dslnode_dot_v1_dot_node__pb2.DialBackReply.FromString,
             options,
             channel_credentials,
             insecure,
