@@ -55,6 +55,7 @@ def filled(neighbours: Callable[[], list[NeighbourFigures]] = lambda: [HEARD, UN
     for phase in ("exchange", "aggregate", "save"):
         found.took(phase, 0.2)
     found.refused.labels("far_future").inc()
+    found.dialled_back("reached")
     found.checkpoint_bytes.inc(12_345)
     return found
 
@@ -96,6 +97,7 @@ def test_every_metric_of_the_contract_is_there_with_its_labels() -> None:
         ("dslnode_round_phase_seconds_bucket", {"phase": "exchange", "le": "0.3"}, 1),
         ("dslnode_round_phase_seconds_bucket", {"phase": "exchange", "le": "0.1"}, 0),
         ("dslnode_messages_refused_total", {"reason": "far_future"}, 1),
+        ("dslnode_dial_backs_total", {"outcome": "reached"}, 1),
         ("dslnode_checkpoint_written_bytes_total", {}, 12_345),
         ("dslnode_payload_bit_total", {**BOARD, "direction": "sent", "kind": "mask"}, 1_000),
         ("dslnode_payload_bit_total", {**BOARD, "direction": "received", "kind": "mask"}, 2_000),

@@ -144,8 +144,9 @@ def doctor(
 ) -> None:
     """Look for what will not work, before a node starts or while it runs.
 
-    Takes the same options as start. Looks at ticket, addresses, ports, peers, clock, disk, memory, torch and data, and
-    does a few real steps to tell what a round will take. Each finding comes with its remedy.
+    Takes the same options as start. Looks at ticket, addresses, ports, peers, clock, disk, memory, torch and data, has
+    peers that answer try to reach this node, and does a few real steps to tell what a round will take. Each finding
+    comes with its remedy.
     """
     from dslnode.doctor import examine_node
 
