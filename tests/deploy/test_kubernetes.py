@@ -1,4 +1,4 @@
-"""The Kubernetes manifests against Kubernetes' own schemas, and that their parts belong together."""
+"""The Kubernetes manifests by the schemas of Kubernetes and Prometheus' operator; that their parts belong together."""
 
 from __future__ import annotations
 
@@ -11,21 +11,14 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from cloudcoil.models.prometheus_operator.v1 import PodMonitor
+from pydantic import ValidationError
 
 from dslnode.config import Settings
 from dslnode.sources import load
 
 MANIFESTS = Path(__file__).parents[2] / "deploy" / "kubernetes"
 VERSIONS = ("1.29", kubernetes_validate.latest_version())
-POD_MONITOR = {
-    "apiVersion": "monitoring.coreos.com/v1",
-    "kind": "PodMonitor",
-    "metadata": {"name": "dslnode"},
-    "spec": {
-        "selector": {"matchLabels": {"app.kubernetes.io/component": "node"}},
-        "podMetricsEndpoints": [{"port": "metrics", "interval": "15s"}],
-    },
-}
 
 
 def read(name: str) -> dict[str, Any]:
@@ -51,9 +44,47 @@ def test_a_misspelt_field_would_be_found() -> None:
         kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
 
 
-def test_the_pod_monitor_is_the_operators_smallest_one() -> None:
-    """Its schema is the operator's, not Kubernetes': the whole of it is compared."""
-    assert read("podmonitor.yaml") == POD_MONITOR
+def what_the_operator_reads(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return what comes back of a PodMonitor from models made of the operator's own schema.
+
+    They refuse wrong types and values, and drop fields that they do not know, as Kubernetes itself does.
+    """
+    found: dict[str, Any] = PodMonitor.model_validate(manifest).model_dump(
+        mode="json", by_alias=True, exclude_unset=True
+    )
+    return found
+
+
+def test_the_pod_monitor_is_what_the_operator_reads() -> None:
+    monitor = read("podmonitor.yaml")
+    assert what_the_operator_reads(monitor) == monitor
+    assert monitor["spec"]["podMetricsEndpoints"]
+
+
+@pytest.mark.parametrize(
+    "typo",
+    [{"podMetricEndpoints": []}, {"jobLabels": "name"}, {"selector": {"matchLabel": {}}}],
+    ids=["name", "plural", "inner"],
+)
+def test_a_misspelt_field_of_the_pod_monitor_would_be_found(typo: dict[str, Any]) -> None:
+    wrong = read("podmonitor.yaml")
+    wrong["spec"] |= typo
+    assert what_the_operator_reads(wrong) != wrong
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"podMetricsEndpoints": [{"port": 9464}]},
+        {"podMetricsEndpoints": [{"port": "metrics", "interval": "15 seconds"}]},
+        {"podMetricsEndpoints": {"port": "metrics"}},
+        {"selector": None},
+    ],
+    ids=["number", "duration", "no list", "nothing"],
+)
+def test_a_wrong_value_in_the_pod_monitor_would_be_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        what_the_operator_reads({**read("podmonitor.yaml"), "spec": read("podmonitor.yaml")["spec"] | wrong})
 
 
 def test_kustomize_names_every_file_and_only_files_that_there_are() -> None:
@@ -81,7 +112,7 @@ def test_kustomize_makes_of_it_what_kubernetes_takes() -> None:
     assert found.keys() == {"ConfigMap", "Service", "StatefulSet", "NetworkPolicy", "PodMonitor"}
     for kind in found.keys() - {"PodMonitor"}:
         kubernetes_validate.validate(found[kind], VERSIONS[-1], strict=True)
-    assert found["PodMonitor"]["spec"] == POD_MONITOR["spec"]
+    assert what_the_operator_reads(found["PodMonitor"]) == found["PodMonitor"]
     settings = found["ConfigMap"]
     assert settings["data"]["node.toml"] == (MANIFESTS / "node.toml").read_text()
     volumes = found["StatefulSet"]["spec"]["template"]["spec"]["volumes"]
