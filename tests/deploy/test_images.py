@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dslnode import __version__
+from dslnode import __version__, ready
 from dslnode.sources import load
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,16 @@ def test_the_image_gets_the_versions_that_are_tested() -> None:
     (torch,) = re.findall(r'^ARG TORCH="(.*)"$', DOCKERFILE, re.MULTILINE)
     assert torch in (ROOT / "constraints.txt").read_text().splitlines()
     assert DOCKERFILE.count("pip install --constraint constraints.txt") == 2
+
+
+def test_image_and_testbed_ask_alike_whether_a_node_is_ready() -> None:
+    """And wait for longer than the question itself does."""
+    [(waits, asked)] = re.findall(r"^HEALTHCHECK .*--timeout=(\d+)s .*CMD (.*)$", DOCKERFILE, re.MULTILINE)
+    for board in BOARDS.values():
+        assert board["healthcheck"]["test"] == ["CMD", *json.loads(asked)]
+        assert board["healthcheck"]["timeout"] == f"{waits}s"
+    assert json.loads(asked)[-1] == ready.__name__
+    assert int(waits) > ready.SECONDS
 
 
 def test_no_package_index_is_named() -> None:

@@ -15,6 +15,7 @@ from cloudcoil.models.prometheus_operator.v1 import PodMonitor
 from pydantic import ValidationError
 
 from dslnode.config import Settings
+from dslnode.pages import ANSWER_SECONDS
 from dslnode.sources import load
 
 MANIFESTS = Path(__file__).parents[2] / "deploy" / "kubernetes"
@@ -135,6 +136,14 @@ def test_ports_volumes_and_labels_are_named_alike_everywhere() -> None:
     assert stateful["selector"]["matchLabels"] == labels
     assert read("networkpolicy.yaml")["spec"]["podSelector"]["matchLabels"] == labels
     assert stateful["serviceName"] == read("service.yaml")["metadata"]["name"]
+
+
+@pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
+def test_the_kubelet_asks_where_the_metrics_are_served(probe: str) -> None:
+    """A daemon has 5 s to answer before the page says that it does not; the kubelet must wait for that."""
+    asked = container()[probe]
+    assert asked["httpGet"] == {"path": "/ready", "port": "metrics"}
+    assert asked["timeoutSeconds"] > ANSWER_SECONDS
 
 
 def test_service_links_cannot_pass_for_settings() -> None:
