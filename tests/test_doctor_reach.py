@@ -65,28 +65,30 @@ def drop(namespace: str) -> None:
 
 
 def test_the_way_in_is_tried_from_the_other_side(two: tuple[str, str]) -> None:
+    """Before the node starts: doctor holds its port open."""
     peers, boards = two
-    open_to_all = ("--insecure", "--name", "board-2")
     with NodeProcess("board-1", PORT, "--insecure", host=PEER, within=within(peers)) as peer:
         peer.wait_for_event("started")
-        [found] = reach(boards, *open_to_all)
+        [found] = reach(boards, "--insecure")
         assert (found["level"], found["what"]) == ("ok", f"board-1 reached us at {BOARD}:{PORT}")
-        with NodeProcess("board-2", PORT, "--insecure", host="0.0.0.0", within=within(boards)) as node:
-            node.wait_for_event("started")
-            [found] = reach(boards, *open_to_all)
-            assert (found["level"], found["what"]) == ("ok", f"board-1 reached us at {BOARD}:{PORT}")
         drop(boards)
-        [found] = reach(boards, *open_to_all)
+        [found] = reach(boards, "--insecure")
     assert found["level"] == "warning"
     assert found["what"] == f"board-1 could not reach port {PORT} at {BOARD}: no answer within 3 s"
     assert "full neighbour" in found["fix"]
 
 
-def test_so_it_is_with_tickets(two: tuple[str, str], tmp_path: Path) -> None:
+def test_so_it_is_with_tickets_while_the_node_runs(two: tuple[str, str], tmp_path: Path) -> None:
     peers, boards = two
     operator = Operator(tmp_path / "authority")
     mine, theirs = (("--ticket", str(operator.ticket(name))) for name in ("board-2", "board-1"))
-    with NodeProcess("board-1", PORT, *theirs, host=PEER, within=within(peers)) as peer:
+    with (
+        NodeProcess("board-1", PORT, *theirs, host=PEER, within=within(peers)) as peer,
+        NodeProcess("board-2", PORT, *mine, host="0.0.0.0", within=within(boards)) as node,
+    ):
         peer.wait_for_event("started")
+        node.wait_for_event("started")
         [found] = reach(boards, *mine)
+        refused = node.wait_for_event("neighbour refused")
     assert (found["level"], found["what"]) == ("ok", f"board-1 reached us at {BOARD}:{PORT}")
+    assert refused["reason"] == "tls", "whoever dials back goes without a word, as a port scan does"
