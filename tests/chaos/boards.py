@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.chaos.namespaces import entered, made
 from tests.chaos.switch import Steering, switched
-from tests.cluster.processes import NodeProcess
+from tests.cluster.processes import NodeProcess, resident
 from tests.networks import Operator
 
 PORT = 7711
@@ -105,9 +105,7 @@ class Board:
         if not life.last_round:
             return
         with contextlib.suppress(OSError, StopIteration):  # it may just have died
-            status = Path(f"/proc/{life.process.pid}/status").read_text(encoding="ascii")
-            kilobytes = next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1]
-            life.memory.append((time.monotonic() - life.began, 1024 * int(kilobytes)))
+            life.memory.append((time.monotonic() - life.began, resident(life.process.pid)))
 
 
 @dataclass(frozen=True)

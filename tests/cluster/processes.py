@@ -27,6 +27,12 @@ def free_port() -> int:
         return port
 
 
+def resident(pid: int) -> int:
+    """Return how many bytes of a process are in memory; ``OSError`` or ``StopIteration`` if it has just ended."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1])
+
+
 class NodeProcess:
     """One running daemon; its log lines are collected as they come. Ends the process when left."""
 
@@ -106,11 +112,6 @@ class NodeProcess:
     def pid(self) -> int:
         """The process's number."""
         return self._process.pid
-
-    def resident(self) -> int:
-        """Return how many bytes of it are in memory."""
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return 1024 * int(next(line for line in lines if line.startswith("VmRSS:")).split()[1])
 
     @property
     def running(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from dslnode.testbed import clean_environment
-from tests.cluster.processes import NodeProcess, free_port
+from tests.cluster.processes import NodeProcess, free_port, resident
 
 NEIGHBOURS, TOGETHER = 100, 10
 SETTLED, WATCHED = 20, 40
@@ -50,13 +50,13 @@ def test_a_hundred_neighbours_cost_little_memory_each_and_no_more_with_time() ->
     options = ("--max-neighbours", "100", "--max-lead", "3", "--share", "100/100", "--evaluate-every", "1000")
     with NodeProcess("hub", free_port(), *options) as hub:
         hub.wait_for_round(5)
-        alone = hub.resident()
+        alone = resident(hub.pid)
         with crowd(hub.address):
             begun = all_heard(hub, 0)
             settled_at = all_heard(hub, begun + SETTLED)
-            settled = hub.resident()
+            settled = resident(hub.pid)
             all_heard(hub, settled_at + WATCHED)
-            grown = hub.resident()
+            grown = resident(hub.pid)
     each, more = (settled - alone) / NEIGHBOURS / 1024, (grown - settled) / 2**20
     print(f"alone {alone >> 20} MiB, {each:.0f} KiB a neighbour, {more:.1f} MiB more {WATCHED} rounds later")
     assert settled - alone <= NEIGHBOURS * A_NEIGHBOUR

@@ -7,10 +7,9 @@ import random
 import socket
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from dslnode.transport.inquiry import ask_status
-from tests.cluster.processes import NodeProcess
+from tests.cluster.processes import NodeProcess, resident
 from tests.fuzz.http2 import session
 
 ANSWER_SECONDS = 0.02
@@ -30,19 +29,13 @@ class Outcome:
 def attack(node: NodeProcess, seed: int, sessions: int, seconds: float) -> Outcome:
     """Send sessions until the count or the time is over."""
     chance, began = random.Random(seed), time.monotonic()
-    done, sent, before = 0, 0, memory(node)
+    done, sent, before = 0, 0, resident(node.pid)
     while done < sessions and time.monotonic() - began < seconds:
         sent += _send(node.address, session(chance))
         done += 1
         if done == WARM:
-            before = memory(node)
-    return Outcome(done, sent, memory(node) - before)
-
-
-def memory(node: NodeProcess) -> int:
-    """Return the bytes of memory that the daemon takes now."""
-    status = Path(f"/proc/{node.pid}/status").read_text(encoding="ascii")
-    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1])
+            before = resident(node.pid)
+    return Outcome(done, sent, resident(node.pid) - before)
 
 
 def check_alive(node: NodeProcess) -> None:
