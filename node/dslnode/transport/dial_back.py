@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from dslnode.transport.screening import MAX_HOSTS, network_of
+from dslnode.transport.screening import make_room, network_of
 from dslnode.v1 import node_pb2 as pb
 
 ATTEMPT_SECONDS = 3.0
@@ -51,9 +51,7 @@ class Turns:
     def began(self, host: str, now: float) -> None:
         """Count an attempt. When too many hosts are remembered, the one that asked longest ago is forgotten."""
         self._busy = True
-        self._last.pop(network_of(host), None)
-        if len(self._last) >= MAX_HOSTS:
-            del self._last[next(iter(self._last))]
+        make_room(self._last, network_of(host))
         self._last[network_of(host)] = now
 
     def ended(self) -> None:

@@ -55,14 +55,19 @@ class Screening:
         """Count a failure. When too many hosts are remembered, the one that failed longest ago is forgotten."""
         who = network_of(host)
         failures = self._failures(who, now) + 1
-        self._failed.pop(who, None)
-        if len(self._failed) >= MAX_HOSTS:
-            del self._failed[next(iter(self._failed))]
+        make_room(self._failed, who)
         self._failed[who] = _Record(failures, now)
 
     def _failures(self, who: str, now: float) -> float:
         record = self._failed.get(who)
         return 0.0 if record is None else max(0.0, record.failures - (now - record.since) / SECONDS_PER_FAILURE)
+
+
+def make_room(hosts: dict[str, _Record] | dict[str, float], who: str) -> None:
+    """Let a host that is remembered next become the newest; when there are too many, the oldest is forgotten."""
+    hosts.pop(who, None)
+    if len(hosts) >= MAX_HOSTS:
+        del hosts[next(iter(hosts))]
 
 
 def network_of(host: str) -> str:
