@@ -176,11 +176,10 @@ class Consensus:
         some differences are shortened, and some left out as if the neighbour were not there. Rough edges are silent.
         """
         spans = [span for _, span in self._network.score_layout.spans()]
-        neighbours = [neighbour for neighbour in neighbours if not self._is_rough(self._edge(neighbour))]
-        edges = [self._edge(neighbour) for neighbour in neighbours]
+        pulling = {name: edge for name in neighbours if not self._is_rough(edge := self._edge(name))}
+        edges = list(pulling.values())
         believed = robust.believed(lambda i: edges[i].theirs - edges[i].ours, len(edges), spans, rule)
-        speaking = set(neighbours)
-        silent = sum(edge.met for name, edge in self._edges.items() if name not in speaking)
+        silent = sum(edge.met for name, edge in self._edges.items() if name not in pulling)
         move = torch.zeros_like(self._first)
         for i, factors in believed.items():
             difference = robust.scaled(edges[i].theirs - edges[i].ours, factors, spans)
