@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import TypedDict
 
 from rich.console import Console
 from rich.text import Text
@@ -25,13 +23,6 @@ from dslnode.transport.inquiry import ask_dial_back, ask_status
 
 MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.PROBLEM: ("PROBLEM", "bold red")}
 LONGEST = 500  # characters of a line: some come from other nodes
-
-
-class Asking(TypedDict):
-    """How peers are asked: for how many seconds, and with which ticket."""
-
-    timeout: float
-    ticket: Path | None
 
 
 def examine_node(loaded: Loaded, *, as_json: bool, timeout: float) -> ExitCode:
@@ -58,8 +49,8 @@ def examine(loaded: Loaded, timeout: float) -> Iterator[Finding]:
     now = datetime.now(UTC)
     yield from ticket_checks.check_ticket(ticket, settings.name, now, exposed=exposed, insecure=settings.insecure)
     usable = settings.ticket if ticket is not None and ticket.identity is not None else None
-    asking: Asking = {"timeout": timeout, "ticket": usable}
-    yield from _examine_host(settings, partial(ask_status, **asking), partial(ask_dial_back, **asking))
+    ask = partial(ask_status, timeout=timeout, ticket=usable)
+    yield from _examine_host(settings, ask, partial(ask_dial_back, timeout=timeout, ticket=usable))
 
 
 def _examine_host(settings: Settings, ask: host_facts.Ask, ask_back: reach_facts.AskBack) -> Iterator[Finding]:

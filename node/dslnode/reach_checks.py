@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dslnode.exposure import WILDCARDS, bracketed, host_and_port, is_loopback
 from dslnode.findings import Finding, ok, warning
@@ -81,7 +81,7 @@ def _told(reach: Reach) -> list[Finding]:
     """One finding for all peers that say the same."""
     groups: dict[Asked, list[str]] = {}
     for one in reach.asked:
-        groups.setdefault(Asked("", one.reached, one.host, one.problem, one.here), []).append(one.name)
+        groups.setdefault(replace(one, name=""), []).append(one.name)
     return [_of_group(reach, answer, _listed(names)) for answer, names in groups.items()]
 
 

@@ -6,6 +6,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from dslnode.errors import UnreachableError
 from dslnode.exposure import host_and_port, is_loopback
@@ -39,7 +40,7 @@ def have_it_dialled(reach: Reach, peers: Sequence[Peer], name: str, ask: AskBack
     with _held(reach.listen) as listener, ThreadPoolExecutor(AT_ONCE) as threads:
         answers = tuple(threads.map(lambda peer: _ask_one(peer, reach, ask), asked))
         arrived = None if listener is None else _arrived(listener, reach.own or ())
-    return Reach(reach.listen, reach.advertise, reach.peers, reach.own, reach.unresolved, answers, arrived)
+    return replace(reach, asked=answers, arrived=arrived)
 
 
 def _whom_to_ask(reach: Reach, peers: Sequence[Peer], name: str) -> list[Peer]:
