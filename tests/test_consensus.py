@@ -41,6 +41,7 @@ class Pair:
             node.learned = before
         self.scores = [scores_of(1), scores_of(2)]
         self.flying: list[deque[Turn]] = [deque(), deque()]  # by receiver
+        self.rounds = [0, 0]
         self.connect()
 
     def connect(self) -> None:
@@ -51,7 +52,8 @@ class Pair:
             self.flying[1 - node].extend(self.nodes[node].meet(str(1 - node), greetings[1 - node]))
 
     def send(self, node: int) -> bool:
-        made = self.nodes[node].steps(0, self.scores[node], (str(1 - node),))
+        self.rounds[node] += 1
+        made = self.nodes[node].steps(self.rounds[node], self.scores[node], (str(1 - node),))
         self.flying[1 - node].extend(made.values())
         return any(isinstance(message, MaskMessage) for message in made.values())
 
@@ -122,6 +124,23 @@ def test_what_was_on_its_way_when_the_link_broke_is_sent_again() -> None:
     pair.deliver(1)
     assert pair.in_step()
     assert pair.nodes[0].restarts == pair.nodes[1].restarts == 0
+
+
+def test_what_travels_on_a_link_that_took_over_is_sent_once() -> None:
+    """Nodes that dial each other at once have two links for a moment, and greet on both."""
+    node, other = Consensus(network(), FIRST), Consensus(network(), FIRST)
+    for holder, name in ((node, "other"), (other, "node")):
+        holder.greeting(name)
+    early, late = other.greeting("node"), other.greeting("node")
+    node.greeting("other")
+    assert node.meet("other", early) == []
+    [step] = node.steps(0, scores_of(1), ("other",)).values()
+    assert isinstance(step, MaskMessage)
+    assert node.meet("other", late) == [], "it is on its way on this link"
+    assert node.steps(0, scores_of(1), ("other",)) == {}, "and it is this round's"
+    assert node.steps(1, scores_of(1), ("other",)).keys() == {"other"}
+    node.greeting("other")
+    assert node.meet("other", late)[0] is step, "another link took over before it arrived"
 
 
 @pytest.mark.parametrize("node", [0, 1])
@@ -213,6 +232,7 @@ class Mesh:
         self._nodes = {name: Consensus(network(), FIRST, skip_below) for name in self._names}
         self._scores = {name: scores_of(int(name)) for name in self._names}
         self._draws = torch.Generator().manual_seed(1)
+        self._number = 0
         edges = list(itertools.permutations(self._names, 2))
         greetings = [self._nodes[other].greeting(name) for name, other in edges]
         for (name, other), greeting in zip(edges, greetings, strict=True):
@@ -224,10 +244,11 @@ class Mesh:
 
     def _round(self) -> int:
         speakers: dict[str, list[str]] = {name: [] for name in self._names}
+        self._number += 1
         for name, node in self._nodes.items():
             self._scores[name] = self._scores[name] + 0.001 * torch.randn(LAYOUT.size, generator=self._draws)
             others = [other for other in self._names if other != name]
-            for other, turn in node.steps(0, self._scores[name], others).items():
+            for other, turn in node.steps(self._number, self._scores[name], others).items():
                 if isinstance(turn, MaskMessage):
                     self._nodes[other].hear(name, turn)
                     speakers[other].append(name)

@@ -57,6 +57,8 @@ class Edge:
     their_step: float = math.inf
     sent: int = 0
     held: int = 0
+    told: int = -1  # the round of the last step
+    opened: int = 0  # steps made before the link opened: later ones travel on it and cannot be lost but with it
     met: bool = False  # since the link opened: before, it is not known which steps arrived
     their_counts: tuple[int, ...] = ()
     unacknowledged: list[MaskMessage] = field(default_factory=list)
@@ -95,7 +97,7 @@ class Consensus:
     def greeting(self, neighbour: str) -> Greeting:
         """Return what this node holds of a neighbour's scores, to be said whenever a link opens."""
         edge = self._edge(neighbour)
-        edge.met = False
+        edge.met, edge.opened = False, edge.sent
         return Greeting(edge.epoch, edge.held, checksum(edge.theirs))
 
     def meet(self, neighbour: str, greeting: Greeting) -> list[MaskMessage]:
@@ -104,26 +106,26 @@ class Consensus:
         if not greeting.opening:
             self._acknowledge(edge, greeting.epoch, greeting.held)
             return []
-        lost = edge.unheard(greeting.held)
-        complete = greeting.held + len(lost) == edge.sent
-        known = bool(lost) or greeting.checksum == checksum(edge.ours)
+        unheard = edge.unheard(greeting.held)
+        complete = greeting.held + len(unheard) == edge.sent
+        known = bool(unheard) or greeting.checksum == checksum(edge.ours)
         if greeting.epoch == edge.epoch and complete and known:
-            edge.unacknowledged, edge.met = lost, True
-            return lost
+            edge.unacknowledged, edge.met = unheard, True
+            return [message for message in unheard if _step(message).sequence <= edge.opened]
         self._restart(neighbour, max(edge.epoch, greeting.epoch) + 1)
         return []
 
     def steps(self, round_number: int, scores: Tensor, neighbours: Iterable[str]) -> dict[str, Turn]:
         """Move every neighbour's replica of our scores; return the sign masks that tell them.
 
-        One that has too many on their way is told only what we hold of its own, or both might wait for ever.
-        Neighbours whose replicas are the same tensor, which all are that never missed a step, get the same mask.
+        Once a round, however often links open. Who has too many on their way is told only what we hold of its own, or
+        both might wait for ever. Replicas that are the same tensor, all that never missed a step, get the same mask.
         """
         moves: dict[Tensor, Move] = {}  # tensors are told apart by identity
         messages: dict[str, Turn] = {}
         for neighbour in neighbours:
             edge = self._edge(neighbour)
-            if not edge.met:
+            if not edge.met or edge.told == round_number:
                 continue
             if len(edge.unacknowledged) >= WINDOW:
                 messages[neighbour] = Greeting(edge.epoch, edge.held, checksum(edge.theirs), opening=False)
@@ -134,7 +136,7 @@ class Consensus:
             if edge.ours not in moves:
                 moves[edge.ours] = _move(edge.ours, scores, self._network.score_layout)
             move = moves[edge.ours]
-            edge.ours, edge.sent = move.after, edge.sent + 1
+            edge.ours, edge.sent, edge.told = move.after, edge.sent + 1, round_number
             edge.our_step = _mean_step(move.signs, move.scales)
             step = ReplicaStep(edge.epoch, edge.sent, edge.held, move.scales, self._network.counts, move.checksum)
             message = MaskMessage(round_number, MaskKind.SIGN, move.signs, step)

@@ -41,7 +41,10 @@ def test_three_nodes_do_their_rounds_together_and_end_by_themselves() -> None:
             scales = 2 * 32
             whole = weights + scales  # a bit a score, and a scale a layer
             sent = node.rounds()[-1]["bits_sent"]
-            assert 0.9 * 2 * 24 * whole <= sent <= 2 * 25 * whole, "to two neighbours in every round, never above plain"
+            ups = sum(line["event"] == "neighbour up" for line in node.log)
+            repeated = ups - 2  # where both dial at once, the link that takes over may tell again what was on its way
+            most = (2 * 25 + repeated) * whole
+            assert 0.9 * 2 * 24 * whole <= sent <= most, "to two neighbours, once a round, never above plain"
             assert node.rounds()[-1]["bytes_sent"] * 8 > node.rounds()[-1]["bits_sent"]
 
 
