@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from dslnode.consensus import WINDOW, Consensus, advanced, checksum
+from dslnode.consensus import WINDOW, Consensus
 from dslnode.frozen import FrozenNetwork, draw_sharing, shared_layout
 from dslnode.mask import Greeting, MaskMessage, RobustAggregation, Turn, Unchanged
 from dslnode.masking import frozen_weights, keep_counts, layout_of, seeded_scores
@@ -100,19 +100,6 @@ def test_neighbours_whose_replicas_are_equal_get_the_same_mask() -> None:
     masks = [message.mask for message in made if isinstance(message, MaskMessage)]
     assert len(masks) == 3
     assert masks[0] is masks[1] is masks[2]
-
-
-def test_a_step_moves_each_score_by_its_layers_scale() -> None:
-    pair = Pair()
-    pair.send(0)
-    [message] = pair.flying[1]
-    assert isinstance(message, MaskMessage)
-    assert message.step is not None
-    moved = advanced(FIRST, message.mask, message.step.scales) - FIRST
-    for (_, span), scale in zip(LAYOUT.spans(), message.step.scales, strict=True):
-        assert torch.allclose(moved[span].abs(), torch.tensor(scale), rtol=1e-4)
-        assert scale == pytest.approx(float((pair.scores[0] - FIRST)[span].abs().mean()))
-    assert torch.equal(moved > 0, pair.scores[0] >= FIRST)
 
 
 def test_what_was_on_its_way_when_the_link_broke_is_sent_again() -> None:
@@ -302,10 +289,6 @@ def test_replicas_are_in_step_again_after_anything(actions: list[str]) -> None:
     pair.swap()
     assert pair.in_step()
     assert not torch.equal(before, pair.nodes[0]._edges["1"].ours), "and steps go on"
-
-
-def test_checksums_tell_replicas_apart() -> None:
-    assert checksum(FIRST) == checksum(FIRST.clone()) != checksum(scores_of(1))
 
 
 def test_which_weights_share_a_score_is_the_same_everywhere() -> None:

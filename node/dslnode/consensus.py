@@ -21,20 +21,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dslnode import codec, robust
+from dslnode import robust
 from dslnode.frozen import FrozenNetwork
-from dslnode.mask import (
-    Greeting,
-    Mask,
-    MaskKind,
-    MaskLayout,
-    MaskMessage,
-    ReplicaStep,
-    RobustAggregation,
-    Turn,
-    Unchanged,
-)
-from dslnode.masking import from_mask, to_mask, top_k
+from dslnode.mask import Greeting, Mask, MaskKind, MaskMessage, ReplicaStep, RobustAggregation, Turn, Unchanged
+from dslnode.masking import to_mask, top_k
+from dslnode.replica import Move, advanced, checksum, distance, move, step_length
 
 WINDOW = 4
 """Steps that may be on their way to a neighbour; one that does not keep up is sent nothing until it answers."""
@@ -66,16 +57,6 @@ class Edge:
     def unheard(self, held: int) -> list[MaskMessage]:
         """Return the steps on their way that a neighbour who holds ``held`` has not applied."""
         return [message for message in self.unacknowledged if _step(message).sequence > held]
-
-
-@dataclass(frozen=True, eq=False)
-class Move:
-    """One step of a replica of our scores towards them."""
-
-    after: Tensor
-    signs: Mask
-    scales: tuple[float, ...]
-    checksum: bytes
 
 
 class Consensus:
@@ -122,6 +103,7 @@ class Consensus:
         both might wait for ever. Replicas that are the same tensor, all that never missed a step, get the same mask.
         """
         moves: dict[Tensor, Move] = {}  # tensors are told apart by identity
+        near = self._skip_below * self._learned_by(scores)
         messages: dict[str, Turn] = {}
         for neighbour in neighbours:
             edge = self._edge(neighbour)
@@ -130,19 +112,20 @@ class Consensus:
             if len(edge.unacknowledged) >= WINDOW:
                 messages[neighbour] = Greeting(edge.epoch, edge.held, checksum(edge.theirs), opening=False)
                 continue
-            if self._is_near(edge.ours, scores):
+            if distance(scores, edge.ours) <= near:
                 messages[neighbour] = Unchanged(round_number, edge.epoch, edge.held)
                 continue
-            if edge.ours not in moves:
-                moves[edge.ours] = _move(edge.ours, scores, self._network.score_layout)
-            move = moves[edge.ours]
-            edge.ours, edge.sent, edge.told = move.after, edge.sent + 1, round_number
-            edge.our_step = _mean_step(move.signs, move.scales)
-            step = ReplicaStep(edge.epoch, edge.sent, edge.held, move.scales, self._network.counts, move.checksum)
-            message = MaskMessage(round_number, MaskKind.SIGN, move.signs, step)
-            messages[neighbour] = message
-            edge.unacknowledged.append(message)
+            made = moves[edge.ours] = moves.get(edge.ours) or move(edge.ours, scores, self._network.score_layout)
+            messages[neighbour] = self._advance(edge, made, round_number)
         return messages
+
+    def _advance(self, edge: Edge, made: Move, round_number: int) -> MaskMessage:
+        edge.ours, edge.our_step = made.after, made.length
+        edge.sent, edge.told = edge.sent + 1, round_number
+        step = ReplicaStep(edge.epoch, edge.sent, edge.held, made.scales, self._network.counts, made.checksum)
+        message = MaskMessage(round_number, MaskKind.SIGN, made.signs, step)
+        edge.unacknowledged.append(message)
+        return message
 
     def hear(self, neighbour: str, message: MaskMessage) -> None:
         """Apply a neighbour's sign mask to its replica; begin anew if it does not follow on what is held."""
@@ -156,7 +139,7 @@ class Consensus:
             self._restart(neighbour, edge.epoch + 1)
             return
         edge.theirs, edge.held, edge.their_counts = replica, step.sequence, step.counts
-        edge.their_step = _mean_step(message.mask, step.scales)
+        edge.their_step = step_length(message.mask, step.scales)
         self._acknowledge(edge, step.epoch, step.acknowledged)
 
     def implied_mask(self, neighbour: str) -> Mask | None:
@@ -182,19 +165,16 @@ class Consensus:
         edges = list(pulling.values())
         believed = robust.believed(lambda i: edges[i].theirs - edges[i].ours, len(edges), spans, rule)
         silent = sum(edge.met for name, edge in self._edges.items() if name not in pulling)
-        move = torch.zeros_like(self._first)
+        total = torch.zeros_like(self._first)
         for i, factors in believed.items():
             difference = robust.scaled(edges[i].theirs - edges[i].ours, factors, spans)
-            move.add_(difference, alpha=strength / (len(believed) + silent + 1))
-        return move
+            total.add_(difference, alpha=strength / (len(believed) + silent + 1))
+        return total
 
     def forget(self, neighbours: Iterable[str]) -> None:
         """Drop the edges to these neighbours and the memory that they take."""
         for neighbour in neighbours:
             self._edges.pop(neighbour, None)
-
-    def _is_near(self, replica: Tensor, scores: Tensor) -> bool:
-        return float((scores - replica).abs().mean()) <= self._skip_below * self._learned_by(scores)
 
     def _is_rough(self, edge: Edge) -> bool:
         if edge.rough:
@@ -203,7 +183,7 @@ class Consensus:
         return edge.rough
 
     def _learned_by(self, scores: Tensor) -> float:
-        return float((scores - self._first).abs().mean())
+        return distance(scores, self._first)
 
     def _edge(self, neighbour: str) -> Edge:
         return self._edges.setdefault(neighbour, Edge(self._first, self._first, rough=self.learned))
@@ -217,32 +197,6 @@ class Consensus:
         self.restarts += 1
         self._edges[neighbour] = Edge(self._first, self._first, epoch, self.learned, met=True)
         return self._edges[neighbour]
-
-
-def advanced(replica: Tensor, signs: Mask, scales: Sequence[float]) -> Tensor:
-    """Return the replica after a step: every score moved by its layer's scale, up where the bit is set, else down."""
-    directions = from_mask(signs).mul_(2).sub_(1)
-    for (_, span), scale in zip(signs.layout.spans(), scales, strict=True):
-        directions[span] *= scale
-    return directions.add_(replica)
-
-
-def checksum(replica: Tensor) -> bytes:
-    """Return 8 bytes of blake2b over a replica's float32 values, little-endian."""
-    return codec.checksum(replica.numpy().astype("<f4").tobytes())
-
-
-def _move(replica: Tensor, scores: Tensor, layout: MaskLayout) -> Move:
-    difference = scores - replica
-    scales = tuple(float(difference[span].abs().mean()) for _, span in layout.spans())
-    signs = to_mask(difference >= 0, layout)
-    after = advanced(replica, signs, scales)
-    return Move(after, signs, scales, checksum(after))
-
-
-def _mean_step(signs: Mask, scales: Sequence[float]) -> float:
-    layers = zip(signs.layout.layers, scales, strict=True)
-    return sum(layer.size * scale for layer, scale in layers) / signs.layout.size
 
 
 def _step(message: MaskMessage) -> ReplicaStep:

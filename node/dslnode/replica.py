@@ -1,0 +1,56 @@
+"""What a neighbour knows of a node's scores: a replica, and the sign mask that moves it towards them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dslnode import codec
+from dslnode.mask import Mask, MaskLayout
+from dslnode.masking import from_mask, to_mask
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """One step of a replica, of a ``length`` that is the mean of scores."""
+
+    after: Tensor
+    signs: Mask
+    scales: tuple[float, ...]
+    checksum: bytes
+    length: float
+
+
+def move(replica: Tensor, scores: Tensor, layout: MaskLayout) -> Move:
+    """Return the step that brings a replica nearest to the scores with one bit a score and one scale a layer."""
+    difference = scores - replica
+    scales = tuple(float(difference[span].abs().mean()) for _, span in layout.spans())
+    signs = to_mask(difference >= 0, layout)
+    after = advanced(replica, signs, scales)
+    return Move(after, signs, scales, checksum(after), step_length(signs, scales))
+
+
+def advanced(replica: Tensor, signs: Mask, scales: Sequence[float]) -> Tensor:
+    """Return the replica after a step: every score moved by its layer's scale, up where the bit is set, else down."""
+    directions = from_mask(signs).mul_(2).sub_(1)
+    for (_, span), scale in zip(signs.layout.spans(), scales, strict=True):
+        directions[span] *= scale
+    return directions.add_(replica)
+
+
+def checksum(replica: Tensor) -> bytes:
+    """Return 8 bytes of blake2b over a replica's float32 values, little-endian."""
+    return codec.checksum(replica.numpy().astype("<f4").tobytes())
+
+
+def step_length(signs: Mask, scales: Sequence[float]) -> float:
+    """Return how far a step moves a replica, the mean of its scores."""
+    layers = zip(signs.layout.layers, scales, strict=True)
+    return sum(layer.size * scale for layer, scale in layers) / signs.layout.size
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    """Return how far two sets of scores are apart, the mean of their scores."""
+    return float((one - other).abs().mean())

@@ -1,0 +1,45 @@
+"""Replicas of scores: a step is one bit a score and one scale a layer, and comes as near as that can."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dslnode.masking import layout_of, seeded_scores
+from dslnode.replica import advanced, checksum, distance, move, step_length
+
+LAYOUT = layout_of(nn.Sequential(nn.Linear(12, 20, bias=False), nn.Linear(20, 4, bias=False)))
+FIRST = seeded_scores(LAYOUT, 1)
+
+
+def scores_of(number: int) -> Tensor:
+    return FIRST + 0.1 * torch.randn(LAYOUT.size, generator=torch.Generator().manual_seed(number))
+
+
+def test_a_step_moves_each_score_by_its_layers_scale_towards_the_scores() -> None:
+    scores = scores_of(1)
+    step = move(FIRST, scores, LAYOUT)
+    moved = step.after - FIRST
+    for (_, span), scale in zip(LAYOUT.spans(), step.scales, strict=True):
+        assert torch.allclose(moved[span].abs(), torch.tensor(scale), rtol=1e-4)
+        assert scale == pytest.approx(float((scores - FIRST)[span].abs().mean()))
+    assert torch.equal(moved > 0, scores >= FIRST)
+
+
+def test_who_hears_a_step_gets_the_same_replica_to_the_bit() -> None:
+    step = move(FIRST, scores_of(1), LAYOUT)
+    heard = advanced(FIRST, step.signs, step.scales)
+    assert torch.equal(heard, step.after)
+    assert checksum(heard) == step.checksum
+
+
+def test_a_step_knows_how_far_it_went_and_leaves_less_lacking() -> None:
+    scores = scores_of(1)
+    step = move(FIRST, scores, LAYOUT)
+    assert step.length == step_length(step.signs, step.scales) == pytest.approx(distance(step.after, FIRST), rel=1e-4)
+    assert distance(scores, step.after) < distance(scores, FIRST)
+
+
+def test_checksums_tell_replicas_apart() -> None:
+    assert checksum(FIRST) == checksum(FIRST.clone()) != checksum(scores_of(1))
