@@ -102,8 +102,7 @@ class Consensus:
         Once a round, however often links open. Who has too many on their way is told only what we hold of its own, or
         both might wait for ever. Replicas that are the same tensor, all that never missed a step, get the same mask.
         """
-        moves: dict[Tensor, Move] = {}  # tensors are told apart by identity
-        near = self._skip_below * self._learned_by(scores)
+        moves: dict[Tensor, Move | None] = {}  # tensors are told apart by identity
         messages: dict[str, Turn] = {}
         for neighbour in neighbours:
             edge = self._edge(neighbour)
@@ -112,12 +111,18 @@ class Consensus:
             if len(edge.unacknowledged) >= WINDOW:
                 messages[neighbour] = Greeting(edge.epoch, edge.held, checksum(edge.theirs), opening=False)
                 continue
-            if distance(scores, edge.ours) <= near:
-                messages[neighbour] = Unchanged(round_number, edge.epoch, edge.held)
-                continue
-            made = moves[edge.ours] = moves.get(edge.ours) or move(edge.ours, scores, self._network.score_layout)
-            messages[neighbour] = self._advance(edge, made, round_number)
+            if edge.ours not in moves:
+                moves[edge.ours] = self._move(edge.ours, scores)
+            made = moves[edge.ours]
+            unchanged = Unchanged(round_number, edge.epoch, edge.held)
+            messages[neighbour] = unchanged if made is None else self._advance(edge, made, round_number)
         return messages
+
+    def _move(self, replica: Tensor, scores: Tensor) -> Move | None:
+        """Return the step of a replica of our scores; None if it lacks too little of what was learned."""
+        if distance(scores, replica) <= self._skip_below * self._learned_by(scores):
+            return None
+        return move(replica, scores, self._network.score_layout)
 
     def _advance(self, edge: Edge, made: Move, round_number: int) -> MaskMessage:
         edge.ours, edge.our_step = made.after, made.length

@@ -14,7 +14,7 @@ from dslnode.masking import from_mask, to_mask
 
 @dataclass(frozen=True, eq=False)
 class Move:
-    """One step of a replica, of a ``length`` that is the mean of scores."""
+    """One step of a replica; ``length`` is how far it moved, as ``step_length`` measures it."""
 
     after: Tensor
     signs: Mask
@@ -46,11 +46,11 @@ def checksum(replica: Tensor) -> bytes:
 
 
 def step_length(signs: Mask, scales: Sequence[float]) -> float:
-    """Return how far a step moves a replica, the mean of its scores."""
+    """Return how far a step moves a replica: up or down, the mean over its scores."""
     layers = zip(signs.layout.layers, scales, strict=True)
     return sum(layer.size * scale for layer, scale in layers) / signs.layout.size
 
 
 def distance(one: Tensor, other: Tensor) -> float:
-    """Return how far two sets of scores are apart, the mean of their scores."""
+    """Return how far two sets of scores are apart: up or down, the mean over the scores."""
     return float((one - other).abs().mean())
