@@ -11,25 +11,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
 from dslnode.consensus import WINDOW, Consensus
 from dslnode.frozen import FrozenNetwork, draw_sharing, shared_layout
 from dslnode.mask import Greeting, MaskMessage, RobustAggregation, Turn, Unchanged
 from dslnode.masking import frozen_weights, keep_counts, layout_of, seeded_scores
-
-LAYOUT = layout_of(nn.Sequential(nn.Linear(12, 20, bias=False), nn.Linear(20, 4, bias=False)))
-FIRST = seeded_scores(LAYOUT, 1)
+from tests.scores import FIRST, LAYOUT, scores_of
 
 
 def network(ratio: float = 0.3) -> FrozenNetwork:
     ratios = (ratio, ratio)
     weights = frozen_weights(LAYOUT, 1, ratios)
     return FrozenNetwork(nn.Identity(), LAYOUT, LAYOUT, None, weights, keep_counts(LAYOUT, ratios), torch.zeros(4))
-
-
-def scores_of(number: int) -> Tensor:
-    return FIRST + 0.1 * torch.randn(LAYOUT.size, generator=torch.Generator().manual_seed(number))
 
 
 class Pair:

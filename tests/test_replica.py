@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor, nn
 
-from dslnode.masking import layout_of, seeded_scores
 from dslnode.replica import advanced, checksum, distance, move, step_length
-
-LAYOUT = layout_of(nn.Sequential(nn.Linear(12, 20, bias=False), nn.Linear(20, 4, bias=False)))
-FIRST = seeded_scores(LAYOUT, 1)
-
-
-def scores_of(number: int) -> Tensor:
-    return FIRST + 0.1 * torch.randn(LAYOUT.size, generator=torch.Generator().manual_seed(number))
+from tests.scores import FIRST, LAYOUT, scores_of
 
 
 def test_a_step_moves_each_score_by_its_layers_scale_towards_the_scores() -> None:
