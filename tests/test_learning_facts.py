@@ -1,0 +1,22 @@
+"""What doctor's trial does with a learner: real steps, real sign masks, real aggregation."""
+
+from __future__ import annotations
+
+from dslnode.config import Settings
+from dslnode.datasets import load_data_set
+from dslnode.learner import Learner
+from dslnode.learning_facts import try_rounds
+from dslnode.mask import MaskMessage
+from dslnode.models import mlp
+from dslnode.origin import Origin
+from dslnode.training import TrainingPlan
+
+
+def test_a_trial_makes_the_sign_masks_that_it_times() -> None:
+    data = load_data_set("digits")
+    learner = Learner(mlp(data.input_shape, data.class_count), data, TrainingPlan(local_steps=1), Origin(1, 2))
+
+    trial = try_rounds(learner, Settings(name="a", seed=1))
+
+    assert trial.signs_seconds > 0
+    assert isinstance(learner.signs(2, ["doctor"])["doctor"], MaskMessage), "there is a neighbour to make them for"
