@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dslnode import leaning, masking, training
 from dslnode.aggregation import believed_masks, neighbour_mean
+from dslnode.common_ground import CommonGround
 from dslnode.compact import compact
 from dslnode.consensus import Consensus
 from dslnode.datasets import DataSet
@@ -27,7 +28,6 @@ from dslnode.samples import Samples
 from dslnode.suitability import check_model
 from dslnode.training import EVALUATION_BATCH, Progress, TrainedState, TrainingPlan
 
-MAX_REFERENCES = 16
 LEANING_EXAMPLES = 300
 """A node with so many training examples moves half as far towards its neighbours' scores as one with hardly any."""
 JUDGES = 256  # held-out examples by which the node judges what aggregation did to its personal model
@@ -49,7 +49,7 @@ class Learner:
         self._held_out = None if data.held_out is None else Samples.of(data.held_out)
         self._judges = self._held_out.thinned(JUDGES) if self._held_out and plan.adaptive_leaning else None
         self.network = frozen_network(model, layout, origin, data)
-        self._references: dict[tuple[int, ...], Tensor] = {}
+        self._ground = CommonGround(layout, origin.network_seed)
         self._state = first_state(self.network, origin)
         self._consensus = Consensus(self.network, self._state.scores, plan.skip_below)
         self._update_mask()
@@ -130,7 +130,7 @@ class Learner:
         found = [(one, self._mask_of(one)) for one in heard]
         known = {one.peer: (mask, 0.5**one.staleness) for one, mask in found if mask is not None}
         if known:
-            ground = self._seeded_mask if self.plan.novelty else None
+            ground = self._ground.mask if self.plan.novelty else None
             self._take_mean(round_number, believed_masks(list(known.values()), ground, self.plan.robust_aggregation))
         self._update_mask()
         return {peer: mask for peer, (mask, _) in known.items()}
@@ -153,7 +153,7 @@ class Learner:
 
     def _take_mean(self, round_number: int, neighbours: Sequence[tuple[Mask, float]]) -> None:
         mean = neighbour_mean(self.layout, neighbours)
-        news = mean - self._common_ground(neighbours) if self.plan.novelty else mean
+        news = mean - self._ground.mean(neighbours) if self.plan.novelty else mean
         self._state.neighbour_mean.mul_(self.plan.mean_memory).add_(news, alpha=1 - self.plan.mean_memory)
         batches = self._batches("fine-tuning", round_number)
         with torch_draws("fine-tuning", self._origin.node_seed, round_number):
@@ -213,25 +213,6 @@ class Learner:
         self.network.model.load_state_dict(local, strict=False)
         self._consensus.learned = self._state.steps > 0
         self._update_mask()
-
-    def _common_ground(self, neighbours: Sequence[tuple[Mask, float]]) -> Tensor:
-        """Return the mean of the masks that the neighbours started from.
-
-        Everybody knows them from the seed and a mask's own counts, so only what a neighbour learned is left, and
-        dense and sparse neighbours can be compared.
-        """
-        total = sum(weight for _, weight in neighbours)
-        ground = torch.zeros(self.layout.size)
-        for mask, weight in neighbours:
-            ground.add_(self._seeded_mask(mask.layer_counts()), alpha=weight / total)
-        return ground
-
-    def _seeded_mask(self, counts: tuple[int, ...]) -> Tensor:
-        if counts not in self._references:
-            if len(self._references) >= MAX_REFERENCES:
-                self._references.clear()
-            self._references[counts] = masking.seeded_mask(self.layout, self._origin.network_seed, counts)
-        return self._references[counts]
 
     def _update_mask(self) -> None:
         tensor = training.ranking(self.network, self._state, self.plan)

@@ -1,0 +1,41 @@
+"""The masks that all nodes start from: known to everybody from the seed and a mask's counts, so never sent.
+
+What a neighbour's mask says beyond them is what it learned, and so dense and sparse neighbours can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dslnode import masking
+from dslnode.mask import Mask, MaskLayout
+
+MAX_MASKS = 16
+
+
+class CommonGround:
+    """Seeded masks, as float vectors of shape ``(layout.size,)``, by counts a layer; the last few are remembered."""
+
+    def __init__(self, layout: MaskLayout, seed: int) -> None:
+        self._layout = layout
+        self._seed = seed
+        self._masks: dict[tuple[int, ...], Tensor] = {}
+
+    def mask(self, counts: tuple[int, ...]) -> Tensor:
+        """Return the mask that a node with these counts a layer starts from; not to be changed."""
+        if counts not in self._masks:
+            if len(self._masks) >= MAX_MASKS:
+                self._masks.clear()
+            self._masks[counts] = masking.seeded_mask(self._layout, self._seed, counts)
+        return self._masks[counts]
+
+    def mean(self, neighbours: Sequence[tuple[Mask, float]]) -> Tensor:
+        """Return the weighted mean of the masks that these neighbours started from."""
+        total = sum(weight for _, weight in neighbours)
+        ground = torch.zeros(self._layout.size)
+        for mask, weight in neighbours:
+            ground.add_(self.mask(mask.layer_counts()), alpha=weight / total)
+        return ground
