@@ -68,6 +68,7 @@ def top_level(tree: ast.Module) -> ast.Module:
     return ast.Module(body=kept, type_ignores=[])
 
 
+DOCTOR = [name for name in MODULES if name.startswith("doctor/") and name != "doctor/learning_facts"]
 TRANSPORT = [name for name in MODULES if name.startswith("transport/")]
 CODECS = ["codec", "changes", "bases", "entropy", "sparse"]
 ACCOUNTS = ["ledger", "ledger_file", "ledger_view", "ledger_metrics", "data_plan", "pacing", "bookkeeper"]
@@ -76,9 +77,8 @@ TORCHLESS = [
     *("status_view", "status_json", "ready", "pages", "history", "crawl", "network_rows", "top"),
     *("membership", "neighbourhood", "deadlines"),
     *("yielding", "host_state"),
-    *("findings", "host_checks", "host_facts", "reach_checks", "reach_facts", "learning_checks"),
-    *("ticket_checks", "ticket_facts", "doctor"),
     *ACCOUNTS,
+    *DOCTOR,
     *TRANSPORT,
 ]
 
@@ -170,8 +170,8 @@ READERS_OF_SETTINGS = {
     "demo",
     "testbed",
     "choices",
-    "doctor",
-    "learning_facts",
+    "doctor/examination",
+    "doctor/learning_facts",
 }
 ADDRESSES_ONLY = {
     "pages": {"ADDRESS"},

@@ -148,7 +148,7 @@ def doctor(
     peers that answer try to reach this node, and does a few real steps to tell what a round will take. Each finding
     comes with its remedy.
     """
-    from dslnode.doctor import examine_node
+    from dslnode.doctor.examination import examine_node
 
     raise typer.Exit(examine_node(loaded, as_json=as_json, timeout=timeout))
 

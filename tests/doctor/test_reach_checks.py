@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from dslnode.findings import Finding, Level
-from dslnode.reach_checks import Asked, Reach, check_reach
-from tests.test_host_checks import OK, WARNING, level
+from dslnode.doctor.findings import Finding, Level
+from dslnode.doctor.reach_checks import Asked, Reach, check_reach
+from tests.doctor.test_host_checks import OK, WARNING, level
 
 
 @pytest.mark.parametrize(

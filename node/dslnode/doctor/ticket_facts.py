@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dslnode.doctor.ticket_checks import TicketFacts
 from dslnode.errors import SettingsError
-from dslnode.ticket_checks import TicketFacts
 from dslnode.transport.credentials import Credentials
 from dslnode.transport.rehearsal import shake_hands
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from dslnode.doctor.host_facts import look_at_clock, look_at_disk, look_at_port, own_addresses
 from dslnode.errors import ExitCode
-from dslnode.host_facts import look_at_clock, look_at_disk, look_at_port, own_addresses
 from tests.cluster.processes import NodeProcess, free_port
 from tests.networks import DAY, NOW, Operator
 from tests.test_cli import run

@@ -14,12 +14,9 @@ import torch
 from dslnode.assembly import node_data, origin, training_plan
 from dslnode.config import Settings
 from dslnode.datasets import DataSet
-from dslnode.errors import DslnodeError
-from dslnode.events import Heard
-from dslnode.findings import Finding, from_error
-from dslnode.host_facts import available_memory
-from dslnode.learner import Learner
-from dslnode.learning_checks import (
+from dslnode.doctor.findings import Finding, from_error
+from dslnode.doctor.host_facts import available_memory
+from dslnode.doctor.learning_checks import (
     Data,
     Memory,
     Schedule,
@@ -30,6 +27,9 @@ from dslnode.learning_checks import (
     check_round,
     check_torch,
 )
+from dslnode.errors import DslnodeError
+from dslnode.events import Heard
+from dslnode.learner import Learner
 from dslnode.mask import MaskKind
 from dslnode.masking import layout_of
 from dslnode.plugins import model_factory

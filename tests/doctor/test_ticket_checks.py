@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dslnode import ticket_checks, ticket_facts
 from dslnode.authority import Authority
 from dslnode.config import Settings
-from dslnode.doctor import why_exposed
-from dslnode.findings import Finding, Level
+from dslnode.doctor import ticket_checks, ticket_facts
+from dslnode.doctor.examination import why_exposed
+from dslnode.doctor.findings import Finding, Level
 from dslnode.private_files import write_private
 from dslnode.tickets import read_ticket, ticket_text
 from dslnode.transport.credentials import Credentials

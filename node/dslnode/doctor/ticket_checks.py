@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from dslnode.doctor.findings import Finding, from_error, ok, problem, warning
 from dslnode.errors import PeerError
-from dslnode.findings import Finding, from_error, ok, problem, warning
 from dslnode.identity import Identity, Revocations, check_standing, clock, day
 
 CHECK = "ticket"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dslnode.config import Settings
 from dslnode.datasets import load_data_set
+from dslnode.doctor.learning_facts import try_rounds
 from dslnode.learner import Learner
-from dslnode.learning_facts import try_rounds
 from dslnode.mask import MaskMessage
 from dslnode.models import mlp
 from dslnode.origin import Origin

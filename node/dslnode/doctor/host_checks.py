@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dslnode.findings import Finding, ok, problem, shortened, warning
+from dslnode.doctor.findings import Finding, ok, problem, shortened, warning
 from dslnode.v1 import node_pb2 as pb
 
 CLOCK_SECONDS = 2.0

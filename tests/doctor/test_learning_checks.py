@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from dslnode.findings import Level, worst
-from dslnode.learning_checks import (
+from dslnode.doctor.findings import Level, worst
+from dslnode.doctor.learning_checks import (
     BYTES_A_WEIGHT,
     Data,
     Memory,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dslnode.findings import Finding, ok, problem, shortened, warning
+from dslnode.doctor.findings import Finding, ok, problem, shortened, warning
 
 FEW_EXAMPLES = 5
 UNLIKE = 10  # times as many examples of one class as of another

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from dslnode.findings import Finding, Level, as_dict, from_error, worst
-from dslnode.host_checks import (
+from dslnode.doctor.findings import Finding, Level, as_dict, from_error, worst
+from dslnode.doctor.host_checks import (
     Clock,
     Disk,
     Peer,

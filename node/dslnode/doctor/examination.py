@@ -10,12 +10,12 @@ from functools import partial
 from rich.console import Console
 from rich.text import Text
 
-from dslnode import host_checks, host_facts, reach_checks, reach_facts, ticket_checks, ticket_facts
 from dslnode.config import Settings
+from dslnode.doctor import host_checks, host_facts, reach_checks, reach_facts, ticket_checks, ticket_facts
+from dslnode.doctor.findings import Finding, Level, as_dict, worst
+from dslnode.doctor.learning_checks import Trial, learning_seconds
 from dslnode.errors import ExitCode, SettingsError
 from dslnode.exposure import check_exposure
-from dslnode.findings import Finding, Level, as_dict, worst
-from dslnode.learning_checks import Trial, learning_seconds
 from dslnode.sources import Loaded
 from dslnode.tickets import read_ticket
 from dslnode.transport.handshake import clean
@@ -71,7 +71,7 @@ def _examine_host(settings: Settings, ask: host_facts.Ask, ask_back: reach_facts
 
 
 def _examine_learning(settings: Settings, peers: tuple[host_checks.Peer, ...]) -> Iterator[Finding]:
-    from dslnode.learning_facts import learning_findings, schedule
+    from dslnode.doctor.learning_facts import learning_findings, schedule
 
     disk = host_facts.look_at_disk(settings.state_dir)  # before the steps: dirty pages of others are not ours
     trial = None
