@@ -6,12 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.leaning import LEAST, MARGIN, adapted, is_worse
+from dslnode.leaning import LEAST, adapted, is_worse
 
 
-@pytest.mark.parametrize(("after", "worse"), [(0.9, False), (0.8, False), (0.8 - MARGIN / 2, False), (0.75, True)])
+@pytest.mark.parametrize(("after", "worse"), [(0.9, False), (0.8, False), (0.79, False), (0.75, True)])
 def test_only_what_chance_does_not_explain_is_worse(after: float, worse: bool) -> None:
-    assert is_worse(0.8, after) is worse
+    assert is_worse(0.8, after, 256) is worse
+
+
+@given(st.integers(10, 1_000))
+def test_one_answer_more_or_less_is_chance_and_a_third_of_them_never(judges: int) -> None:
+    assert not is_worse(0.9, 0.9 - 1 / judges, judges)
+    assert is_worse(0.9, 0.9 - 0.34, judges)
 
 
 @given(st.floats(LEAST, 1), st.booleans())

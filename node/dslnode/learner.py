@@ -75,6 +75,11 @@ class Learner:
         """How far the node leans on its neighbours, 0 to 1."""
         return self._state.leaning
 
+    @property
+    def restarts(self) -> int:
+        """How often replicas that this node shares with a neighbour had to begin anew."""
+        return self._consensus.restarts
+
     @cached_property
     def fingerprint(self) -> bytes:
         """16 bytes equal exactly where two nodes hold the same frozen network."""
@@ -118,7 +123,7 @@ class Learner:
         average, mean = self._state.average.clone(), self._state.neighbour_mean.clone()
         before = self._judged(self._judges)
         known = self._take_in(round_number, heard)
-        worse = leaning.is_worse(before, self._judged(self._judges))
+        worse = leaning.is_worse(before, self._judged(self._judges), len(self._judges))
         self._state.leaning = leaning.adapted(self._state.leaning, worse=worse)
         if worse:
             self._state.average, self._state.neighbour_mean = average, mean
