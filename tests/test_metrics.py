@@ -51,7 +51,7 @@ def filled(neighbours: Callable[[], list[NeighbourFigures]] = lambda: [HEARD, UN
     found.rounds_finished.inc(7)
     found.phase(Phase.EXCHANGING)
     found.trained(TRAINED)
-    found.aggregated(AggregatedRound({}, 0.8, 0.7, 0.1))
+    found.aggregated(AggregatedRound({}, 0.8, 0.7, 2, 0.1))
     for phase in ("exchange", "aggregate", "save"):
         found.took(phase, 0.2)
     found.refused.labels("far_future").inc()
@@ -75,6 +75,7 @@ def test_every_metric_of_the_contract_is_there_with_its_labels() -> None:
     expected: list[tuple[str, dict[str, str], float]] = [
         ("dslnode_info", {"version": __version__, "name": "board-1", "run": "greenhouse"}, 1),
         ("dslnode_leaning_ratio", {}, 0.7),
+        ("dslnode_replica_restarts_total", {}, 2),
         ("dslnode_round", {}, 7),
         ("dslnode_rounds_finished_total", {}, 7),
         ("dslnode_phase", {"phase": "exchanging"}, 1),
@@ -116,10 +117,11 @@ def test_every_metric_of_the_contract_is_there_with_its_labels() -> None:
 def test_a_round_without_a_measurement_leaves_the_last_accuracy() -> None:
     found = filled()
     found.trained(replace(TRAINED, flipped=0.5))
-    found.aggregated(AggregatedRound({}, None, 0.7, 0.1))
+    found.aggregated(AggregatedRound({}, None, 0.7, 3, 0.1))
     now = samples(found)
     assert now["dslnode_accuracy_ratio", frozenset({("data", "held_out")})] == 0.8
     assert now["dslnode_mask_flipped_ratio", frozenset()] == 0.5
+    assert now["dslnode_replica_restarts_total", frozenset()] == 3
 
 
 def test_just_one_phase_is_marked_at_a_time() -> None:

@@ -60,6 +60,8 @@ class Metrics:
         self.loss = gauge("dslnode_loss", "Mean training loss of the last round.")
         self.accuracy = gauge("dslnode_accuracy_ratio", "Personal accuracy by data: train or held_out.", ["data"])
         self.leaning = gauge("dslnode_leaning_ratio", "How far the node leans on its neighbours, by held-out data.")
+        self._restarts = counter("dslnode_replica_restarts", "Replicas of scores that had to begin anew.")
+        self._restarts_told = 0
         self.density = gauge("dslnode_mask_density_ratio", "Fraction of weights that the mask keeps.", ["layer"])
         self.flips = gauge("dslnode_mask_flipped_ratio", "Fraction of mask bits that the last round flipped.")
         self._layer_flips = gauge(
@@ -125,6 +127,8 @@ class Metrics:
         """Set what aggregation gave; a missing held-out accuracy leaves the last one standing."""
         self.took("aggregate", aggregated.seconds)
         self.leaning.set(aggregated.leaning)
+        self._restarts.inc(aggregated.restarts - self._restarts_told)
+        self._restarts_told = aggregated.restarts
         if aggregated.held_out is not None:
             self.accuracy.labels("held_out").set(aggregated.held_out)
 

@@ -35,12 +35,14 @@ class TrainedRound:
 class AggregatedRound:
     """What aggregation gave: the neighbours' masks, and the personal model's accuracy on held-out data if measured.
 
-    ``leaning``, 0 to 1, is how far the node leans on its neighbours from now on.
+    ``leaning``, 0 to 1, is how far the node leans on its neighbours from now on; ``restarts`` counts since the node's
+    start how often replicas of scores had to begin anew.
     """
 
     masks: Mapping[str, Mask]
     held_out: float | None
     leaning: float
+    restarts: int
     seconds: float
 
 
@@ -112,7 +114,7 @@ class Worker:
         masks = self._learner.aggregate(number, heard)
         seconds = time.monotonic() - began
         held_out = self._learner.accuracy(self._interrupted.is_set) if evaluate else None
-        return AggregatedRound(masks, held_out, self._learner.leaning, seconds)
+        return AggregatedRound(masks, held_out, self._learner.leaning, self._learner.restarts, seconds)
 
     async def _run(self, piece: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, piece)
