@@ -53,6 +53,8 @@ def main() -> None:
     """Run the benchmark."""
     options = _arguments()
     jobs = list(jobs_of(options))
+    if not jobs:
+        sys.exit("no case has its data on this machine: nothing was measured")
     if options.tune:
         tune_all([job for job in jobs if job.seed == options.seeds[0]], options.processes)
         return
@@ -94,13 +96,16 @@ def run_all(jobs: list[Job], results: ResultsFile, processes: int) -> list[Recor
 
 
 def _finished(jobs: list[Job], processes: int) -> Iterator[Record]:
-    """Yield records as they are finished."""
+    """Yield records as they are finished. Whoever stops here, or a run that fails, waits for what runs and no more."""
     if processes == 1:
         yield from map(run, jobs)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    try:
         for future in as_completed([pool.submit(run, job) for job in jobs]):
             yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _arguments() -> argparse.Namespace:

@@ -32,9 +32,9 @@ def tune(job: Job, measure: Measure) -> tuple[Options, list[dict[str, Any]]]:
 
 
 def tune_all(jobs: list[Job], processes: int) -> None:
-    """Tune every job that has a grid and is not tuned yet for as many steps, and write each choice to tuned.json."""
+    """Tune every job that has a grid and is not tuned for as many steps yet; write each choice to tuned.json."""
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for found in as_completed([pool.submit(_tuned, job) for job in jobs if _is_due(job)]):
+        for found in as_completed([pool.submit(_tuned, job) for job in jobs if is_due(job)]):
             job, options, trials = found.result()
             table = tuned_table()
             entry = {"options": options, "steps": job.steps, "trials": trials}
@@ -42,9 +42,10 @@ def tune_all(jobs: list[Job], processes: int) -> None:
             TUNED_FILE.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
-def _is_due(job: Job) -> bool:
+def is_due(job: Job) -> bool:
+    """Tell whether a job has a grid, and no choice made by as many steps: a quick look does not replace a long one."""
     former = tuned_table().get(f"{job.model}/{job.case}", {}).get(job.method, {})
-    return bool(RECIPES[job.method].stages) and former.get("steps") != job.steps
+    return bool(RECIPES[job.method].stages) and former.get("steps", 0) < job.steps
 
 
 def _tuned(job: Job) -> tuple[Job, Options, list[dict[str, Any]]]:

@@ -348,7 +348,8 @@ class TestCommand:
         monkeypatch.setattr("sys.argv", ["accuracy", *arguments, "--data", "digits"])
         main()
         monkeypatch.setattr("sys.argv", ["accuracy", *arguments, "--data", "idx:/nowhere"])
-        main()
+        with pytest.raises(SystemExit, match="nothing was measured"):
+            main()
         said = capsys.readouterr()
         assert "ring-15-each mlp dense_alone seed 1" in said.out
         assert "/nowhere" in said.err, "and no stored result of other data is taken for these"
@@ -370,6 +371,14 @@ class TestTuning:
         best, trials = tuning.tune(digits_job("dense_alone"), measure)
         assert best == {**SGD, "rate": 0.1, "own_classes": False, "cosine": True}  # the first among equals
         assert len(trials) == 7  # three rates with two schedules, then the one change not tried yet
+
+    def test_a_choice_by_fewer_steps_replaces_none_by_more(self) -> None:
+        job = Job("4-classes-437", "dpsgd", "mlp", 1, 390, SGD)
+        assert methods.tuned_table()["mlp/4-classes-437"]["dpsgd"]["steps"] == 390
+        assert not tuning.is_due(job)
+        assert not tuning.is_due(replace(job, steps=120))
+        assert tuning.is_due(replace(job, steps=800))
+        assert not tuning.is_due(replace(job, method="ours", steps=800)), "ours runs on the daemon's defaults"
 
     def test_no_test_image_is_looked_at(self) -> None:
         record = run(digits_job("dense_alone"), test=False, case=DIGITS)
