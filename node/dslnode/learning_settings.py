@@ -151,7 +151,9 @@ class LearningSettings(SettingsGroup):
         "off", description="Personalised fine-tuning: with the last gradient (stale) or a new one (fresh)."
     )
     fine_tuning_rate: float = Field(10.0, ge=0, description="Learning rate of the fine-tuning step.")
-    group_lasso: float = Field(0.0, ge=0, description="Group lasso strength; larger: more channels die. 0: off.")
+    group_lasso: float = Field(
+        0.0, ge=0, description="Group lasso strength; larger: more channels die. Needs weights_per_score 1. 0: off."
+    )
     thin_channel: float = Field(
         0.0, ge=0, le=1, description="Drop channels that keep less than this part of keep ratio x fan-in; 0: off."
     )
