@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.accuracy.cases import CASES, MODELS, QUICK_CASES, case_over, missing_data
+from benchmarks.accuracy.method import LOCAL_STEPS
 from benchmarks.accuracy.methods import RECIPES, chosen_options
 from benchmarks.accuracy.plots import draw_all
 from benchmarks.accuracy.results import ResultsFile, table
@@ -70,6 +71,8 @@ def jobs_of(options: argparse.Namespace) -> Iterator[Job]:
     there = [name for name in options.cases if _has_data(name, options.data)]
     for seed, name, method in product(options.seeds, there, options.methods):
         tuned = chosen_options(method, name, options.model)
+        if options.baseline_round and not RECIPES[method].masked:
+            tuned |= {"local_steps": options.baseline_round}
         job = Job(name, method, options.model, seed, options.steps, tuned, data=options.data)
         yield replace(job, curve_points=QUICK_POINTS, test_per_class=QUICK_TESTS) if options.quick else job
 
@@ -122,6 +125,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--methods", type=_some_of(RECIPES), metavar="A,B", default=list(RECIPES), help="default: all")
     parser.add_argument("--seeds", type=_numbers, metavar="1,2,3", help="default: 1,2,3, with --quick 1")
     parser.add_argument("--steps", type=int, help=f"local steps in all (default: {FULL_STEPS}, quick {QUICK_STEPS})")
+    parser.add_argument("--baseline-round", type=int, metavar="STEPS",
+                        help=f"local steps between the baselines' exchanges (default: {LOCAL_STEPS})")  # fmt: skip
     parser.add_argument("--processes", type=int, default=2, help="runs at a time (default: %(default)s)")
     options = parser.parse_args()
     options.cases = options.cases or list(QUICK_CASES if options.quick else CASES)

@@ -37,10 +37,11 @@ class Dense:
         momentum: float,
         own_classes: bool,
         cosine: bool,
+        local_steps: int = LOCAL_STEPS,
     ) -> None:
         self.network = build_network(world, own_classes=own_classes)
         self.traffic = Traffic()
-        self.local_steps = LOCAL_STEPS
+        self.local_steps = local_steps
         self._measured = measured
         self._rate = rate
         self._rounds = rounds if cosine else None

@@ -37,10 +37,11 @@ class DisPFL:
         prune: float,
         own_classes: bool,
         cosine: bool,
+        local_steps: int = LOCAL_STEPS,
     ) -> None:
         self.network = build_network(world, own_classes=own_classes)
         self.traffic = Traffic(density=DENSITY)
-        self.local_steps = LOCAL_STEPS
+        self.local_steps = local_steps
         self._rounds, self._rate, self._momentum, self._prune = rounds, rate, momentum, prune
         self._decay_rounds = rounds if cosine else None
         self._neighbours = world.neighbours

@@ -25,10 +25,19 @@ SECOND_MOMENT = 0.999
 class FedPM:
     """All nodes of a run. ``rate`` is Adam's, on the scores; ``momentum`` its first moment's memory."""
 
-    def __init__(self, world: World, rate: float, momentum: float, reset: int, own_classes: bool) -> None:
+    def __init__(
+        self,
+        world: World,
+        *,
+        rate: float,
+        momentum: float,
+        reset: int,
+        own_classes: bool,
+        local_steps: int = LOCAL_STEPS,
+    ) -> None:
         self.network = build_network(world, own_classes=own_classes)
         self.traffic = Traffic()
-        self.local_steps = LOCAL_STEPS
+        self.local_steps = local_steps
         self._rate, self._momentum, self._reset = rate, momentum, reset
         self._neighbours = world.neighbours
         self._batches = streams(world, BATCH_SIZE)

@@ -13,7 +13,7 @@ from benchmarks.accuracy.network import Network
 Candidates = dict[str, list[Tensor]]
 """By a short word for when or how a model is measured: every node's weights, flat."""
 
-LOCAL_STEPS = 10  # a round, for all but the authors' form
+LOCAL_STEPS = 10  # a round of the baselines, unless asked otherwise
 BATCH_SIZE = 32
 
 

@@ -42,7 +42,8 @@ class Recipe:
 
     def local_steps(self, options: Mapping[str, Any]) -> int:
         """Return the local steps of a round."""
-        return int(learning_options(options)["local_steps"]) if self.masked else LOCAL_STEPS
+        found = learning_options(options) if self.masked else {"local_steps": LOCAL_STEPS, **options}
+        return int(found["local_steps"])
 
 
 def _rates(*rates: float) -> tuple[Options, ...]:

@@ -198,6 +198,14 @@ class TestMethods:
         kept = sum(layer_counts(layout, DENSITY))
         assert records["dispfl"]["nominal_bits"] == 32 * kept * messages
 
+    def test_a_baseline_can_exchange_as_seldom_as_ours(self, records: dict[str, Record]) -> None:
+        job = digits_job("dpsgd")
+        seldom = run(replace(job, options={**job.options, "local_steps": job.steps}), case=DIGITS)
+        assert records["dpsgd"]["rounds"] == 2
+        assert seldom["rounds"] == 1
+        assert seldom["local_steps"] == records["dpsgd"]["local_steps"]
+        assert seldom["payload_bits"] == records["dpsgd"]["payload_bits"] / 2
+
     def test_averaging_on_a_complete_graph_reaches_consensus(self, world: World) -> None:
         method = Dense(world, "averaged", 2, **SGD)
         method.round(0)
