@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bitarray import bitarray, frozenbitarray
 from hypothesis import settings
@@ -423,6 +423,11 @@ def sign(number: int) -> MaskMessage:
     return MaskMessage(number, MaskKind.SIGN, mask_of(number), ReplicaStep(1, number + 1, 0, (0.1,), (8,), bytes(8)))
 
 
+def step_of(message: MaskMessage) -> ReplicaStep:
+    assert message.step is not None
+    return message.step
+
+
 def test_sign_masks_are_made_for_all_connected_neighbours_and_close_the_round() -> None:
     machine = signing(Exchange.SIGN, "a", "b")
     machine.handle(events.PeerDown("b"))
@@ -461,6 +466,33 @@ def test_a_neighbour_that_floods_sign_masks_is_refused() -> None:
     [refusal] = answers[-1]
     assert isinstance(refusal, events.Refuse)
     assert refusal.reason == "too_many"
+
+
+def test_a_link_that_breaks_often_while_a_node_rests_is_no_flood() -> None:
+    """Nothing was applied yet, so the neighbour sends its window again each time."""
+    machine = signing(Exchange.SIGN, "a")
+    for _ in range(5):
+        for number in range(4):
+            assert machine.handle(events.Received("a", sign(number))) == []
+        machine.handle(events.PeerDown("a"))
+        machine.handle(events.PeerUp("a", 0))
+    assert machine.neighbours["a"].signs == [sign(number) for number in range(4)]
+
+
+def test_what_was_said_before_an_edge_began_anew_waits_no_longer() -> None:
+    machine = signing(Exchange.SIGN, "a")
+    anew = [replace(sign(number), step=replace(step_of(sign(number)), epoch=2)) for number in range(rounds.MAX_SIGNS)]
+    for message in [sign(0), sign(1), *anew]:
+        assert machine.handle(events.Received("a", message)) == []
+    assert machine.neighbours["a"].signs == anew
+
+
+def test_who_is_paced_or_rests_is_not_expected() -> None:
+    machine = signing(Exchange.SIGN, "a", "b", "c")
+    assert machine.expected() == ["a", "b", "c"]
+    machine.handle(events.PeerDown("c"))
+    machine.neighbours["b"].adrift = True
+    assert machine.expected() == ["a"]
 
 
 def test_a_greeting_is_answered_with_this_rounds_masks_if_they_are_out_already() -> None:

@@ -20,7 +20,7 @@ from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
 from dslnode.deadlines import Deadlines
 from dslnode.discovery import announcement, discover
-from dslnode.errors import ExitCode
+from dslnode.errors import DslnodeError, ExitCode
 from dslnode.exchange import Sender
 from dslnode.keeping import Keeper, Schedule
 from dslnode.learner import Learner
@@ -163,7 +163,7 @@ class Daemon:
                 self._background.start(self._sender.execute(command))
             case events.SetDeadline(number):
                 awaited, late = self._machine.awaited(), self._machine.leads_too_far()
-                seconds = self._deadlines.begin(time.monotonic(), awaited, self._network.links, patient=late)
+                seconds = self._deadlines.begin(time.monotonic(), awaited, self._machine.expected(), patient=late)
                 self._alarm.set(seconds, lambda: self._post(events.DeadlinePassed(number)))
             case events.Aggregate(number, heard):
                 self._background.start(self._aggregate(number, heard))
@@ -245,5 +245,6 @@ class Daemon:
         self._events.put_nowait(event)
 
     def _failed(self, error: BaseException) -> None:
-        self._log.error("internal error", exc_info=error)
-        self.stop(ExitCode.INTERNAL)
+        code = error.exit_code if isinstance(error, DslnodeError) else ExitCode.INTERNAL
+        self._log.error("internal error" if code is ExitCode.INTERNAL else "cannot go on", exc_info=error)
+        self.stop(code)

@@ -93,6 +93,10 @@ class RoundMachine:
         """Return the neighbours that the present round still waits for."""
         return [peer for peer, neighbour in self.neighbours.items() if self._is_awaited(neighbour)]
 
+    def expected(self) -> list[str]:
+        """Return the connected neighbours that speak in every round: neither paced nor resting."""
+        return [peer for peer, neighbour in self.neighbours.items() if neighbour.connected and not neighbour.adrift]
+
     def leads_too_far(self) -> bool:
         """Return whether this node has run ahead of a connected neighbour by more than it may."""
         return any(self._is_far_behind(one) for one in self.neighbours.values() if one.connected and not one.adrift)
@@ -172,9 +176,8 @@ class RoundMachine:
         if isinstance(message, Unchanged):
             return self._hear_no_news(peer, neighbour, message, lead)
         if message.kind is MaskKind.SIGN:
-            if len(neighbour.signs) >= MAX_SIGNS:
+            if not neighbour.keep(message, MAX_SIGNS):
                 return [Refuse(peer, "too_many", f"sent {MAX_SIGNS} sign masks without waiting for an answer")]
-            neighbour.signs.append(message)
             neighbour.arrived = self.round
         closes = message.kind is MaskKind.KEEP or self.exchange is Exchange.SIGN
         return self._keep_pace(neighbour, message, lead) if closes else []

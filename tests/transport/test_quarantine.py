@@ -47,9 +47,19 @@ def test_every_offence_is_a_reason_of_the_protocol() -> None:
 
 def test_many_offenders_take_bounded_memory_and_the_worst_are_remembered() -> None:
     quarantine = Quarantine()
+    now = 0.0
     for _ in range(6):
-        quarantine.offended("worst", "flood", 0)
+        now += quarantine.offended("worst", "flood", now)
+    quarantine.offended("worst", "flood", now)
     for number in range(3 * MAX_CASES):
-        quarantine.offended(f"{number}", "flood", 0)
-    assert quarantine.reason("worst", 1) == "flood"
-    assert sum(bool(quarantine.reason(f"{number}", 1)) for number in range(3 * MAX_CASES)) == MAX_CASES - 1
+        quarantine.offended(f"{number}", "flood", now)
+    assert quarantine.reason("worst", now + 1) == "flood"
+    assert sum(bool(quarantine.reason(f"{number}", now + 1)) for number in range(3 * MAX_CASES)) == MAX_CASES - 1
+
+
+def test_what_was_on_its_way_when_the_door_was_shut_is_no_further_offence() -> None:
+    quarantine = Quarantine()
+    quarantine.offended("a", "too_many", 0)
+    for _ in range(5):
+        assert quarantine.offended("a", "too_many", 1) == FIRST_TERM - 1
+    assert quarantine.offended("a", "too_many", FIRST_TERM) == 2 * FIRST_TERM

@@ -35,9 +35,14 @@ class Quarantine:
         self._cases: dict[str, Case] = {}
 
     def offended(self, key: str, reason: str, now: float) -> float:
-        """Take in an offence; return for how many seconds the neighbour is shut out. Other reasons are none: 0."""
+        """Take in an offence; return for how many seconds the neighbour is shut out. Other reasons are none: 0.
+
+        Of who is shut out already it changes nothing.
+        """
         if reason not in OFFENCES:
             return 0.0
+        if left := self.seconds_left(key, now):  # what was on its way already
+            return left
         former = self._cases.pop(key, None)
         again = former is not None and now < former.until + LONGEST_TERM
         term = min(LONGEST_TERM, 2 * former.term) if former is not None and again else FIRST_TERM
