@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -84,6 +87,26 @@ async def test_a_stop_after_a_write_writes_nothing_more(node: Node) -> None:
     (node.state.path / "state").unlink()
     await node.keeper.close()
     assert not (node.state.path / "state").exists()
+
+
+async def test_a_stop_waits_for_a_slow_disk(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, go_on, sync = threading.Event(), threading.Event(), os.fsync
+
+    def slow(descriptor: int) -> None:
+        began.set()
+        assert go_on.wait(10)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    round_three = asyncio.create_task(node.do_round(3))
+    assert await asyncio.to_thread(began.wait, 10)
+    closing = asyncio.create_task(node.keeper.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    go_on.set()
+    await asyncio.wait_for(closing, 10)
+    assert node.written() == 3
+    await round_three
 
 
 async def test_a_round_that_could_not_be_written_is_not_said_to_be_finished(node: Node) -> None:

@@ -49,14 +49,24 @@ class Keeper:
         self._log = log
         self._metrics = metrics
         self._unwritten: Snapshot | None = None
+        self._writing = asyncio.Lock()
 
     async def finished(self, number: int, line: Mapping[str, Any]) -> None:
         """Take in that so many rounds are finished; if they are to be written now, say so only when that is done."""
-        if self._state is None or await self._keep(self._state, number):
+        async with self._writing:
+            kept = self._state is None or await self._keep(self._state, number)
+        if kept:
             self._log.info("round", **line)
 
     async def close(self) -> None:
-        """Write the last finished round, if that was not done yet; the learner need not have come to rest."""
+        """Write the last finished round, if that was not done yet; the learner need not have come to rest.
+
+        What is being written is waited for, however slow the disk.
+        """
+        async with self._writing:
+            await self._write_last()
+
+    async def _write_last(self) -> None:
         if self._state is None or self._unwritten is None:
             return
         snapshot, self._unwritten = self._unwritten, None
