@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from dslnode.aggregation import (
     neighbour_mean,
     score_scales,
 )
+from dslnode.errors import ModelError
 from dslnode.frozen import FrozenNetwork
 from dslnode.mask import MaskLayout
 from dslnode.training import TrainedState, TrainingPlan
@@ -116,6 +118,24 @@ def test_local_training_lowers_the_loss_and_keeps_the_exact_count() -> None:
     keep = training.choose_mask(network, training.ranking(network, state, plan), state.scores, plan)
     for (_, span), count in zip(network.layout.spans(), network.counts, strict=True):
         assert int(keep[span].sum()) == count
+
+
+def test_a_minibatch_without_a_finite_loss_moves_nothing() -> None:
+    network, spoiled, clean = small_network(), fresh_state(small_network().layout), fresh_state(small_network().layout)
+    good = list(itertools.islice(batches(), 3))
+    bad = (torch.full((10, 6), math.nan), good[0][1])
+    mixed = training.train_locally(network, spoiled, replace(PLAN, local_steps=4), iter([*good, bad]), lambda: False)
+    alone = training.train_locally(network, clean, PLAN, iter(good), lambda: False)
+    assert mixed == replace(alone, steps=4)
+    assert torch.equal(spoiled.scores, clean.scores)
+    assert torch.equal(spoiled.squares, clean.squares)
+
+
+def test_a_round_without_any_finite_loss_is_an_error() -> None:
+    network = small_network()
+    bad = (torch.full((10, 6), math.inf), torch.zeros(10, dtype=torch.long))
+    with pytest.raises(ModelError, match="infinite or no number"):
+        training.train_locally(network, fresh_state(network.layout), PLAN, itertools.repeat(bad), lambda: False)
 
 
 def test_the_mask_follows_from_scores_averaged_over_the_steps() -> None:

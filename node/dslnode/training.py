@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
 from dslnode.channels import dead_channels, drop_thin_channels, living_counts, shrink_channels
+from dslnode.errors import ModelError
 from dslnode.frozen import FrozenNetwork
 from dslnode.mask import RobustAggregation
 from dslnode.masking import score_scale, tensors_of, top_k
@@ -139,7 +140,8 @@ def train_locally(
 ) -> Progress:
     """Run the round's local steps on ``state``; the mask follows the scores at every step (paper, steps 2 to 4).
 
-    Returns early if ``stop`` says so between two steps.
+    Returns early if ``stop`` says so between two steps. A minibatch whose loss or gradient is not finite moves nothing;
+    raises ``ModelError`` if all of them were like that.
     """
     network.model.train()
     spread = network.spread(state.scores)
@@ -150,6 +152,9 @@ def train_locally(
         tensor = intermediate_aggregation_tensor(spread, term, signed=plan.signed)
         keep = choose_mask(network, tensor, state.scores, plan)
         loss, logits, gradient = mask_gradient(network, keep, images, labels)
+        steps += 1
+        if not math.isfinite(float(loss) + float(gradient.sum())):  # one such step would spoil all scores for good
+            continue
         state.gradient = score_gradient(spread, gradient, plan)
         step_scores(network, state, plan)
         if plan.group_lasso:
@@ -160,7 +165,8 @@ def train_locally(
         loss_sum += float(loss) * len(labels)
         right += int((logits.argmax(dim=1) == labels).sum())
         seen += len(labels)
-        steps += 1
+    if steps and not seen:
+        raise ModelError("the loss of every minibatch of a round was infinite or no number: look at model and data")
     return Progress(loss_sum / max(1, seen), right / max(1, seen), steps)
 
 
