@@ -24,6 +24,7 @@ from dslnode.transport import quarantine
 from dslnode.transport.link import FAREWELL_SECONDS
 from dslnode.transport.options import MESSAGE_BYTES
 from dslnode.transport.reports import DialFailed, LinkDown, LinkUp, MaskArrived, PeerRefused
+from dslnode.transport.words import MAX_OPENINGS
 from dslnode.v1 import node_pb2 as pb
 from tests.transport.nodes import LARGE, SMALL, Loopback, Node, introduction, message, soon
 
@@ -31,6 +32,8 @@ CONVERSE = "/dslnode.v1.Neighbour/Converse"
 GARBAGE = b"\xff\xfe\xfd no frame"
 STRANGER = replace(introduction(66), codecs=frozenset())
 GREETING = STRANGER.hello(0).SerializeToString()
+
+OPENING = pb.Frame(greeting=pb.Greeting(epoch=1, checksum=bytes(8), opening=True))
 
 RawCall = grpc.aio.StreamStreamCall[bytes, bytes]
 
@@ -159,6 +162,7 @@ async def test_who_begins_wrongly_is_told_why_and_counted(node: Node, first: byt
         ([GARBAGE], "garbage"),
         ([b""], "unexpected_frame"),
         ([GREETING], "unexpected_frame"),
+        ([OPENING] * (MAX_OPENINGS + 1), "unexpected_frame"),
         ([header(2**32 - 1)], "mask_size"),
         ([header(SMALL.byte_size - 1)], "mask_size"),
         ([header(check=b"short")], "checksum"),

@@ -19,7 +19,7 @@ records = st.builds(
     Record,
     key=node_ids,
     version=st.integers(1, MAX_VERSION - 1),
-    name=st.text("abc-._9ü", max_size=MAX_NAME),
+    name=st.text("abc-._9ü", max_size=MAX_NAME).filter(lambda name: len(name.encode()) <= MAX_NAME),
     address=st.sampled_from(["", "10.0.0.2:7711", "[fd00::2]:1", "board.local:65535"]),
     links=st.frozensets(node_ids, max_size=5),
     left=st.booleans(),
@@ -40,6 +40,13 @@ def test_the_largest_frame_is_a_message_that_both_ends_take() -> None:
     assert frame.ByteSize() <= MESSAGE_BYTES
 
 
+def test_who_has_more_links_than_may_be_told_tells_of_as_many_as_may() -> None:
+    links = frozenset(f"{number:032x}" for number in range(MAX_NEIGHBOURS + 30))
+    [told] = read_members(members_frame(Tidings((Record("ff" * 16, 1, "hub", "", links),)))).records
+    assert len(told.links) == MAX_NEIGHBOURS
+    assert told.links < links
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -47,7 +54,9 @@ def test_the_largest_frame_is_a_message_that_both_ends_take() -> None:
         lambda member: setattr(member, "version", 0),
         lambda member: setattr(member, "version", MAX_VERSION),
         lambda member: setattr(member, "name", "n" * (MAX_NAME + 1)),
+        lambda member: setattr(member, "name", "ü" * (MAX_NAME // 2 + 1)),
         lambda member: setattr(member, "name", "\x1b[2J"),
+        lambda member: setattr(member, "advertise", "ü" * 128 + ":1"),
         lambda member: setattr(member, "advertise", "no port"),
         lambda member: setattr(member, "advertise", "host:0"),
         lambda member: setattr(member, "advertise", "host:70000"),

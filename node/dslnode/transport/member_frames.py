@@ -30,7 +30,7 @@ def _member(record: Record) -> pb.Member:
         version=record.version,
         name=record.name,
         advertise=record.address,
-        links=b"".join(map(bytes.fromhex, sorted(record.links))),
+        links=b"".join(map(bytes.fromhex, sorted(record.links)[:MAX_NEIGHBOURS])),
         left=record.left,
     )
 
@@ -38,7 +38,7 @@ def _member(record: Record) -> pb.Member:
 def _record(member: pb.Member) -> Record:
     if len(member.node_id) != NODE_ID_BYTES or not 0 < member.version < MAX_VERSION:
         raise PeerError("bad_members", "told of a node whose id or version is out of bounds")
-    if len(member.name) > MAX_NAME or not member.name.isprintable() or not is_dialable(member.advertise):
+    if len(member.name.encode()) > MAX_NAME or not member.name.isprintable() or not is_dialable(member.advertise):
         raise PeerError("bad_members", "told of a node whose name or address is none")
     if len(member.links) % NODE_ID_BYTES or len(member.links) > MAX_NEIGHBOURS * NODE_ID_BYTES:
         raise PeerError("bad_members", "told of a node with too many neighbours, or parts of one")
@@ -55,4 +55,4 @@ def is_dialable(address: str) -> bool:
         check_address(address)
     except ValueError:
         return False
-    return len(address) <= MAX_TEXT and address.isprintable() and not address.endswith(":0")
+    return len(address.encode()) <= MAX_TEXT and address.isprintable() and not address.endswith(":0")

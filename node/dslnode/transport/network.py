@@ -92,6 +92,7 @@ class Network:
                 raise PeerError("leaving", self._leaving)
             self._check_room(neighbour)
             await self.greet(stream)
+            self._check_room(neighbour)  # others may have come meanwhile
             self._check_not_duplicate(neighbour, we_dialled=False)
             await self._converse(stream, neighbour, their_round, we_dialled=False, remote=remote)
         except PeerError as error:

@@ -24,6 +24,9 @@ from dslnode.transport.frames import (
 from dslnode.transport.member_frames import members_frame, read_members
 from dslnode.v1 import node_pb2 as pb
 
+MAX_OPENINGS = 8
+"""Greetings that open a link; one is due, and one for each link from which it took over while that was answered."""
+
 Speech = Word | Tidings
 """All that may wait in a link's outbox, or come out of it at the other end."""
 
@@ -131,6 +134,7 @@ class Listener:
         self._assembler = MaskAssembler(layouts, copies.incoming)
         self._counts = Counts()
         self._arriving: MaskKind | None = None
+        self._openings = 0
         self.resumed = not terms.holding
         if self.resumed:
             copies.outgoing.resume(b"")
@@ -147,7 +151,7 @@ class Listener:
         if frame.HasField("chunk"):
             return self._assembler.chunk(frame.chunk.data)
         if frame.HasField("greeting"):
-            return read_greeting(frame.greeting)
+            return self._greeting(frame.greeting)
         if frame.HasField("pace"):
             return Pace(frame.pace.seconds)
         if frame.HasField("members"):
@@ -159,6 +163,14 @@ class Listener:
             self.resumed = True
             return None
         raise PeerError("unexpected_frame", "sent a frame that has no place in a conversation")
+
+    def _greeting(self, frame: pb.Greeting) -> Greeting:
+        """Read a greeting. Each that opens a link may have a step made anew, so there are a few of them a link."""
+        greeting = read_greeting(frame)
+        self._openings += greeting.opening
+        if self._openings > MAX_OPENINGS:
+            raise PeerError("unexpected_frame", f"sent more than {MAX_OPENINGS} greetings that open a link")
+        return greeting
 
     def payload(self, frame: pb.Frame) -> tuple[MaskKind | None, int]:
         """Return of which kind of mask a frame to be heard next is a part, None if of none, and its bits of payload."""
