@@ -279,6 +279,16 @@ def test_a_whole_newest_state_is_taken_without_a_word_whatever_the_older_is(tmp_
     assert not directory.fell_back
 
 
+def test_a_damaged_older_state_is_not_taken_for_none_when_the_newest_is_missing(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.save(SNAPSHOT)
+    directory.save(LATER)
+    (tmp_path / "state").unlink()
+    damage(tmp_path / "state.old")
+    with pytest.raises(StateError, match=f"{tmp_path}/state.old: is damaged"):
+        directory.load()
+
+
 def test_two_damaged_states_are_refused_by_the_newest(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path)
     directory.save(SNAPSHOT)

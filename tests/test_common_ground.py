@@ -18,6 +18,12 @@ def test_a_mask_is_the_seeds_however_many_others_were_asked_for() -> None:
     assert torch.equal(ground.mask((0, 5)), seeded_mask(LAYOUT, 1, (0, 5)))
 
 
+def test_neighbours_without_weight_have_no_ground() -> None:
+    """As those are whose masks are a thousand rounds old."""
+    mask = to_mask(seeded_mask(LAYOUT, 2, (24, 8)).bool(), LAYOUT)
+    assert not CommonGround(LAYOUT, 1).mean([(mask, 0.0)]).any()
+
+
 def test_the_mean_weighs_each_neighbours_own_start_whatever_its_mask_says_now() -> None:
     ground = CommonGround(LAYOUT, 1)
     sparse, dense = (to_mask(seeded_mask(LAYOUT, 2, counts).bool(), LAYOUT) for counts in ((24, 8), (120, 40)))

@@ -114,6 +114,12 @@ def test_layout_takes_tensors_of_two_dimensions_and_counts_tied_weights_once() -
     assert [(layer.name, layer.shape) for layer in layout.layers] == [("embedding.weight", (11, 6))]
 
 
+def test_a_tensor_without_elements_is_none_to_mask() -> None:
+    model = nn.Linear(4, 3)
+    model.register_parameter("empty", nn.Parameter(torch.zeros(0, 4)))
+    assert [layer.name for layer in masking.layout_of(model).layers] == ["weight"]
+
+
 def test_baking_gives_a_plain_model_with_the_masked_weights_and_leaves_the_skeleton_alone() -> None:
     model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

@@ -103,7 +103,7 @@ class StateDirectory:
             if older is None:
                 raise
         else:
-            older = self._read_older() if newest is None else None
+            older = self._read(self._older) if newest is None else None
         if older is not None:
             self.fell_back = problem
             with contextlib.suppress(OSError):

@@ -33,9 +33,11 @@ class CommonGround:
         return self._masks[counts]
 
     def mean(self, neighbours: Sequence[tuple[Mask, float]]) -> Tensor:
-        """Return the weighted mean of the masks that these neighbours started from."""
+        """Return the weighted mean of the masks that these neighbours started from; zeros if nobody has any weight."""
         total = sum(weight for _, weight in neighbours)
         ground = torch.zeros(self._layout.size)
+        if total <= 0:
+            return ground
         for mask, weight in neighbours:
             ground.add_(self.mask(mask.layer_counts()), alpha=weight / total)
         return ground

@@ -26,7 +26,7 @@ SAMPLE = 2048
 
 
 def layout_of(model: nn.Module) -> MaskLayout:
-    """Return the maskable tensors of ``model``: floating parameters with at least two dimensions.
+    """Return the maskable tensors of ``model``: floating parameters with at least two dimensions and an element.
 
     A tied weight counts once. Everything else (biases, norms, buffers) is the node's own and never sent; of it only
     buffers that the model itself updates (running statistics) ever change.
@@ -35,7 +35,7 @@ def layout_of(model: nn.Module) -> MaskLayout:
         tuple(
             MaskLayer(name, tuple(parameter.shape))
             for name, parameter in model.named_parameters()
-            if parameter.ndim >= 2 and parameter.is_floating_point()
+            if parameter.ndim >= 2 and parameter.is_floating_point() and parameter.numel()
         )
     )
 
