@@ -22,6 +22,7 @@ from dslnode.mask import (
     MaskMessage,
     ReplicaStep,
     Unchanged,
+    step_of,
 )
 from dslnode.rounds import RoundMachine
 
@@ -421,11 +422,6 @@ def signing(exchange: Exchange, *peers: str) -> RoundMachine:
 
 def sign(number: int) -> MaskMessage:
     return MaskMessage(number, MaskKind.SIGN, mask_of(number), ReplicaStep(1, number + 1, 0, (0.1,), (8,), bytes(8)))
-
-
-def step_of(message: MaskMessage) -> ReplicaStep:
-    assert message.step is not None
-    return message.step
 
 
 def test_sign_masks_are_made_for_all_connected_neighbours_and_close_the_round() -> None:

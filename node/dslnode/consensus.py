@@ -23,7 +23,7 @@ from torch import Tensor
 
 from dslnode import robust
 from dslnode.frozen import FrozenNetwork
-from dslnode.mask import Greeting, Mask, MaskKind, MaskMessage, ReplicaStep, RobustAggregation, Turn, Unchanged
+from dslnode.mask import Greeting, Mask, MaskKind, MaskMessage, ReplicaStep, RobustAggregation, Turn, Unchanged, step_of
 from dslnode.masking import to_mask, top_k
 from dslnode.replica import Move, advanced, checksum, distance, move, step_length
 
@@ -56,7 +56,7 @@ class Edge:
 
     def unheard(self, held: int) -> list[MaskMessage]:
         """Return the steps on their way that a neighbour who holds ``held`` has not applied."""
-        return [message for message in self.unacknowledged if _step(message).sequence > held]
+        return [message for message in self.unacknowledged if step_of(message).sequence > held]
 
 
 class Consensus:
@@ -92,7 +92,7 @@ class Consensus:
         known = bool(unheard) or greeting.checksum == checksum(edge.ours)
         if greeting.epoch == edge.epoch and complete and known:
             edge.unacknowledged, edge.met = unheard, True
-            return [message for message in unheard if _step(message).sequence <= edge.opened]
+            return [message for message in unheard if step_of(message).sequence <= edge.opened]
         self._restart(neighbour, max(edge.epoch, greeting.epoch) + 1)
         return []
 
@@ -134,7 +134,7 @@ class Consensus:
 
     def hear(self, neighbour: str, message: MaskMessage) -> None:
         """Apply a neighbour's sign mask to its replica; begin anew if it does not follow on what is held."""
-        step, edge = _step(message), self._edge(neighbour)
+        step, edge = step_of(message), self._edge(neighbour)
         if step.epoch > edge.epoch:
             edge = self._restart(neighbour, step.epoch)
         if step.epoch < edge.epoch or step.sequence <= edge.held:
@@ -202,8 +202,3 @@ class Consensus:
         self.restarts += 1
         self._edges[neighbour] = Edge(self._first, self._first, epoch, self.learned, met=True)
         return self._edges[neighbour]
-
-
-def _step(message: MaskMessage) -> ReplicaStep:
-    assert message.step is not None, "sign masks come with a step"
-    return message.step

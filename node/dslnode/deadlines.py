@@ -39,12 +39,13 @@ class Deadlines:
         self._due: dict[str, float] = {}
         self._delays: dict[str, deque[float]] = {}
 
-    def begin(self, now: float, awaited: Collection[str], connected: Iterable[str], *, patient: bool = False) -> float:
+    def begin(self, now: float, awaited: Collection[str], expected: Iterable[str], *, patient: bool = False) -> float:
         """Training is over: return for how many seconds to wait for the ``awaited``; to the limit if ``patient``.
 
-        A neighbour that came too late last time is still due since then, whatever the rounds in between.
+        ``expected`` are all that speak in every round; who of them is not awaited has spoken already. One that came too
+        late last time is still due since then, whatever the rounds in between.
         """
-        here = set(connected)
+        here = set(expected)
         self._due = {peer: since for peer, since in self._due.items() if peer in here}
         self._delays = {peer: delays for peer, delays in self._delays.items() if peer in here}
         for peer in here - self._due.keys():

@@ -219,6 +219,12 @@ class MaskMessage:
     step: ReplicaStep | None = None
 
 
+def step_of(sign_mask: MaskMessage) -> ReplicaStep:
+    """Return a sign mask's step; the codec takes none without it."""
+    assert sign_mask.step is not None, "sign masks come with a step"
+    return sign_mask.step
+
+
 Turn = MaskMessage | Greeting | Unchanged
 """What nodes say to each other in their turn of a round."""
 

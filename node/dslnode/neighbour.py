@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dslnode.mask import Mask, MaskMessage
+from dslnode.mask import Mask, MaskMessage, step_of
 
 
 @dataclass
@@ -21,20 +21,21 @@ class Neighbour:
     paced: bool = False  # its masks and ours travel at intervals, whatever the round
     adrift: bool = False  # paced, or was until its next mask: its round is not known
 
+    @property
+    def expected(self) -> bool:
+        """Whether it speaks in every round: connected, neither paced nor resting."""
+        return self.connected and not self.adrift
+
     def keep(self, sign_mask: MaskMessage, most: int) -> bool:
         """Let a sign mask wait for the next aggregation; return whether there was room for it.
 
         What waits already comes again when a link breaks, and what was said before an edge began anew is of no use.
         """
-        epoch = _epoch(sign_mask)
-        self.signs = [waiting for waiting in self.signs if _epoch(waiting) >= epoch]
+        epoch = step_of(sign_mask).epoch
+        self.signs = [waiting for waiting in self.signs if step_of(waiting).epoch >= epoch]
         if sign_mask in self.signs:
             return True
         if len(self.signs) >= most:
             return False
         self.signs.append(sign_mask)
         return True
-
-
-def _epoch(sign_mask: MaskMessage) -> int:
-    return 0 if sign_mask.step is None else sign_mask.step.epoch

@@ -94,12 +94,12 @@ class RoundMachine:
         return [peer for peer, neighbour in self.neighbours.items() if self._is_awaited(neighbour)]
 
     def expected(self) -> list[str]:
-        """Return the connected neighbours that speak in every round: neither paced nor resting."""
-        return [peer for peer, neighbour in self.neighbours.items() if neighbour.connected and not neighbour.adrift]
+        """Return the neighbours that speak in every round."""
+        return [peer for peer, neighbour in self.neighbours.items() if neighbour.expected]
 
     def leads_too_far(self) -> bool:
         """Return whether this node has run ahead of a connected neighbour by more than it may."""
-        return any(self._is_far_behind(one) for one in self.neighbours.values() if one.connected and not one.adrift)
+        return any(self._is_far_behind(one) for one in self.neighbours.values() if one.expected)
 
     def _begin_round(self) -> list[Command]:
         if self.limit and self.round >= self.limit:
@@ -242,7 +242,7 @@ class RoundMachine:
     def _is_awaited(self, neighbour: Neighbour) -> bool:
         spoken = neighbour.last_round >= self.round + neighbour.offset
         due = neighbour.in_pace or (self._is_far_behind(neighbour) and self.gave_up != self.round)
-        return neighbour.connected and due and not neighbour.adrift and not spoken
+        return neighbour.expected and due and not spoken
 
     def _is_far_behind(self, neighbour: Neighbour) -> bool:
         return 0 < self.max_lead < self.staleness(neighbour) and neighbour.arrived is not None
