@@ -20,12 +20,17 @@ def neighbour_mean(layout: MaskLayout, masks: Sequence[tuple[Mask, float]]) -> T
 
     ``masks`` pairs each mask with its weight (at least 0); weights need not sum to 1.
     """
+    return weighted_mean(layout.size, masks, from_mask)
+
+
+def weighted_mean(size: int, masks: Sequence[tuple[Mask, float]], vector_of: Callable[[Mask], Tensor]) -> Tensor:
+    """Return the weighted mean of a vector ``(size,)`` for each mask, one at a time; zeros if nobody has any weight."""
     total = sum(weight for _, weight in masks)
-    mean = torch.zeros(layout.size)
+    mean = torch.zeros(size)
     if total <= 0:
         return mean
     for mask, weight in masks:
-        mean.add_(from_mask(mask), alpha=weight / total)
+        mean.add_(vector_of(mask), alpha=weight / total)
     return mean
 
 

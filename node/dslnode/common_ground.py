@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from dslnode import masking
+from dslnode.aggregation import weighted_mean
 from dslnode.mask import Mask, MaskLayout
 
 MAX_MASKS = 16
@@ -34,10 +34,4 @@ class CommonGround:
 
     def mean(self, neighbours: Sequence[tuple[Mask, float]]) -> Tensor:
         """Return the weighted mean of the masks that these neighbours started from; zeros if nobody has any weight."""
-        total = sum(weight for _, weight in neighbours)
-        ground = torch.zeros(self._layout.size)
-        if total <= 0:
-            return ground
-        for mask, weight in neighbours:
-            ground.add_(self.mask(mask.layer_counts()), alpha=weight / total)
-        return ground
+        return weighted_mean(self._layout.size, neighbours, lambda mask: self.mask(mask.layer_counts()))
