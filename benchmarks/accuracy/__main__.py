@@ -11,10 +11,9 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import replace
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,6 +24,7 @@ from benchmarks.accuracy.cases import CASES, MODELS, QUICK_CASES, case_over, mis
 from benchmarks.accuracy.method import LOCAL_STEPS
 from benchmarks.accuracy.methods import RECIPES, chosen_options
 from benchmarks.accuracy.plots import draw_all
+from benchmarks.accuracy.processes import processes
 from benchmarks.accuracy.results import ResultsFile, table
 from benchmarks.accuracy.run import Job, Record, run
 from benchmarks.accuracy.tuning import tune_all
@@ -84,11 +84,11 @@ def _has_data(name: str, data: str | None) -> bool:
     return complaint is None
 
 
-def run_all(jobs: list[Job], results: ResultsFile, processes: int) -> list[Record]:
+def run_all(jobs: list[Job], results: ResultsFile, count: int) -> list[Record]:
     """Run what has no result yet, with a line and a bar that grows with every run; return all records in order."""
     missing = [job for job in jobs if results.find(job) is None]
     print(f"{len(jobs) - len(missing)} of {len(jobs)} runs are done already", flush=True)
-    finished = _finished(missing, processes)
+    finished = _finished(missing, count)
     for record in track(finished, "runs", len(missing), console=Console(stderr=True), transient=True):
         results.add(record)
         mean = sum(record["nodes"]) / len(record["nodes"])
@@ -98,17 +98,14 @@ def run_all(jobs: list[Job], results: ResultsFile, processes: int) -> list[Recor
     return [record for record in found if record is not None]
 
 
-def _finished(jobs: list[Job], processes: int) -> Iterator[Record]:
-    """Yield records as they are finished. Whoever stops here, or a run that fails, waits for what runs and no more."""
-    if processes == 1:
+def _finished(jobs: list[Job], count: int) -> Iterator[Record]:
+    """Yield records as they are finished."""
+    if count == 1:
         yield from map(run, jobs)
         return
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
-    try:
+    with processes(count) as pool:
         for future in as_completed([pool.submit(run, job) for job in jobs]):
             yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _arguments() -> argparse.Namespace:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import replace
-from multiprocessing import get_context
 from typing import Any
 
 from benchmarks.accuracy.methods import RECIPES, TUNED_FILE, Options, tuned_table
+from benchmarks.accuracy.processes import processes
 from benchmarks.accuracy.run import Job, run
 
 TUNING_SEED = 1000
@@ -31,9 +31,9 @@ def tune(job: Job, measure: Measure) -> tuple[Options, list[dict[str, Any]]]:
     return best, trials
 
 
-def tune_all(jobs: list[Job], processes: int) -> None:
+def tune_all(jobs: list[Job], count: int) -> None:
     """Tune every job that has a grid and is not tuned for as many steps yet; write each choice to tuned.json."""
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with processes(count) as pool:
         for found in as_completed([pool.submit(_tuned, job) for job in jobs if is_due(job)]):
             job, options, trials = found.result()
             table = tuned_table()
