@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
+import random
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +19,7 @@ from dslnode.errors import DslnodeError
 from dslnode.sources import PREFIX
 
 MAX_COMPLAINTS = 20
+LISTENING_PORTS = range(20_000, 32_768)  # Linux lends outgoing connections 32768 to 60999, others 49152 to 65535
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Node:
 
 def plan_nodes(plan: Plan) -> list[Node]:
     """Return the nodes of a plan: fully meshed on loopback, disjoint shares, no state kept."""
-    addresses = [f"127.0.0.1:{port}" for port in _free_ports(plan.count)]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(plan.count)]
     return [
         Node(
             Settings(
@@ -137,9 +140,21 @@ def _option(name: str, value: object) -> tuple[str, str]:
     return f"--{name.replace('_', '-')}", text
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that are free now; ``OSError`` if there are not as many.
+
+    None is among those that systems lend to outgoing connections: a node dials its neighbours before they listen, and
+    would now and then be lent the very port that one of them is about to take.
+    """
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for free in sockets:
-            free.bind(("127.0.0.1", 0))
-        return [free.getsockname()[1] for free in sockets]
+        candidates = iter(random.SystemRandom().sample(LISTENING_PORTS, len(LISTENING_PORTS)))
+        return [_bound(free, candidates) for free in sockets]
+
+
+def _bound(free: socket.socket, candidates: Iterator[int]) -> int:
+    for port in candidates:
+        with contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+    raise OSError(errno.EADDRINUSE, f"no port from {LISTENING_PORTS[0]} to {LISTENING_PORTS[-1]} is free on 127.0.0.1")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import resource
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -14,17 +13,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dslnode.testbed import clean_environment, command_line
+from dslnode.testbed import clean_environment, command_line, free_ports
 
 DEADLINE = 60.0
 
+_given: set[int] = set()
+
 
 def free_port() -> int:
-    """Return a loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that is free now, another one each time."""
+    while (port := free_ports(1)[0]) in _given:
+        pass
+    _given.add(port)
+    return port
 
 
 def resident(pid: int) -> int:
