@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from dslnode.codec import CHUNK_BYTES, encode
-from dslnode.mask import MaskLayout
+from dslnode.mask import MaskLayout, Pace
 from dslnode.transport import link as link_module
 from dslnode.transport import network as network_module
 from dslnode.transport import quarantine
@@ -255,6 +255,19 @@ async def test_who_begins_a_mask_and_keeps_the_rest_is_cut_off(
         await stranger.send(header())
         await net.news.until(node.refusals)
     assert node.refusals() == ["slow"]
+
+
+async def test_who_reads_nothing_is_cut_off_before_what_waits_for_it_fills_the_memory(
+    net: Loopback, node: Node
+) -> None:
+    async with Stranger(node.address) as stranger:
+        await stranger.greet()
+        async with asyncio.timeout(20):
+            while not node.refusals():
+                node.network.send(STRANGER.key, Pace(1))
+                await asyncio.sleep(0)
+    assert node.refusals() == ["slow"]
+    await net.news.until(lambda: node.all(LinkDown))
 
 
 async def test_who_broke_the_rules_is_kept_out_by_name_whatever_link_it_comes_by(net: Loopback, node: Node) -> None:

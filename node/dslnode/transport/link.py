@@ -29,6 +29,10 @@ SLOWEST_SECONDS = 60.0
 """How long the next chunk of a mask may take: a slow link brings one of 64 KiB in half a minute at 20 kbit/s."""
 
 
+MAX_WAITING = 1000
+"""Words that may wait for a neighbour to read on. A round has two or three: it has missed hundreds of rounds."""
+
+
 class Stream(Protocol):
     """What a client's and a server's end of the gRPC stream have in common."""
 
@@ -67,11 +71,18 @@ class Link:
         self._resumed = asyncio.Event()  # it is known which of our keep masks the neighbour holds
         self._farewell: pb.Frame | None = None
         self._leaving = asyncio.Event()
+        self._clogged = asyncio.Event()
 
     def offer(self, message: Speech) -> None:
-        """Send this as soon as the stream takes it, in order; a keep mask takes the place of one that still waits."""
+        """Send this as soon as the stream takes it, in order; a keep mask takes the place of one that still waits.
+
+        Where too much waits the conversation ends.
+        """
         if _is_keep(message):
             self._outbox = deque(one for one in self._outbox if not _is_keep(one))
+        if len(self._outbox) >= MAX_WAITING:
+            self._clogged.set()
+            return
         self._outbox.append(message)
         self._work.set()
 
@@ -86,7 +97,8 @@ class Link:
 
         Raises ``PeerError`` if the neighbour breaks the protocol.
         """
-        ends = [asyncio.ensure_future(end) for end in (self._receive(arrived), self._send(), self._part())]
+        coroutines = self._receive(arrived), self._send(), self._part(), self._clog()
+        ends = [asyncio.ensure_future(end) for end in coroutines]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             why = next(end.result() for end in ends if end.done())
@@ -122,6 +134,10 @@ class Link:
         await self._leaving.wait()
         await asyncio.sleep(FAREWELL_SECONDS)
         return "this node left"
+
+    async def _clog(self) -> NoReturn:
+        await self._clogged.wait()
+        raise PeerError("slow", f"read nothing while {MAX_WAITING} words for it had to wait")
 
     async def _write(self, parcel: Parcel) -> None:
         await self._stream.write(parcel.frame)
