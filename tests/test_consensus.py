@@ -15,7 +15,7 @@ from torch import nn
 
 from dslnode.consensus import WINDOW, Consensus
 from dslnode.frozen import FrozenNetwork, draw_sharing, shared_layout
-from dslnode.mask import Greeting, MaskMessage, RobustAggregation, Turn, Unchanged
+from dslnode.mask import Greeting, MaskMessage, RobustAggregation, Turn, Unchanged, step_of
 from dslnode.masking import frozen_weights, keep_counts, layout_of, seeded_scores
 from tests.scores import FIRST, LAYOUT, scores_of
 
@@ -187,6 +187,21 @@ def test_a_damaged_step_makes_the_edge_begin_anew() -> None:
     pair.swap()
     pair.swap()
     assert pair.in_step()
+
+
+def test_a_neighbour_that_began_anew_and_has_no_step_to_send_is_followed() -> None:
+    """Else it would hear nothing of the steps of the former epoch, and these would fill the window for ever."""
+    pair = Pair()
+    pair.send(0)
+    message = pair.flying[1].popleft()
+    assert isinstance(message, MaskMessage)
+    pair.nodes[1].hear("0", replace(message, step=replace(step_of(message), checksum=bytes(8))))
+    edge = pair.nodes[1]._edges["0"]
+    pair.nodes[0].meet("1", Greeting(edge.epoch, edge.held, b"", opening=False))
+    assert pair.send(0)
+    pair.deliver(1)
+    assert pair.in_step()
+    assert edge.held == 1
 
 
 def test_pulling_moves_scores_by_the_mean_difference_of_replicas() -> None:

@@ -85,7 +85,7 @@ class Consensus:
         """Take in what a neighbour holds of our scores; return the steps that were lost on the way, to send again."""
         edge = self._edge(neighbour)
         if not greeting.opening:
-            self._acknowledge(edge, greeting.epoch, greeting.held)
+            self._acknowledge(neighbour, greeting.epoch, greeting.held)
             return []
         unheard = edge.unheard(greeting.held)
         complete = greeting.held + len(unheard) == edge.sent
@@ -145,7 +145,7 @@ class Consensus:
             return
         edge.theirs, edge.held, edge.their_counts = replica, step.sequence, step.counts
         edge.their_step = step_length(message.mask, step.scales)
-        self._acknowledge(edge, step.epoch, step.acknowledged)
+        self._acknowledge(neighbour, step.epoch, step.acknowledged)
 
     def implied_mask(self, neighbour: str) -> Mask | None:
         """Return the keep mask that follows from a neighbour's replica; None while that is empty, or rough."""
@@ -193,9 +193,12 @@ class Consensus:
     def _edge(self, neighbour: str) -> Edge:
         return self._edges.setdefault(neighbour, Edge(self._first, self._first, rough=self.learned))
 
-    @staticmethod
-    def _acknowledge(edge: Edge, epoch: int, held: int) -> None:
-        if epoch == edge.epoch:
+    def _acknowledge(self, neighbour: str, epoch: int, held: int) -> None:
+        """Take in what a neighbour holds; who began the edge anew and has no step to send says so by this alone."""
+        edge = self._edge(neighbour)
+        if epoch > edge.epoch:
+            self._restart(neighbour, epoch)
+        elif epoch == edge.epoch:
             edge.unacknowledged = edge.unheard(held)
 
     def _restart(self, neighbour: str, epoch: int) -> Edge:
