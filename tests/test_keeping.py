@@ -121,3 +121,15 @@ async def test_a_round_that_could_not_be_written_is_not_said_to_be_finished(node
         ("round", 4),
         ("state not saved", 4),
     ]
+
+
+async def test_a_round_that_could_not_be_written_is_written_at_the_stop(node: Node) -> None:
+    (node.state.path / "state.new").mkdir(parents=True)
+    finished = await node.do_round(3)
+    (node.state.path / "state.new").rmdir()
+    await node.worker.train(4)
+    await node.keeper.close()
+    kept = StateDirectory(node.state.path).load()
+    assert kept is not None
+    assert kept.facts["round"] == 3
+    np.testing.assert_array_equal(kept.arrays["scores"], finished)

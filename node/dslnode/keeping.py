@@ -29,7 +29,8 @@ class Schedule:
 class Keeper:
     """Keeps finished rounds; without ``state`` it only logs them. ``facts`` returns what to remember of a round.
 
-    A round that is not written yet waits in memory, so that an orderly stop loses none, whatever the learner does.
+    A round that is not written yet, or could not be, waits in memory, so that an orderly stop loses none, whatever the
+    learner does.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Keeper:
             written, seconds = await self._worker.save(state, facts)
         except StateError as error:
             self._complain(number, error)
+            self._unwritten = await self._worker.snapshot(facts)
             return False
         self._metrics.took("save", seconds)
         self._metrics.checkpoint_bytes.inc(written)
