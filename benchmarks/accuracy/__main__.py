@@ -70,7 +70,7 @@ def jobs_of(options: argparse.Namespace) -> Iterator[Job]:
     """Yield the runs asked for, seed by seed, so that an interrupted benchmark has complete tables of few seeds."""
     there = [name for name in options.cases if _has_data(name, options.data)]
     for seed, name, method in product(options.seeds, there, options.methods):
-        tuned = chosen_options(method, name, options.model)
+        tuned = chosen_options(method, name, options.model, options.data)
         if options.baseline_round and not RECIPES[method].masked:
             tuned |= {"local_steps": options.baseline_round}
         job = Job(name, method, options.model, seed, options.steps, tuned, data=options.data)
@@ -126,6 +126,8 @@ def _arguments() -> argparse.Namespace:
                         help=f"local steps between the baselines' exchanges (default: {LOCAL_STEPS})")  # fmt: skip
     parser.add_argument("--processes", type=int, default=2, help="runs at a time (default: %(default)s)")
     options = parser.parse_args()
+    if options.tune and options.baseline_round:
+        parser.error(f"--tune chooses for exchanges every {LOCAL_STEPS} steps, not for --baseline-round")
     options.cases = options.cases or list(QUICK_CASES if options.quick else CASES)
     options.seeds = options.seeds or ([1] if options.quick else [1, 2, 3])
     options.steps = options.steps or (QUICK_STEPS if options.quick else FULL_STEPS)

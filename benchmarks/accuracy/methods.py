@@ -79,18 +79,24 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def chosen_options(method: str, case: str, model: str) -> Options:
-    """Return the options tuned for this case and model, else those tuned for any, else the recipe's own."""
+def chosen_options(method: str, case: str, model: str, data: str | None = None) -> Options:
+    """Return the options tuned for this case, model and data, else for another case of these, else the recipe's own."""
     recipe = RECIPES[method]
     tuned = tuned_table()
-    for place in (f"{model}/{case}", f"{model}/4-classes-15-each", f"{model}/4-classes-437"):
-        if recipe.stages and method in tuned.get(place, {}):
-            return {**recipe.options, **tuned[place][method]["options"]}
+    for name in (case, "4-classes-15-each", "4-classes-437"):
+        place = tuned.get(tuned_for(model, name, data), {})
+        if recipe.stages and method in place:
+            return {**recipe.options, **place[method]["options"]}
     return dict(recipe.options)
 
 
+def tuned_for(model: str, case: str, data: str | None) -> str:
+    """Return the place of a choice in the table; ``data`` as ``--data``, of which only the kind counts."""
+    return f"{model}/{case}" if data is None else f"{model}/{case}/{data.partition(':')[0]}"
+
+
 def tuned_table() -> dict[str, dict[str, Any]]:
-    """Return what ``--tune`` chose: by model and case, then by method."""
+    """Return what ``--tune`` chose: by model, case and other data, then by method."""
     if not TUNED_FILE.exists():
         return {}
     table: dict[str, dict[str, Any]] = json.loads(TUNED_FILE.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from concurrent.futures import as_completed
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.accuracy.methods import RECIPES, TUNED_FILE, Options, tuned_table
+from benchmarks.accuracy.methods import RECIPES, TUNED_FILE, Options, tuned_for, tuned_table
 from benchmarks.accuracy.processes import processes
 from benchmarks.accuracy.run import Job, run
 
@@ -38,13 +38,13 @@ def tune_all(jobs: list[Job], count: int) -> None:
             job, options, trials = found.result()
             table = tuned_table()
             entry = {"options": options, "steps": job.steps, "trials": trials}
-            table.setdefault(f"{job.model}/{job.case}", {})[job.method] = entry
+            table.setdefault(tuned_for(job.model, job.case, job.data), {})[job.method] = entry
             TUNED_FILE.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 def is_due(job: Job) -> bool:
     """Tell whether a job has a grid, and no choice made by as many steps: a quick look does not replace a long one."""
-    former = tuned_table().get(f"{job.model}/{job.case}", {}).get(job.method, {})
+    former = tuned_table().get(tuned_for(job.model, job.case, job.data), {}).get(job.method, {})
     return bool(RECIPES[job.method].stages) and former.get("steps", 0) < job.steps
 
 

@@ -370,6 +370,14 @@ class TestCommand:
             main()
         assert "magic is none of ours" in capsys.readouterr().err
 
+    def test_what_was_tuned_for_one_schedule_is_not_taken_for_another(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("sys.argv", ["accuracy", "--tune", "--baseline-round", "30"])
+        with pytest.raises(SystemExit):
+            main()
+        assert "not for --baseline-round" in capsys.readouterr().err
+
 
 class TestTuning:
     def test_it_takes_the_best_on_validation_stage_by_stage(self) -> None:
@@ -387,6 +395,12 @@ class TestTuning:
         assert not tuning.is_due(replace(job, steps=120))
         assert tuning.is_due(replace(job, steps=800))
         assert not tuning.is_due(replace(job, method="ours", steps=800)), "ours runs on the daemon's defaults"
+
+    def test_a_choice_counts_for_the_data_it_was_made_on(self) -> None:
+        tuned = methods.chosen_options("dispfl", "4-classes-15-each", "mlp")
+        assert tuned["rate"] != RECIPES["dispfl"].options["rate"]
+        assert methods.chosen_options("dispfl", "4-classes-15-each", "mlp", "digits") == RECIPES["dispfl"].options
+        assert tuning.is_due(Job("4-classes-15-each", "dispfl", "mlp", 1, 390, SGD, data="cifar10:/somewhere"))
 
     def test_no_test_image_is_looked_at(self) -> None:
         record = run(digits_job("dense_alone"), test=False, case=DIGITS)
