@@ -70,10 +70,10 @@ def top_level(tree: ast.Module) -> ast.Module:
 
 DOCTOR = [name for name in MODULES if name.startswith("doctor/") and name != "doctor/learning_facts"]
 TRANSPORT = [name for name in MODULES if name.startswith("transport/")]
-CODECS = ["codec", "changes", "bases", "entropy", "sparse"]
-ACCOUNTS = ["ledger", "ledger_file", "ledger_view", "ledger_metrics", "data_plan", "pacing", "bookkeeper"]
+CODING = [name for name in MODULES if name.startswith("coding/")]
+ACCOUNTS = [name for name in MODULES if name.startswith("accounts/") and name != "accounts/accounting"]
 TORCHLESS = [
-    *("rounds", *CODECS, "mask", "config", "sources", "settings_text", "errors"),
+    *("rounds", *CODING, "mask", "config", "sources", "settings_text", "errors"),
     *("status_view", "status_json", "ready", "pages", "history", "crawl", "network_rows", "top"),
     *("membership", "neighbourhood", "deadlines"),
     *("yielding", "host_state"),
@@ -84,7 +84,7 @@ TORCHLESS = [
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert {"rounds", "codec", "learner", "cli", "transport/network"} <= MODULES.keys()
+    assert {"rounds", "coding/codec", "learner", "cli", "transport/network"} <= MODULES.keys()
     assert own_modules(tree_of("learner")) >= {"masking", "training", "mask", "errors"}
     assert "torch" in roots(tree_of("learner"))
 
@@ -109,15 +109,17 @@ def test_grpc_stays_inside_the_transport(module: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_cryptography_is_asked_for_in_three_modules_alone(module: str) -> None:
     """So that whoever reviews what is signed and believed has read all of it; TLS itself is ssl's."""
-    assert ("cryptography" in roots(tree_of(module))) == (module in {"authority", "certificates", "signing"})
+    asking = {f"trust/{name}" for name in ("authority", "certificates", "signing")}
+    assert ("cryptography" in roots(tree_of(module))) == (module in asking)
     if "ssl" in roots(tree_of(module)):
         assert module in {f"transport/{name}" for name in ("credentials", "rehearsal", "tls", "tls_errors", "ways")}
 
 
 def test_who_is_believed_is_decided_without_clock_or_input() -> None:
     allowed = {"__future__", "dataclasses", "datetime", "dslnode"}
-    assert roots(tree_of("identity")) <= allowed
-    assert not any(".now(" in ast.unparse(node) for node in ast.walk(tree_of("identity")) if isinstance(node, ast.Call))
+    tree = tree_of("trust/identity")
+    assert roots(tree) <= allowed
+    assert not any(".now(" in ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call))
     assert roots(tree_of("transport/screening")) <= {"__future__", "collections", "dataclasses", "ipaddress", "dslnode"}
 
 
@@ -127,10 +129,9 @@ def test_the_round_machine_has_no_clock_no_chance_and_no_input() -> None:
     assert own_modules(tree_of("rounds")) == {"events", "mask", "neighbour"}
 
 
-@pytest.mark.parametrize("module", ["mask", "codec", "changes", "bases", "rounds", "events", "neighbour"])
+@pytest.mark.parametrize("module", ["mask", "rounds", "events", "neighbour", *CODING])
 def test_pure_modules_import_only_pure_modules(module: str) -> None:
-    codecs = {"codec", "changes", "bases", "entropy", "sparse"}
-    assert reachable(module) <= {"mask", "rounds", "events", "neighbour", "errors", *codecs}
+    assert reachable(module) <= {"mask", "rounds", "events", "neighbour", "errors", *CODING}
 
 
 @pytest.mark.parametrize("module", ["yielding", "transport/quarantine", "transport/allowance"])
@@ -138,11 +139,11 @@ def test_limits_are_decided_without_clock_file_or_input(module: str) -> None:
     assert roots(tree_of(module)) <= {"__future__", "collections", "dataclasses", "re"}
 
 
-@pytest.mark.parametrize("module", ["ledger", "data_plan"])
+@pytest.mark.parametrize("module", ["accounts/ledger", "accounts/data_plan"])
 def test_the_ledger_and_the_plan_have_no_clock_no_file_and_no_input(module: str) -> None:
     allowed = {"__future__", "collections", "dataclasses", "datetime", "enum", "math", "re", "dslnode"}
     assert roots(tree_of(module)) <= allowed
-    assert reachable(module) <= {"ledger", "data_plan"}
+    assert reachable(module) <= {"accounts/ledger", "accounts/data_plan"}
 
 
 def test_deadlines_are_told_the_time_and_ask_for_none() -> None:
@@ -156,7 +157,7 @@ def test_whom_a_node_is_linked_with_is_decided_without_clock_chance_or_input() -
 
 READERS_OF_SETTINGS = {
     "cli_authority",
-    "accounting",
+    "accounts/accounting",
     "cli",
     "setting_options",
     "sources",
@@ -177,7 +178,7 @@ ADDRESSES_ONLY = {
     "pages": {"ADDRESS"},
     "status_view": {"check_address"},
     "crawl": {"check_address"},
-    "ledger_view": {"check_address"},
+    "accounts/ledger_view": {"check_address"},
 }
 
 

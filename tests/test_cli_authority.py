@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from dslnode.cli_authority import app
 from dslnode.errors import ExitCode, SettingsError
 from dslnode.sources import load
-from dslnode.tickets import read_ticket
+from dslnode.trust.tickets import read_ticket
 from tests.test_cli import complaint
 
 

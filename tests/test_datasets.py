@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dslnode import raw_data
 from dslnode.datasets import DataSet, Examples, load_data_set
 from dslnode.errors import DataError
+from dslnode.readers import raw_data
 from tests.damaged_files import pixels
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dslnode.codec import scale_bits
+from dslnode.coding.codec import scale_bits
 from dslnode.mask import MaskLayout, MaskMessage
 
 FLOAT_BITS = 32

@@ -15,9 +15,9 @@ from bitarray.util import sc_encode
 from benchmarks.accuracy.masks import Lockstep
 from benchmarks.daemons import FASHION_MNIST
 from benchmarks.report import Row
-from dslnode import changes
 from dslnode.assembly import build_learner
-from dslnode.changes import Base
+from dslnode.coding import changes
+from dslnode.coding.changes import Base
 from dslnode.config import Settings
 from dslnode.mask import Exchange, Mask, MaskLayer, MaskLayout
 

@@ -10,7 +10,7 @@ import numpy as np
 from bitarray import frozenbitarray
 
 from benchmarks.report import Row
-from dslnode.codec import READABLE, checksum
+from dslnode.coding.codec import READABLE, checksum
 from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
 from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.edges import Edges

@@ -12,9 +12,9 @@ from typing import Annotated, Optional
 import typer
 
 from dslnode import __version__, cli_authority
+from dslnode.accounts.ledger import Per
 from dslnode.errors import DslnodeError, ExitCode, SettingsError
 from dslnode.help_pages import CommandHelp, GroupHelp
-from dslnode.ledger import Per
 from dslnode.setting_options import with_settings
 from dslnode.sources import Loaded
 
@@ -111,7 +111,7 @@ def ledger(
     ticket: AnyTicket = None,
 ) -> None:
     """Show what a node sent and received, by day or hour (UTC), neighbour, direction and kind."""
-    from dslnode.ledger_view import Form, show_ledger
+    from dslnode.accounts.ledger_view import Form, show_ledger
 
     if as_csv and as_json:
         raise SettingsError("--csv and --json exclude each other; give one of them")

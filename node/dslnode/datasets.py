@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dslnode import plugins
-from dslnode.binary_files import read_cifar10, read_idx
-from dslnode.data_checks import check_class_count, check_finite, check_numbers, checked_labels, count_classes
 from dslnode.errors import DataError
-from dslnode.image_folders import read_image_folder
-from dslnode.raw_data import RawExamples, RawSet, check_size
-from dslnode.table_files import read_csv, read_npz
+from dslnode.readers.binary_files import read_cifar10, read_idx
+from dslnode.readers.data_checks import check_class_count, check_finite, check_numbers, checked_labels, count_classes
+from dslnode.readers.image_folders import read_image_folder
+from dslnode.readers.raw_data import RawExamples, RawSet, check_size
+from dslnode.readers.table_files import read_csv, read_npz
 
 DIGITS_FILE = Path(__file__).with_name("digits.npz")
 FILE_READERS: dict[str, Callable[[Path], RawSet]] = {

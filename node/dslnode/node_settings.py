@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from dslnode.data_plan import parse_cap
+from dslnode.accounts.data_plan import parse_cap
 from dslnode.setting_types import Addresses, SettingsGroup, check_address
 from dslnode.yielding import parse_hours
 

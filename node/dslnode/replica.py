@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dslnode import codec
+from dslnode.coding import codec
 from dslnode.mask import Mask, MaskLayout
 from dslnode.masking import from_mask, to_mask
 

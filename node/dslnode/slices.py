@@ -15,7 +15,7 @@ import numpy as np
 
 from dslnode.datasets import DataSet, Examples
 from dslnode.errors import DataError, SettingsError
-from dslnode.raw_data import MAX_CLASSES
+from dslnode.readers.raw_data import MAX_CLASSES
 from dslnode.shares import (
     Draw,
     Positions,

@@ -11,16 +11,16 @@ import sys
 from dslnode import logs
 from dslnode.assembly import build_learner
 from dslnode.checkpoint import NODE_ID_BYTES, StateDirectory
-from dslnode.codec import READABLE, checksum
+from dslnode.coding.codec import READABLE, checksum
 from dslnode.config import Settings
 from dslnode.daemon import Daemon
 from dslnode.discovery import check_discovery
 from dslnode.errors import ExitCode, ModelError, SettingsError
-from dslnode.exposure import check_exposure
 from dslnode.learner import Learner
 from dslnode.transport.handshake import INCARNATION_BYTES, Introduction, ModelFacts
 from dslnode.transport.tunnels import Tunnels
 from dslnode.transport.ways import Plain, Secure
+from dslnode.trust.exposure import check_exposure
 
 
 def run_node(settings: Settings) -> ExitCode:

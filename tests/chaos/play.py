@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from statistics import mean, median
 
+from dslnode.accounts.ledger_file import load
 from dslnode.checkpoint import StateDirectory
 from dslnode.errors import StateError
-from dslnode.ledger_file import load
 from tests.chaos.boards import Board, Life, Network
 from tests.chaos.script import Kill, Part, Start, Step
 from tests.chaos.wire import Conditions

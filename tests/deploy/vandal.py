@@ -11,13 +11,13 @@ import grpc.aio
 
 from dslnode.assembly import build_learner
 from dslnode.errors import PeerError
-from dslnode.exposure import host_and_port
 from dslnode.sources import load
 from dslnode.start import introduction
-from dslnode.tickets import read_ticket
 from dslnode.transport.credentials import Credentials
 from dslnode.transport.tunnels import Tunnels
 from dslnode.transport.ways import Secure
+from dslnode.trust.exposure import host_and_port
+from dslnode.trust.tickets import read_ticket
 from dslnode.v1 import node_pb2 as pb
 
 CONVERSE = "/dslnode.v1.Neighbour/Converse"

@@ -17,23 +17,25 @@ import numpy as np
 from bitarray import frozenbitarray
 from google.protobuf.message import DecodeError
 
-from dslnode import changes, checkpoint, ledger_file, sparse
-from dslnode.authority import Authority
-from dslnode.bases import Copies
-from dslnode.certificates import identity_from_der, read_revocations
-from dslnode.changes import Base, BaseChoice
-from dslnode.codec import READABLE, Codec, encode_for
+from dslnode import checkpoint
+from dslnode.accounts import ledger_file
+from dslnode.accounts.ledger import EARLIEST, Amounts, Direction, Ledger
+from dslnode.coding import changes, sparse
+from dslnode.coding.bases import Copies
+from dslnode.coding.changes import Base, BaseChoice
+from dslnode.coding.codec import READABLE, Codec, encode_for
 from dslnode.discovery import read_announcement
 from dslnode.errors import PeerError, SettingsError
-from dslnode.identity import Revocations
-from dslnode.ledger import EARLIEST, Amounts, Direction, Ledger
 from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
 from dslnode.membership import Record, Tidings
-from dslnode.private_files import write_private
-from dslnode.tickets import Ticket, read_ticket, ticket_text
 from dslnode.transport.handshake import Introduction, ModelFacts, read_hello
 from dslnode.transport.member_frames import members_frame
 from dslnode.transport.words import Listener, Terms
+from dslnode.trust.authority import Authority
+from dslnode.trust.certificates import identity_from_der, read_revocations
+from dslnode.trust.identity import Revocations
+from dslnode.trust.private_files import write_private
+from dslnode.trust.tickets import Ticket, read_ticket, ticket_text
 from dslnode.v1 import node_pb2 as pb
 
 LAYOUT = MaskLayout((MaskLayer("first", (11, 7)), MaskLayer("last", (300,))))

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from bitarray import frozenbitarray
 
-from dslnode.codec import READABLE
+from dslnode.coding.codec import READABLE
 from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
 from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.edges import Edges

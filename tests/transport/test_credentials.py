@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dslnode.errors import PeerError, SettingsError
-from dslnode.identity import Revocations
-from dslnode.private_files import write_private, write_public
 from dslnode.transport.credentials import Credentials
+from dslnode.trust.identity import Revocations
+from dslnode.trust.private_files import write_private, write_public
 from tests.networks import DAY, NOW, Operator
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dslnode
-from dslnode.codec import MAX_ROUND
+from dslnode.coding.codec import MAX_ROUND
 from dslnode.errors import PeerError
 from dslnode.transport.handshake import (
     INCARNATION_BYTES,

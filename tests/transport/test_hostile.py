@@ -16,7 +16,7 @@ import grpc.aio
 import pytest
 import pytest_asyncio
 
-from dslnode.codec import CHUNK_BYTES, encode
+from dslnode.coding.codec import CHUNK_BYTES, encode
 from dslnode.mask import MaskLayout, Pace
 from dslnode.transport import link as link_module
 from dslnode.transport import network as network_module

@@ -10,8 +10,8 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
+from dslnode.accounts.ledger import EARLIEST, Amounts, Direction, Ledger, Per
 from dslnode.errors import ExitCode, ListenError
-from dslnode.ledger import EARLIEST, Amounts, Direction, Ledger, Per
 from dslnode.transport.inquiry import ask_ledger
 from dslnode.transport.ledger_rows import row_frames
 from dslnode.transport.reports import LinkUp

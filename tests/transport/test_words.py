@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from bitarray import bitarray, frozenbitarray
 
-from dslnode.changes import Base, BaseChoice
-from dslnode.codec import Codec, CodedMask, encode_for
+from dslnode.coding.changes import Base, BaseChoice
+from dslnode.coding.codec import Codec, CodedMask, encode_for
 from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage, Unchanged
 from dslnode.transport import coder
 from dslnode.transport.reports import LinkUp, MaskArrived

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dslnode.doctor.host_checks import Clock, Disk, Peer, Port
 from dslnode.errors import UnreachableError
-from dslnode.exposure import WILDCARDS, bracketed, host_and_port
+from dslnode.trust.exposure import WILDCARDS, bracketed, host_and_port
 from dslnode.v1 import node_pb2 as pb
 
 Ask = Callable[[str], pb.StatusReply]

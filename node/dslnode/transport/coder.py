@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, replace
 
-from dslnode.changes import Base, BaseChoice
-from dslnode.codec import Codec, CodedMask, encode_for
+from dslnode.coding.changes import Base, BaseChoice
+from dslnode.coding.codec import Codec, CodedMask, encode_for
 from dslnode.mask import MaskMessage
 
 LARGE = 1 << 20

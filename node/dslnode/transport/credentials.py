@@ -8,10 +8,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dslnode.certificates import identity_from_der, identity_from_pem, read_revocations
 from dslnode.errors import PeerError, SettingsError
-from dslnode.identity import Identity, Revocations, check_standing
-from dslnode.tickets import Ticket, read_ticket
+from dslnode.trust.certificates import identity_from_der, identity_from_pem, read_revocations
+from dslnode.trust.identity import Identity, Revocations, check_standing
+from dslnode.trust.tickets import Ticket, read_ticket
 
 REVOKED = "revoked.pem"
 """What the authority calls its list, and where a node looks for one beside its ticket."""

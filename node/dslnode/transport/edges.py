@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dslnode.bases import Copies
-from dslnode.changes import Base
-from dslnode.codec import Layouts
+from dslnode.coding.bases import Copies
+from dslnode.coding.changes import Base
+from dslnode.coding.codec import Layouts
 from dslnode.mask import Exchange, Mask, MaskKind
 from dslnode.transport.allowance import Allowance
 from dslnode.transport.coder import LARGE, Coder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dslnode.codec import CHECKSUM_BYTES, MAX_ROUND, Codec
+from dslnode.coding.codec import CHECKSUM_BYTES, MAX_ROUND, Codec
 from dslnode.errors import PeerError
 from dslnode.v1 import node_pb2 as pb
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dslnode.ledger import KINDS, Amounts, Direction, Ledger, Per, lines
+from dslnode.accounts.ledger import KINDS, Amounts, Direction, Ledger, Per, lines
 from dslnode.v1 import node_pb2 as pb
 
 Line = tuple[int, str, str, Direction, Amounts]

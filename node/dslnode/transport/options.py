@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from dslnode.codec import CHUNK_BYTES
+from dslnode.coding.codec import CHUNK_BYTES
 
 MESSAGE_BYTES = CHUNK_BYTES + 1024
 PROBED = sys.platform.startswith("linux")

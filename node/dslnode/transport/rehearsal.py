@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ssl
 
-from dslnode.identity import SERVER_NAME
 from dslnode.transport.credentials import Credentials
+from dslnode.trust.identity import SERVER_NAME
 
 MAX_FLIGHTS = 10
 

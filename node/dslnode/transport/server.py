@@ -10,8 +10,8 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from dslnode.accounts.ledger import Per
 from dslnode.errors import ListenError
-from dslnode.ledger import Per
 from dslnode.transport.dial_back import Declined, DialBack
 from dslnode.transport.door import Door
 from dslnode.transport.network import Network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dslnode.ledger import Amounts
+from dslnode.accounts.ledger import Amounts
 from dslnode.mask import MaskKind
 
 GRPC_FRAMING = 5 + 9

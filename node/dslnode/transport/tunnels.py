@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dslnode.errors import PeerError
-from dslnode.identity import Identity
 from dslnode.transport.credentials import Credentials
 from dslnode.transport.tls import CHUNK, TlsStream
+from dslnode.trust.identity import Identity
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

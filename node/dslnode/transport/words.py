@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from dslnode.bases import Copies
-from dslnode.changes import BaseChoice
-from dslnode.codec import CHUNK_BYTES, Codec, CodedMask, Layouts, MaskAssembler, encode, scale_bits
+from dslnode.coding.bases import Copies
+from dslnode.coding.changes import BaseChoice
+from dslnode.coding.codec import CHUNK_BYTES, Codec, CodedMask, Layouts, MaskAssembler, encode, scale_bits
 from dslnode.errors import PeerError
 from dslnode.mask import Greeting, MaskKind, MaskMessage, Pace, Unchanged, Word
 from dslnode.membership import Tidings

@@ -1,0 +1,86 @@
+"""Ledger and data plan of a running node in one place, for the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dslnode.accounts.bookkeeper import Bookkeeper
+from dslnode.accounts.data_plan import parse_cap
+from dslnode.accounts.ledger import Per
+from dslnode.accounts.ledger_metrics import LedgerCollector
+from dslnode.accounts.pacing import Pacer, Usage
+from dslnode.checkpoint import StateDirectory
+from dslnode.coding.codec import Layouts
+from dslnode.config import Settings
+from dslnode.logs import Logger
+from dslnode.metrics import Metrics
+from dslnode.status import Observer
+from dslnode.transport.handshake import Introduction
+from dslnode.transport.ledger_rows import row_frames
+from dslnode.transport.network import Network
+from dslnode.v1 import node_pb2 as pb
+
+
+class Accounting:
+    """``books`` to open before anything moves; ``pacer`` to ask in every round."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        layouts: Layouts,
+        network: Network,
+        observer: Observer,
+        metrics: Metrics,
+        *,
+        state: StateDirectory | None,
+        log: Logger,
+    ) -> None:
+        cap = parse_cap(settings.data_cap) if settings.data_cap else None
+        self.books = Bookkeeper(network, None if state is None else state.path, log)
+        self.pacer = Pacer(cap, largest_cost(settings, layouts), network, self.books)
+        metrics.registry.register(LedgerCollector(self.books.accounts, observer.name_of, self.pacer.usage))
+        self._observer = observer
+
+    def met(self, neighbour: Introduction, address: str) -> None:
+        """A link came up: remember the neighbour, and tell it at once how often masks are welcome."""
+        self._observer.met(neighbour, address)
+        self.pacer.up(neighbour.key)
+
+    async def keep(self) -> None:
+        """Book, watch and save until cancelled."""
+        await self.books.keep(self.pacer.watch)
+
+    def reply(self) -> pb.StatusReply:
+        """Return the status reply, with what the node used."""
+        reply = self._observer.reply()
+        self.books.book()
+        reply.usage.CopyFrom(_usage_frame(self.pacer.usage()))
+        return reply
+
+    def rows(self, per: Per) -> Iterator[pb.LedgerRow]:
+        """Yield the ledger as it travels."""
+        self.books.book()
+        return row_frames(self.books.ledger, self.books.names, per)
+
+
+def largest_cost(settings: Settings, layouts: Layouts) -> int:
+    """Return what one round's masks to one neighbour cost at most on the wire, one way, in bytes.
+
+    No coded mask is larger than its raw bits and a few bytes; a step adds scales and counts for each layer. HTTP/2,
+    TLS, TCP and IP add less than a tenth to a large mask, and less than 1,000 bytes to a small one.
+    """
+    kinds = settings.exchange.kinds
+    return 1_000 + sum(11 * (layouts[kind].byte_size + 16 * len(layouts[kind].layers)) // 10 for kind in kinds)
+
+
+def _usage_frame(usage: Usage) -> pb.Usage:
+    return pb.Usage(
+        hour_bytes=usage.hour,
+        day_bytes=usage.day,
+        cap_bytes=None if usage.cap is None else usage.cap.size,
+        cap_period="day" if usage.cap is None else usage.cap.per,
+        used_bytes=usage.used,
+        forecast_bytes=usage.forecast,
+        exchanges_skipped=usage.skipped,
+        interval_seconds=usage.interval,
+    )

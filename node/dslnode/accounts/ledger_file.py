@@ -1,0 +1,110 @@
+"""The ledger on the disk: one file, written whole or not at all, checked when it is read.
+
+A line ``dslnode ledger 1 DIGEST`` (blake2b-128 of what follows, in hex), then JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dslnode.accounts.ledger import KINDS, Amounts, Direction, Ledger, Period, Row
+from dslnode.checkpoint import replace_file
+from dslnode.errors import StateError
+
+FILE = "ledger"
+MAGIC = b"dslnode ledger 1 "
+MAX_BYTES = 1 << 24
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Books:
+    """The ledger, neighbours' names by node id, the accounts' state when they were last booked, and the reserve.
+
+    ``reserved`` bytes may have been moved after this was saved, under ``hour``.
+    """
+
+    ledger: Ledger = field(default_factory=Ledger)
+    names: Mapping[str, str] = field(default_factory=dict)
+    booked: Mapping[Row, Amounts] = field(default_factory=dict)
+    reserved: int = 0
+    hour: int = 0
+
+
+def pack(books: Books) -> bytes:
+    """Return the books as bytes."""
+    content = {
+        "kinds": KINDS,
+        "names": dict(books.names),
+        "hours": [[number, _rows(period)] for number, period in books.ledger.hours.items()],
+        "days": [[number, _rows(period)] for number, period in books.ledger.days.items()],
+        "booked": _rows(books.booked),
+        "reserved": books.reserved,
+        "hour": books.hour,
+    }
+    body = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
+    return MAGIC + _digest(body) + b"\n" + body
+
+
+def unpack(content: bytes) -> Books:
+    """Read books back; ``ValueError`` saying what is wrong if the bytes are not what ``pack`` made."""
+    head, newline, body = content.partition(b"\n")
+    if not head.startswith(MAGIC) or not newline:
+        raise ValueError("is not a ledger of this version")
+    if head.removeprefix(MAGIC) != _digest(body):
+        raise ValueError("is damaged (its checksum does not match)")
+    try:
+        found = json.loads(body)
+        kinds = found["kinds"]
+        hours, days = ({int(number): _period(rows, kinds) for number, rows in found[per]} for per in ("hours", "days"))
+        booked = _period(found["booked"], kinds)
+        names = {str(neighbour): str(name) for neighbour, name in dict(found["names"]).items()}
+        return Books(Ledger(hours, days), names, booked, int(found["reserved"]), int(found["hour"]))
+    except (KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"is not what dslnode writes ({error})") from error
+
+
+def save(directory: Path, content: bytes) -> None:
+    """Make packed books durable. Raises ``StateError``."""
+    try:
+        replace_file(directory / FILE, content)
+    except OSError as error:
+        raise StateError(f"{directory / FILE}: cannot be written ({error.strerror or error})") from error
+
+
+def load(directory: Path) -> Books | None:
+    """Return the books in a state directory, None if there are none. Raises ``StateError`` if they cannot be read."""
+    file = directory / FILE
+    try:
+        with file.open("rb") as source:
+            content = source.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StateError(f"{file}: cannot be read ({error.strerror or error}); check its permissions") from error
+    try:
+        if len(content) > MAX_BYTES:
+            raise ValueError("is too large to be a ledger")
+        return unpack(content)
+    except ValueError as error:
+        raise StateError(f"{file}: {error}; restore it, or remove it to begin a new ledger") from error
+
+
+def _rows(period: Mapping[Row, Amounts]) -> list[list[Any]]:
+    return [[neighbour, direction, *amounts.values()] for (neighbour, direction), amounts in period.items()]
+
+
+def _period(rows: list[list[Any]], kinds: list[str]) -> Period:
+    return {
+        (str(neighbour), Direction(direction)): Amounts(**dict(zip(kinds, map(int, values), strict=True)))
+        for neighbour, direction, *values in rows
+    }
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=DIGEST_BYTES).hexdigest().encode()

@@ -1,0 +1,74 @@
+"""Prometheus metrics of the ledger and the data plan, made at each scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from dslnode.accounts.ledger import KINDS, Amounts, Direction, Row
+from dslnode.accounts.pacing import Usage
+
+BYTES = tuple(kind for kind in KINDS if not kind.endswith("_bits"))
+
+
+class LedgerCollector(Collector):
+    """Asks for the accounts (since the node's first start), neighbours' names, and usage at every scrape."""
+
+    def __init__(
+        self,
+        accounts: Callable[[], Mapping[Row, Amounts]],
+        name_of: Callable[[str], str],
+        usage: Callable[[], Usage],
+    ) -> None:
+        self._accounts = accounts
+        self._name_of = name_of
+        self._usage = usage
+        self._shown: dict[Row, Amounts] = {}  # counters never go down
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all families."""
+        yield from self._traffic()
+        yield from _usage(self._usage())
+
+    def _traffic(self) -> Iterator[Metric]:
+        labels = ["neighbour", "node_id", "direction", "kind"]
+        family = CounterMetricFamily(
+            "dslnode_ledger_bytes",
+            "Bytes on the wire with IP headers, by kind; the kinds add up to all that crossed the wire.",
+            labels=labels,
+        )
+        self._shown = {row: self._shown.get(row, now).grown(now) for row, now in self._accounts().items()}
+        for (neighbour, direction), amounts in self._shown.items():
+            who = [self._name_of(neighbour), neighbour, str(Direction(direction))]
+            for kind in BYTES:
+                family.add_metric([*who, kind], getattr(amounts, kind))
+            family.add_metric([*who, "keep_payload"], amounts.keep_bits / 8)
+            family.add_metric([*who, "sign_payload"], amounts.sign_bits / 8)
+        yield family
+
+
+def _usage(usage: Usage) -> Iterator[Metric]:
+    period = "day" if usage.cap is None else str(usage.cap.per)
+    gauges = {
+        "used_bytes": ("Bytes sent and received in the present period.", usage.used),
+        "forecast_bytes": ("Bytes that the present period is expected to cost.", usage.forecast),
+    }
+    if usage.cap is not None:
+        gauges["cap_bytes"] = ("Bytes that the data plan allows in a period.", usage.cap.size)
+    for name, (text, value) in gauges.items():
+        family = GaugeMetricFamily(f"dslnode_data_{name}", text, labels=["period"])
+        family.add_metric([period], value)
+        yield family
+    over = GaugeMetricFamily("dslnode_data_period_elapsed_ratio", "Part of the period that is over.", labels=["period"])
+    over.add_metric([period], usage.elapsed)
+    yield over
+    yield GaugeMetricFamily(
+        "dslnode_exchange_interval_seconds",
+        "Seconds between exchanges with a neighbour; 0: every round.",
+        usage.interval,
+    )
+    yield CounterMetricFamily(
+        "dslnode_exchanges_skipped", "Masks not sent, for a data cap here or at the neighbour.", usage.skipped
+    )

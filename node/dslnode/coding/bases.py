@@ -1,0 +1,101 @@
+"""What is known of the keep masks at both ends of an edge: the bases that masks are coded against. Pure decisions.
+
+A link is one ordered stream, so whoever reads a mask has read all before it, and no acknowledgement is needed while
+it lasts. When a link opens, the receiver says which base it holds, and the sender goes on from there if it still
+remembers it; else from the mask that both started from, if they are equal; else from nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from dslnode.coding.changes import Base, BaseChoice
+from dslnode.mask import Mask
+
+REMEMBERED = 4
+"""Bases of one neighbour that are kept for when its link breaks: it lacks those under way then."""
+
+
+@dataclass
+class Outgoing:
+    """What a neighbour holds of this node's masks. ``start`` is the mask that this node started from.
+
+    ``shared`` says that the neighbour started from the same one; ``certain`` that the base is known to be right and
+    that a mask went over this link already.
+    """
+
+    start: Base | None
+    shared: bool = False
+    certain: bool = False
+    _sent: deque[Base] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+    def resume(self, held: bytes) -> None:
+        """Take in which base the neighbour holds: forget all others."""
+        known = [base for base in self._sent if base.digest == held]
+        self._sent = deque(known[-1:], REMEMBERED)
+
+    def base(self) -> tuple[BaseChoice, Base | None]:
+        """Return what to code the next mask against."""
+        if self._sent:
+            return BaseChoice.LAST, self._sent[-1]
+        return (BaseChoice.START, self.start) if self.shared else (BaseChoice.NONE, None)
+
+    def sent(self, base: Base) -> None:
+        """Take in that a mask was sent, and what the neighbour holds after it."""
+        self._sent.append(base)
+        self.certain = True
+
+    def is_near(self, mask: Mask, skip_below: float) -> bool:
+        """Return whether the neighbour has this mask, or lacks no more than a part of all that changed since the start.
+
+        The first mask on a link is always sent: the neighbour may have forgotten what it was told on the last.
+        """
+        if not self.certain or not self._sent:
+            return False
+        learned = 0 if self.start is None else mask.distance(self.start.mask)
+        return mask.distance(self._sent[-1].mask) <= skip_below * learned
+
+    def again(self, *, shared: bool) -> Outgoing:
+        """Return what a new link to the neighbour begins with; the old link may still go on for a moment."""
+        return Outgoing(self.start, shared, _sent=self._sent.copy())
+
+
+@dataclass
+class Incoming:
+    """What this node holds of a neighbour's masks."""
+
+    start: Base | None
+    shared: bool = False
+    held: Base | None = None
+
+    def base(self, choice: BaseChoice) -> Base | None:
+        """Return the base that the sender chose. Raises ``ValueError`` if it is not here."""
+        if choice is BaseChoice.NONE:
+            return None
+        if choice is BaseChoice.START and self.shared:
+            return self.start
+        if choice is BaseChoice.LAST and self.held is not None:
+            return self.held
+        raise ValueError("coded against a mask that this node does not hold")
+
+    def again(self, *, shared: bool) -> Incoming:
+        """Return what a new link to the neighbour begins with."""
+        return Incoming(self.start, shared, self.held)
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Both directions of one edge."""
+
+    outgoing: Outgoing
+    incoming: Incoming
+
+    @classmethod
+    def of(cls, start: Base | None) -> Copies:
+        """Return those of a neighbour that was never met; ``start`` is the same one for all of them."""
+        return cls(Outgoing(start), Incoming(start))
+
+    def again(self, *, shared: bool) -> Copies:
+        """Return what a new link to the neighbour begins with."""
+        return Copies(self.outgoing.again(shared=shared), self.incoming.again(shared=shared))

@@ -1,0 +1,135 @@
+"""Reads the two formats that are plain bytes: IDX (MNIST, Fashion-MNIST) and CIFAR-10's binary version.
+
+Bytes are read in pieces until the length that the header promises, so a header that lies, or a small
+gzip file that unpacks to terabytes, costs no more memory than the bytes that are really there.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dslnode.errors import DataError
+from dslnode.readers.raw_data import RawExamples, RawSet, check_size, existing_directory, existing_file
+
+PIECE_BYTES = 2**20
+IDX_UNSIGNED_BYTE = 0x08
+
+CIFAR_SHAPE = (3, 32, 32)
+CIFAR_RECORD_BYTES = 1 + 3 * 32 * 32
+CIFAR_TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
+CIFAR_TEST_FILE = "test_batch.bin"
+
+Bytes = NDArray[np.uint8]
+
+
+class ByteStream(Protocol):
+    """An open file, plain or gzip."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def read_idx(directory: Path) -> RawSet:
+    """Read train-{images-idx3,labels-idx1}-ubyte and, if there, t10k-..., each plain or .gz.
+
+    Images have the shape (n, height, width), uint8. Raises DataError if a file is missing or broken.
+    """
+    existing_directory(directory)
+    train = _read_idx_pair(directory, "train")
+    has_test = any(directory.glob("t10k-*-ubyte*"))
+    return RawSet(train, _read_idx_pair(directory, "t10k") if has_test else None, full_scale=255)
+
+
+def _read_idx_pair(directory: Path, part: str) -> RawExamples:
+    images = _read_idx_file(directory, f"{part}-images-idx3-ubyte", dimensions=3)
+    labels = _read_idx_file(directory, f"{part}-labels-idx1-ubyte", dimensions=1)
+    return RawExamples(images, labels, source=f"{directory}/{part}-*-ubyte")
+
+
+def _read_idx_file(directory: Path, name: str, dimensions: int) -> Bytes:
+    plain, packed = directory / name, directory / f"{name}.gz"
+    if plain.exists():
+        with existing_file(plain).open("rb") as stream:
+            return _read_idx_stream(stream, plain, dimensions)
+    if not packed.exists():
+        raise DataError(f"{directory}: neither {name} nor {name}.gz is here; idx: needs the files as downloaded")
+    try:
+        with gzip.open(existing_file(packed)) as stream:
+            return _read_idx_stream(stream, packed, dimensions)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{packed}: broken gzip file ({error}); download it again") from error
+
+
+def _read_idx_stream(stream: ByteStream, path: Path, dimensions: int) -> Bytes:
+    """Read magic (0, 0, type, dimensions), one big-endian uint32 a dimension, then the values."""
+    header = _read_exactly(stream, 4 + 4 * dimensions, path)
+    if bytes(header[:4]) != bytes([0, 0, IDX_UNSIGNED_BYTE, dimensions]):
+        raise DataError(
+            f"{path}: starts with {header[:4].hex()}, not the {bytes([0, 0, IDX_UNSIGNED_BYTE, dimensions]).hex()}"
+            f" of an IDX file of unsigned bytes with {dimensions} dimension(s); download it again"
+        )
+    shape = [int(size) for size in np.frombuffer(header, dtype=">u4", offset=4)]
+    values = _read_exactly(stream, check_size(shape, str(path)), path)
+    if stream.read(1):
+        raise DataError(f"{path}: longer than its header says (shape {tuple(shape)}); download it again")
+    return np.frombuffer(values, dtype=np.uint8).reshape(shape)
+
+
+def _read_exactly(stream: ByteStream, count: int, path: Path) -> bytearray:
+    """Read `count` bytes; memory grows with what is really there, not with what a header claims."""
+    content = bytearray()
+    while len(content) < count:
+        piece = stream.read(min(PIECE_BYTES, count - len(content)))
+        if not piece:
+            raise DataError(f"{path}: ends after {len(content)} of {count} bytes; download it again")
+        content += piece
+    return content
+
+
+def read_cifar10(directory: Path) -> RawSet:
+    """Read data_batch_1.bin to data_batch_5.bin and, if there, test_batch.bin.
+
+    Images have the shape (n, 3, 32, 32), uint8. Raises DataError if a file is missing or broken, or if
+    only the "python version" is there: it is a pickle, and a pickle can run any code.
+    """
+    existing_directory(directory)
+    if (directory / "cifar-10-batches-bin").is_dir():
+        directory = directory / "cifar-10-batches-bin"
+    _refuse_pickled_cifar(directory)
+    train = _join([_read_cifar_batch(directory / name) for name in CIFAR_TRAIN_FILES], directory)
+    test = directory / CIFAR_TEST_FILE
+    return RawSet(train, _read_cifar_batch(test) if test.exists() else None, full_scale=255, class_count=10)
+
+
+def _refuse_pickled_cifar(directory: Path) -> None:
+    binary, pickled = directory / CIFAR_TRAIN_FILES[0], directory / "data_batch_1"
+    if not binary.exists() and (pickled.exists() or (directory / "cifar-10-batches-py").exists()):
+        raise DataError(
+            f"{directory}: this is the python version of CIFAR-10, which is pickled, and a pickle can run any code;"
+            " download the binary version (cifar-10-binary.tar.gz) and give the directory of its .bin files"
+        )
+
+
+def _read_cifar_batch(path: Path) -> RawExamples:
+    length = existing_file(path).stat().st_size
+    if length == 0 or length % CIFAR_RECORD_BYTES:
+        raise DataError(
+            f"{path}: {length} bytes are not a whole number of {CIFAR_RECORD_BYTES}-byte records; download it again"
+        )
+    check_size((length,), str(path))
+    with path.open("rb") as stream:
+        content = _read_exactly(stream, length, path)
+    records = np.frombuffer(content, dtype=np.uint8).reshape(-1, CIFAR_RECORD_BYTES)
+    return RawExamples(records[:, 1:].reshape(-1, *CIFAR_SHAPE), records[:, 0], source=str(path))
+
+
+def _join(batches: list[RawExamples], directory: Path) -> RawExamples:
+    check_size((sum(len(batch.images) for batch in batches), *CIFAR_SHAPE), str(directory))
+    images = np.concatenate([batch.images for batch in batches])
+    labels = np.concatenate([batch.labels for batch in batches])
+    return RawExamples(images, labels, source=f"{directory}/data_batch_*.bin")

@@ -1,0 +1,163 @@
+"""Reads the two formats that hold tables of numbers: npz archives, as numpy and keras write them, and CSV.
+
+Nothing is ever unpickled: an npz member is read only if its header promises plain numbers that fit.
+"""
+
+from __future__ import annotations
+
+import csv
+import warnings
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+from dslnode.errors import DataError
+from dslnode.readers.raw_data import MAX_FILE_BYTES, MAX_VALUES, RawExamples, RawSet, check_size, existing_file
+
+MAX_LINE_CHARACTERS = 2**20
+NPZ_NAMES = (("x_train", "y_train"), ("images", "labels"))
+NPZ_TEST_NAMES = ("x_test", "y_test")
+
+
+def read_npz(path: Path) -> RawSet:
+    """Read x_train, y_train and, if there, x_test, y_test; or images and labels; and, if there, class_count.
+
+    Raises DataError if the archive is broken, lacks these names, or holds anything but plain numbers.
+    """
+    existing_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read_archive(archive, path)
+    except DataError:
+        raise
+    # zipfile, zlib, ast and numpy raise a dozen different types for a broken archive, not all documented.
+    except Exception as error:
+        raise DataError(f"{path}: broken npz archive ({error}); write it again with numpy.savez") from error
+
+
+def _read_archive(archive: zipfile.ZipFile, path: Path) -> RawSet:
+    found = {name.removesuffix(".npy") for name in archive.namelist()}
+    for names in NPZ_NAMES:
+        if found.issuperset(names):
+            train = _read_pair(archive, names, path)
+            break
+    else:
+        raise DataError(
+            f"{path}: holds {', '.join(sorted(found)[:10]) or 'nothing'}, but needs x_train and y_train"
+            " (x_test, y_test are optional), or images and labels"
+        )
+    has_test = not found.isdisjoint(NPZ_TEST_NAMES)
+    held_out = _read_pair(archive, NPZ_TEST_NAMES, path) if has_test else None
+    return RawSet(train, held_out, class_count=_read_class_count(archive, path) if "class_count" in found else None)
+
+
+def _read_pair(archive: zipfile.ZipFile, names: tuple[str, str], path: Path) -> RawExamples:
+    images, labels = (_read_member(archive, name, path) for name in names)
+    return RawExamples(images, labels, source=f"{path} ({', '.join(names)})")
+
+
+def _read_class_count(archive: zipfile.ZipFile, path: Path) -> int:
+    value = _read_member(archive, "class_count", path)
+    if value.size != 1 or value.dtype.kind not in "iu":
+        raise DataError(f"{path}: class_count must be a single whole number")
+    return int(value.item())
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]:
+    """Read one array after its header was checked: numpy allocates what the header says before it reads."""
+    source = f"{path} ({name})"
+    if f"{name}.npy" not in archive.namelist():
+        raise DataError(f"{source}: missing; x_test and y_test belong together")
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as stream:
+        shape, dtype = _read_header(stream, source)
+    if dtype.kind not in "biuf":
+        raise DataError(f"{source}: holds {dtype}, not plain numbers; pickled objects are never read")
+    count = check_size(shape or (1,), source)
+    if count * dtype.itemsize > min(info.file_size, MAX_FILE_BYTES):
+        raise DataError(f"{source}: its header claims {count} values, more than the file holds; write it again")
+    with archive.open(info) as stream:
+        return np.asarray(npy_format.read_array(stream, allow_pickle=False))
+
+
+def _read_header(stream: Any, source: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = npy_format.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = npy_format.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, _, dtype = npy_format.read_array_header_2_0(stream)
+    else:
+        raise DataError(f"{source}: npy version {version} is not known; write it again with numpy.savez")
+    return shape, dtype
+
+
+def read_csv(path: Path) -> RawSet:
+    """Read one example a line: the label in the column `label` if a header names one, else in the first column.
+
+    The other columns are the features: images have the shape (n, features), float32. Raises DataError if a
+    cell is not a number or the lines differ in length.
+    """
+    # A value takes at least two characters with its comma, so this bounds how many there can be.
+    if existing_file(path).stat().st_size > 2 * MAX_VALUES:
+        raise DataError(f"{path}: longer than the {2 * MAX_VALUES} bytes that are read as CSV; use npz")
+    try:
+        header, table = _read_table(path)
+    except (ValueError, csv.Error) as error:
+        raise DataError(
+            f"{path}: {_find_fault(path) or error}; every cell must be a number, separated by commas,"
+            " in lines of equal length"
+        ) from error
+    if table.size == 0 or table.shape[1] < 2:
+        raise DataError(f"{path}: no examples; every line needs a label and at least one number")
+    column = header.index("label") if "label" in header else 0
+    if column >= table.shape[1]:
+        raise DataError(f"{path}: the header has more columns than the lines; make them equal")
+    return RawSet(RawExamples(np.delete(table, column, axis=1), table[:, column], source=str(path)))
+
+
+def _read_table(path: Path) -> tuple[list[str], NDArray[np.float32]]:
+    # utf-8-sig: spreadsheets put a byte order mark before the first cell.
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        header = _header_cells(stream.readline(MAX_LINE_CHARACTERS))
+        if not header:
+            stream.seek(0)
+        with warnings.catch_warnings(action="ignore"):  # an empty table is reported by the caller
+            table = np.loadtxt(stream, dtype=np.float32, delimiter=",", comments=None, quotechar='"', ndmin=2)
+    return header, table
+
+
+def _header_cells(line: str) -> list[str]:
+    """Return the column names in lower case, or nothing if the first line is already numbers."""
+    cells = [cell.strip() for cell in next(csv.reader([line]), [])]
+    return [] if all(map(_is_number, cells)) else [cell.lower() for cell in cells]
+
+
+def _find_fault(path: Path) -> str:
+    """Say where the first fault is, as an editor counts lines: numpy's own count starts at 0 or at 1."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream, suppress(csv.Error):
+        reader = csv.reader(stream)
+        width = 0
+        for cells in reader:
+            is_header = reader.line_num == 1 and not all(map(_is_number, cells))
+            if not cells or is_header:
+                continue
+            width = width or len(cells)
+            if len(cells) != width:
+                return f"line {reader.line_num} has {len(cells)} columns instead of {width}"
+            for column, cell in enumerate(cells, start=1):
+                if not _is_number(cell):
+                    return f"line {reader.line_num}, column {column}: {cell[:40]!r} is not a number"
+    return ""
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

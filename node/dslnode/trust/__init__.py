@@ -1,0 +1,1 @@
+"""Who may take part: the operator's authority, tickets and certificates, and what is open to nodes without them."""

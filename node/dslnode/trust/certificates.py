@@ -1,0 +1,68 @@
+"""Reads certificates and revocation lists into values; ``cryptography`` checks who has signed a list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from dslnode.errors import SettingsError
+from dslnode.trust.identity import Identity, Revocations, node_id_of
+from dslnode.trust.private_files import read_text
+
+UNREADABLE = (
+    *(ValueError, TypeError, x509.InvalidVersion, x509.ExtensionNotFound),
+    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+"""What ``cryptography`` raises for bytes that are no certificate or list; only some of these are ``ValueError``s."""
+
+
+def read_identity(certificate: x509.Certificate) -> Identity:
+    """Return whom a certificate speaks for; ``ValueError`` if it is not one of a node. Who signed it is not checked."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except UNREADABLE as error:
+        raise ValueError("is not the certificate of a node") from error
+    return Identity(
+        node_id_of(names.get_values_for_type(x509.UniformResourceIdentifier)),
+        str(common[0].value) if common else "",
+        certificate.serial_number,
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+    )
+
+
+def identity_from_pem(pem: str) -> Identity:
+    """Return whom the first certificate in a text speaks for; ``ValueError`` if there is none."""
+    try:
+        certificate = x509.load_pem_x509_certificate(pem.encode())
+    except UNREADABLE as error:
+        raise ValueError("cannot be read") from error
+    return read_identity(certificate)
+
+
+def identity_from_der(der: bytes) -> Identity:
+    """Return whom a certificate speaks for, as TLS hands it over; ``ValueError`` if it is not one of a node."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+    except UNREADABLE as error:
+        raise ValueError("cannot be read") from error
+    return read_identity(certificate)
+
+
+def read_revocations(file: Path, authority_pem: str) -> Revocations:
+    """Return the revocation list (RFC 5280, PEM) in a file; ``SettingsError`` unless this authority has signed it."""
+    text = read_text(file)
+    try:
+        authority = x509.load_pem_x509_certificate(authority_pem.encode())
+        signed = x509.load_pem_x509_crl(text.encode())
+        number = signed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except UNREADABLE as error:
+        raise SettingsError(f"{file}: is not a revocation list; copy the one that `dslnode ca revoke` wrote") from error
+    key = authority.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not signed.is_signature_valid(key):
+        raise SettingsError(f"{file}: is signed by another authority than the one in the ticket; it is not believed")
+    return Revocations(number, frozenset(one.serial_number for one in signed))

@@ -1,0 +1,72 @@
+"""Watches a running node's ticket and its authority's revocation list: takes in new ones, warns before the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from dslnode.errors import SettingsError
+from dslnode.logs import Logger
+from dslnode.transport.tunnels import Tunnels
+from dslnode.trust.identity import Identity, clock, day
+
+LOOK_EVERY_SECONDS = 5.0
+REMIND_AFTER = timedelta(days=1)
+
+
+async def watch(tunnels: Tunnels | None, ends: Callable[[datetime], None], log: Logger) -> None:
+    """Look for as long as the node lives, if it has a ticket."""
+    if tunnels is None:
+        return
+    watching = Watch(tunnels, ends, log)
+    while True:
+        watching.look()
+        await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+
+class Watch:
+    """Looks at files and clock whenever it is told to; says what is new once. ``ends`` is told when the ticket ends."""
+
+    def __init__(self, tunnels: Tunnels, ends: Callable[[datetime], None], log: Logger) -> None:
+        self._tunnels = tunnels
+        self._credentials = tunnels.credentials
+        self._ends = ends
+        self._log = log
+        self._said = ""
+        self._warned: datetime | None = None
+
+    def look(self) -> None:
+        """Take in what has changed, cut off whoever may not talk with us any more, and warn of what ends soon."""
+        try:
+            if self._credentials.refresh():
+                self._log.info(
+                    "credentials read anew",
+                    ticket_ends=day(self._credentials.identity.ends),
+                    revocation_list=self._credentials.revocations.number,
+                )
+                self._warned = None
+            self._said = ""
+        except SettingsError as error:
+            if self._said != str(error):
+                self._log.error("credentials not read anew", problem=str(error), remedy="the ones read before go on")
+            self._said = str(error)
+        for identity, cause in self._tunnels.recheck():
+            self._log.warning("connection cut", neighbour=identity.name, reason=cause.reason, why=str(cause))
+        self._ends(self._credentials.identity.ends)
+        self._warn(self._credentials.identity, self._credentials.now())
+
+    def _warn(self, own: Identity, now: datetime) -> None:
+        if self._warned is not None and abs(now - self._warned) < REMIND_AFTER:
+            return
+        if now < own.begins:
+            problem = f"its time has not come: it is valid from {day(own.begins)}, and {clock(now)}"
+        elif now >= own.ends:
+            problem = f"it ended on {day(own.ends)}, no neighbour will talk with this node; {clock(now)}"
+        elif own.is_expiring(now):
+            problem = f"it ends on {day(own.ends)}"
+        else:
+            return
+        self._warned = now
+        remedy = f"`dslnode ca renew {own.name}` and copy the new ticket over the old one; no restart is needed"
+        self._log.warning("ticket", problem=problem, remedy=remedy)

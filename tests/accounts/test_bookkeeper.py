@@ -1,0 +1,142 @@
+"""The bookkeeper: what accounts grow by is booked once, over restarts and crashes; reserves hold."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+import structlog
+
+from dslnode.accounts.bookkeeper import Bookkeeper
+from dslnode.accounts.ledger import EARLIEST, OTHERS, Amounts, Direction, total
+from dslnode.mask import MaskKind
+from dslnode.transport.network import Network
+from dslnode.transport.traffic import Traffic
+
+
+class Node:
+    """Accounts, a clock that is set by hand, and the bookkeeper of one process's life."""
+
+    def __init__(self, directory: Path | None, traffic: dict[str, Traffic] | None = None) -> None:
+        self.traffic = {"ab": Traffic()} if traffic is None else traffic
+        self.hours = float(EARLIEST + 10)
+        neighbour = SimpleNamespace(neighbour=SimpleNamespace(name="board"))
+        network = SimpleNamespace(traffic=self.traffic, links={"ab": neighbour}, measure=lambda: None)
+        log = structlog.get_logger()
+        self.books = Bookkeeper(cast(Network, network), directory, log, lambda: 3_600 * self.hours)
+        self.books.open()
+
+    def move(self, control: int) -> None:
+        """Let so many bytes of control go out."""
+        self.traffic["ab"].sent.control_bytes += control
+
+    @property
+    def total(self) -> int:
+        """All that is booked, in bytes."""
+        return total(self.books.ledger.days.values()).total
+
+
+def test_growth_is_booked_once_under_the_hour_of_the_clock() -> None:
+    node = Node(None)
+    node.move(100)
+    node.books.book()
+    node.books.book()
+    node.hours += 1
+    node.move(20)
+    node.books.book()
+    found = {hour - EARLIEST: total(period).total for hour, period in node.books.ledger.hours.items()}
+    assert found == {10: 100, 11: 20}
+
+
+def test_bytes_of_a_message_under_way_are_booked_once_and_over_when_it_is_whole() -> None:
+    node = Node(None)
+    flow = node.traffic["ab"].sent
+    flow.link_bytes = 1_340
+    node.books.book()
+    flow.count(986, MaskKind.KEEP, 8 * 986)
+    node.books.book()
+    [amounts] = node.books.ledger.days[node.books.hour // 24].values()
+    assert amounts == Amounts(keep_bits=8 * 986, keep_framing=14, transport=340)
+    assert node.books.moved == node.total == 1_340
+
+
+async def test_a_restart_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.move(100)
+    assert await node.books.save()
+    after = Node(tmp_path)
+    after.move(7)
+    after.books.book()
+    assert after.total == 107
+    assert after.books.names == {"ab": "board"}
+
+
+@pytest.mark.parametrize("remembered", [0, 60, 100, 150])
+async def test_a_crash_loses_only_what_neither_ledger_nor_state_had(tmp_path: Path, remembered: int) -> None:
+    """The round's state may be older or newer than the ledger; nothing that either has is lost or counted twice."""
+    node = Node(tmp_path)
+    node.move(100)
+    await node.books.save()
+    traffic = Traffic()
+    traffic.sent.control_bytes = remembered
+    after = Node(tmp_path, {"ab": traffic})
+    assert after.total == max(100, remembered)
+    after.move(5)
+    after.books.book()
+    assert after.total == max(100, remembered) + 5
+
+
+async def test_after_a_crash_a_reserve_counts_as_moved(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.books.ahead = 1_000
+    assert await node.books.reserve(10)
+    node.move(400)
+    node.books.book()
+    after = Node(tmp_path)
+    assert after.total == 1_000
+    [period] = after.books.ledger.days.values()
+    assert period[(OTHERS, Direction.SENT)] == Amounts(unsaved=1_000)
+
+
+async def test_what_the_state_knows_of_a_reserve_is_not_counted_twice(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.books.ahead = 1_000
+    await node.books.reserve(10)
+    traffic = Traffic()
+    traffic.sent.control_bytes = 400
+    after = Node(tmp_path, {"ab": traffic})
+    assert after.total == 1_000
+
+
+async def test_the_disk_is_written_only_when_a_reserve_is_used_up_or_the_hour_ends(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.books.ahead = 1_000
+    written: list[bool] = []
+    for hours, moved in ((0, 300), (0, 300), (0, 300), (0, 300), (1, 1)):
+        node.hours += hours
+        before = (tmp_path / "ledger").read_bytes() if written else b""
+        assert await node.books.reserve(moved)
+        written.append((tmp_path / "ledger").read_bytes() != before)
+        node.move(moved)
+        node.books.book()
+    assert written == [True, False, False, True, True]
+
+
+async def test_a_disk_that_takes_nothing_grants_no_reserve(tmp_path: Path) -> None:
+    node = Node(tmp_path / "gone")
+    assert not await node.books.reserve(1)
+    assert node.total == 0
+
+
+async def test_it_saves_once_more_when_it_ends(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.books.ahead = 1_000
+    node.move(100)
+    keeping = asyncio.create_task(node.books.keep(lambda: None))
+    await asyncio.sleep(0)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    assert Node(tmp_path).total == 100

@@ -1,0 +1,81 @@
+"""Metrics of the ledger and the data plan, as Prometheus reads them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from dslnode.accounts.data_plan import CapPer, DataCap
+from dslnode.accounts.ledger import Amounts, Direction, Row
+from dslnode.accounts.ledger_metrics import LedgerCollector
+from dslnode.accounts.pacing import Usage
+
+CAPPED = Usage(10, 20, DataCap(1_000, CapPer.MONTH), 300, 900, 7, 12.5, 0.25)
+ACCOUNTS: dict[Row, Amounts] = {("ab", Direction.SENT): Amounts(sign_bits=80, sign_framing=4, transport=5)}
+
+
+def registry(accounts: dict[Row, Amounts], usage: Usage) -> CollectorRegistry:
+    found = CollectorRegistry()
+    found.register(LedgerCollector(lambda: accounts, lambda key: f"board-{key}", lambda: usage))
+    return found
+
+
+def moved(found: CollectorRegistry, kind: str) -> float | None:
+    labels = {"neighbour": "board-ab", "node_id": "ab", "direction": "sent", "kind": kind}
+    return found.get_sample_value("dslnode_ledger_bytes_total", labels)
+
+
+def test_every_kind_has_its_counter_and_they_add_up() -> None:
+    found = registry(ACCOUNTS, CAPPED)
+    kinds = (
+        "keep_payload",
+        "sign_payload",
+        "keep_framing",
+        "sign_framing",
+        "control",
+        "resent",
+        "transport",
+        "unsaved",
+    )
+    assert [moved(found, kind) for kind in kinds] == [0, 10, 0, 4, 0, 0, 5, 0]
+    assert sum(moved(found, kind) or 0 for kind in kinds) == ACCOUNTS["ab", Direction.SENT].total
+
+
+def test_counters_never_go_down() -> None:
+    accounts = dict(ACCOUNTS)
+    found = registry(accounts, CAPPED)
+    seen = []
+    for transport in (5, 900, 20, 950):
+        accounts["ab", Direction.SENT] = Amounts(transport=transport)
+        seen.append(moved(found, "transport"))
+    assert seen == [5, 900, 900, 950]
+
+
+def test_the_plan_tells_cap_use_forecast_and_what_was_given_up() -> None:
+    found = registry({}, CAPPED)
+    values = [found.get_sample_value(f"dslnode_data_{name}_bytes", {"period": "month"}) for name in ("cap", "used")]
+    assert values == [1_000, 300]
+    assert found.get_sample_value("dslnode_data_period_elapsed_ratio", {"period": "month"}) == 0.25
+    assert found.get_sample_value("dslnode_data_forecast_bytes", {"period": "month"}) == 900
+    assert found.get_sample_value("dslnode_exchanges_skipped_total") == 7
+    assert found.get_sample_value("dslnode_exchange_interval_seconds") == 12.5
+
+
+def test_without_a_cap_there_is_none_to_show() -> None:
+    found = registry({}, Usage(10, 20, None, 20, 900, 0, 0.0, 0.5))
+    assert found.get_sample_value("dslnode_data_used_bytes", {"period": "day"}) == 20
+    assert "dslnode_data_cap_bytes" not in generate_latest(found).decode()
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed")
+def test_prometheus_own_linter_has_nothing_to_say() -> None:
+    done = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=generate_latest(registry(ACCOUNTS, CAPPED)),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr
