@@ -71,13 +71,14 @@ def top_level(tree: ast.Module) -> ast.Module:
 DOCTOR = [name for name in MODULES if name.startswith("doctor/") and name != "doctor/learning_facts"]
 TRANSPORT = [name for name in MODULES if name.startswith("transport/")]
 CODING = [name for name in MODULES if name.startswith("coding/")]
-ACCOUNTS = [name for name in MODULES if name.startswith("accounts/") and name != "accounts/accounting"]
+ACCOUNTS = [name for name in MODULES if name.startswith("accounts/")]
 TORCHLESS = [
     *("rounds", *CODING, "mask", "config", "sources", "settings_text", "errors"),
     *("status_view", "status_json", "ready", "pages", "history", "crawl", "network_rows", "top"),
     *("membership", "neighbourhood", "deadlines"),
     *("yielding", "host_state"),
     *ACCOUNTS,
+    *("bookkeeper", "pacing", "ledger_metrics", "ledger_view"),
     *DOCTOR,
     *TRANSPORT,
 ]
@@ -134,6 +135,22 @@ def test_pure_modules_import_only_pure_modules(module: str) -> None:
     assert reachable(module) <= {"mask", "rounds", "events", "neighbour", "errors", *CODING}
 
 
+def test_packages_import_each_other_one_way_only() -> None:
+    """Through modules beside them, too: what a package imports must not import it."""
+    packages = {name.partition("/")[0] for name in MODULES if "/" in name}
+    for package in packages:
+        below = {
+            found.partition("/")[0]
+            for name in MODULES
+            if name.startswith(f"{package}/")
+            for found in reachable(name)
+            if not found.startswith(f"{package}/")
+        }
+        for other in packages & below:
+            imported = [found for name in MODULES if name.startswith(f"{other}/") for found in reachable(name)]
+            assert not [found for found in imported if found.startswith(f"{package}/")], (package, other)
+
+
 @pytest.mark.parametrize("module", ["yielding", "transport/quarantine", "transport/allowance"])
 def test_limits_are_decided_without_clock_file_or_input(module: str) -> None:
     assert roots(tree_of(module)) <= {"__future__", "collections", "dataclasses", "re"}
@@ -157,7 +174,7 @@ def test_whom_a_node_is_linked_with_is_decided_without_clock_chance_or_input() -
 
 READERS_OF_SETTINGS = {
     "cli_authority",
-    "accounts/accounting",
+    "accounting",
     "cli",
     "setting_options",
     "sources",
@@ -178,7 +195,7 @@ ADDRESSES_ONLY = {
     "pages": {"ADDRESS"},
     "status_view": {"check_address"},
     "crawl": {"check_address"},
-    "accounts/ledger_view": {"check_address"},
+    "ledger_view": {"check_address"},
 }
 
 

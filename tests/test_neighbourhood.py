@@ -21,8 +21,8 @@ from dslnode.transport.network import Network
 from dslnode.transport.reports import LinkUp, MaskArrived, MembersTold, Report
 from dslnode.transport.ways import Plain
 from tests.cluster.processes import free_port
+from tests.test_standing import Log
 from tests.transport.nodes import SMALL, Loopback, Node, introduction, loopback, message
-from tests.trust.test_standing import Log
 
 
 @pytest.fixture(autouse=True)

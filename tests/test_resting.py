@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 
 from dslnode import resting
-from dslnode.accounts.pacing import Pacer
 from dslnode.config import Settings
 from dslnode.events import Event, Resting
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
+from dslnode.pacing import Pacer
 from dslnode.yielding import HostState
 
 COOL, HOT = HostState(50.0, 0.1, 0), HostState(90.0, 0.1, 0)

@@ -111,7 +111,7 @@ def ledger(
     ticket: AnyTicket = None,
 ) -> None:
     """Show what a node sent and received, by day or hour (UTC), neighbour, direction and kind."""
-    from dslnode.accounts.ledger_view import Form, show_ledger
+    from dslnode.ledger_view import Form, show_ledger
 
     if as_csv and as_json:
         raise SettingsError("--csv and --json exclude each other; give one of them")

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from dslnode import events
-from dslnode.accounts.accounting import Accounting
+from dslnode.accounting import Accounting
 from dslnode.background import Alarm, Background
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
@@ -33,6 +33,7 @@ from dslnode.resting import Rest
 from dslnode.resume import remember, take_over
 from dslnode.rounds import RoundMachine
 from dslnode.service_manager import keep_told
+from dslnode.standing import watch
 from dslnode.status import Observer
 from dslnode.transport import reports
 from dslnode.transport.edges import Edges
@@ -41,7 +42,6 @@ from dslnode.transport.network import Network
 from dslnode.transport.server import Server
 from dslnode.transport.vigil import keep_vigil
 from dslnode.transport.ways import Way
-from dslnode.trust.standing import watch
 from dslnode.worker import Worker
 
 GOODBYE_SECONDS, LAST_STEP_SECONDS = 0.5, 0.7

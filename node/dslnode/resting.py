@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
 
-from dslnode.accounts.pacing import Pacer
 from dslnode.config import Settings
 from dslnode.events import Event, Resting
 from dslnode.host_state import read_host_state
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
+from dslnode.pacing import Pacer
 from dslnode.yielding import HostState, Limits, parse_hours, why_wait
 
 LOOKS_SECONDS = 10.0

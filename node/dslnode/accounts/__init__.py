@@ -1,1 +1,1 @@
-"""What a node pays for its masks: the ledger of bytes, and the data plan that keeps it inside a cap."""
+"""What a node pays for its masks, as values and as a file: the ledger of bytes, and a plan that keeps a cap."""

@@ -10,8 +10,8 @@ from typing import cast
 import pytest
 import structlog
 
-from dslnode.accounts.bookkeeper import Bookkeeper
 from dslnode.accounts.ledger import EARLIEST, OTHERS, Amounts, Direction, total
+from dslnode.bookkeeper import Bookkeeper
 from dslnode.mask import MaskKind
 from dslnode.transport.network import Network
 from dslnode.transport.traffic import Traffic

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dslnode.accounts.bookkeeper import Bookkeeper
 from dslnode.accounts.data_plan import parse_cap
 from dslnode.accounts.ledger import Per
-from dslnode.accounts.ledger_metrics import LedgerCollector
-from dslnode.accounts.pacing import Pacer, Usage
+from dslnode.bookkeeper import Bookkeeper
 from dslnode.checkpoint import StateDirectory
 from dslnode.coding.codec import Layouts
 from dslnode.config import Settings
+from dslnode.ledger_metrics import LedgerCollector
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
+from dslnode.pacing import Pacer, Usage
 from dslnode.status import Observer
 from dslnode.transport.handshake import Introduction
 from dslnode.transport.ledger_rows import row_frames

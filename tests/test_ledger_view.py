@@ -11,8 +11,8 @@ import pytest
 
 from dslnode.accounts.ledger import EARLIEST, OTHERS, Amounts, Direction, Ledger, Per
 from dslnode.accounts.ledger_file import Books, pack, save
-from dslnode.accounts.ledger_view import COLUMNS, Form, show_ledger
 from dslnode.errors import SettingsError
+from dslnode.ledger_view import COLUMNS, Form, show_ledger
 
 ABC = "ab" * 16
 MOVED = Amounts(sign_bits=8_000, sign_framing=20, control=3, resent=400, transport=70)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dslnode.accounts.bookkeeper import Bookkeeper
 from dslnode.accounts.data_plan import (
     IDLE_BYTES_PER_SECOND,
     LONGEST_INTERVAL,
@@ -24,6 +23,7 @@ from dslnode.accounts.data_plan import (
     used,
 )
 from dslnode.accounts.ledger import total
+from dslnode.bookkeeper import Bookkeeper
 from dslnode.mask import Pace
 from dslnode.transport.link import Link
 from dslnode.transport.network import MAX_ACCOUNTS, Network

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from dslnode.accounts.ledger import KINDS, Amounts, Direction, Row
-from dslnode.accounts.pacing import Usage
+from dslnode.pacing import Usage
 
 BYTES = tuple(kind for kind in KINDS if not kind.endswith("_bits"))
 
