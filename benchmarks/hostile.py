@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -25,6 +24,7 @@ from torch import Tensor
 from benchmarks.accuracy.cases import Case, World, build_world, missing_data
 from benchmarks.accuracy.masks import Lockstep, node_settings
 from benchmarks.accuracy.network import build_network
+from benchmarks.processes import processes
 from benchmarks.report import Column, Report, Row, argument_parser, publish
 from dslnode.assembly import origin, training_plan
 from dslnode.learner import Learner
@@ -215,11 +215,11 @@ def _case(fields: dict[str, Any]) -> Case:
     return Case(**{**fields, "keep_ratios": tuple(fields["keep_ratios"])})
 
 
-def run(jobs: Sequence[Job], file: Path | None, processes: int) -> dict[Job, list[float]]:
+def run(jobs: Sequence[Job], file: Path | None, count: int) -> dict[Job, list[float]]:
     """Do the runs that were not done yet; return the accuracies of all."""
     found = stored(file)
     waiting = [job for job in jobs if job not in found]
-    with ProcessPoolExecutor(processes) as pool:
+    with processes(count) as pool:
         for job, result in zip(waiting, pool.map(accuracies, waiting), strict=True):
             found[job] = result
             if file is not None:

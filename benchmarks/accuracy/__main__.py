@@ -24,10 +24,10 @@ from benchmarks.accuracy.cases import CASES, MODELS, QUICK_CASES, case_over, mis
 from benchmarks.accuracy.method import LOCAL_STEPS
 from benchmarks.accuracy.methods import RECIPES, chosen_options
 from benchmarks.accuracy.plots import draw_all
-from benchmarks.accuracy.processes import processes
 from benchmarks.accuracy.results import ResultsFile, table
 from benchmarks.accuracy.run import Job, Record, run
 from benchmarks.accuracy.tuning import tune_all
+from benchmarks.processes import processes
 from benchmarks.report import Column, Report, publish
 
 QUICK_STEPS, FULL_STEPS = 120, 390

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.accuracy.methods import RECIPES, TUNED_FILE, Options, tuned_for, tuned_table
-from benchmarks.accuracy.processes import processes
 from benchmarks.accuracy.run import Job, run
+from benchmarks.processes import processes
 
 TUNING_SEED = 1000
 
