@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+mkdir -p build/arm
 python=${PYTHON:-.venv/bin/python}
 root=$PWD/build/arm/root
 site=$PWD/build/arm/site
@@ -44,5 +45,5 @@ emulated() {
 }
 emulated -c 'import platform, torch, numpy; print(platform.machine(), "torch", torch.__version__, "numpy", numpy.__version__)'
 # constriction has neither a build for aarch64 nor a source to make one from: what it is given is checked, not what it makes of it
-mapfile -t tests < <(grep --files-with-matches --extended-regexp '^def test_\w+_everywhere' tests/test_*.py)
+mapfile -t tests < <(grep --files-with-matches --extended-regexp '^def test_\w+_everywhere' --recursive --include='test_*.py' --exclude-dir=deploy tests)
 emulated -m pytest -p no:cacheprovider -rs -k everywhere "${tests[@]}"
