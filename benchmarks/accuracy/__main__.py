@@ -44,6 +44,7 @@ COLUMNS = (
     Column("raw_bits", "raw bits", ".3g"),
     Column("nominal_bits", "nominal bits", ".3g"),
     Column("payload_bits_a_weight", "bits a weight, link and round", ".4f"),
+    Column("bits_to_match_ours", "bits to match ours, times ours", ".0f"),
     Column("local_steps", "local steps", ".0f"),
     Column("measured", "measured"),
     Column("seconds", "seconds", ".0f"),

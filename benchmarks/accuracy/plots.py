@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from benchmarks.accuracy.curves import mean_curve
 from benchmarks.accuracy.methods import RECIPES
 from benchmarks.accuracy.run import Record
 
@@ -56,13 +55,3 @@ def _draw(name: str, title: str, records: Sequence[Record], file: Path) -> None:
         axes.legend(frameon=False, fontsize="small")
     figure.savefig(file, metadata={"Date": None})
     pyplot.close(figure)
-
-
-def mean_curve(curves: Sequence[list[dict[str, Any]]], across: str, along: str) -> list[tuple[float, float]]:
-    """Return the mean curve over seeds, point by point; points without the value asked for are left out."""
-    points = []
-    for together in zip(*curves, strict=True):
-        if all(point[along] is not None for point in together):
-            xs, ys = ([float(point[name]) for point in together] for name in (across, along))
-            points.append((statistics.mean(xs), statistics.mean(ys)))
-    return points

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accuracy.curves import Point, first_at, mean_curve
 from benchmarks.accuracy.run import Job, Record
 
 AVERAGED = (
@@ -49,7 +50,26 @@ def table(records: Sequence[Record]) -> list[Record]:
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((record["case"], record["model"], record["method"]), []).append(record)
-    return [_row(group) for group in groups.values()]
+    return [
+        _row(group) | _against_ours(group, groups.get((case, model, "ours")))
+        for (case, model, _), group in groups.items()
+    ]
+
+
+def _against_ours(group: list[Record], ours: list[Record] | None) -> Record:
+    """Return how many times our bits a method sent until its curve came to where ours ends, on validation images.
+
+    None if it sends none, or never came there, or ours was not run.
+    """
+    if ours is None or not ours[0]["payload_bits"]:
+        return {"bits_to_match_ours": None}
+    bits, goal = _curve(ours)[-1]
+    reached = first_at(_curve(group), goal)
+    return {"bits_to_match_ours": reached / bits if reached else None}
+
+
+def _curve(group: list[Record]) -> list[Point]:
+    return mean_curve([record["curve"] for record in group], "payload_bits", "accuracy")
 
 
 def _row(group: list[Record]) -> Record:

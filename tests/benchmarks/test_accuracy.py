@@ -15,12 +15,13 @@ from benchmarks.accuracy import cases, graphs, methods, tuning
 from benchmarks.accuracy.__main__ import main
 from benchmarks.accuracy.bits import coded_mask_bits, entropy, flipped, mask_message
 from benchmarks.accuracy.cases import Case, World, build_world
+from benchmarks.accuracy.curves import first_at, mean_curve
 from benchmarks.accuracy.dense import Dense, decayed
 from benchmarks.accuracy.dispfl import DENSITY, DisPFL, layer_counts
 from benchmarks.accuracy.masks import MaskGossip, learners_of, learning_options
 from benchmarks.accuracy.methods import RECIPES, SGD, Options
 from benchmarks.accuracy.network import batches
-from benchmarks.accuracy.plots import draw_all, mean_curve
+from benchmarks.accuracy.plots import draw_all
 from benchmarks.accuracy.results import ResultsFile, table
 from benchmarks.accuracy.run import Job, Record, run
 from dslnode.datasets import Examples
@@ -320,6 +321,19 @@ class TestResults:
             [{"x": 3, "y": 4.0}, {"x": 4, "y": None}],
         ]
         assert mean_curve(curves, "x", "y") == [(2.0, 3.0)]
+
+    def test_what_it_took_to_match_ours_is_read_off_the_curves(self, records: dict[str, Record]) -> None:
+        def record(method: str, *points: tuple[int, float]) -> Record:
+            curve = [{"payload_bits": bits, "accuracy": accuracy} for bits, accuracy in points]
+            return {**records[method], "curve": curve, "payload_bits": points[-1][0]}
+
+        ours = record("ours", (10, 70.0), (20, 80.0))
+        dpsgd, fedpm = record("dpsgd", (100, 79.0), (300, 80.0), (500, 90.0)), record("fedpm", (100, 79.0))
+        alone = record("masks_alone", (0, 85.0))
+        found = [row["bits_to_match_ours"] for row in table([ours, dpsgd, fedpm, alone])]
+        assert found == [1, 15, None, None]
+        assert table([dpsgd])[0]["bits_to_match_ours"] is None
+        assert first_at([(1, 2.0), (3, 4.0)], 3.0) == 3
 
     def test_pictures_are_drawn_for_every_case(self, tmp_path: Path, records: dict[str, Record]) -> None:
         pytest.importorskip("matplotlib")
