@@ -23,6 +23,14 @@ def digest(array: np.ndarray) -> str:
     return hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).hexdigest()
 
 
+def test_kept_weights_are_those_under_the_mask_and_the_frozen_ones_stay_as_they_are() -> None:
+    weights, keep = torch.tensor([1.0, -2.0, 3.0]), torch.tensor([True, False, True])
+    kept = masking.kept_weights(weights, keep)
+    assert kept.tolist() == [1.0, 0.0, 3.0]
+    kept.zero_()
+    assert weights.tolist() == [1.0, -2.0, 3.0]
+
+
 def test_frozen_network_is_the_same_bits_everywhere() -> None:
     """Golden digests: a board of any architecture, and any release of torch or numpy, must build these."""
     assert digest(masking.frozen_signs(LAYOUT, 7)) == "6fbc8c6b4b20c4dd810c6a1a74b56dae"

@@ -22,7 +22,7 @@ from dslnode.channels import dead_channels, drop_thin_channels, living_counts, s
 from dslnode.errors import ModelError
 from dslnode.frozen import FrozenNetwork
 from dslnode.mask import RobustAggregation
-from dslnode.masking import score_scale, tensors_of, top_k
+from dslnode.masking import kept_weights, score_scale, tensors_of, top_k
 
 FineTuning = Literal["off", "stale", "fresh"]
 StepRule = Literal["adam", "momentum"]
@@ -122,7 +122,8 @@ def mask_gradient(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the minibatch's loss, its logits ``(batch, classes)``, and the gradient that reaches the mask."""
     leaves = {
-        name: tensor.requires_grad_() for name, tensor in tensors_of(network.weights * keep, network.layout).items()
+        name: tensor.requires_grad_()
+        for name, tensor in tensors_of(kept_weights(network.weights, keep), network.layout).items()
     }
     logits = functional_call(network.model, leaves, (images,)) + network.logit_offset
     loss = cross_entropy(logits, labels)
@@ -231,7 +232,7 @@ def evaluate(
 ) -> float | None:
     """Return the accuracy, 0 to 1, of the network under a mask over all batches; None if ``stop`` ends it early."""
     network.model.eval()
-    kept = tensors_of(network.weights * keep, network.layout)
+    kept = tensors_of(kept_weights(network.weights, keep), network.layout)
     right = seen = 0
     for images, labels in batches:
         if stop():
