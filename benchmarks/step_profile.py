@@ -21,7 +21,6 @@ from benchmarks.report import Row
 from benchmarks.steps import Case, our_network
 from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
 from dslnode.frozen import FrozenNetwork
-from dslnode.masking import kept_weights, tensors_of
 from dslnode.training import (
     TrainedState,
     TrainingPlan,
@@ -101,8 +100,7 @@ def _run(
 def _mask_gradient(
     network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor, watch: Stopwatch
 ) -> tuple[Tensor, Tensor, Tensor]:
-    views = tensors_of(kept_weights(network.weights, keep), network.layout)
-    leaves = {name: tensor.requires_grad_() for name, tensor in views.items()}
+    leaves = {name: tensor.requires_grad_() for name, tensor in network.kept(keep).items()}
     watch.lap("masking")
     logits = functional_call(network.model, leaves, (images,)) + network.logit_offset
     loss = cross_entropy(logits, labels)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dslnode.mask import MaskLayer, MaskLayout
-from dslnode.masking import random_bits, raw_words, seeded_scores
+from dslnode.masking import kept_weights, random_bits, raw_words, seeded_scores, tensors_of
 
 SMALL_LAYER = 16_384
 """Layers of at most so many weights have a score for each; larger ones have at least so many scores."""
@@ -54,6 +54,10 @@ class FrozenNetwork:
             return scores
         shared = scores.index_select(0, self.sharing.owners)  # a third of the time of indexing with brackets
         return torch.addcmul(self.sharing.seeded, self.sharing.signs, shared)
+
+    def kept(self, keep: Tensor) -> dict[str, Tensor]:
+        """Return what the model runs on under a mask, by parameter name: the weights where ``keep`` is true, else 0."""
+        return tensors_of(kept_weights(self.weights, keep), self.layout)
 
     def gather(self, gradient: Tensor) -> Tensor:
         """Return the gradient at the scores, shape ``(score_layout.size,)``, from that at each weight's score."""

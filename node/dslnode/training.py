@@ -22,7 +22,7 @@ from dslnode.channels import dead_channels, drop_thin_channels, living_counts, s
 from dslnode.errors import ModelError
 from dslnode.frozen import FrozenNetwork
 from dslnode.mask import RobustAggregation
-from dslnode.masking import kept_weights, score_scale, tensors_of, top_k
+from dslnode.masking import score_scale, top_k
 
 FineTuning = Literal["off", "stale", "fresh"]
 StepRule = Literal["adam", "momentum"]
@@ -121,10 +121,7 @@ def mask_gradient(
     network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the minibatch's loss, its logits ``(batch, classes)``, and the gradient that reaches the mask."""
-    leaves = {
-        name: tensor.requires_grad_()
-        for name, tensor in tensors_of(kept_weights(network.weights, keep), network.layout).items()
-    }
+    leaves = {name: tensor.requires_grad_() for name, tensor in network.kept(keep).items()}
     logits = functional_call(network.model, leaves, (images,)) + network.logit_offset
     loss = cross_entropy(logits, labels)
     gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
@@ -232,7 +229,7 @@ def evaluate(
 ) -> float | None:
     """Return the accuracy, 0 to 1, of the network under a mask over all batches; None if ``stop`` ends it early."""
     network.model.eval()
-    kept = tensors_of(kept_weights(network.weights, keep), network.layout)
+    kept = network.kept(keep)
     right = seen = 0
     for images, labels in batches:
         if stop():
