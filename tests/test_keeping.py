@@ -15,7 +15,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from dslnode.assembly import build_learner
-from dslnode.checkpoint import StateDirectory
+from dslnode.checkpoint import Snapshot, StateDirectory
 from dslnode.config import Settings
 from dslnode.keeping import Keeper, Schedule
 from dslnode.learner import Learner
@@ -43,6 +43,11 @@ class Node:
         scores: np.ndarray = self.learner.state()["scores"]
         await self.keeper.finished(number, {"round": number})
         return scores
+
+    def kept(self) -> Snapshot:
+        snapshot = StateDirectory(self.state.path).load()
+        assert snapshot is not None
+        return snapshot
 
     def written(self) -> int:
         snapshot = StateDirectory(self.state.path).load()
@@ -74,8 +79,7 @@ async def test_an_orderly_stop_writes_the_last_finished_round_though_the_next_is
         finished = await node.do_round(number)
     await node.worker.train(5)
     await node.keeper.close()
-    kept = StateDirectory(node.state.path).load()
-    assert kept is not None
+    kept = node.kept()
     assert kept.facts["round"] == 4
     np.testing.assert_array_equal(kept.arrays["scores"], finished)
     assert not np.array_equal(finished, node.learner.state()["scores"])
@@ -129,7 +133,6 @@ async def test_a_round_that_could_not_be_written_is_written_at_the_stop(node: No
     (node.state.path / "state.new").rmdir()
     await node.worker.train(4)
     await node.keeper.close()
-    kept = StateDirectory(node.state.path).load()
-    assert kept is not None
+    kept = node.kept()
     assert kept.facts["round"] == 3
     np.testing.assert_array_equal(kept.arrays["scores"], finished)
