@@ -1,0 +1,151 @@
+"""Runs of the algorithm and of the wire whose results must stay what they were, whatever becomes of the code."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dslnode.assembly import build_learner
+from dslnode.coding.bases import Copies
+from dslnode.coding.changes import Base
+from dslnode.coding.codec import READABLE
+from dslnode.config import Settings
+from dslnode.events import Heard
+from dslnode.learner import Learner
+from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage, Pace, Turn, Unchanged
+from dslnode.presets import PRESETS
+from dslnode.transport.coder import Coder
+from dslnode.transport.words import Speaker, Speech, Terms
+
+ROUNDS = 4
+NAMES = ("a", "b", "c")
+CASES: Mapping[str, Mapping[str, Any]] = {
+    "sign": {},
+    "keep": {"exchange": "keep", "weights_per_score": 1},
+    "both": {"exchange": "both", "keep_ratio": 0.2},
+    "shared": {"weights_per_score": 4, "model": "tests.golden.scenarios:wide", "robust_aggregation": "clipped"},
+    "authors": {**PRESETS["authors"], "local_steps": 5},
+    "structured": {"weights_per_score": 1, "group_lasso": 0.02, "thin_channel": 0.3, "fine_tuning": "fresh"},
+}
+
+
+def wide(input_shape: tuple[int, ...], class_count: int) -> torch.nn.Module:
+    """Return a model one layer of which is so large that its weights share scores."""
+    from dslnode.models import mlp
+
+    return mlp(input_shape, class_count, hidden=400)
+
+
+def learners(case: str) -> dict[str, Learner]:
+    """Return three learners with unlike shares of the digits."""
+    return {
+        name: build_learner(
+            Settings(
+                name=name,
+                data="digits",
+                share=f"{number}/3",
+                split="classes:6",
+                samples_per_class=20,
+                seed=5,
+                **{"local_steps": 10, **CASES[case]},
+            )
+        )
+        for number, name in enumerate(NAMES, 1)
+    }
+
+
+def run_learners(case: str) -> dict[str, Any]:
+    """Return digests of every mask and message of a few rounds without any network, and the last masks whole."""
+    nodes, lines = learners(case), []
+    kinds = Settings(**CASES[case]).exchange.kinds
+    signing = MaskKind.SIGN in kinds
+    for name, node in nodes.items() if signing else ():
+        for other in nodes.keys() - {name}:
+            assert not nodes[other].meet(name, node.greeting(other))
+    for number in range(ROUNDS):
+        sent: dict[str, dict[str, Turn]] = {}
+        for name, node in nodes.items():
+            progress = node.train(number, lambda: False)
+            lines.append(f"{name} {number} {progress.loss!r} {progress.accuracy!r} {_digest(node.mask.to_bytes())}")
+            sent[name] = node.signs(number, sorted(nodes.keys() - {name})) if signing else {}
+        keeps = {name: node.mask for name, node in nodes.items()}
+        for name, node in nodes.items():
+            heard = [_heard(other, name, keeps[other], sent[other], kinds) for other in sorted(nodes.keys() - {name})]
+            lines += [_line(word) for one in heard for word in one.signs]
+            masks = node.aggregate(number, heard)
+            lines += [f"{name} {peer} {_digest(mask.to_bytes())}" for peer, mask in sorted(masks.items())]
+    for name, node in nodes.items():
+        lines += [f"{name} {key} {_digest(array.tobytes())}" for key, array in sorted(_state(node).items())]
+        lines.append(f"{name} {node.accuracy(lambda: False)!r}")
+    return {
+        "digest": _digest("\n".join(lines).encode()),
+        "fingerprint": nodes["a"].fingerprint.hex(),
+        "start": _digest(nodes["a"].start.to_bytes()),
+        "masks": {name: base64.b64encode(node.mask.to_bytes()).decode() for name, node in nodes.items()},
+        "accuracy": {name: node.accuracy(lambda: False) for name, node in nodes.items()},
+    }
+
+
+def _state(node: Learner) -> dict[str, np.ndarray]:
+    return node.state()
+
+
+def _heard(peer: str, me: str, keep: Mask, sent: Mapping[str, Turn], kinds: frozenset[MaskKind]) -> Heard:
+    word = sent.get(me)
+    signs = (word,) if isinstance(word, MaskMessage) else ()
+    return Heard(peer, keep if MaskKind.KEEP in kinds else None, signs, 0)
+
+
+def _line(message: MaskMessage) -> str:
+    step = message.step
+    assert step is not None
+    return f"{step.sequence} {step.scales!r} {step.checksum.hex()} {_digest(message.mask.to_bytes())}"
+
+
+async def run_wire() -> dict[str, str]:
+    """Return a digest of the frames of masks that follow from integers alone, by codec and kind."""
+    layout = MaskLayout((MaskLayer("first", (64, 256)), MaskLayer("last", (10, 64))))
+    found = {}
+    for name, readable in (("best", READABLE), ("raw", frozenset[Any]())):
+        start = Base(_mask(layout, 0, flips=0))
+        speaker = Speaker(Copies.of(start).again(shared=True), Coder(), Terms(readable - {1}, keep_masks=True))
+        speaker._copies.outgoing.resume(b"")
+        words: list[Speech] = [Pace(7), Unchanged(3, 2, 1)]
+        words += [MaskMessage(number, MaskKind.KEEP, _mask(layout, number, flips=40)) for number in range(1, 5)]
+        frames = [parcel.frame.SerializeToString() for word in words async for parcel in speaker.frames(word)]
+        found[name] = f"{sum(map(len, frames))} {_digest(b''.join(frames))}"
+    return found
+
+
+def _mask(layout: MaskLayout, number: int, flips: int) -> Mask:
+    words = np.random.Philox(key=[9, 9]).random_raw(layout.size)
+    bits = (words % 10 < 3).astype(np.uint8)
+    for round_number in range(1, number + 1):
+        chosen = np.random.Philox(key=[round_number, 1]).random_raw(flips) % layout.size
+        bits[chosen] ^= 1
+    return Mask.from_bytes(layout, np.packbits(bits, bitorder="little").tobytes())
+
+
+def machine() -> dict[str, str]:
+    """Return what equal floats depend on: processor and torch."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    processor = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+    return {"processor": processor, "torch": torch.__version__, "kernels": torch.backends.cpu.get_cpu_capability()}
+
+
+def run_all() -> dict[str, Any]:
+    """Return the results of all cases."""
+    return {"learners": {case: run_learners(case) for case in CASES}, "wire": asyncio.run(run_wire())}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
