@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dslnode.config import Settings, check_address, describe
+from dslnode.addresses import check_address
+from dslnode.config import Settings, describe
 from dslnode.presets import PRESETS
 
 

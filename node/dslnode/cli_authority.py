@@ -8,9 +8,9 @@ from typing import Annotated, Optional
 
 import typer
 
+from dslnode.addresses import check_address
 from dslnode.errors import SettingsError
 from dslnode.help_pages import GroupHelp
-from dslnode.setting_types import check_address
 from dslnode.trust.tickets import FINGERPRINT
 
 DAYS = 365

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from dslnode.learning_settings import DataSettings, LearningSettings
 from dslnode.node_settings import NodeSettings
-from dslnode.setting_types import ADDRESS, check_address
-
-__all__ = ["ADDRESS", "Settings", "check_address", "describe", "section_of"]
 
 
 class Settings(LearningSettings, DataSettings, NodeSettings):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from dslnode.config import check_address
+from dslnode.addresses import check_address
 from dslnode.errors import UnreachableError
 from dslnode.v1 import node_pb2 as pb
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from dslnode.accounts.ledger import KINDS, OTHERS, Per, lines, start_of
 from dslnode.accounts.ledger_file import FILE, load
-from dslnode.config import check_address
+from dslnode.addresses import check_address
 from dslnode.errors import SettingsError
 from dslnode.transport.inquiry import ask_ledger
 from dslnode.transport.ledger_rows import Line

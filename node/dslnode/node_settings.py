@@ -9,7 +9,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from dslnode.accounts.data_plan import parse_cap
-from dslnode.setting_types import Addresses, SettingsGroup, check_address
+from dslnode.addresses import check_address
+from dslnode.setting_types import Addresses, SettingsGroup
 from dslnode.yielding import parse_hours
 
 

@@ -26,7 +26,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from dslnode import __version__
-from dslnode.config import ADDRESS
+from dslnode.addresses import ADDRESS
 from dslnode.errors import ListenError
 from dslnode.status_json import as_dict
 from dslnode.v1 import node_pb2 as pb

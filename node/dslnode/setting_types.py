@@ -1,21 +1,10 @@
-"""What settings are made of: the forms that several of them take, and the address HOST:PORT."""
+"""What settings are made of: the forms that several of them take."""
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-
-ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):([0-9]{1,5})")
-
-
-def check_address(address: str) -> str:
-    """Return ``HOST:PORT`` unchanged, or raise ``ValueError``."""
-    match = ADDRESS.fullmatch(address)
-    if match is None or int(match[2]) > 65535:
-        raise ValueError(f"{address!r} is not HOST:PORT, such as 10.0.0.2:7711 or [fd00::2]:7711")
-    return address
 
 
 def _split_list(value: object) -> object:

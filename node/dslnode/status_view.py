@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from dslnode.config import check_address
+from dslnode.addresses import check_address
 from dslnode.errors import SettingsError
 from dslnode.status_json import as_dict
 from dslnode.transport.handshake import clean

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc.aio
 
+from dslnode.addresses import host_and_port
 from dslnode.assembly import build_learner
 from dslnode.errors import PeerError
 from dslnode.sources import load
@@ -16,7 +17,6 @@ from dslnode.start import introduction
 from dslnode.transport.credentials import Credentials
 from dslnode.transport.tunnels import Tunnels
 from dslnode.transport.ways import Secure
-from dslnode.trust.exposure import host_and_port
 from dslnode.trust.tickets import read_ticket
 from dslnode.v1 import node_pb2 as pb
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dslnode.addresses import is_loopback
 from dslnode.errors import ExitCode, SettingsError
-from dslnode.trust.exposure import check_exposure, is_loopback
+from dslnode.trust.exposure import check_exposure
 
 TICKET = Path("board.ticket")
 

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from dslnode.addresses import WILDCARDS, bracketed, host_and_port
 from dslnode.doctor.host_checks import Clock, Disk, Peer, Port
 from dslnode.errors import UnreachableError
-from dslnode.trust.exposure import WILDCARDS, bracketed, host_and_port
 from dslnode.v1 import node_pb2 as pb
 
 Ask = Callable[[str], pb.StatusReply]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from dslnode.addresses import WILDCARDS, bracketed, host_and_port, is_loopback
 from dslnode.doctor.findings import Finding, ok, warning
-from dslnode.trust.exposure import WILDCARDS, bracketed, host_and_port, is_loopback
 
 NAMES_SHOWN = 5
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from dslnode.addresses import host_and_port, is_loopback
 from dslnode.doctor.host_checks import Peer
 from dslnode.doctor.host_facts import AT_ONCE, own_addresses
 from dslnode.doctor.reach_checks import Asked, Reach
 from dslnode.errors import UnreachableError
-from dslnode.trust.exposure import host_and_port, is_loopback
 from dslnode.v1 import node_pb2 as pb
 
 AskBack = Callable[[str, int], pb.DialBackReply]

@@ -9,6 +9,7 @@ import socket
 
 import grpc.aio
 
+from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError
 from dslnode.transport.handshake import clean
 from dslnode.transport.link import FAREWELL_SECONDS
@@ -17,7 +18,6 @@ from dslnode.transport.options import CHANNEL_OPTIONS
 from dslnode.transport.reports import DialFailed, PeerRefused
 from dslnode.transport.vouched import Vouched
 from dslnode.transport.ways import Opened, Plain, Way, answers_with_tls
-from dslnode.trust.exposure import host_and_port
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
+from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError
 from dslnode.transport.reports import PeerRefused, Report
 from dslnode.transport.screening import Screening
 from dslnode.transport.tls import CHUNK, TlsStream
 from dslnode.transport.tls_errors import reason_of, told_by_listener
 from dslnode.transport.tunnels import Tunnels
-from dslnode.trust.exposure import host_and_port
 from dslnode.trust.identity import Identity
 
 HANDSHAKE_SECONDS = 5.0

@@ -10,6 +10,7 @@ from typing import TypeVar
 import grpc
 
 from dslnode.accounts.ledger import Per
+from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError, UnreachableError
 from dslnode.transport.credentials import Credentials
 from dslnode.transport.dial_back import ATTEMPT_SECONDS
@@ -17,7 +18,6 @@ from dslnode.transport.ledger_rows import Line, read_row
 from dslnode.transport.options import CHANNEL_OPTIONS
 from dslnode.transport.tunnels import Tunnels
 from dslnode.transport.ways import Secure, answers_with_tls
-from dslnode.trust.exposure import host_and_port
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from dslnode.addresses import is_loopback
 from dslnode.transport.tls import CHUNK, TlsStream
 from dslnode.transport.tls_errors import told_by_dialler
 from dslnode.transport.tunnels import Ends, Tunnels
-from dslnode.trust.exposure import is_loopback
 from dslnode.trust.identity import Identity
 
 LOOK_SECONDS = 1.0
