@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import io
 import json
-import os
 import secrets
 import struct
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from dslnode.atomic_file import replace_file
 from dslnode.errors import StateError
 
 MAGIC = b"dslnode state 2\n"
@@ -162,32 +162,6 @@ def unpack(content: bytes) -> Snapshot:
 
 def _digest(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest()
-
-
-def replace_file(file: Path, content: bytes, older: Path | None = None) -> None:
-    """Write ``content`` beside ``file``, flush it, let it take the file's name, and flush the directory.
-
-    What had the name before takes that of ``older``, if given. A file that could not be written whole is removed: its
-    bytes may be all that is missing on a full disk.
-    """
-    beside = file.with_name(file.name + ".new")
-    try:
-        with beside.open("wb") as target:
-            target.write(content)
-            target.flush()
-            os.fsync(target.fileno())
-    except OSError:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise
-    if older is not None and file.exists():
-        file.replace(older)
-    beside.replace(file)
-    directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dslnode.accounts.ledger import KINDS, Amounts, Direction, Ledger, Period, Row
-from dslnode.checkpoint import replace_file
+from dslnode.atomic_file import replace_file
 from dslnode.errors import StateError
 
 FILE = "ledger"
