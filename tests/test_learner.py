@@ -21,8 +21,9 @@ from dslnode.mask import Mask, MaskLayout
 from dslnode.models import cnn, mlp
 from dslnode.origin import Origin
 from dslnode.personal_model import PersonalModel
+from dslnode.results import Progress
 from dslnode.slices import split_held_out
-from dslnode.training import FineTuning, Progress, TrainingPlan
+from dslnode.training import FineTuning, TrainingPlan
 
 PLAN = TrainingPlan(local_steps=3, batch_size=16)
 ORIGIN = Origin(network_seed=1, node_seed=2)

@@ -16,8 +16,7 @@ from dslnode import __version__
 from dslnode.events import Phase
 from dslnode.mask import Mask, MaskLayer, MaskLayout
 from dslnode.metrics import Metrics, NeighbourFigures
-from dslnode.training import Progress
-from dslnode.worker import AggregatedRound, TrainedRound
+from dslnode.results import AggregatedRound, Progress, TrainedRound
 
 HEARD = NeighbourFigures(
     name="board-2",

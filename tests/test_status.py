@@ -12,14 +12,13 @@ from bitarray import bitarray, frozenbitarray
 from dslnode import events
 from dslnode.config import Settings
 from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
+from dslnode.results import AggregatedRound, Progress, TrainedRound
 from dslnode.rounds import RoundMachine
 from dslnode.status import MAX_KNOWN, MAX_TOLD, SPARE_BYTES, Observer
-from dslnode.training import Progress
 from dslnode.transport.handshake import Introduction, ModelFacts
 from dslnode.transport.network import Network
 from dslnode.transport.options import MESSAGE_BYTES
 from dslnode.transport.traffic import Flow, Traffic
-from dslnode.worker import AggregatedRound, TrainedRound
 
 LAYOUT = MaskLayout((MaskLayer("only", (4, 8)),))
 SETTINGS = Settings(name="board-1", run_id="greenhouse", peers=("10.0.0.2:7711", "10.0.0.9:7711"))

@@ -24,9 +24,10 @@ from dslnode.events import Heard
 from dslnode.mask import Greeting, Mask, MaskKind, MaskLayout, MaskMessage, Turn
 from dslnode.origin import Origin, first_state, frozen_network, generator, torch_draws
 from dslnode.personal_model import PersonalModel
+from dslnode.results import Progress
 from dslnode.samples import Samples
 from dslnode.suitability import check_model
-from dslnode.training import EVALUATION_BATCH, Progress, TrainedState, TrainingPlan
+from dslnode.training import EVALUATION_BATCH, TrainedState, TrainingPlan
 
 LEANING_EXAMPLES = 300
 """A node with so many training examples moves half as far towards its neighbours' scores as one with hardly any."""

@@ -11,14 +11,13 @@ from dslnode.datasets import DataSet
 from dslnode.history import History
 from dslnode.mask import Mask
 from dslnode.metrics import NeighbourFigures
+from dslnode.results import AggregatedRound, Progress, TrainedRound
 from dslnode.rounds import RoundMachine
-from dslnode.training import Progress
 from dslnode.transport.handshake import Introduction
 from dslnode.transport.network import Network
 from dslnode.transport.options import MESSAGE_BYTES
 from dslnode.transport.traffic import Traffic
 from dslnode.v1 import node_pb2 as pb
-from dslnode.worker import AggregatedRound, TrainedRound
 
 MAX_KNOWN = 1_000
 MAX_LAYERS = 100  # told of; the reply must fit into one message

@@ -23,6 +23,7 @@ from dslnode.errors import ModelError
 from dslnode.frozen import FrozenNetwork
 from dslnode.mask import RobustAggregation
 from dslnode.masking import score_scale, top_k
+from dslnode.results import Progress
 
 FineTuning = Literal["off", "stale", "fresh"]
 StepRule = Literal["adam", "momentum"]
@@ -81,15 +82,6 @@ class TrainedState:
         """Move the scores, and their average with them, by what no local step is the cause of."""
         self.scores += change
         self.average += change
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Result of local training: mean loss a sample and fraction of right answers over the minibatches seen."""
-
-    loss: float
-    accuracy: float
-    steps: int
 
 
 def ranking(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan) -> Tensor:

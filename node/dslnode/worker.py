@@ -8,42 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dslnode.checkpoint import Snapshot, StateDirectory
 from dslnode.events import Heard
 from dslnode.learner import Learner
 from dslnode.mask import Greeting, Mask, MaskMessage, Turn
-from dslnode.training import Progress
+from dslnode.results import AggregatedRound, TrainedRound
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class TrainedRound:
-    """What local training gave: the mask to send, how it went, and the part of each layer's bits that flipped."""
-
-    mask: Mask
-    progress: Progress
-    flips: Mapping[str, float]
-    flipped: float  # of the whole mask's bits
-    seconds: float
-
-
-@dataclass(frozen=True)
-class AggregatedRound:
-    """What aggregation gave: the neighbours' masks, and the personal model's accuracy on held-out data if measured.
-
-    ``leaning``, 0 to 1, is how far the node leans on its neighbours from now on; ``restarts`` counts since the node's
-    start how often replicas of scores had to begin anew.
-    """
-
-    masks: Mapping[str, Mask]
-    held_out: float | None
-    leaning: float
-    restarts: int
-    seconds: float
 
 
 class Worker:
