@@ -7,11 +7,11 @@ from typing import cast
 
 import structlog
 
-from dslnode.accounts.data_plan import CapPer, DataCap
 from dslnode.accounts.ledger import EARLIEST
 from dslnode.bookkeeper import Bookkeeper
 from dslnode.mask import Pace
 from dslnode.pacing import Pacer
+from dslnode.quantities import CapPer, DataCap
 from dslnode.transport.network import Network
 from dslnode.transport.traffic import Traffic
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dslnode.accounts.data_plan import parse_cap
 from dslnode.accounts.ledger import Per
 from dslnode.bookkeeper import Bookkeeper
 from dslnode.checkpoint import StateDirectory
@@ -14,6 +13,7 @@ from dslnode.ledger_metrics import LedgerCollector
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
 from dslnode.pacing import Pacer, Usage
+from dslnode.quantities import parse_cap
 from dslnode.status import Observer
 from dslnode.transport.handshake import Introduction
 from dslnode.transport.ledger_rows import row_frames

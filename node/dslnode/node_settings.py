@@ -8,10 +8,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from dslnode.accounts.data_plan import parse_cap
 from dslnode.addresses import check_address
+from dslnode.quantities import parse_cap, parse_hours
 from dslnode.setting_types import Addresses, SettingsGroup
-from dslnode.yielding import parse_hours
 
 
 def _host_name() -> str:

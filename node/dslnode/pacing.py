@@ -8,12 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dslnode.accounts.data_plan import (
-    IDLE_BYTES_PER_SECOND,
     LONGEST_INTERVAL,
-    SECONDS,
-    CapPer,
     Choice,
-    DataCap,
     Means,
     Partner,
     choose,
@@ -25,6 +21,7 @@ from dslnode.accounts.data_plan import (
 from dslnode.accounts.ledger import total
 from dslnode.bookkeeper import Bookkeeper
 from dslnode.mask import Pace
+from dslnode.quantities import IDLE_BYTES_PER_SECOND, SECONDS, CapPer, DataCap
 from dslnode.transport.link import Link
 from dslnode.transport.network import MAX_ACCOUNTS, Network
 from dslnode.transport.traffic import Traffic

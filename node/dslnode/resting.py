@@ -12,7 +12,8 @@ from dslnode.host_state import read_host_state
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
 from dslnode.pacing import Pacer
-from dslnode.yielding import HostState, Limits, parse_hours, why_wait
+from dslnode.quantities import parse_hours
+from dslnode.yielding import HostState, Limits, why_wait
 
 LOOKS_SECONDS = 10.0
 """How often the machine is looked at while the node waits."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+
+from dslnode.quantities import Hours
 
 COOLER = 5.0
 """Degrees below the limit to which a machine that was too hot must cool down, or training would stutter."""
@@ -11,20 +12,6 @@ CALMER = 0.8
 """Part of the allowed load to which a machine that was too busy must calm down."""
 FULLER = 5.0
 """Percent above the limit to which a battery that was too empty must fill."""
-DAY = 24 * 60
-HOURS = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)-([01]?\d|2[0-3]):([0-5]\d)")
-
-
-@dataclass(frozen=True)
-class Hours:
-    """A part of every day, in minutes after midnight, local time; it goes over midnight if it ends before it begins."""
-
-    begin: int
-    end: int
-
-    def hold(self, minute: int) -> bool:
-        """Return whether the minute of the day lies within."""
-        return (minute - self.begin) % DAY < (self.end - self.begin) % DAY
 
 
 @dataclass(frozen=True)
@@ -48,18 +35,6 @@ class HostState:
     load: float
     minute: int
     battery: float | None = None
-
-
-def parse_hours(text: str) -> Hours:
-    """Return the hours of ``22:00-06:00``; ``ValueError`` saying what is wrong."""
-    match = HOURS.fullmatch(text)
-    if match is None:
-        raise ValueError("is no part of a day; write it as 22:00-06:00, local time")
-    hour, minute, end_hour, end_minute = map(int, match.groups())
-    begin, end = 60 * hour + minute, 60 * end_hour + end_minute
-    if begin == end:
-        raise ValueError("begins when it ends; leave it out to train at any time")
-    return Hours(begin, end)
 
 
 def why_wait(limits: Limits, now: HostState, waiting_for: str = "") -> str:

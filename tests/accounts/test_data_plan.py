@@ -10,20 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dslnode.accounts.data_plan import (
-    IDLE_BYTES_PER_SECOND,
-    CapPer,
-    DataCap,
-    Means,
-    Partner,
-    choose,
-    elapsed,
-    forecast,
-    parse_cap,
-    seconds_left,
-    used,
-)
+from dslnode.accounts.data_plan import Means, Partner, choose, elapsed, forecast, seconds_left, used
 from dslnode.accounts.ledger import Amounts, Direction, Ledger
+from dslnode.quantities import IDLE_BYTES_PER_SECOND, CapPer, DataCap, parse_cap
 
 HOUR = 3_600
 

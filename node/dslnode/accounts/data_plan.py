@@ -8,52 +8,14 @@ each neighbour is spoken to, and at which it is asked to speak.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from dslnode.accounts.ledger import Ledger, total
+from dslnode.quantities import IDLE_BYTES_PER_SECOND, SECONDS, CapPer, DataCap
 
-UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-IDLE_BYTES_PER_SECOND = 20
-"""What a link costs at most while nothing is exchanged: keep-alives, both ways."""
 LONGEST_INTERVAL = 31 * 86_400
-
-
-class CapPer(StrEnum):
-    """The period of a cap: a calendar hour, day or month, in UTC."""
-
-    HOUR = "hour"
-    DAY = "day"
-    MONTH = "month"
-
-
-SECONDS = {CapPer.HOUR: 3_600, CapPer.DAY: 86_400, CapPer.MONTH: 31 * 86_400}
-
-
-@dataclass(frozen=True)
-class DataCap:
-    """Bytes that may be sent and received, together, in each period."""
-
-    size: int
-    per: CapPer
-
-
-def parse_cap(text: str) -> DataCap:
-    """Read ``50MB/day``; ``ValueError`` saying what is wrong if it is no cap, or one that keep-alives would fill."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)/([a-z]+)", text)
-    if match is None or match[2] not in UNITS or match[3] not in set(CapPer):
-        raise ValueError(f"{text!r} is not of the form 50MB/day (units {', '.join(UNITS)}; per hour, day or month)")
-    cap = DataCap(int(float(match[1]) * UNITS[match[2]]), CapPer(match[3]))
-    least = IDLE_BYTES_PER_SECOND * SECONDS[cap.per]
-    if cap.size < least:
-        raise ValueError(
-            f"is less than the {least:,} bytes a {cap.per} that one idle link may cost: its keep-alives take up to "
-            f"{IDLE_BYTES_PER_SECOND} a second. Allow that much and room for masks, or run the node only at times"
-        )
-    return cap
 
 
 def seconds_left(per: CapPer, now: float) -> float:

@@ -1,0 +1,71 @@
+"""Quantities that settings give as text: a data cap (``50MB/day``), a part of the day (``22:00-06:00``)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+DAY = 24 * 60
+HOURS = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)-([01]?\d|2[0-3]):([0-5]\d)")
+IDLE_BYTES_PER_SECOND = 20
+"""What a link costs at most while nothing is exchanged: keep-alives, both ways."""
+
+
+class CapPer(StrEnum):
+    """The period of a cap: a calendar hour, day or month, in UTC."""
+
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+
+
+SECONDS = {CapPer.HOUR: 3_600, CapPer.DAY: 86_400, CapPer.MONTH: 31 * 86_400}
+
+
+@dataclass(frozen=True)
+class DataCap:
+    """Bytes that may be sent and received, together, in each period."""
+
+    size: int
+    per: CapPer
+
+
+def parse_cap(text: str) -> DataCap:
+    """Read ``50MB/day``; ``ValueError`` saying what is wrong if it is no cap, or one that keep-alives would fill."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)/([a-z]+)", text)
+    if match is None or match[2] not in UNITS or match[3] not in set(CapPer):
+        raise ValueError(f"{text!r} is not of the form 50MB/day (units {', '.join(UNITS)}; per hour, day or month)")
+    cap = DataCap(int(float(match[1]) * UNITS[match[2]]), CapPer(match[3]))
+    least = IDLE_BYTES_PER_SECOND * SECONDS[cap.per]
+    if cap.size < least:
+        raise ValueError(
+            f"is less than the {least:,} bytes a {cap.per} that one idle link may cost: its keep-alives take up to "
+            f"{IDLE_BYTES_PER_SECOND} a second. Allow that much and room for masks, or run the node only at times"
+        )
+    return cap
+
+
+@dataclass(frozen=True)
+class Hours:
+    """A part of every day, in minutes after midnight, local time; it goes over midnight if it ends before it begins."""
+
+    begin: int
+    end: int
+
+    def hold(self, minute: int) -> bool:
+        """Return whether the minute of the day lies within."""
+        return (minute - self.begin) % DAY < (self.end - self.begin) % DAY
+
+
+def parse_hours(text: str) -> Hours:
+    """Return the hours of ``22:00-06:00``; ``ValueError`` saying what is wrong."""
+    match = HOURS.fullmatch(text)
+    if match is None:
+        raise ValueError("is no part of a day; write it as 22:00-06:00, local time")
+    hour, minute, end_hour, end_minute = map(int, match.groups())
+    begin, end = 60 * hour + minute, 60 * end_hour + end_minute
+    if begin == end:
+        raise ValueError("begins when it ends; leave it out to train at any time")
+    return Hours(begin, end)
