@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dslnode.accounts.ledger import Per
 from dslnode.bookkeeper import Bookkeeper
 from dslnode.checkpoint import StateDirectory
 from dslnode.coding.codec import Layouts
 from dslnode.config import Settings
+from dslnode.ledger_messages import row_messages
 from dslnode.ledger_metrics import LedgerCollector
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
@@ -16,7 +16,6 @@ from dslnode.pacing import Pacer, Usage
 from dslnode.quantities import parse_cap
 from dslnode.status import Observer
 from dslnode.transport.handshake import Introduction
-from dslnode.transport.ledger_rows import row_frames
 from dslnode.transport.network import Network
 from dslnode.v1 import node_pb2 as pb
 
@@ -57,10 +56,10 @@ class Accounting:
         reply.usage.CopyFrom(_usage_frame(self.pacer.usage()))
         return reply
 
-    def rows(self, per: Per) -> Iterator[pb.LedgerRow]:
+    def rows(self, per: str) -> Iterator[pb.LedgerRow]:
         """Yield the ledger as it travels."""
         self.books.book()
-        return row_frames(self.books.ledger, self.books.names, per)
+        return row_messages(self.books.ledger, self.books.names, per)
 
 
 def largest_cost(settings: Settings, layouts: Layouts) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from dslnode.accounts.ledger import Amounts, Direction, Ledger, Row
 from dslnode.accounts.ledger_file import Books, load, pack, save
 from dslnode.errors import StateError
+from dslnode.ledger_messages import amounts_of
 from dslnode.logs import Logger
 from dslnode.transport.network import OTHERS, Network
 
@@ -139,7 +140,7 @@ class Bookkeeper:
     def accounts(self) -> dict[Row, Amounts]:
         """Return what was moved since the node's first start. Safe from any thread."""
         return {
-            (key, direction): (traffic.sent if direction is Direction.SENT else traffic.received).amounts()
+            (key, direction): amounts_of(traffic.sent if direction is Direction.SENT else traffic.received)
             for key, traffic in list(self._network.traffic.items())
             for direction in Direction
         }

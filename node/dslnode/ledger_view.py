@@ -18,8 +18,7 @@ from dslnode.accounts.ledger import KINDS, OTHERS, Per, lines, start_of
 from dslnode.accounts.ledger_file import FILE, load
 from dslnode.addresses import check_address
 from dslnode.errors import SettingsError
-from dslnode.transport.inquiry import ask_ledger
-from dslnode.transport.ledger_rows import Line
+from dslnode.ledger_messages import Line, ask_ledger
 
 
 class Form(StrEnum):

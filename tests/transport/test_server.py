@@ -12,8 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from dslnode.accounts.ledger import EARLIEST, Amounts, Direction, Ledger, Per
 from dslnode.errors import ExitCode, ListenError
-from dslnode.transport.inquiry import ask_ledger
-from dslnode.transport.ledger_rows import row_frames
+from dslnode.ledger_messages import ask_ledger, row_messages
 from dslnode.transport.reports import LinkUp
 from dslnode.transport.server import SERVICES, Server, read_address
 from dslnode.v1 import node_pb2 as pb
@@ -150,7 +149,7 @@ async def test_the_ledger_comes_row_by_row_however_long_it_is(net: Loopback) -> 
     ledger = Ledger()
     for neighbour in range(500):
         ledger.book(EARLIEST, f"{neighbour:032x}", Direction.SENT, Amounts(sign_bits=8, transport=-3))
-    server = Server(node.network, pb.StatusReply, lambda per: row_frames(ledger, {"0" * 32: "board"}, per))
+    server = Server(node.network, pb.StatusReply, lambda per: row_messages(ledger, {"0" * 32: "board"}, per))
     port = await server.listen("127.0.0.1:0")
     try:
         rows = await asyncio.to_thread(ask_ledger, f"127.0.0.1:{port}", Per.DAY, 20.0)

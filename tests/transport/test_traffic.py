@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dslnode.ledger_messages import amounts_of
 from dslnode.mask import MaskKind
 from dslnode.transport.traffic import GRPC_FRAMING, Flow, Traffic
 
@@ -23,14 +24,14 @@ def test_a_mask_counts_with_its_framing_and_its_payload_apart() -> None:
     flow = Flow()
     flow.count(100, MaskKind.KEEP, 760)
     assert (flow.payload_bits, flow.mask_bytes, flow.control_bytes) == (760, 100 + GRPC_FRAMING, 0)
-    assert (flow.amounts().keep_bits, flow.amounts().keep_framing) == (760, 5 + GRPC_FRAMING)
+    assert (amounts_of(flow).keep_bits, amounts_of(flow).keep_framing) == (760, 5 + GRPC_FRAMING)
 
 
 def test_masks_of_both_kinds_are_told_apart() -> None:
     flow = Flow()
     flow.count(100, MaskKind.KEEP, 760)
     flow.count(50, MaskKind.SIGN, 320)
-    amounts = flow.amounts()
+    amounts = amounts_of(flow)
     assert (amounts.keep_bits, amounts.sign_bits) == (760, 320)
     assert (amounts.keep_framing, amounts.sign_framing) == (5 + GRPC_FRAMING, 10 + GRPC_FRAMING)
 
@@ -72,5 +73,5 @@ def test_the_ledgers_kinds_add_up_to_the_kernels_count(
         flow.count(size + coded, kind, 8 * coded if kind else 0)
     flow.resent_bytes = resent
     flow.link_bytes = flow.mask_bytes + flow.control_bytes + resent + more
-    assert flow.amounts().total == flow.link_bytes
-    assert flow.amounts().transport == more
+    assert amounts_of(flow).total == flow.link_bytes
+    assert amounts_of(flow).transport == more

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError
-from dslnode.transport.reports import PeerRefused, Report
 from dslnode.transport.screening import Screening
 from dslnode.transport.tls import CHUNK, TlsStream
 from dslnode.transport.tls_errors import reason_of, told_by_listener
@@ -35,12 +34,15 @@ class Caller:
 
 
 class Door:
-    """Accepts connections until ``stop``. ``inner`` returns the Unix socket on which gRPC serves now."""
+    """Accepts connections until ``stop``. ``inner`` returns the Unix socket on which gRPC serves now.
 
-    def __init__(self, tunnels: Tunnels, inner: Callable[[], Path], report: Callable[[Report], None]) -> None:
+    ``refused`` is called with address, reason and explanation of each connection that is turned away.
+    """
+
+    def __init__(self, tunnels: Tunnels, inner: Callable[[], Path], refused: Callable[[str, str, str], None]) -> None:
         self._tunnels = tunnels
         self._inner = inner
-        self._report = report
+        self._refused = refused
         self._screening = Screening()
         self._callers: dict[str, Caller] = {}
         self._jobs: set[asyncio.Task[None]] = set()
@@ -141,4 +143,4 @@ class Door:
             path.unlink(missing_ok=True)
 
     def _refuse(self, remote: tuple[str, int], reason: str, why: str) -> None:
-        self._report(PeerRefused(f"{remote[0]}:{remote[1]}", reason, why))
+        self._refused(f"{remote[0]}:{remote[1]}", reason, why)

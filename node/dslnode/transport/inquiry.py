@@ -9,12 +9,10 @@ from typing import TypeVar
 
 import grpc
 
-from dslnode.accounts.ledger import Per
 from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError, UnreachableError
 from dslnode.transport.credentials import Credentials
 from dslnode.transport.dial_back import ATTEMPT_SECONDS
-from dslnode.transport.ledger_rows import Line, read_row
 from dslnode.transport.options import CHANNEL_OPTIONS
 from dslnode.transport.tunnels import Tunnels
 from dslnode.transport.ways import Secure, answers_with_tls
@@ -46,11 +44,11 @@ def ask_status(address: str, timeout: float, ticket: Path | None = None) -> pb.S
     return _ask(address, timeout, ticket, question)
 
 
-def ask_ledger(address: str, per: Per, timeout: float, ticket: Path | None = None) -> list[Line]:
-    """Return the ledger's rows, oldest first. Raises as ``ask_status`` does."""
+def ask_ledger_rows(address: str, per: str, timeout: float, ticket: Path | None = None) -> list[pb.LedgerRow]:
+    """Return the ledger's rows ``per`` hour or day, oldest first. Raises as ``ask_status`` does."""
 
-    def question(stub: node_pb2_grpc.StatusStub) -> list[Line]:
-        return [read_row(row) for row in stub.Ledger(pb.LedgerRequest(per=per), timeout=timeout)]
+    def question(stub: node_pb2_grpc.StatusStub) -> list[pb.LedgerRow]:
+        return list(stub.Ledger(pb.LedgerRequest(per=per), timeout=timeout))
 
     return _ask(address, timeout, ticket, question)
 

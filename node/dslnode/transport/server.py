@@ -10,12 +10,12 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from dslnode.accounts.ledger import Per
 from dslnode.errors import ListenError
 from dslnode.transport.dial_back import Declined, DialBack
 from dslnode.transport.door import Door
 from dslnode.transport.network import Network
 from dslnode.transport.options import SERVER_OPTIONS
+from dslnode.transport.reports import PeerRefused
 from dslnode.transport.serving import Services, Serving
 from dslnode.transport.tunnels import Tunnels
 from dslnode.transport.vouched import Vouched
@@ -42,7 +42,7 @@ class Server:
         self,
         network: Network,
         status: Callable[[], pb.StatusReply],
-        ledger: Callable[[Per], Iterable[pb.LedgerRow]] = lambda _: (),
+        ledger: Callable[[str], Iterable[pb.LedgerRow]] = lambda _: (),
         *,
         tunnels: Tunnels | None = None,
         dialled_back: Callable[[str], None] = lambda _: None,
@@ -103,12 +103,15 @@ class Server:
         """Return the port of the door before gRPC, or gRPC's own if there is none; 0 if it cannot be had."""
         if self._tunnels is None:
             return port
-        door = Door(self._tunnels, lambda: self._inner, self._network.report)
+        door = Door(self._tunnels, lambda: self._inner, self._refused)
         try:
             port, self._door = door.listen(self._address), door
         except OSError:
             return 0
         return port
+
+    def _refused(self, address: str, reason: str, explanation: str) -> None:
+        self._network.report(PeerRefused(address, reason, explanation))
 
     async def _converse(self, context: Context) -> None:
         if self._door is None:
@@ -139,7 +142,7 @@ class _Status(node_pb2_grpc.StatusServicer):
     def __init__(
         self,
         status: Callable[[], pb.StatusReply],
-        ledger: Callable[[Per], Iterable[pb.LedgerRow]],
+        ledger: Callable[[str], Iterable[pb.LedgerRow]],
         reach: Callable[[pb.DialBackRequest, Asking], Awaitable[pb.DialBackReply]],
     ) -> None:
         self._status = status
@@ -150,7 +153,7 @@ class _Status(node_pb2_grpc.StatusServicer):
         return self._status()
 
     async def Ledger(self, request: pb.LedgerRequest, _context: object) -> AsyncIterator[pb.LedgerRow]:
-        for row in list(self._ledger(Per.HOUR if request.per == Per.HOUR else Per.DAY)):
+        for row in list(self._ledger(request.per)):
             yield row
 
     async def DialBack(self, request: pb.DialBackRequest, context: Asking) -> pb.DialBackReply:

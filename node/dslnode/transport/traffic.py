@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dslnode.accounts.ledger import Amounts
 from dslnode.mask import MaskKind
 
 GRPC_FRAMING = 5 + 9
@@ -44,20 +43,6 @@ class Flow:
     def overhead_bytes(self) -> int:
         """Wire bytes that are not masks: control messages, HTTP/2, TCP and IP."""
         return self.wire_bytes - self.mask_bytes
-
-    def amounts(self) -> Amounts:
-        """Return what was moved so far by kind: ``transport`` is what the kernel counted beyond whole messages."""
-        keep_bits, keep_bytes = self.payload_bits - self.sign_bits, self.mask_bytes - self.sign_bytes
-        framed = self.mask_bytes + self.control_bytes
-        return Amounts(
-            keep_bits=keep_bits,
-            sign_bits=self.sign_bits,
-            keep_framing=keep_bytes - keep_bits // 8,
-            sign_framing=self.sign_bytes - self.sign_bits // 8,
-            control=self.control_bytes,
-            resent=self.resent_bytes,
-            transport=max(0, self.link_bytes - framed - self.resent_bytes),
-        )
 
 
 @dataclass
