@@ -21,7 +21,7 @@ from benchmarks.accuracy.masks import Lockstep, learners_of
 from benchmarks.accuracy.network import tensors
 from benchmarks.report import Column, Report, Row, arguments, interleaved, median_ratio, publish
 from dslnode.datasets import Examples
-from dslnode.mask import Exchange
+from dslnode.messages import Exchange
 from dslnode.personal_model import PersonalModel
 from dslnode.training import EVALUATION_BATCH
 

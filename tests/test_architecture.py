@@ -128,12 +128,12 @@ def test_who_is_believed_is_decided_without_clock_or_input() -> None:
 def test_the_round_machine_has_no_clock_no_chance_and_no_input() -> None:
     allowed = {"__future__", "collections", "dataclasses", "enum", "dslnode"}
     assert roots(tree_of("rounds")) <= allowed
-    assert own_modules(tree_of("rounds")) == {"events", "mask", "neighbour"}
+    assert own_modules(tree_of("rounds")) == {"events", "mask", "messages", "neighbour"}
 
 
 @pytest.mark.parametrize("module", ["mask", "rounds", "events", "neighbour", *CODING])
 def test_pure_modules_import_only_pure_modules(module: str) -> None:
-    assert reachable(module) <= {"mask", "rounds", "events", "neighbour", "errors", *CODING}
+    assert reachable(module) <= {"mask", "messages", "rounds", "events", "neighbour", "errors", *CODING}
 
 
 def test_packages_import_each_other_one_way_only() -> None:

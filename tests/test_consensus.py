@@ -15,8 +15,9 @@ from torch import nn
 
 from dslnode.consensus import WINDOW, Consensus
 from dslnode.frozen import FrozenNetwork, draw_sharing, shared_layout
-from dslnode.mask import Greeting, MaskMessage, RobustAggregation, Turn, Unchanged, step_of
+from dslnode.mask import RobustAggregation
 from dslnode.masking import frozen_weights, keep_counts, layout_of, seeded_scores
+from dslnode.messages import Greeting, MaskMessage, Turn, Unchanged, step_of
 from tests.scores import FIRST, LAYOUT, scores_of
 
 

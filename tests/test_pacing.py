@@ -9,7 +9,7 @@ import structlog
 
 from dslnode.accounts.ledger import EARLIEST
 from dslnode.bookkeeper import Bookkeeper
-from dslnode.mask import Pace
+from dslnode.messages import Pace
 from dslnode.pacing import Pacer
 from dslnode.quantities import CapPer, DataCap
 from dslnode.transport.network import Network

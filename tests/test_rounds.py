@@ -12,18 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from dslnode import events, rounds
 from dslnode.events import Phase
-from dslnode.mask import (
-    Exchange,
-    Greeting,
-    Mask,
-    MaskKind,
-    MaskLayer,
-    MaskLayout,
-    MaskMessage,
-    ReplicaStep,
-    Unchanged,
-    step_of,
-)
+from dslnode.mask import Mask, MaskLayer, MaskLayout
+from dslnode.messages import Exchange, Greeting, MaskKind, MaskMessage, ReplicaStep, Unchanged, step_of
 from dslnode.rounds import RoundMachine
 
 LAYOUT = MaskLayout((MaskLayer("only", (4, 8)),))

@@ -11,7 +11,8 @@ from bitarray import bitarray, frozenbitarray
 
 from dslnode import events
 from dslnode.config import Settings
-from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
+from dslnode.mask import Mask, MaskLayer, MaskLayout
+from dslnode.messages import MaskKind, MaskMessage
 from dslnode.results import AggregatedRound, Progress, TrainedRound
 from dslnode.rounds import RoundMachine
 from dslnode.status import MAX_KNOWN, MAX_TOLD, SPARE_BYTES, Observer

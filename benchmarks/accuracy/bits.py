@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from dslnode.coding.codec import scale_bits
-from dslnode.mask import MaskLayout, MaskMessage
+from dslnode.mask import MaskLayout
+from dslnode.messages import MaskMessage
 
 FLOAT_BITS = 32
 

@@ -18,8 +18,9 @@ from dslnode import events
 from dslnode.assembly import origin, training_plan
 from dslnode.config import Settings
 from dslnode.learner import Learner
-from dslnode.mask import Exchange, Greeting, Mask, MaskKind, MaskMessage, Unchanged
+from dslnode.mask import Mask
 from dslnode.masking import from_mask
+from dslnode.messages import Exchange, Greeting, MaskKind, MaskMessage, Unchanged
 from dslnode.rounds import RoundMachine
 
 

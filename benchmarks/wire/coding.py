@@ -19,7 +19,8 @@ from dslnode.assembly import build_learner
 from dslnode.coding import changes
 from dslnode.coding.changes import Base
 from dslnode.config import Settings
-from dslnode.mask import Exchange, Mask, MaskLayer, MaskLayout
+from dslnode.mask import Mask, MaskLayer, MaskLayout
+from dslnode.messages import Exchange
 
 RING = ((1, 3), (0, 2), (1, 3), (0, 2))
 MODEL = "benchmarks.wire.model:cnn"

@@ -11,7 +11,8 @@ from bitarray import frozenbitarray
 
 from benchmarks.report import Row
 from dslnode.coding.codec import READABLE, checksum
-from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
+from dslnode.mask import Mask, MaskLayer, MaskLayout
+from dslnode.messages import MaskKind, MaskMessage
 from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import Introduction, ModelFacts

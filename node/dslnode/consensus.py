@@ -23,8 +23,9 @@ from torch import Tensor
 
 from dslnode import robust
 from dslnode.frozen import FrozenNetwork
-from dslnode.mask import Greeting, Mask, MaskKind, MaskMessage, ReplicaStep, RobustAggregation, Turn, Unchanged, step_of
+from dslnode.mask import Mask, RobustAggregation
 from dslnode.masking import to_mask, top_k
+from dslnode.messages import Greeting, MaskKind, MaskMessage, ReplicaStep, Turn, Unchanged, step_of
 from dslnode.replica import Move, advanced, checksum, distance, move, step_length
 
 WINDOW = 4

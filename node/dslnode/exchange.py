@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dslnode import events
-from dslnode.mask import Turn
+from dslnode.messages import Turn
 from dslnode.transport.network import Network
 from dslnode.worker import Worker
 

@@ -21,7 +21,8 @@ from dslnode.consensus import Consensus
 from dslnode.datasets import DataSet
 from dslnode.errors import StateError
 from dslnode.events import Heard
-from dslnode.mask import Greeting, Mask, MaskKind, MaskLayout, MaskMessage, Turn
+from dslnode.mask import Mask, MaskLayout
+from dslnode.messages import Greeting, MaskKind, MaskMessage, Turn
 from dslnode.origin import Origin, first_state, frozen_network, generator, torch_draws
 from dslnode.personal_model import PersonalModel
 from dslnode.results import Progress

@@ -1,4 +1,4 @@
-"""The ledger's rows as protobuf and back, what a flow comes to in them, and the question for those of a running node."""
+"""The rows of the ledger as protobuf and back, what a flow comes to in them, and the question for those of a node."""
 
 from __future__ import annotations
 

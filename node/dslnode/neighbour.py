@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dslnode.mask import Mask, MaskMessage, step_of
+from dslnode.mask import Mask
+from dslnode.messages import MaskMessage, step_of
 
 
 @dataclass

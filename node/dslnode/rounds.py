@@ -40,7 +40,8 @@ from dslnode.events import (
     Train,
     Trained,
 )
-from dslnode.mask import Exchange, Greeting, Mask, MaskKind, MaskMessage, Unchanged
+from dslnode.mask import Mask
+from dslnode.messages import Exchange, Greeting, MaskKind, MaskMessage, Unchanged
 from dslnode.neighbour import Neighbour
 
 MAX_JUMP = 1_000

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from dslnode.checkpoint import Snapshot, StateDirectory
 from dslnode.events import Heard
 from dslnode.learner import Learner
-from dslnode.mask import Greeting, Mask, MaskMessage, Turn
+from dslnode.mask import Mask
+from dslnode.messages import Greeting, MaskMessage, Turn
 from dslnode.results import AggregatedRound, TrainedRound
 
 Result = TypeVar("Result")

@@ -20,7 +20,8 @@ from dslnode.coding.bases import REMEMBERED, Copies, Incoming, Outgoing
 from dslnode.coding.changes import Base, BaseChoice
 from dslnode.coding.codec import SPARE_BYTES, Codec, CodedMask, MaskAssembler, encode_for
 from dslnode.errors import PeerError
-from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
+from dslnode.mask import Mask, MaskLayer, MaskLayout
+from dslnode.messages import MaskKind, MaskMessage
 
 LAYOUT = MaskLayout((MaskLayer("first", (11, 7)), MaskLayer("none", (0,)), MaskLayer("last", (300,))))
 LARGE = MaskLayout((MaskLayer("large", (200_000,)), MaskLayer("small", (101,))))

@@ -27,7 +27,8 @@ from dslnode.coding.codec import (
     encode,
 )
 from dslnode.errors import PeerError
-from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage, ReplicaStep
+from dslnode.mask import Mask, MaskLayer, MaskLayout
+from dslnode.messages import MaskKind, MaskMessage, ReplicaStep
 
 LAYOUT = MaskLayout((MaskLayer("only", (3, 7)),))
 """21 weights: 3 bytes, of which the last has 3 padding bits."""

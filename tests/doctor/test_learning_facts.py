@@ -6,7 +6,7 @@ from dslnode.config import Settings
 from dslnode.datasets import load_data_set
 from dslnode.doctor.learning_facts import try_rounds
 from dslnode.learner import Learner
-from dslnode.mask import MaskMessage
+from dslnode.messages import MaskMessage
 from dslnode.models import mlp
 from dslnode.origin import Origin
 from dslnode.training import TrainingPlan

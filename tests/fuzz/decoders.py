@@ -26,8 +26,9 @@ from dslnode.coding.changes import Base, BaseChoice
 from dslnode.coding.codec import READABLE, Codec, encode_for
 from dslnode.discovery import read_announcement
 from dslnode.errors import PeerError, SettingsError
-from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage
+from dslnode.mask import Mask, MaskLayer, MaskLayout
 from dslnode.membership import Record, Tidings
+from dslnode.messages import MaskKind, MaskMessage
 from dslnode.transport.handshake import Introduction, ModelFacts, read_hello
 from dslnode.transport.member_frames import members_frame
 from dslnode.transport.words import Listener, Terms

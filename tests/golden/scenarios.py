@@ -20,7 +20,8 @@ from dslnode.coding.codec import READABLE
 from dslnode.config import Settings
 from dslnode.events import Heard
 from dslnode.learner import Learner
-from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage, Pace, Turn, Unchanged
+from dslnode.mask import Mask, MaskLayer, MaskLayout
+from dslnode.messages import MaskKind, MaskMessage, Pace, Turn, Unchanged
 from dslnode.presets import PRESETS
 from dslnode.transport.coder import Coder
 from dslnode.transport.words import Speaker, Speech, Terms

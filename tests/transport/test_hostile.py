@@ -17,7 +17,8 @@ import pytest
 import pytest_asyncio
 
 from dslnode.coding.codec import CHUNK_BYTES, encode
-from dslnode.mask import MaskLayout, Pace
+from dslnode.mask import MaskLayout
+from dslnode.messages import Pace
 from dslnode.transport import link as link_module
 from dslnode.transport import network as network_module
 from dslnode.transport import quarantine

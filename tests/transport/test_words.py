@@ -9,7 +9,8 @@ from bitarray import bitarray, frozenbitarray
 
 from dslnode.coding.changes import Base, BaseChoice
 from dslnode.coding.codec import Codec, CodedMask, encode_for
-from dslnode.mask import Mask, MaskKind, MaskLayer, MaskLayout, MaskMessage, Unchanged
+from dslnode.mask import Mask, MaskLayer, MaskLayout
+from dslnode.messages import MaskKind, MaskMessage, Unchanged
 from dslnode.transport import coder
 from dslnode.transport.reports import LinkUp, MaskArrived
 from tests.transport.nodes import Loopback, Node, introduction, message

@@ -15,7 +15,8 @@ from dslnode.coding import changes, entropy, sparse
 from dslnode.coding.bases import Incoming
 from dslnode.coding.changes import Base, BaseChoice
 from dslnode.errors import PeerError
-from dslnode.mask import Mask, MaskKind, MaskLayout, MaskMessage, ReplicaStep
+from dslnode.mask import Mask, MaskLayout
+from dslnode.messages import MaskKind, MaskMessage, ReplicaStep
 
 CHUNK_BYTES = 64 * 1024
 SPARE_BYTES = 16

@@ -30,8 +30,8 @@ from dslnode.doctor.learning_checks import (
 from dslnode.errors import DslnodeError
 from dslnode.events import Heard
 from dslnode.learner import Learner
-from dslnode.mask import MaskKind
 from dslnode.masking import layout_of
+from dslnode.messages import MaskKind
 from dslnode.plugins import model_factory
 
 TRIAL_STEPS = 3

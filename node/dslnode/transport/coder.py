@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from dslnode.coding.changes import Base, BaseChoice
 from dslnode.coding.codec import Codec, CodedMask, encode_for
-from dslnode.mask import MaskMessage
+from dslnode.messages import MaskMessage
 
 LARGE = 1 << 20
 """Weights beyond which coding takes so long that it runs in a thread of its own."""

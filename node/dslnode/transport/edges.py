@@ -5,7 +5,8 @@ from __future__ import annotations
 from dslnode.coding.bases import Copies
 from dslnode.coding.changes import Base
 from dslnode.coding.codec import Layouts
-from dslnode.mask import Exchange, Mask, MaskKind
+from dslnode.mask import Mask
+from dslnode.messages import Exchange, MaskKind
 from dslnode.transport.allowance import Allowance
 from dslnode.transport.coder import LARGE, Coder
 from dslnode.transport.handshake import Introduction

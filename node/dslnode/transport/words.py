@@ -9,8 +9,8 @@ from dslnode.coding.bases import Copies
 from dslnode.coding.changes import BaseChoice
 from dslnode.coding.codec import CHUNK_BYTES, Codec, CodedMask, Layouts, MaskAssembler, encode, scale_bits
 from dslnode.errors import PeerError
-from dslnode.mask import Greeting, MaskKind, MaskMessage, Pace, Unchanged, Word
 from dslnode.membership import Tidings
+from dslnode.messages import Greeting, MaskKind, MaskMessage, Pace, Unchanged, Word
 from dslnode.transport.allowance import Allowance
 from dslnode.transport.coder import LARGE, Coder
 from dslnode.transport.frames import (
