@@ -21,14 +21,10 @@ from benchmarks.report import Row
 from benchmarks.steps import Case, our_network
 from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
 from dslnode.frozen import FrozenNetwork
-from dslnode.training import (
-    TrainedState,
-    TrainingPlan,
-    choose_mask,
-    score_gradient,
-    step_scores,
-    train_locally,
-)
+from dslnode.options import TrainingPlan
+from dslnode.personal_mask import choose_mask
+from dslnode.state import TrainedState
+from dslnode.training import score_gradient, step_scores, train_locally
 
 PARTS = ("ranking", "top-k", "masking", "forward", "backward", "gradient product", "score update", "bookkeeping")
 

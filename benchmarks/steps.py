@@ -20,8 +20,9 @@ from dslnode.config import Settings
 from dslnode.datasets import DataSet, Examples
 from dslnode.frozen import FrozenNetwork
 from dslnode.learner import Learner
-from dslnode.origin import Origin
-from dslnode.training import TrainedState, TrainingPlan, train_locally
+from dslnode.options import Origin, TrainingPlan
+from dslnode.state import TrainedState
+from dslnode.training import train_locally
 
 CLASSES = 10
 KEEP_RATIO = 0.3

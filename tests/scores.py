@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dslnode.masking import layout_of, seeded_scores
+from dslnode.masking import layout_of
+from dslnode.origin import seeded_scores
 
 LAYOUT = layout_of(nn.Sequential(nn.Linear(12, 20, bias=False), nn.Linear(20, 4, bias=False)))
 FIRST = seeded_scores(LAYOUT, 1)

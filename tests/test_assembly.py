@@ -15,9 +15,8 @@ from torch import nn
 from dslnode import assembly
 from dslnode.config import Settings
 from dslnode.errors import DataError, ModelError, SettingsError
-from dslnode.origin import Origin
+from dslnode.options import Origin, TrainingPlan
 from dslnode.presets import PRESETS
-from dslnode.training import TrainingPlan
 
 RENAMED = {"signed": "signed_scores", "network_seed": "seed"}
 BASE: dict[str, Any] = {"name": "board-1", "metrics": "off"}

@@ -13,9 +13,12 @@ from torch import Tensor, nn
 
 from dslnode import masking, training
 from dslnode.channels import dead_channels, drop_thin_channels, living_counts, shrink_channels
-from dslnode.frozen import FrozenNetwork
+from dslnode.frozen import FrozenNetwork, frozen_weights
 from dslnode.mask import MaskLayer, MaskLayout
-from dslnode.training import TrainedState, TrainingPlan
+from dslnode.options import TrainingPlan
+from dslnode.origin import seeded_scores
+from dslnode.personal_mask import choose_mask, ranking
+from dslnode.state import TrainedState
 
 LAYOUT = MaskLayout((MaskLayer("conv", (6, 3, 5, 5)), MaskLayer("inner", (7, 6)), MaskLayer("last", (4, 7))))
 PLAN = TrainingPlan(local_steps=100, alpha=0.0)
@@ -126,15 +129,15 @@ def trained(plan: TrainingPlan, mean: float = 0.0) -> tuple[FrozenNetwork, Train
     """Train 24 hidden units on what one of six inputs tells; return also which units the mask leaves weights."""
     model = nn.Sequential(nn.Linear(6, 24, bias=False), nn.ReLU(), nn.Linear(24, 3, bias=False))
     layout = masking.layout_of(model)
-    weights = masking.frozen_weights(layout, 1, (0.5, 0.5))
+    weights = frozen_weights(layout, 1, (0.5, 0.5))
     network = FrozenNetwork(
         model, layout, layout, None, weights, masking.keep_counts(layout, (0.5, 0.5)), torch.zeros(3)
     )
     velocity, squares, gradient = (torch.zeros(layout.size) for _ in range(3))
-    scores = masking.seeded_scores(layout, 1)
+    scores = seeded_scores(layout, 1)
     state = TrainedState(scores, scores.clone(), velocity, squares, torch.full((layout.size,), mean), gradient)
     training.train_locally(network, state, plan, batches(), lambda: False)
-    keep = training.choose_mask(network, training.ranking(network, state, plan), state.scores, plan)
+    keep = choose_mask(network, ranking(network, state, plan), state.scores, plan)
     return network, state, keep
 
 
@@ -167,7 +170,7 @@ def test_neighbours_do_not_keep_a_dead_channel_alive() -> None:
     network, state, _ = trained(plan)
     dead = ~units_of(state.scores).any(dim=1)
     units_of(state.neighbour_mean)[dead] = 1.0  # all neighbours keep just what is dead here
-    keep = training.choose_mask(network, training.ranking(network, state, plan), state.scores, plan)
+    keep = choose_mask(network, ranking(network, state, plan), state.scores, plan)
     assert dead.any()
     assert not units_of(keep)[dead].any()
     assert units_of(keep)[~dead].any()

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from dslnode.common_ground import MAX_MASKS, CommonGround
-from dslnode.masking import layout_of, seeded_mask, to_mask
+from dslnode.masking import layout_of, to_mask
+from dslnode.origin import seeded_mask
 
 LAYOUT = layout_of(nn.Sequential(nn.Linear(12, 20, bias=False), nn.Linear(20, 4, bias=False)))
 

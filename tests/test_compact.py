@@ -13,8 +13,10 @@ from torch.nn import functional
 
 from dslnode import masking
 from dslnode.compact import compact
+from dslnode.frozen import frozen_weights
 from dslnode.mask import MaskLayout
 from dslnode.models import alexnet, cnn, mlp
+from dslnode.personal_model import bake
 
 INPUTS = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 
@@ -28,7 +30,7 @@ def masked(model: nn.Module, kept: Sequence[Sequence[int]], density: float = 0.9
         dead = torch.ones(layer.shape[0], dtype=torch.bool)
         dead[list(channels)] = False
         keep[span].view(layer.shape[0], -1)[dead] = False
-    return masking.bake(model, masking.frozen_weights(layout, 1, ratios), masking.to_mask(keep, layout))
+    return bake(model, frozen_weights(layout, 1, ratios), masking.to_mask(keep, layout))
 
 
 def shapes(model: nn.Module) -> list[tuple[int, ...]]:
@@ -302,8 +304,8 @@ def test_any_mask_keeps_its_answers(kept: set[int], alive: set[int], read: set[i
         rows[number].fill_(True)
     for number in read:
         masking.tensors_of(keep, LAYOUT)["6.weight" if number > 4 else "8.weight"][:, number % 5] = True
-    weights = masking.frozen_weights(LAYOUT, 1, (0.3,) * 4)
-    baked = masking.bake(small(), weights, masking.to_mask(keep, LAYOUT)).eval()
+    weights = frozen_weights(LAYOUT, 1, (0.3,) * 4)
+    baked = bake(small(), weights, masking.to_mask(keep, LAYOUT)).eval()
     inputs = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     smaller = compact(baked, inputs)
     with torch.no_grad():

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dslnode.consensus import WINDOW, Consensus
-from dslnode.frozen import FrozenNetwork, draw_sharing, shared_layout
-from dslnode.mask import RobustAggregation
-from dslnode.masking import frozen_weights, keep_counts, layout_of, seeded_scores
+from dslnode.frozen import FrozenNetwork, frozen_weights, shared_layout
+from dslnode.masking import keep_counts, layout_of
 from dslnode.messages import Greeting, MaskMessage, Turn, Unchanged, step_of
+from dslnode.options import RobustAggregation
+from dslnode.origin import draw_sharing, seeded_scores
 from tests.scores import FIRST, LAYOUT, scores_of
 
 

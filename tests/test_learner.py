@@ -19,11 +19,10 @@ from dslnode.events import Heard
 from dslnode.learner import Learner
 from dslnode.mask import Mask, MaskLayout
 from dslnode.models import cnn, mlp
-from dslnode.origin import Origin
-from dslnode.personal_model import PersonalModel
+from dslnode.options import FineTuning, Origin, TrainingPlan
+from dslnode.personal_model import PersonalModel, bake
 from dslnode.results import Progress
 from dslnode.slices import split_held_out
-from dslnode.training import FineTuning, TrainingPlan
 
 PLAN = TrainingPlan(local_steps=3, batch_size=16)
 ORIGIN = Origin(network_seed=1, node_seed=2)
@@ -323,7 +322,7 @@ def test_the_exported_model_is_smaller_by_the_units_that_died(digits: DataSet) -
     exported = learner.export()
     assert len(exported.model.get_parameter("1.weight")) <= int(kept.sum())
     images = torch.from_numpy(digits.train.images)
-    whole = masking.bake(learner.network.model, learner.network.weights, learner.mask)
+    whole = bake(learner.network.model, learner.network.weights, learner.mask)
     assert torch.allclose(exported(images), whole(images), atol=1e-4)
 
 
@@ -468,7 +467,7 @@ def test_no_layer_is_dead_after_training_with_the_defaults(digits: DataSet, name
     for number in range(4):
         learner.train(number, never)
         learner.aggregate(number, [heard("a", learner.mask)])
-    exported = masking.bake(learner.network.model, learner.network.weights, learner.mask)  # with all dead units
+    exported = bake(learner.network.model, learner.network.weights, learner.mask)  # with all dead units
     alive = watch_units(exported)
     logits = exported(torch.from_numpy(data.train.images))
     nn.functional.cross_entropy(logits, torch.from_numpy(data.train.labels)).backward()

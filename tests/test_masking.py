@@ -14,7 +14,10 @@ from torch import nn
 
 from dslnode import masking
 from dslnode.errors import SettingsError
+from dslnode.frozen import fingerprint, frozen_signs, frozen_weights
 from dslnode.mask import MaskLayer, MaskLayout
+from dslnode.origin import seeded_scores
+from dslnode.personal_model import bake
 
 LAYOUT = MaskLayout((MaskLayer("conv", (8, 3, 5, 5)), MaskLayer("line", (10, 33))))
 
@@ -33,24 +36,21 @@ def test_kept_weights_are_those_under_the_mask_and_the_frozen_ones_stay_as_they_
 
 def test_frozen_network_is_the_same_bits_everywhere() -> None:
     """Golden digests: a board of any architecture, and any release of torch or numpy, must build these."""
-    assert digest(masking.frozen_signs(LAYOUT, 7)) == "6fbc8c6b4b20c4dd810c6a1a74b56dae"
-    assert digest(masking.seeded_scores(LAYOUT, 7).numpy().astype("<f4")) == "c62937c10988b5ea7024d958e2ce7f5b"
-    assert (
-        digest(masking.frozen_weights(LAYOUT, 7, (0.3, 0.5)).numpy().astype("<f4"))
-        == "74e51960aa83e10396b81a032af8ce68"
-    )
-    assert masking.fingerprint(LAYOUT, LAYOUT, 7).hex() == "ca4877e0c56b36b6125474dcc1c7fa53"
+    assert digest(frozen_signs(LAYOUT, 7)) == "6fbc8c6b4b20c4dd810c6a1a74b56dae"
+    assert digest(seeded_scores(LAYOUT, 7).numpy().astype("<f4")) == "c62937c10988b5ea7024d958e2ce7f5b"
+    assert digest(frozen_weights(LAYOUT, 7, (0.3, 0.5)).numpy().astype("<f4")) == "74e51960aa83e10396b81a032af8ce68"
+    assert fingerprint(LAYOUT, LAYOUT, 7).hex() == "ca4877e0c56b36b6125474dcc1c7fa53"
 
 
 def test_fingerprint_tells_seeds_and_layouts_apart() -> None:
     other = MaskLayout((MaskLayer("conv", (8, 3, 5, 5)), MaskLayer("line", (33, 10))))
     shared = MaskLayout((MaskLayer("conv", (9,)), MaskLayer("line", (33, 10))))
     facts = [(LAYOUT, LAYOUT, 1), (LAYOUT, LAYOUT, 2), (other, other, 1), (LAYOUT, shared, 1)]
-    assert len({masking.fingerprint(*one) for one in facts}) == 4
+    assert len({fingerprint(*one) for one in facts}) == 4
 
 
 def test_frozen_weights_are_signed_constants_scaled_for_the_keep_ratio() -> None:
-    weights = masking.frozen_weights(LAYOUT, 1, (0.3, 0.5))
+    weights = frozen_weights(LAYOUT, 1, (0.3, 0.5))
     for (layer, span), ratio in zip(LAYOUT.spans(), (0.3, 0.5), strict=True):
         expected = math.sqrt(2 / (ratio * layer.fan_in))
         assert torch.allclose(weights[span].abs(), torch.tensor(expected))
@@ -58,7 +58,7 @@ def test_frozen_weights_are_signed_constants_scaled_for_the_keep_ratio() -> None
 
 
 def test_seeded_scores_are_uniform_within_their_bound() -> None:
-    scores = masking.seeded_scores(LAYOUT, 1)
+    scores = seeded_scores(LAYOUT, 1)
     for layer, span in LAYOUT.spans():
         bound = 1 / math.sqrt(layer.fan_in)
         assert scores[span].abs().max() <= bound
@@ -132,9 +132,9 @@ def test_baking_gives_a_plain_model_with_the_masked_weights_and_leaves_the_skele
     model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     layout = masking.layout_of(model)
-    weights = masking.frozen_weights(layout, 1, (0.5, 0.5))
-    mask = masking.to_mask(masking.top_k(masking.seeded_scores(layout, 1), layout, (6, 3)), layout)
-    baked = masking.bake(model, weights, mask)
+    weights = frozen_weights(layout, 1, (0.5, 0.5))
+    mask = masking.to_mask(masking.top_k(seeded_scores(layout, 1), layout, (6, 3)), layout)
+    baked = bake(model, weights, mask)
     kept = torch.cat([baked.get_parameter(layer.name).flatten() for layer in layout.layers])
     assert torch.equal(kept, weights * masking.from_mask(mask))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())

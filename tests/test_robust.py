@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dslnode.mask import RobustAggregation
+from dslnode.options import RobustAggregation
 from dslnode.robust import QUORUM, believed, contradicting, shortened
 
 SPANS = (slice(0, 400), slice(400, 500))

@@ -21,9 +21,14 @@ from dslnode.aggregation import (
     score_scales,
 )
 from dslnode.errors import ModelError
-from dslnode.frozen import FrozenNetwork
+from dslnode.evaluation import evaluate
+from dslnode.fine_tuning import fine_tune
+from dslnode.frozen import FrozenNetwork, frozen_weights
 from dslnode.mask import MaskLayout
-from dslnode.training import TrainedState, TrainingPlan
+from dslnode.options import TrainingPlan
+from dslnode.origin import score_scale, seeded_scores
+from dslnode.personal_mask import choose_mask, ranking
+from dslnode.state import TrainedState
 
 PLAN = TrainingPlan(local_steps=3, batch_size=8, alpha=0.0)
 
@@ -31,7 +36,7 @@ PLAN = TrainingPlan(local_steps=3, batch_size=8, alpha=0.0)
 def network_of(model: nn.Module, ratio: float = 0.5) -> FrozenNetwork:
     layout = masking.layout_of(model)
     ratios = (ratio,) * len(layout.layers)
-    weights, counts = masking.frozen_weights(layout, 1, ratios), masking.keep_counts(layout, ratios)
+    weights, counts = frozen_weights(layout, 1, ratios), masking.keep_counts(layout, ratios)
     return FrozenNetwork(model, layout, layout, None, weights, counts, torch.zeros(3))
 
 
@@ -41,7 +46,7 @@ def small_network() -> FrozenNetwork:
 
 def fresh_state(layout: MaskLayout) -> TrainedState:
     velocity, squares, mean, gradient = (torch.zeros(layout.size) for _ in range(4))
-    scores = masking.seeded_scores(layout, 1)
+    scores = seeded_scores(layout, 1)
     return TrainedState(scores, scores.clone(), velocity, squares, mean, gradient)
 
 
@@ -55,7 +60,7 @@ def batches() -> Iterator[tuple[Tensor, Tensor]]:
 def test_gradient_equals_autograd_through_the_straight_through_estimator() -> None:
     network = small_network()
     images, labels = next(batches())
-    scores = masking.seeded_scores(network.layout, 1).requires_grad_()
+    scores = seeded_scores(network.layout, 1).requires_grad_()
     keep = masking.top_k(scores.detach(), network.layout, network.counts)
     straight_through = keep.float() + (scores - scores.detach())
     assert torch.equal(straight_through.detach(), keep.float()), "values are exactly 0 and 1"
@@ -69,7 +74,7 @@ def test_gradient_equals_autograd_through_the_straight_through_estimator() -> No
 
 def test_unsigned_scores_turn_the_gradient_with_the_scores_sign() -> None:
     layout = small_network().layout
-    scores, gradient = masking.seeded_scores(layout, 1), torch.rand(layout.size)
+    scores, gradient = seeded_scores(layout, 1), torch.rand(layout.size)
     plan = replace(PLAN, signed=False)
     assert torch.equal(training.score_gradient(scores, gradient, plan), gradient * scores.sign())
     assert torch.equal(training.score_gradient(scores, gradient, PLAN), gradient)
@@ -83,7 +88,7 @@ def test_weight_decay_adds_its_gradient() -> None:
 
 def test_tensor_and_mean_follow_the_paper() -> None:
     layout = small_network().layout
-    scores = masking.seeded_scores(layout, 1)
+    scores = seeded_scores(layout, 1)
     masks = [masking.to_mask(torch.arange(layout.size) % step == 0, layout) for step in (2, 3)]
     mean = neighbour_mean(layout, [(masks[0], 1.0), (masks[1], 3.0)])
     assert torch.allclose(mean, 0.25 * masking.from_mask(masks[0]) + 0.75 * masking.from_mask(masks[1]))
@@ -102,9 +107,7 @@ def test_strong_aggregation_makes_the_neighbours_mask_ours() -> None:
     state = fresh_state(network.layout)
     theirs = masking.top_k(-state.scores, network.layout, network.counts)
     state.neighbour_mean = theirs.float()
-    keep = training.choose_mask(
-        network, training.ranking(network, state, replace(PLAN, alpha=1000.0)), state.scores, PLAN
-    )
+    keep = choose_mask(network, ranking(network, state, replace(PLAN, alpha=1000.0)), state.scores, PLAN)
     assert torch.equal(keep, theirs)
 
 
@@ -115,7 +118,7 @@ def test_local_training_lowers_the_loss_and_keeps_the_exact_count() -> None:
     first = training.train_locally(network, state, replace(plan, local_steps=3), batches(), lambda: False)
     last = training.train_locally(network, state, plan, batches(), lambda: False)
     assert last.loss < first.loss
-    keep = training.choose_mask(network, training.ranking(network, state, plan), state.scores, plan)
+    keep = choose_mask(network, ranking(network, state, plan), state.scores, plan)
     for (_, span), count in zip(network.layout.spans(), network.counts, strict=True):
         assert int(keep[span].sum()) == count
 
@@ -147,7 +150,7 @@ def test_the_mask_follows_from_scores_averaged_over_the_steps() -> None:
         part = min(0.9, step / (step + training.WARM_UP))
         expected = part * expected + (1 - part) * state.scores
     assert torch.allclose(state.average, expected, atol=1e-6)
-    aggregated = training.ranking(network, state, replace(plan, alpha=0.0))
+    aggregated = ranking(network, state, replace(plan, alpha=0.0))
     assert torch.equal(aggregated, state.average)
 
 
@@ -183,7 +186,7 @@ def test_adam_steps_are_in_units_of_each_layers_first_scores() -> None:
     training.step_scores(network, state, PLAN)
     for layer, span in layout.spans():
         moved = before[span] - state.scores[span]
-        assert torch.allclose(moved, PLAN.rate * masking.score_scale(layer) * state.gradient[span].sign(), rtol=1e-3)
+        assert torch.allclose(moved, PLAN.rate * score_scale(layer) * state.gradient[span].sign(), rtol=1e-3)
 
 
 def test_adam_is_torchs_adam() -> None:
@@ -191,7 +194,7 @@ def test_adam_is_torchs_adam() -> None:
     layout = network.layout
     state = fresh_state(layout)
     theirs = state.scores.clone().requires_grad_()
-    rate = PLAN.rate * masking.score_scale(layout.layers[0])
+    rate = PLAN.rate * score_scale(layout.layers[0])
     optimiser = torch.optim.Adam([theirs], lr=rate, betas=(0.9, 0.99), eps=1e-12)
     for step in range(20):
         state.gradient = torch.sin(torch.arange(35.0) * (step + 1))
@@ -220,7 +223,7 @@ def test_stale_fine_tuning_moves_only_what_neighbours_keep() -> None:
     mean = (torch.arange(network.layout.size) % 2).float() / 2
     before = state.scores.clone()
     plan = replace(PLAN, fine_tuning="stale", fine_tuning_rate=10.0)
-    training.fine_tune(network, state, mean, plan, batches())
+    fine_tune(network, state, mean, plan, batches())
     assert torch.allclose(before - state.scores, 10 * mean)
 
 
@@ -229,9 +232,9 @@ def test_fresh_fine_tuning_takes_a_new_gradient_and_off_does_nothing() -> None:
     state = fresh_state(network.layout)
     mean = torch.ones(network.layout.size)
     before = state.scores.clone()
-    training.fine_tune(network, state, mean, PLAN, batches())
+    fine_tune(network, state, mean, PLAN, batches())
     assert torch.equal(state.scores, before)
-    training.fine_tune(network, state, mean, replace(PLAN, fine_tuning="fresh"), batches())
+    fine_tune(network, state, mean, replace(PLAN, fine_tuning="fresh"), batches())
     assert state.gradient.any()
     assert torch.allclose(before - state.scores, 10 * state.gradient, atol=1e-6)
 
@@ -242,8 +245,8 @@ def test_evaluation_counts_right_answers() -> None:
     images, labels = next(batches())
     logits = functional_call(network.model, masking.tensors_of(network.weights, network.layout), (images,))
     expected = (logits.argmax(1) == labels).float().mean().item()
-    assert training.evaluate(network, keep, [(images, labels)], lambda: False) == pytest.approx(expected)
-    assert training.evaluate(network, keep, [(images, labels)], lambda: True) is None
+    assert evaluate(network, keep, [(images, labels)], lambda: False) == pytest.approx(expected)
+    assert evaluate(network, keep, [(images, labels)], lambda: True) is None
 
 
 @pytest.mark.parametrize(("steps", "part"), [(1, 1.0), (400, 1.0), (1_600, 0.5), (40_000, 0.1)])

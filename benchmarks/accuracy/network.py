@@ -13,10 +13,10 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.accuracy.cases import World
 from dslnode.datasets import Examples
+from dslnode.evaluation import EVALUATION_BATCH
 from dslnode.mask import MaskLayout
-from dslnode.masking import seeded_scores, tensors_of
-from dslnode.origin import NEVER
-from dslnode.training import EVALUATION_BATCH
+from dslnode.masking import tensors_of
+from dslnode.origin import NEVER, seeded_scores
 
 
 @dataclass(frozen=True, eq=False)

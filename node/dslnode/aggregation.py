@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from dslnode.mask import Mask, MaskLayout, RobustAggregation
+from dslnode.mask import Mask, MaskLayout
 from dslnode.masking import from_mask
+from dslnode.options import RobustAggregation
 from dslnode.robust import believed
 
 

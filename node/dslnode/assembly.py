@@ -9,10 +9,9 @@ import torch
 from dslnode.config import Settings
 from dslnode.datasets import DataSet, load_data_set
 from dslnode.learner import Learner
-from dslnode.origin import Origin
+from dslnode.options import Origin, TrainingPlan
 from dslnode.plugins import model_factory
 from dslnode.slices import Slice, cut, parse_share, parse_split, split_held_out
-from dslnode.training import TrainingPlan
 
 
 def node_data(settings: Settings) -> DataSet:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from dslnode import masking
 from dslnode.aggregation import weighted_mean
 from dslnode.mask import Mask, MaskLayout
+from dslnode.origin import seeded_mask
 
 MAX_MASKS = 16
 
@@ -29,7 +29,7 @@ class CommonGround:
         if counts not in self._masks:
             if len(self._masks) >= MAX_MASKS:
                 self._masks.clear()
-            self._masks[counts] = masking.seeded_mask(self._layout, self._seed, counts)
+            self._masks[counts] = seeded_mask(self._layout, self._seed, counts)
         return self._masks[counts]
 
     def mean(self, neighbours: Sequence[tuple[Mask, float]]) -> Tensor:

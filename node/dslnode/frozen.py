@@ -7,6 +7,9 @@ overfit, while every weight's mask bit can still change.
 
 from __future__ import annotations
 
+import hashlib
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from dslnode.mask import MaskLayer, MaskLayout
-from dslnode.masking import kept_weights, random_bits, raw_words, seeded_scores, tensors_of
+from dslnode.masking import kept_weights, tensors_of
+from dslnode.rng import random_bits
 
 SMALL_LAYER = 16_384
 """Layers of at most so many weights have a score for each; larger ones have at least so many scores."""
@@ -77,17 +81,45 @@ def shared_layout(layout: MaskLayout, weights_per_score: int) -> MaskLayout:
     return MaskLayout(tuple(map(shared, layout.layers)))
 
 
-def draw_sharing(layout: MaskLayout, scores: MaskLayout, seed: int) -> ScoreSharing | None:
-    """Draw which weights share a score: in a shuffled layer, every so many; None if every weight has its own."""
-    if scores == layout:
-        return None
-    owners, signs = np.empty(layout.size, np.int64), np.ones(layout.size, np.float32)
-    for index, ((layer, span), (score_layer, scores_span)) in enumerate(
-        zip(layout.spans(), scores.spans(), strict=True)
-    ):
-        places = np.arange(layer.size)
-        if layer != score_layer:
-            places = np.argsort(raw_words("score owners", seed, index, layer.size), kind="stable")
-            signs[span] -= 2 * random_bits("score signs", seed, index, layer.size).astype(np.float32)
-        owners[span] = scores_span.start + places % score_layer.size
-    return ScoreSharing(torch.from_numpy(owners), torch.from_numpy(signs), seeded_scores(layout, seed))
+def frozen_signs(layout: MaskLayout, seed: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Return the signs of the frozen weights as uint8 of shape ``(layout.size,)``: 1 for plus, 0 for minus."""
+    return np.concatenate(
+        [random_bits("frozen signs", seed, index, layer.size) for index, layer in enumerate(layout.layers)]
+    )
+
+
+def kept_scale(layer: MaskLayer, keep_ratio: float) -> float:
+    """Return ``sqrt(2 / (keep ratio * fan-in))``: activations keep their variance under the mask (He et al. 2015)."""
+    return math.sqrt(2 / (keep_ratio * layer.fan_in))
+
+
+def framework_scale(layer: MaskLayer, _keep_ratio: float) -> float:
+    """Return the standard deviation of torch's default weights, ``sqrt(1 / (3 * fan-in))``, as the authors use."""
+    return 1 / math.sqrt(3 * layer.fan_in)
+
+
+def frozen_weights(
+    layout: MaskLayout,
+    seed: int,
+    keep_ratios: tuple[float, ...],
+    scale: Callable[[MaskLayer, float], float] = kept_scale,
+) -> Tensor:
+    """Return the frozen weights: the shared signs times one scale a layer.
+
+    The scale depends on the keep ratio, so it is the node's own where keep ratios differ; the signs are everybody's.
+    """
+    weights = torch.from_numpy(frozen_signs(layout, seed).astype(np.float32) * 2 - 1)
+    for (layer, span), ratio in zip(layout.spans(), keep_ratios, strict=True):
+        weights[span] *= scale(layer, ratio)
+    return weights
+
+
+def fingerprint(layout: MaskLayout, scores: MaskLayout, seed: int) -> bytes:
+    """Return 16 bytes that are equal exactly where two nodes hold the same frozen network.
+
+    That is: the layouts of weights and scores, the seed and the signs.
+    """
+    digest = hashlib.blake2b(layout.digest + scores.digest, digest_size=16)
+    digest.update(seed.to_bytes(8, "little"))
+    digest.update(np.packbits(frozen_signs(layout, seed), bitorder="little").tobytes())
+    return digest.digest()

@@ -20,15 +20,21 @@ from dslnode.compact import compact
 from dslnode.consensus import Consensus
 from dslnode.datasets import DataSet
 from dslnode.errors import StateError
+from dslnode.evaluation import EVALUATION_BATCH, evaluate
 from dslnode.events import Heard
+from dslnode.fine_tuning import fine_tune
+from dslnode.frozen import fingerprint
 from dslnode.mask import Mask, MaskLayout
 from dslnode.messages import Greeting, MaskKind, MaskMessage, Turn
-from dslnode.origin import Origin, first_state, frozen_network, generator, torch_draws
-from dslnode.personal_model import PersonalModel
+from dslnode.options import Origin, TrainingPlan
+from dslnode.origin import first_state, frozen_network
+from dslnode.personal_mask import choose_mask, ranking
+from dslnode.personal_model import PersonalModel, bake
 from dslnode.results import Progress
+from dslnode.rng import generator, torch_draws
 from dslnode.samples import Samples
+from dslnode.state import TrainedState
 from dslnode.suitability import check_model
-from dslnode.training import EVALUATION_BATCH, TrainedState, TrainingPlan
 
 LEANING_EXAMPLES = 300
 """A node with so many training examples moves half as far towards its neighbours' scores as one with hardly any."""
@@ -85,7 +91,7 @@ class Learner:
     @cached_property
     def fingerprint(self) -> bytes:
         """16 bytes equal exactly where two nodes hold the same frozen network."""
-        return masking.fingerprint(self.layout, self.network.score_layout, self._origin.network_seed)
+        return fingerprint(self.layout, self.network.score_layout, self._origin.network_seed)
 
     def train(self, round_number: int, stop: Callable[[], bool]) -> Progress:
         """Run the local steps of a round. If ``stop`` ends it early, ``steps`` of the result is short."""
@@ -164,21 +170,21 @@ class Learner:
         self._state.neighbour_mean.mul_(self.plan.mean_memory).add_(news, alpha=1 - self.plan.mean_memory)
         batches = self._batches("fine-tuning", round_number)
         with torch_draws("fine-tuning", self._origin.node_seed, round_number):
-            training.fine_tune(self.network, self._state, mean, self.plan, batches)
+            fine_tune(self.network, self._state, mean, self.plan, batches)
 
     def accuracy(self, stop: Callable[[], bool]) -> float | None:
         """Return the personal accuracy on held-out data, 0 to 1; None if the node has none, or ``stop`` said so."""
         return None if self._held_out is None else self._measure(self._held_out, stop)
 
     def _measure(self, samples: Samples, stop: Callable[[], bool]) -> float | None:
-        return training.evaluate(self.network, self._keep, samples.parts(EVALUATION_BATCH), stop)
+        return evaluate(self.network, self._keep, samples.parts(EVALUATION_BATCH), stop)
 
     def export(self) -> PersonalModel:
         """Return the personal model as a plain module for evaluation, its answers this node's.
 
         The mask is baked into its weights, and it is smaller by the units that the mask left dead.
         """
-        baked = masking.bake(self.network.model, self.network.weights, self.mask)
+        baked = bake(self.network.model, self.network.weights, self.mask)
         images, _ = self._train.at(slice(PROBES))
         return PersonalModel(compact(baked, images), self.network.logit_offset).eval()
 
@@ -222,8 +228,8 @@ class Learner:
         self._update_mask()
 
     def _update_mask(self) -> None:
-        tensor = training.ranking(self.network, self._state, self.plan)
-        self._keep = training.choose_mask(self.network, tensor, self._state.scores, self.plan)
+        tensor = ranking(self.network, self._state, self.plan)
+        self._keep = choose_mask(self.network, tensor, self._state.scores, self.plan)
         self._mask = masking.to_mask(self._keep, self.layout)
 
     def _batches(self, purpose: str, round_number: int) -> Iterator[tuple[Tensor, Tensor]]:

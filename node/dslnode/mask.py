@@ -10,7 +10,6 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 
 from bitarray import frozenbitarray
@@ -123,13 +122,6 @@ class Mask:
     def agreement(self, other: Mask) -> float:
         """Fraction of weights on which the two masks agree, 0 to 1."""
         return 1 - self.distance(other) / max(1, self.layout.size)
-
-
-class RobustAggregation(StrEnum):
-    """How a node guards what it learns from neighbours that lie, see ``robust``."""
-
-    OFF = "off"  # everybody is believed
-    CLIPPED = "clipped"  # nobody pulls further than the median neighbour; who contradicts the others is left out
 
 
 def _unpadded(packed: bytes, size: int) -> frozenbitarray:

@@ -7,10 +7,8 @@ and from single float32 operations: the same bits on every processor and torch v
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -65,69 +63,6 @@ def keep_counts(layout: MaskLayout, keep_ratios: tuple[float, ...]) -> tuple[int
     return tuple(max(1, round(ratio * layer.size)) for layer, ratio in zip(layout.layers, keep_ratios, strict=True))
 
 
-def frozen_signs(layout: MaskLayout, seed: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Return the signs of the frozen weights as uint8 of shape ``(layout.size,)``: 1 for plus, 0 for minus."""
-    return np.concatenate(
-        [random_bits("frozen signs", seed, index, layer.size) for index, layer in enumerate(layout.layers)]
-    )
-
-
-def kept_scale(layer: MaskLayer, keep_ratio: float) -> float:
-    """Return ``sqrt(2 / (keep ratio * fan-in))``: activations keep their variance under the mask (He et al. 2015)."""
-    return math.sqrt(2 / (keep_ratio * layer.fan_in))
-
-
-def framework_scale(layer: MaskLayer, _keep_ratio: float) -> float:
-    """Return the standard deviation of torch's default weights, ``sqrt(1 / (3 * fan-in))``, as the authors use."""
-    return score_scale(layer)
-
-
-def frozen_weights(
-    layout: MaskLayout,
-    seed: int,
-    keep_ratios: tuple[float, ...],
-    scale: Callable[[MaskLayer, float], float] = kept_scale,
-) -> Tensor:
-    """Return the frozen weights: the shared signs times one scale a layer.
-
-    The scale depends on the keep ratio, so it is the node's own where keep ratios differ; the signs are everybody's.
-    """
-    weights = torch.from_numpy(frozen_signs(layout, seed).astype(np.float32) * 2 - 1)
-    for (layer, span), ratio in zip(layout.spans(), keep_ratios, strict=True):
-        weights[span] *= scale(layer, ratio)
-    return weights
-
-
-def seeded_scores(layout: MaskLayout, seed: int) -> Tensor:
-    """Return the scores that every node starts from: uniform in ``+-1/sqrt(fan-in)`` (Kaiming with a = sqrt 5)."""
-    layers = []
-    for index, layer in enumerate(layout.layers):
-        centred = (raw_words("scores", seed, index, layer.size) >> 8).astype(np.float32) - np.float32(2**23)
-        layers.append(centred * np.float32(2**-23 / math.sqrt(layer.fan_in)))
-    return torch.from_numpy(np.concatenate(layers))
-
-
-def score_scale(layer: MaskLayer) -> float:
-    """Return the root mean square of a layer's seeded scores, ``1 / sqrt(3 * fan-in)``."""
-    return 1 / math.sqrt(3 * layer.fan_in)
-
-
-def seeded_mask(layout: MaskLayout, seed: int, counts: tuple[int, ...]) -> Tensor:
-    """Return the mask of the seeded scores, as zeros and ones: what a node with these keep counts starts from."""
-    return top_k(seeded_scores(layout, seed), layout, counts).float()
-
-
-def fingerprint(layout: MaskLayout, scores: MaskLayout, seed: int) -> bytes:
-    """Return 16 bytes that are equal exactly where two nodes hold the same frozen network.
-
-    That is: the layouts of weights and scores, the seed and the signs.
-    """
-    digest = hashlib.blake2b(layout.digest + scores.digest, digest_size=16)
-    digest.update(seed.to_bytes(8, "little"))
-    digest.update(np.packbits(frozen_signs(layout, seed), bitorder="little").tobytes())
-    return digest.digest()
-
-
 def top_k(ranking: Tensor, layout: MaskLayout, counts: tuple[int, ...]) -> Tensor:
     """Return a boolean vector that is true at the ``counts`` largest entries of each layer of ``ranking``.
 
@@ -165,16 +100,6 @@ def kept_weights(weights: Tensor, keep: Tensor) -> Tensor:
     return torch.from_numpy(weights.numpy() * keep.numpy())
 
 
-def bake(model: nn.Module, weights: Tensor, mask: Mask) -> nn.Module:
-    """Return a copy of ``model`` whose maskable parameters are ``weights * mask``: a plain model to export or serve."""
-    baked = copy.deepcopy(model)
-    kept = tensors_of(weights * from_mask(mask), mask.layout)
-    with torch.no_grad():
-        for name, tensor in kept.items():
-            baked.get_parameter(name).copy_(tensor)
-    return baked
-
-
 def _mark_largest(values: NDArray[np.float32], count: int, keep: NDArray[np.bool_]) -> None:
     if not 0 < count < len(values):
         keep[:] = count > 0
@@ -205,20 +130,3 @@ def _kth_largest(values: NDArray[np.float32], count: int) -> np.float32:
             candidates, rank = near, above
     largest: np.float32 = np.partition(candidates, len(candidates) - rank)[len(candidates) - rank]
     return largest
-
-
-def raw_words(purpose: str, seed: int, index: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
-    """Return ``size`` random 32-bit integers for one purpose and layer."""
-    words = _stream(purpose, seed, index).random_raw((size + 1) // 2).astype("<u8").view("<u4")
-    return words[:size].astype(np.uint32)
-
-
-def random_bits(purpose: str, seed: int, index: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Return ``size`` random bits, a byte each, for one purpose and layer."""
-    words = _stream(purpose, seed, index).random_raw((size + 63) // 64).astype("<u8")
-    return np.unpackbits(words.view(np.uint8), count=size, bitorder="little")
-
-
-def _stream(purpose: str, seed: int, index: int) -> np.random.Philox:
-    key = hashlib.blake2b(f"dslnode {purpose} {seed} {index}".encode(), digest_size=16).digest()
-    return np.random.Philox(key=np.frombuffer(key, dtype="<u8").astype(np.uint64))

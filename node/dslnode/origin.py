@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dslnode import masking
 from dslnode.datasets import DataSet
-from dslnode.frozen import FrozenNetwork, draw_sharing, shared_layout
-from dslnode.mask import MaskLayout
-from dslnode.training import TrainedState
+from dslnode.frozen import FrozenNetwork, ScoreSharing, framework_scale, frozen_weights, kept_scale, shared_layout
+from dslnode.mask import MaskLayer, MaskLayout
+from dslnode.masking import keep_counts, resolve_keep_ratios, top_k
+from dslnode.options import Origin
+from dslnode.rng import generator, random_bits, raw_words
+from dslnode.state import TrainedState
 
 NEVER = -1e9  # a logit that never wins
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a node starts from. ``network_seed`` is shared by the run; ``node_seed`` is the node's own."""
-
-    network_seed: int
-    node_seed: int
-    keep_ratio: float = 0.3
-    linear_keep_ratio: float | None = None  # of layers with two dimensions; None: as keep_ratio
-    layer_keep_ratios: tuple[tuple[str, float], ...] = ()  # (name pattern, ratio), the first match wins
-    weights_per_score: int = 4  # weights of a large layer that share a score
-    shared_scores: bool = True  # every node starts from the same seeded scores
-    scale_kept: bool = True  # frozen weights scaled for the keep ratio; False: the framework's default scale
-    random_first_mean: bool = False  # first neighbour mean is a Bernoulli draw, as the authors' is
-    own_classes: bool = True  # train and answer over the classes of the node's own data only
-
-
 def frozen_network(model: nn.Module, layout: MaskLayout, origin: Origin, data: DataSet) -> FrozenNetwork:
     """Return the frozen network as this node sees it; ``SettingsError`` if a keep-ratio pattern matches nothing."""
-    ratios = masking.resolve_keep_ratios(
-        layout, origin.keep_ratio, origin.linear_keep_ratio, dict(origin.layer_keep_ratios)
-    )
-    scale = masking.kept_scale if origin.scale_kept else masking.framework_scale
-    weights = masking.frozen_weights(layout, origin.network_seed, ratios, scale)
+    ratios = resolve_keep_ratios(layout, origin.keep_ratio, origin.linear_keep_ratio, dict(origin.layer_keep_ratios))
+    scale = kept_scale if origin.scale_kept else framework_scale
+    weights = frozen_weights(layout, origin.network_seed, ratios, scale)
     scores = shared_layout(layout, origin.weights_per_score)
     sharing = draw_sharing(layout, scores, origin.network_seed)
-    counts = masking.keep_counts(layout, ratios)
+    counts = keep_counts(layout, ratios)
     return FrozenNetwork(model, layout, scores, sharing, weights, counts, _logit_offset(origin, data))
 
 
@@ -80,7 +61,7 @@ def first_state(network: FrozenNetwork, origin: Origin) -> TrainedState:
 def first_scores(network: FrozenNetwork, seed: int) -> Tensor:
     """Return the scores that training begins with: the seeded ones; where scores are shared, no move from these."""
     if network.sharing is None:
-        return masking.seeded_scores(network.layout, seed)
+        return seeded_scores(network.layout, seed)
     return torch.zeros(network.score_layout.size)
 
 
@@ -88,15 +69,36 @@ def _own_seed(origin: Origin) -> int:
     return int(generator("own scores", origin.node_seed, origin.network_seed).integers(2**63))
 
 
-@contextlib.contextmanager
-def torch_draws(purpose: str, seed: int, number: int) -> Iterator[None]:
-    """Let what the model itself draws from torch (dropout) follow from the round, so that a restart repeats it."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(int(generator(f"torch in {purpose}", seed, number).integers(2**63)))
-        yield
+def seeded_scores(layout: MaskLayout, seed: int) -> Tensor:
+    """Return the scores that every node starts from: uniform in ``+-1/sqrt(fan-in)`` (Kaiming with a = sqrt 5)."""
+    layers = []
+    for index, layer in enumerate(layout.layers):
+        centred = (raw_words("scores", seed, index, layer.size) >> 8).astype(np.float32) - np.float32(2**23)
+        layers.append(centred * np.float32(2**-23 / math.sqrt(layer.fan_in)))
+    return torch.from_numpy(np.concatenate(layers))
 
 
-def generator(purpose: str, seed: int, number: int) -> np.random.Generator:
-    """Return the generator of one purpose, node and round: what it draws depends on nothing else."""
-    key = hashlib.blake2b(f"dslnode {purpose} {seed} {number}".encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(key, "little")))
+def score_scale(layer: MaskLayer) -> float:
+    """Return the root mean square of a layer's seeded scores, ``1 / sqrt(3 * fan-in)``."""
+    return 1 / math.sqrt(3 * layer.fan_in)
+
+
+def seeded_mask(layout: MaskLayout, seed: int, counts: tuple[int, ...]) -> Tensor:
+    """Return the mask of the seeded scores, as zeros and ones: what a node with these keep counts starts from."""
+    return top_k(seeded_scores(layout, seed), layout, counts).float()
+
+
+def draw_sharing(layout: MaskLayout, scores: MaskLayout, seed: int) -> ScoreSharing | None:
+    """Draw which weights share a score: in a shuffled layer, every so many; None if every weight has its own."""
+    if scores == layout:
+        return None
+    owners, signs = np.empty(layout.size, np.int64), np.ones(layout.size, np.float32)
+    for index, ((layer, span), (score_layer, scores_span)) in enumerate(
+        zip(layout.spans(), scores.spans(), strict=True)
+    ):
+        places = np.arange(layer.size)
+        if layer != score_layer:
+            places = np.argsort(raw_words("score owners", seed, index, layer.size), kind="stable")
+            signs[span] -= 2 * random_bits("score signs", seed, index, layer.size).astype(np.float32)
+        owners[span] = scores_span.start + places % score_layer.size
+    return ScoreSharing(torch.from_numpy(owners), torch.from_numpy(signs), seeded_scores(layout, seed))

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
+import torch
 from torch import Tensor, nn
+
+from dslnode.mask import Mask
+from dslnode.masking import from_mask, tensors_of
 
 
 class PersonalModel(nn.Module):
@@ -18,3 +24,13 @@ class PersonalModel(nn.Module):
         """Return the logits, shape ``(batch, classes)``."""
         logits: Tensor = self.model(inputs)
         return logits + self.logit_offset
+
+
+def bake(model: nn.Module, weights: Tensor, mask: Mask) -> nn.Module:
+    """Return a copy of ``model`` whose maskable parameters are ``weights * mask``: a plain model to export or serve."""
+    baked = copy.deepcopy(model)
+    kept = tensors_of(weights * from_mask(mask), mask.layout)
+    with torch.no_grad():
+        for name, tensor in kept.items():
+            baked.get_parameter(name).copy_(tensor)
+    return baked

@@ -41,3 +41,6 @@ class Samples:
         """Yield all images and labels in order, at most ``size`` at a time."""
         for start in range(0, len(self), size):
             yield self.at(slice(start, start + size))
+
+
+Batches = Iterator[tuple[Tensor, Tensor]]

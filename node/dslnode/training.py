@@ -8,9 +8,7 @@ computation is ever recorded for differentiation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -18,95 +16,18 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
-from dslnode.channels import dead_channels, drop_thin_channels, living_counts, shrink_channels
+from dslnode.channels import shrink_channels
 from dslnode.errors import ModelError
 from dslnode.frozen import FrozenNetwork
-from dslnode.mask import RobustAggregation
-from dslnode.masking import score_scale, top_k
+from dslnode.options import TrainingPlan
+from dslnode.origin import score_scale
+from dslnode.personal_mask import choose_mask
 from dslnode.results import Progress
+from dslnode.samples import Batches
+from dslnode.state import TrainedState
 
-FineTuning = Literal["off", "stale", "fresh"]
-StepRule = Literal["adam", "momentum"]
-EVALUATION_BATCH = 256  # examples that are measured at a time
 SECOND_MOMENT = 0.99  # Adam's memory of squared gradients
 WARM_UP = 10  # steps after which the average of the scores begins to reach as far back as it may
-Batches = Iterator[tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """How one node trains its scores. The field comments say the unit and which way to tune."""
-
-    local_steps: int = 30  # minibatches a round; more: fewer messages, masks drift further apart
-    batch_size: int = 32  # images a minibatch
-    step_rule: StepRule = "adam"
-    rate: float = 0.06  # learning rate; adam: relative to each layer's score scale, momentum: absolute
-    steady_steps: int = 400  # adam: steps after which the rate falls with the root of their number; 0: never
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    signed: bool = True  # rank S itself (True) or |S| as the paper does
-    alpha: float = 1.0  # aggregation strength; larger: closer to the neighbours
-    novelty: bool = True  # aggregate what neighbours' masks say beyond the mask that all started from
-    score_memory: float = 0.9  # part of the averaged scores that stays at each step; larger: steadier masks, later
-    mean_memory: float = 0.5  # part of the old neighbour mean that stays when a new one comes
-    consensus: float = 0.95  # how far scores move to the neighbours' replicas, less the more examples a node has
-    adaptive_leaning: bool = True  # lean less on neighbours who make the personal model worse on held-out data
-    robust_aggregation: RobustAggregation = RobustAggregation.OFF  # shorten and leave out pulls that stand alone
-    skip_below: float = 0.2  # part of what was learned that neighbours may lack before a sign mask is sent
-    group_lasso: float = 0.0  # lambda; adam: no unit, momentum: as the loss; larger: more output channels die
-    thin_channel: float = 0.0  # structured step: drop channels that keep less than this part of their share; 0: off
-    fine_tuning: FineTuning = "off"
-    fine_tuning_rate: float = 10.0
-
-
-@dataclass
-class TrainedState:
-    """What training changes: scores, the moments of their gradient, the neighbour mean m, the newest gradient dL/dS.
-
-    ``average`` is that of the scores over the last steps: the personal mask follows from it (Polyak and Juditsky 1992),
-    while steps are taken from the scores themselves. ``scores``, ``average``, ``velocity`` and ``squares`` have one
-    entry a score, the others one a weight. ``steps`` counts all steps ever taken; ``leaning``, 0 to 1, is how far the
-    node leans on its neighbours.
-    """
-
-    scores: Tensor
-    average: Tensor
-    velocity: Tensor
-    squares: Tensor
-    neighbour_mean: Tensor
-    gradient: Tensor
-    steps: int = 0
-    leaning: float = 1.0
-
-    def shift(self, change: Tensor) -> None:
-        """Move the scores, and their average with them, by what no local step is the cause of."""
-        self.scores += change
-        self.average += change
-
-
-def ranking(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan) -> Tensor:
-    """Return the intermediate aggregation tensor of the averaged scores and the present neighbour mean."""
-    scores = network.spread(state.average)
-    term = aggregation_term(scores, state.neighbour_mean, plan.alpha * state.leaning, network.layout)
-    return intermediate_aggregation_tensor(scores, term, signed=plan.signed)
-
-
-def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, plan: TrainingPlan) -> Tensor:
-    """Return the mask of an intermediate aggregation tensor: top-k a layer, then the structured step if it is on.
-
-    A channel that the group lasso emptied keeps nothing, whatever the neighbours keep: which channels live is for
-    the node's own scores to say (the lasso goes with a score for each weight). The keep ratio holds among the others:
-    if they took over its weights, a few living channels would keep all they have, and there would be nothing left to
-    choose.
-    """
-    counts = network.counts
-    if plan.group_lasso:
-        dead = dead_channels(scores, network.layout)
-        tensor, counts = tensor.masked_fill(dead, -math.inf), living_counts(dead, network.layout, counts)
-    keep = top_k(tensor, network.layout, counts)
-    if plan.thin_channel:
-        keep = drop_thin_channels(keep, network.layout, network.counts, plan.thin_channel)
-    return keep
 
 
 def mask_gradient(
@@ -197,36 +118,3 @@ def rate_at(steps: int, plan: TrainingPlan) -> float:
     if not plan.steady_steps:
         return plan.rate
     return plan.rate * math.sqrt(min(1.0, plan.steady_steps / steps))
-
-
-def fine_tune(network: FrozenNetwork, state: TrainedState, mean: Tensor, plan: TrainingPlan, batches: Batches) -> None:
-    """Personalised fine-tuning with the new mean ``m`` of the neighbours' masks: ``S <- S - eta_f * g * m`` (step 6).
-
-    ``stale`` reuses the last gradient of local training, as the authors' code does; ``fresh`` takes a new one.
-    """
-    if plan.fine_tuning == "off":
-        return
-    if plan.fine_tuning == "fresh":
-        network.model.train()
-        images, labels = next(batches)
-        keep = choose_mask(network, ranking(network, state, plan), state.scores, plan)
-        _, _, at_mask = mask_gradient(network, keep, images, labels)
-        state.gradient = score_gradient(network.spread(state.scores), at_mask, plan)
-    state.shift(-plan.fine_tuning_rate * network.gather(state.gradient * mean))
-
-
-@torch.no_grad()
-def evaluate(
-    network: FrozenNetwork, keep: Tensor, batches: Iterable[tuple[Tensor, Tensor]], stop: Callable[[], bool]
-) -> float | None:
-    """Return the accuracy, 0 to 1, of the network under a mask over all batches; None if ``stop`` ends it early."""
-    network.model.eval()
-    kept = network.kept(keep)
-    right = seen = 0
-    for images, labels in batches:
-        if stop():
-            return None
-        logits = functional_call(network.model, kept, (images,)) + network.logit_offset
-        right += int((logits.argmax(dim=1) == labels).sum())
-        seen += len(labels)
-    return right / max(1, seen)

@@ -8,8 +8,7 @@ from dslnode.doctor.learning_facts import try_rounds
 from dslnode.learner import Learner
 from dslnode.messages import MaskMessage
 from dslnode.models import mlp
-from dslnode.origin import Origin
-from dslnode.training import TrainingPlan
+from dslnode.options import Origin, TrainingPlan
 
 
 def test_a_trial_makes_the_sign_masks_that_it_times() -> None:

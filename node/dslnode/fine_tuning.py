@@ -1,0 +1,28 @@
+"""Personalised fine-tuning with the new mean of the neighbours' masks (paper, step 6)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dslnode.frozen import FrozenNetwork
+from dslnode.options import TrainingPlan
+from dslnode.personal_mask import choose_mask, ranking
+from dslnode.samples import Batches
+from dslnode.state import TrainedState
+from dslnode.training import mask_gradient, score_gradient
+
+
+def fine_tune(network: FrozenNetwork, state: TrainedState, mean: Tensor, plan: TrainingPlan, batches: Batches) -> None:
+    """Personalised fine-tuning with the new mean ``m`` of the neighbours' masks: ``S <- S - eta_f * g * m`` (step 6).
+
+    ``stale`` reuses the last gradient of local training, as the authors' code does; ``fresh`` takes a new one.
+    """
+    if plan.fine_tuning == "off":
+        return
+    if plan.fine_tuning == "fresh":
+        network.model.train()
+        images, labels = next(batches)
+        keep = choose_mask(network, ranking(network, state, plan), state.scores, plan)
+        _, _, at_mask = mask_gradient(network, keep, images, labels)
+        state.gradient = score_gradient(network.spread(state.scores), at_mask, plan)
+    state.shift(-plan.fine_tuning_rate * network.gather(state.gradient * mean))

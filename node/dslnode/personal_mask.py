@@ -1,0 +1,39 @@
+"""The mask of scores and neighbour mean: top-k of the intermediate aggregation tensor (paper, step 3)."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
+from dslnode.channels import dead_channels, drop_thin_channels, living_counts
+from dslnode.frozen import FrozenNetwork
+from dslnode.masking import top_k
+from dslnode.options import TrainingPlan
+from dslnode.state import TrainedState
+
+
+def ranking(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan) -> Tensor:
+    """Return the intermediate aggregation tensor of the averaged scores and the present neighbour mean."""
+    scores = network.spread(state.average)
+    term = aggregation_term(scores, state.neighbour_mean, plan.alpha * state.leaning, network.layout)
+    return intermediate_aggregation_tensor(scores, term, signed=plan.signed)
+
+
+def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, plan: TrainingPlan) -> Tensor:
+    """Return the mask of an intermediate aggregation tensor: top-k a layer, then the structured step if it is on.
+
+    A channel that the group lasso emptied keeps nothing, whatever the neighbours keep: which channels live is for
+    the node's own scores to say (the lasso goes with a score for each weight). The keep ratio holds among the others:
+    if they took over its weights, a few living channels would keep all they have, and there would be nothing left to
+    choose.
+    """
+    counts = network.counts
+    if plan.group_lasso:
+        dead = dead_channels(scores, network.layout)
+        tensor, counts = tensor.masked_fill(dead, -math.inf), living_counts(dead, network.layout, counts)
+    keep = top_k(tensor, network.layout, counts)
+    if plan.thin_channel:
+        keep = drop_thin_channels(keep, network.layout, network.counts, plan.thin_channel)
+    return keep

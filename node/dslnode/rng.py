@@ -1,0 +1,41 @@
+"""All random numbers: streams of integers for what nodes must agree on, generators for what is the own of a node."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+
+def raw_words(purpose: str, seed: int, index: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
+    """Return ``size`` random 32-bit integers for one purpose and layer."""
+    words = _stream(purpose, seed, index).random_raw((size + 1) // 2).astype("<u8").view("<u4")
+    return words[:size].astype(np.uint32)
+
+
+def random_bits(purpose: str, seed: int, index: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Return ``size`` random bits, a byte each, for one purpose and layer."""
+    words = _stream(purpose, seed, index).random_raw((size + 63) // 64).astype("<u8")
+    return np.unpackbits(words.view(np.uint8), count=size, bitorder="little")
+
+
+def _stream(purpose: str, seed: int, index: int) -> np.random.Philox:
+    key = hashlib.blake2b(f"dslnode {purpose} {seed} {index}".encode(), digest_size=16).digest()
+    return np.random.Philox(key=np.frombuffer(key, dtype="<u8").astype(np.uint64))
+
+
+@contextlib.contextmanager
+def torch_draws(purpose: str, seed: int, number: int) -> Iterator[None]:
+    """Let what the model itself draws from torch (dropout) follow from the round, so that a restart repeats it."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(int(generator(f"torch in {purpose}", seed, number).integers(2**63)))
+        yield
+
+
+def generator(purpose: str, seed: int, number: int) -> np.random.Generator:
+    """Return the generator of one purpose, node and round: what it draws depends on nothing else."""
+    key = hashlib.blake2b(f"dslnode {purpose} {seed} {number}".encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(key, "little")))
