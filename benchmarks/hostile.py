@@ -29,7 +29,7 @@ from benchmarks.report import Column, Report, Row, argument_parser, publish
 from dslnode.assembly import origin, training_plan
 from dslnode.learner import Learner
 from dslnode.masking import from_mask
-from dslnode.messages import Exchange, Turn
+from dslnode.protocol.messages import Exchange, Turn
 
 FULL = Case("Fashion-MNIST, everybody linked with everybody", "classes:4", 4 * 15, nodes=10, graph="complete")
 QUICK = Case("digits, random graph", "classes:4", 8 * 15, data="digits")

@@ -22,8 +22,8 @@ from benchmarks.accuracy.network import tensors
 from benchmarks.report import Column, Report, Row, arguments, interleaved, median_ratio, publish
 from dslnode.datasets import Examples
 from dslnode.evaluation import EVALUATION_BATCH
-from dslnode.messages import Exchange
 from dslnode.personal_model import PersonalModel
+from dslnode.protocol.messages import Exchange
 
 NODES = 5  # each class is then held by two
 CASE = replace(CASES["4-classes-437"], nodes=NODES, images_per_class=2 * 437 // 4, graph="complete")

@@ -18,10 +18,10 @@ from dslnode.aggregation import (
     neighbour_mean,
     score_scales,
 )
-from dslnode.mask import Mask, MaskLayer, MaskLayout
 from dslnode.masking import from_mask
 from dslnode.options import RobustAggregation
 from dslnode.origin import seeded_scores
+from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 
 LAYOUT = MaskLayout((MaskLayer("first", (3, 4)), MaskLayer("last", (2, 3))))
 

@@ -12,7 +12,7 @@ import structlog
 
 from dslnode.accounts.ledger import EARLIEST, OTHERS, Amounts, Direction, total
 from dslnode.bookkeeper import Bookkeeper
-from dslnode.messages import MaskKind
+from dslnode.protocol.messages import MaskKind
 from dslnode.transport.network import Network
 from dslnode.transport.traffic import Traffic
 

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from dslnode import masking, training
 from dslnode.channels import dead_channels, drop_thin_channels, living_counts, shrink_channels
 from dslnode.frozen import FrozenNetwork, frozen_weights
-from dslnode.mask import MaskLayer, MaskLayout
 from dslnode.options import TrainingPlan
 from dslnode.origin import seeded_scores
 from dslnode.personal_mask import choose_mask, ranking
+from dslnode.protocol.mask import MaskLayer, MaskLayout
 from dslnode.state import TrainedState
 
 LAYOUT = MaskLayout((MaskLayer("conv", (6, 3, 5, 5)), MaskLayer("inner", (7, 6)), MaskLayer("last", (4, 7))))

@@ -14,9 +14,9 @@ from torch.nn import functional
 from dslnode import masking
 from dslnode.compact import compact
 from dslnode.frozen import frozen_weights
-from dslnode.mask import MaskLayout
 from dslnode.models import alexnet, cnn, mlp
 from dslnode.personal_model import bake
+from dslnode.protocol.mask import MaskLayout
 
 INPUTS = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 

@@ -16,9 +16,9 @@ from torch import nn
 from dslnode.consensus import WINDOW, Consensus
 from dslnode.frozen import FrozenNetwork, frozen_weights, shared_layout
 from dslnode.masking import keep_counts, layout_of
-from dslnode.messages import Greeting, MaskMessage, Turn, Unchanged, step_of
 from dslnode.options import RobustAggregation
 from dslnode.origin import draw_sharing, seeded_scores
+from dslnode.protocol.messages import Greeting, MaskMessage, Turn, Unchanged, step_of
 from tests.scores import FIRST, LAYOUT, scores_of
 
 

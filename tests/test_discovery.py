@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dslnode.discovery import check_discovery, read_announcement
 from dslnode.errors import SettingsError
-from dslnode.membership import Record
+from dslnode.protocol.membership import Record
 from dslnode.transport.handshake import Introduction, ModelFacts
 from dslnode.transport.member_frames import is_dialable
 

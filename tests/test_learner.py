@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from dslnode import masking
 from dslnode.datasets import DataSet, Examples, load_data_set
 from dslnode.errors import ModelError, SettingsError, StateError
-from dslnode.events import Heard
 from dslnode.learner import Learner
-from dslnode.mask import Mask, MaskLayout
 from dslnode.models import cnn, mlp
 from dslnode.options import FineTuning, Origin, TrainingPlan
 from dslnode.personal_model import PersonalModel, bake
+from dslnode.protocol.events import Heard
+from dslnode.protocol.mask import Mask, MaskLayout
 from dslnode.results import Progress
 from dslnode.slices import split_held_out
 

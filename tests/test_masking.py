@@ -15,9 +15,9 @@ from torch import nn
 from dslnode import masking
 from dslnode.errors import SettingsError
 from dslnode.frozen import fingerprint, frozen_signs, frozen_weights
-from dslnode.mask import MaskLayer, MaskLayout
 from dslnode.origin import seeded_scores
 from dslnode.personal_model import bake
+from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 LAYOUT = MaskLayout((MaskLayer("conv", (8, 3, 5, 5)), MaskLayer("line", (10, 33))))
 

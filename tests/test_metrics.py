@@ -13,9 +13,9 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dslnode import __version__
-from dslnode.events import Phase
-from dslnode.mask import Mask, MaskLayer, MaskLayout
 from dslnode.metrics import Metrics, NeighbourFigures
+from dslnode.protocol.events import Phase
+from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.results import AggregatedRound, Progress, TrainedRound
 
 HEARD = NeighbourFigures(

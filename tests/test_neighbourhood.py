@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
-from dslnode import membership
 from dslnode import neighbourhood as neighbourhood_module
 from dslnode.logs import Logger
-from dslnode.membership import Record, Tidings
 from dslnode.neighbourhood import MAX_DIALS, Neighbourhood
+from dslnode.protocol import membership
+from dslnode.protocol.membership import Record, Tidings
 from dslnode.transport import dialler
 from dslnode.transport.network import Network
 from dslnode.transport.reports import LinkUp, MaskArrived, MembersTold, Report

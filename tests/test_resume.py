@@ -11,7 +11,7 @@ import pytest
 
 from dslnode.config import Settings
 from dslnode.errors import StateError
-from dslnode.messages import MaskKind
+from dslnode.protocol.messages import MaskKind
 from dslnode.resume import check, remember, restore_traffic
 from dslnode.transport.network import Network
 from dslnode.transport.traffic import Flow, Traffic

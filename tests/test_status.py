@@ -9,12 +9,12 @@ from typing import cast
 import pytest
 from bitarray import bitarray, frozenbitarray
 
-from dslnode import events
 from dslnode.config import Settings
-from dslnode.mask import Mask, MaskLayer, MaskLayout
-from dslnode.messages import MaskKind, MaskMessage
+from dslnode.protocol import events
+from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
+from dslnode.protocol.messages import MaskKind, MaskMessage
+from dslnode.protocol.round_machine import RoundMachine
 from dslnode.results import AggregatedRound, Progress, TrainedRound
-from dslnode.rounds import RoundMachine
 from dslnode.status import MAX_KNOWN, MAX_TOLD, SPARE_BYTES, Observer
 from dslnode.transport.handshake import Introduction, ModelFacts
 from dslnode.transport.network import Network

@@ -24,10 +24,10 @@ from dslnode.errors import ModelError
 from dslnode.evaluation import evaluate
 from dslnode.fine_tuning import fine_tune
 from dslnode.frozen import FrozenNetwork, frozen_weights
-from dslnode.mask import MaskLayout
 from dslnode.options import TrainingPlan
 from dslnode.origin import score_scale, seeded_scores
 from dslnode.personal_mask import choose_mask, ranking
+from dslnode.protocol.mask import MaskLayout
 from dslnode.state import TrainedState
 
 PLAN = TrainingPlan(local_steps=3, batch_size=8, alpha=0.0)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dslnode.coding.codec import scale_bits
-from dslnode.mask import MaskLayout
-from dslnode.messages import MaskMessage
+from dslnode.protocol.codec.mask_codec import scale_bits
+from dslnode.protocol.mask import MaskLayout
+from dslnode.protocol.messages import MaskMessage
 
 FLOAT_BITS = 32
 

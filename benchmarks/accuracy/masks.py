@@ -14,14 +14,14 @@ from benchmarks.accuracy.cases import World
 from benchmarks.accuracy.graphs import Neighbours
 from benchmarks.accuracy.method import Candidates, Traffic
 from benchmarks.accuracy.network import build_network
-from dslnode import events
 from dslnode.assembly import origin, training_plan
 from dslnode.config import Settings
 from dslnode.learner import Learner
-from dslnode.mask import Mask
 from dslnode.masking import from_mask
-from dslnode.messages import Exchange, Greeting, MaskKind, MaskMessage, Unchanged
-from dslnode.rounds import RoundMachine
+from dslnode.protocol import events
+from dslnode.protocol.mask import Mask
+from dslnode.protocol.messages import Exchange, Greeting, MaskKind, MaskMessage, Unchanged
+from dslnode.protocol.round_machine import RoundMachine
 
 
 class MaskGossip:

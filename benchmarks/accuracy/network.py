@@ -14,9 +14,9 @@ from torch.nn.functional import cross_entropy
 from benchmarks.accuracy.cases import World
 from dslnode.datasets import Examples
 from dslnode.evaluation import EVALUATION_BATCH
-from dslnode.mask import MaskLayout
 from dslnode.masking import tensors_of
 from dslnode.origin import NEVER, seeded_scores
+from dslnode.protocol.mask import MaskLayout
 
 
 @dataclass(frozen=True, eq=False)

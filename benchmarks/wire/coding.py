@@ -16,11 +16,11 @@ from benchmarks.accuracy.masks import Lockstep
 from benchmarks.daemons import FASHION_MNIST
 from benchmarks.report import Row
 from dslnode.assembly import build_learner
-from dslnode.coding import changes
-from dslnode.coding.changes import Base
 from dslnode.config import Settings
-from dslnode.mask import Mask, MaskLayer, MaskLayout
-from dslnode.messages import Exchange
+from dslnode.protocol.codec import delta
+from dslnode.protocol.codec.delta import Base
+from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
+from dslnode.protocol.messages import Exchange
 
 RING = ((1, 3), (0, 2), (1, 3), (0, 2))
 MODEL = "benchmarks.wire.model:cnn"
@@ -65,9 +65,9 @@ def row(name: str, masks: Sequence[Mask], first: int) -> Row:
     base, read, sums, seconds = Base(masks[0]), Base(masks[0]), dict.fromkeys(_SIZES, 0.0), [0.0, 0.0]
     for number, mask in enumerate(masks[1:], start=1):
         old, began = base, time.process_time()
-        data, base = changes.encode(mask, old)
+        data, base = delta.encode(mask, old)
         coded = time.process_time()
-        found, read = changes.decode(mask.layout, data, read)
+        found, read = delta.decode(mask.layout, data, read)
         ended = time.process_time()
         assert found == mask
         if number >= first:
@@ -116,10 +116,10 @@ def memory_row(weights: int) -> Row:
     first, second = drawn_masks(weights, 0.001, 2)
     peaks = []
     tracemalloc.start()
-    data, _ = changes.encode(second, Base(first))
+    data, _ = delta.encode(second, Base(first))
     peaks.append(tracemalloc.get_traced_memory()[1])
     tracemalloc.reset_peak()
-    changes.decode(first.layout, data, Base(first))
+    delta.decode(first.layout, data, Base(first))
     peaks.append(tracemalloc.get_traced_memory()[1])
     tracemalloc.stop()
     size = first.layout.byte_size

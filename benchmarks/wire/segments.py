@@ -10,7 +10,7 @@ import sys
 from benchmarks.namespaces import Host, Hosts
 from benchmarks.report import Row
 from benchmarks.wire.sending import PATIENCE, WARM_UP, End, counted, series
-from dslnode.messages import MaskKind, MaskMessage
+from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.testbed import clean_environment
 from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.ways import Plain

@@ -10,9 +10,9 @@ import numpy as np
 from bitarray import frozenbitarray
 
 from benchmarks.report import Row
-from dslnode.coding.codec import READABLE, checksum
-from dslnode.mask import Mask, MaskLayer, MaskLayout
-from dslnode.messages import MaskKind, MaskMessage
+from dslnode.protocol.codec.mask_codec import READABLE, checksum
+from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
+from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import Introduction, ModelFacts

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from dslnode.mask import Mask, MaskLayout
 from dslnode.masking import from_mask
 from dslnode.options import RobustAggregation
+from dslnode.protocol.mask import Mask, MaskLayout
 from dslnode.robust import believed
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from dslnode.mask import MaskLayer, MaskLayout
+from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 
 def shrink_channels(scores: Tensor, layout: MaskLayout, strength: float, *, relative: bool) -> None:

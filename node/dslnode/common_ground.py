@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from dslnode.aggregation import weighted_mean
-from dslnode.mask import Mask, MaskLayout
 from dslnode.origin import seeded_mask
+from dslnode.protocol.mask import Mask, MaskLayout
 
 MAX_MASKS = 16
 

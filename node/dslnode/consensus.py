@@ -23,10 +23,10 @@ from torch import Tensor
 
 from dslnode import robust
 from dslnode.frozen import FrozenNetwork
-from dslnode.mask import Mask
 from dslnode.masking import to_mask, top_k
-from dslnode.messages import Greeting, MaskKind, MaskMessage, ReplicaStep, Turn, Unchanged, step_of
 from dslnode.options import RobustAggregation
+from dslnode.protocol.mask import Mask
+from dslnode.protocol.messages import Greeting, MaskKind, MaskMessage, ReplicaStep, Turn, Unchanged, step_of
 from dslnode.replica import Move, advanced, checksum, distance, move, step_length
 
 WINDOW = 4

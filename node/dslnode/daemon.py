@@ -13,12 +13,10 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from dslnode import events
 from dslnode.accounting import Accounting
 from dslnode.background import Alarm, Background
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
-from dslnode.deadlines import Deadlines
 from dslnode.discovery import announcement, discover
 from dslnode.errors import DslnodeError, ExitCode
 from dslnode.exchange import Sender
@@ -29,9 +27,11 @@ from dslnode.metrics import Metrics
 from dslnode.neighbourhood import Neighbourhood
 from dslnode.notices import Notices
 from dslnode.pages import serve_pages
+from dslnode.protocol import events
+from dslnode.protocol.round_deadline import Deadlines
+from dslnode.protocol.round_machine import RoundMachine
 from dslnode.resting import Rest
 from dslnode.resume import remember, take_over
-from dslnode.rounds import RoundMachine
 from dslnode.service_manager import keep_told
 from dslnode.standing import watch
 from dslnode.status import Observer

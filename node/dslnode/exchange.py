@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dslnode import events
-from dslnode.messages import Turn
+from dslnode.protocol import events
+from dslnode.protocol.messages import Turn
 from dslnode.transport.network import Network
 from dslnode.worker import Worker
 

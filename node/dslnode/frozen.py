@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dslnode.mask import MaskLayer, MaskLayout
 from dslnode.masking import kept_weights, tensors_of
+from dslnode.protocol.mask import MaskLayer, MaskLayout
 from dslnode.rng import random_bits
 
 SMALL_LAYER = 16_384

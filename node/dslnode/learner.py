@@ -21,15 +21,15 @@ from dslnode.consensus import Consensus
 from dslnode.datasets import DataSet
 from dslnode.errors import StateError
 from dslnode.evaluation import EVALUATION_BATCH, evaluate
-from dslnode.events import Heard
 from dslnode.fine_tuning import fine_tune
 from dslnode.frozen import fingerprint
-from dslnode.mask import Mask, MaskLayout
-from dslnode.messages import Greeting, MaskKind, MaskMessage, Turn
 from dslnode.options import Origin, TrainingPlan
 from dslnode.origin import first_state, frozen_network
 from dslnode.personal_mask import choose_mask, ranking
 from dslnode.personal_model import PersonalModel, bake
+from dslnode.protocol.events import Heard
+from dslnode.protocol.mask import Mask, MaskLayout
+from dslnode.protocol.messages import Greeting, MaskKind, MaskMessage, Turn
 from dslnode.results import Progress
 from dslnode.rng import generator, torch_draws
 from dslnode.samples import Samples

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from dslnode.messages import Exchange
 from dslnode.options import RobustAggregation
+from dslnode.protocol.messages import Exchange
 from dslnode.setting_types import Classes, Ratio, Ratios, SettingsGroup
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dslnode.errors import SettingsError
-from dslnode.mask import Mask, MaskLayer, MaskLayout
+from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 
 SAMPLE = 2048
 """Values in the sorted sample by which top-k narrows a layer down."""

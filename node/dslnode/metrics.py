@@ -18,8 +18,8 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from dslnode import __version__
-from dslnode.events import Phase
 from dslnode.free_space import FreeSpace
+from dslnode.protocol.events import Phase
 from dslnode.results import AggregatedRound, TrainedRound
 
 PHASE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)

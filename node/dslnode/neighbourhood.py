@@ -13,7 +13,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge
 
 from dslnode.logs import Logger
-from dslnode.membership import MAX_MEMBERS, MAX_TOLD, Choice, Outlook, Record, Roster, Tidings, choose
+from dslnode.protocol.membership import MAX_MEMBERS, MAX_TOLD, Choice, Outlook, Record, Roster, Tidings, choose
 from dslnode.transport import reports
 from dslnode.transport.dialler import Pauses, dial, keep_dialling
 from dslnode.transport.member_frames import is_dialable

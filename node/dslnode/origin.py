@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from dslnode.datasets import DataSet
 from dslnode.frozen import FrozenNetwork, ScoreSharing, framework_scale, frozen_weights, kept_scale, shared_layout
-from dslnode.mask import MaskLayer, MaskLayout
 from dslnode.masking import keep_counts, resolve_keep_ratios, top_k
 from dslnode.options import Origin
+from dslnode.protocol.mask import MaskLayer, MaskLayout
 from dslnode.rng import generator, random_bits, raw_words
 from dslnode.state import TrainedState
 

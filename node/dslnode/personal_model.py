@@ -7,8 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from dslnode.mask import Mask
 from dslnode.masking import from_mask, tensors_of
+from dslnode.protocol.mask import Mask
 
 
 class PersonalModel(nn.Module):

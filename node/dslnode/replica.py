@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dslnode.coding import codec
-from dslnode.mask import Mask, MaskLayout
 from dslnode.masking import from_mask, to_mask
+from dslnode.protocol.codec import mask_codec
+from dslnode.protocol.mask import Mask, MaskLayout
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ def advanced(replica: Tensor, signs: Mask, scales: Sequence[float]) -> Tensor:
 
 def checksum(replica: Tensor) -> bytes:
     """Return 8 bytes of blake2b over a replica's float32 values, little-endian."""
-    return codec.checksum(replica.numpy().astype("<f4").tobytes())
+    return mask_codec.checksum(replica.numpy().astype("<f4").tobytes())
 
 
 def step_length(signs: Mask, scales: Sequence[float]) -> float:

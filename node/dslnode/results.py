@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dslnode.mask import Mask
+from dslnode.protocol.mask import Mask
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import sys
 from dslnode import logs
 from dslnode.assembly import build_learner
 from dslnode.checkpoint import NODE_ID_BYTES, StateDirectory
-from dslnode.coding.codec import READABLE, checksum
 from dslnode.config import Settings
 from dslnode.daemon import Daemon
 from dslnode.discovery import check_discovery
 from dslnode.errors import ExitCode, ModelError, SettingsError
 from dslnode.learner import Learner
+from dslnode.protocol.codec.mask_codec import READABLE, checksum
 from dslnode.transport.handshake import INCARNATION_BYTES, Introduction, ModelFacts
 from dslnode.transport.tunnels import Tunnels
 from dslnode.transport.ways import Plain, Secure

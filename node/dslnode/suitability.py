@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dslnode import masking
 from dslnode.datasets import DataSet
 from dslnode.errors import ModelError
-from dslnode.mask import MaskLayout
+from dslnode.protocol.mask import MaskLayout
 
 
 def check_model(model: nn.Module, data: DataSet, batch_size: int) -> MaskLayout:

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from dslnode.checkpoint import Snapshot, StateDirectory
-from dslnode.events import Heard
 from dslnode.learner import Learner
-from dslnode.mask import Mask
-from dslnode.messages import Greeting, MaskMessage, Turn
+from dslnode.protocol.events import Heard
+from dslnode.protocol.mask import Mask
+from dslnode.protocol.messages import Greeting, MaskMessage, Turn
 from dslnode.results import AggregatedRound, TrainedRound
 
 Result = TypeVar("Result")

@@ -25,10 +25,10 @@ from benchmarks.accuracy.plots import draw_all
 from benchmarks.accuracy.results import ResultsFile, table
 from benchmarks.accuracy.run import Job, Record, run
 from dslnode.datasets import Examples
-from dslnode.events import Heard
-from dslnode.mask import MaskLayer, MaskLayout
 from dslnode.masking import from_mask
 from dslnode.presets import PRESETS
+from dslnode.protocol.events import Heard
+from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 DIGITS = Case("digits", "classes:4", 60, nodes=4, graph="complete", data="digits")
 CONTRACT = {

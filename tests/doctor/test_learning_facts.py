@@ -6,9 +6,9 @@ from dslnode.config import Settings
 from dslnode.datasets import load_data_set
 from dslnode.doctor.learning_facts import try_rounds
 from dslnode.learner import Learner
-from dslnode.messages import MaskMessage
 from dslnode.models import mlp
 from dslnode.options import Origin, TrainingPlan
+from dslnode.protocol.messages import MaskMessage
 
 
 def test_a_trial_makes_the_sign_masks_that_it_times() -> None:

@@ -20,15 +20,15 @@ from google.protobuf.message import DecodeError
 from dslnode import checkpoint
 from dslnode.accounts import ledger_file
 from dslnode.accounts.ledger import EARLIEST, Amounts, Direction, Ledger
-from dslnode.coding import changes, sparse
-from dslnode.coding.bases import Copies
-from dslnode.coding.changes import Base, BaseChoice
-from dslnode.coding.codec import READABLE, Codec, encode_for
 from dslnode.discovery import read_announcement
 from dslnode.errors import PeerError, SettingsError
-from dslnode.mask import Mask, MaskLayer, MaskLayout
-from dslnode.membership import Record, Tidings
-from dslnode.messages import MaskKind, MaskMessage
+from dslnode.protocol.codec import delta, positions
+from dslnode.protocol.codec.delta import Base, BaseChoice
+from dslnode.protocol.codec.mask_codec import READABLE, Codec, encode_for
+from dslnode.protocol.codec.reference import Copies
+from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
+from dslnode.protocol.membership import Record, Tidings
+from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.transport.handshake import Introduction, ModelFacts, read_hello
 from dslnode.transport.member_frames import members_frame
 from dslnode.transport.words import Listener, Terms
@@ -72,7 +72,7 @@ def bitarray_of(bits: np.ndarray) -> frozenbitarray:
 
 
 START = Base(mask(1))
-LATER = changes.following(mask(2), START)
+LATER = delta.following(mask(2), START)
 
 
 def read_frames(content: bytes) -> None:
@@ -253,12 +253,14 @@ def read_as_ticket(content: bytes) -> Ticket:
 _BODY = len(checkpoint.MAGIC) + checkpoint.DIGEST_BYTES
 DECODERS: Mapping[str, Decoder] = {
     "range": Decoder(
-        lambda content: changes.decode(LAYOUT, content, LATER),
+        lambda content: delta.decode(LAYOUT, content, LATER),
         (ValueError,),
-        (changes.encode(mask(3), LATER)[0], changes.encode(mask(3), None)[0]),
+        (delta.encode(mask(3), LATER)[0], delta.encode(mask(3), None)[0]),
     ),
     "sparse": Decoder(
-        lambda content: sparse.decode(LAYOUT, content, LATER.mask), (ValueError,), (sparse.encode(mask(3), LATER.mask),)
+        lambda content: positions.decode(LAYOUT, content, LATER.mask),
+        (ValueError,),
+        (positions.encode(mask(3), LATER.mask),),
     ),
     "raw": Decoder(lambda content: Mask.from_bytes(LAYOUT, content), (ValueError,), (mask(3).to_bytes(),)),
     "conversation": Decoder(

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 
 from dslnode.assembly import build_learner
-from dslnode.coding.bases import Copies
-from dslnode.coding.changes import Base
-from dslnode.coding.codec import READABLE
 from dslnode.config import Settings
-from dslnode.events import Heard
 from dslnode.learner import Learner
-from dslnode.mask import Mask, MaskLayer, MaskLayout
-from dslnode.messages import MaskKind, MaskMessage, Pace, Turn, Unchanged
 from dslnode.presets import PRESETS
+from dslnode.protocol.codec.delta import Base
+from dslnode.protocol.codec.mask_codec import READABLE
+from dslnode.protocol.codec.reference import Copies
+from dslnode.protocol.events import Heard
+from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
+from dslnode.protocol.messages import MaskKind, MaskMessage, Pace, Turn, Unchanged
 from dslnode.transport.coder import Coder
 from dslnode.transport.words import Speaker, Speech, Terms
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from bitarray import bitarray, frozenbitarray
 
-from dslnode.mask import MaskLayer, MaskLayout
-from dslnode.messages import MaskMessage
+from dslnode.protocol.mask import MaskLayer, MaskLayout
+from dslnode.protocol.messages import MaskMessage
 from dslnode.transport.reports import MaskArrived
 from tests.transport.nodes import Loopback, loopback, message
 

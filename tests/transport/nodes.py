@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from bitarray import frozenbitarray
 
-from dslnode.coding.codec import READABLE
-from dslnode.mask import Mask, MaskLayer, MaskLayout
-from dslnode.messages import MaskKind, MaskMessage
+from dslnode.protocol.codec.mask_codec import READABLE
+from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
+from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import INCARNATION_BYTES, NODE_ID_BYTES, Introduction, ModelFacts

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dslnode
-from dslnode.coding.codec import MAX_ROUND
 from dslnode.errors import PeerError
+from dslnode.protocol.codec.mask_codec import MAX_ROUND
 from dslnode.transport.handshake import (
     INCARNATION_BYTES,
     MAX_TEXT,

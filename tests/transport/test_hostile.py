@@ -16,9 +16,9 @@ import grpc.aio
 import pytest
 import pytest_asyncio
 
-from dslnode.coding.codec import CHUNK_BYTES, encode
-from dslnode.mask import MaskLayout
-from dslnode.messages import Pace
+from dslnode.protocol.codec.mask_codec import CHUNK_BYTES, encode
+from dslnode.protocol.mask import MaskLayout
+from dslnode.protocol.messages import Pace
 from dslnode.transport import link as link_module
 from dslnode.transport import network as network_module
 from dslnode.transport import quarantine

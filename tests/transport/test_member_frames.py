@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dslnode.errors import PeerError
-from dslnode.membership import MAX_TOLD, MAX_VERSION, Record, Tidings
+from dslnode.protocol.membership import MAX_TOLD, MAX_VERSION, Record, Tidings
 from dslnode.transport.member_frames import MAX_NAME, MAX_NEIGHBOURS, members_frame, read_members
 from dslnode.transport.options import MESSAGE_BYTES
 from dslnode.v1 import node_pb2 as pb

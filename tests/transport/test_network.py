@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from dslnode.mask import MaskLayout
-from dslnode.messages import Pace
+from dslnode.protocol.mask import MaskLayout
+from dslnode.protocol.messages import Pace
 from dslnode.transport import network as network_module
 from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.handshake import Introduction

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-from dslnode.mask import MaskLayout
+from dslnode.protocol.mask import MaskLayout
 from dslnode.transport.reports import LinkDown, MaskArrived
 from dslnode.transport.ways import Secure
 from tests.fuzz.http2 import END_HEADERS, HEADERS, PREFACE, SETTINGS, frame

@@ -13,7 +13,7 @@ import grpc.aio
 import pytest
 
 from dslnode.errors import UnreachableError
-from dslnode.mask import MaskLayout
+from dslnode.protocol.mask import MaskLayout
 from dslnode.transport import door as door_module
 from dslnode.transport import network as network_module
 from dslnode.transport.credentials import Credentials

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dslnode.ledger_messages import amounts_of
-from dslnode.messages import MaskKind
+from dslnode.protocol.messages import MaskKind
 from dslnode.transport.traffic import GRPC_FRAMING, Flow, Traffic
 
 sizes = st.integers(0, 2**40)

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 from bitarray import bitarray, frozenbitarray
 
-from dslnode.coding.changes import Base, BaseChoice
-from dslnode.coding.codec import Codec, CodedMask, encode_for
-from dslnode.mask import Mask, MaskLayer, MaskLayout
-from dslnode.messages import MaskKind, MaskMessage, Unchanged
+from dslnode.protocol.codec.delta import Base, BaseChoice
+from dslnode.protocol.codec.mask_codec import Codec, CodedMask, encode_for
+from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
+from dslnode.protocol.messages import MaskKind, MaskMessage, Unchanged
 from dslnode.transport import coder
 from dslnode.transport.reports import LinkUp, MaskArrived
 from tests.transport.nodes import Loopback, Node, introduction, message

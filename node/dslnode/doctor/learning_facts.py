@@ -28,11 +28,11 @@ from dslnode.doctor.learning_checks import (
     check_torch,
 )
 from dslnode.errors import DslnodeError
-from dslnode.events import Heard
 from dslnode.learner import Learner
 from dslnode.masking import layout_of
-from dslnode.messages import MaskKind
 from dslnode.plugins import model_factory
+from dslnode.protocol.events import Heard
+from dslnode.protocol.messages import MaskKind
 
 TRIAL_STEPS = 3
 

@@ -6,9 +6,9 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, replace
 
-from dslnode.coding.changes import Base, BaseChoice
-from dslnode.coding.codec import Codec, CodedMask, encode_for
-from dslnode.messages import MaskMessage
+from dslnode.protocol.codec.delta import Base, BaseChoice
+from dslnode.protocol.codec.mask_codec import Codec, CodedMask, encode_for
+from dslnode.protocol.messages import MaskMessage
 
 LARGE = 1 << 20
 """Weights beyond which coding takes so long that it runs in a thread of its own."""

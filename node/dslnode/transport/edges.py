@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dslnode.coding.bases import Copies
-from dslnode.coding.changes import Base
-from dslnode.coding.codec import Layouts
-from dslnode.mask import Mask
-from dslnode.messages import Exchange, MaskKind
+from dslnode.protocol.codec.delta import Base
+from dslnode.protocol.codec.mask_codec import Layouts
+from dslnode.protocol.codec.reference import Copies
+from dslnode.protocol.mask import Mask
+from dslnode.protocol.messages import Exchange, MaskKind
 from dslnode.transport.allowance import Allowance
 from dslnode.transport.coder import LARGE, Coder
 from dslnode.transport.handshake import Introduction

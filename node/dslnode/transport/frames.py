@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dslnode.coding.codec import CHECKSUM_BYTES, MAX_ROUND
 from dslnode.errors import PeerError
-from dslnode.messages import Greeting, ReplicaStep, Unchanged
+from dslnode.protocol.codec.mask_codec import CHECKSUM_BYTES, MAX_ROUND
+from dslnode.protocol.messages import Greeting, ReplicaStep, Unchanged
 from dslnode.v1 import node_pb2 as pb
 
 MAX_LAYERS = 100_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dslnode.coding.codec import CHECKSUM_BYTES, MAX_ROUND, Codec
 from dslnode.errors import PeerError
+from dslnode.protocol.codec.mask_codec import CHECKSUM_BYTES, MAX_ROUND, Codec
 from dslnode.v1 import node_pb2 as pb
 
 PROTOCOL = 1

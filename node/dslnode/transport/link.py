@@ -16,7 +16,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from dslnode.errors import PeerError
-from dslnode.messages import MaskKind, MaskMessage
+from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.transport.handshake import Introduction, read_refusal
 from dslnode.transport.traffic import Traffic
 from dslnode.transport.words import Parcel, Speech, Voice

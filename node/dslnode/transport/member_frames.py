@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dslnode.addresses import check_address
 from dslnode.errors import PeerError
-from dslnode.membership import MAX_TOLD, MAX_VERSION, Record, Tidings
+from dslnode.protocol.membership import MAX_TOLD, MAX_VERSION, Record, Tidings
 from dslnode.transport.handshake import MAX_TEXT, NODE_ID_BYTES
 from dslnode.v1 import node_pb2 as pb
 

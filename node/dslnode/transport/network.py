@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Container
 
 from dslnode.errors import PeerError
-from dslnode.membership import Tidings
-from dslnode.messages import Greeting, Pace
+from dslnode.protocol.membership import Tidings
+from dslnode.protocol.messages import Greeting, Pace
 from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import Introduction, check_match, read_hello, refusal, replaces
 from dslnode.transport.link import Link, Stream, read_frame

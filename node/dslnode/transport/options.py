@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from dslnode.coding.codec import CHUNK_BYTES
+from dslnode.protocol.codec.mask_codec import CHUNK_BYTES
 
 MESSAGE_BYTES = CHUNK_BYTES + 1024
 PROBED = sys.platform.startswith("linux")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dslnode.membership import Tidings
-from dslnode.messages import Greeting, MaskMessage, Pace, Unchanged
+from dslnode.protocol.membership import Tidings
+from dslnode.protocol.messages import Greeting, MaskMessage, Pace, Unchanged
 from dslnode.transport.handshake import Introduction
 
 

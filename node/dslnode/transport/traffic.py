@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dslnode.messages import MaskKind
+from dslnode.protocol.messages import MaskKind
 
 GRPC_FRAMING = 5 + 9
 """Bytes that gRPC's message prefix and HTTP/2's frame header add to a message."""

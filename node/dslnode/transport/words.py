@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from dslnode.coding.bases import Copies
-from dslnode.coding.changes import BaseChoice
-from dslnode.coding.codec import CHUNK_BYTES, Codec, CodedMask, Layouts, MaskAssembler, encode, scale_bits
 from dslnode.errors import PeerError
-from dslnode.membership import Tidings
-from dslnode.messages import Greeting, MaskKind, MaskMessage, Pace, Unchanged, Word
+from dslnode.protocol.codec.delta import BaseChoice
+from dslnode.protocol.codec.mask_codec import CHUNK_BYTES, Codec, CodedMask, Layouts, MaskAssembler, encode, scale_bits
+from dslnode.protocol.codec.reference import Copies
+from dslnode.protocol.membership import Tidings
+from dslnode.protocol.messages import Greeting, MaskKind, MaskMessage, Pace, Unchanged, Word
 from dslnode.transport.allowance import Allowance
 from dslnode.transport.coder import LARGE, Coder
 from dslnode.transport.frames import (

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dslnode.coding import changes, entropy, sparse
-from dslnode.coding.bases import REMEMBERED, Copies, Incoming, Outgoing
-from dslnode.coding.changes import Base, BaseChoice
-from dslnode.coding.codec import SPARE_BYTES, Codec, CodedMask, MaskAssembler, encode_for
 from dslnode.errors import PeerError
-from dslnode.mask import Mask, MaskLayer, MaskLayout
-from dslnode.messages import MaskKind, MaskMessage
+from dslnode.protocol.codec import delta, positions, range_coder
+from dslnode.protocol.codec.delta import Base, BaseChoice
+from dslnode.protocol.codec.mask_codec import SPARE_BYTES, Codec, CodedMask, MaskAssembler, encode_for
+from dslnode.protocol.codec.reference import REMEMBERED, Copies, Incoming, Outgoing
+from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
+from dslnode.protocol.messages import MaskKind, MaskMessage
 
 LAYOUT = MaskLayout((MaskLayer("first", (11, 7)), MaskLayer("none", (0,)), MaskLayer("last", (300,))))
 LARGE = MaskLayout((MaskLayer("large", (200_000,)), MaskLayer("small", (101,))))
@@ -69,8 +69,8 @@ def test_both_ends_of_an_edge_go_on_alike(steps: list[tuple[int, float]], known:
     here = there = Base(mask) if known else None
     for seed, share in steps:
         mask = flipped(mask, seed, share)
-        data, here = changes.encode(mask, here)
-        found, there = changes.decode(LAYOUT, data, there)
+        data, here = delta.encode(mask, here)
+        found, there = delta.decode(LAYOUT, data, there)
         assert found == mask
         assert here.digest == there.digest
 
@@ -95,9 +95,9 @@ def test_flips_take_hardly_more_than_their_entropy(share: float) -> None:
     masks = sequence(LARGE, 6, share)
     base, spent, floor = Base(masks[0]), 0, 0.0
     for mask in masks[1:]:
-        spent += 8 * len(changes.encode(mask, base)[0])
+        spent += 8 * len(delta.encode(mask, base)[0])
         floor += conditional_entropy(mask, base.mask)
-        base = changes.encode(mask, base)[1]
+        base = delta.encode(mask, base)[1]
     assert spent <= 1.02 * floor
 
 
@@ -118,17 +118,17 @@ def test_flips_that_return_cost_less() -> None:
     base = Base(mask)
     sizes = []
     for turn in range(6):
-        data, base = changes.encode((other, mask)[turn % 2], base)
+        data, base = delta.encode((other, mask)[turn % 2], base)
         sizes.append(len(data))
     assert sizes[-1] < sizes[0] / 10
 
 
-@pytest.mark.skipif(not entropy.AVAILABLE, reason="constriction has no build for this processor")
+@pytest.mark.skipif(not range_coder.AVAILABLE, reason="constriction has no build for this processor")
 def test_the_bytes_are_the_same_everywhere() -> None:
     """A golden digest: no board may choose or write otherwise."""
     found, base = hashlib.blake2b(digest_size=16), None
     for mask in sequence(LARGE, 5, 0.004):
-        data, base = changes.encode(mask, base)
+        data, base = delta.encode(mask, base)
         found.update(data)
     assert found.hexdigest() == "1d768400de9274f84c488ebccdbfae67"
 
@@ -149,8 +149,8 @@ def test_what_boards_without_the_range_coder_write_is_the_same_everywhere() -> N
 
 def test_the_probabilities_that_the_range_coder_is_given_are_the_same_everywhere() -> None:
     """Golden digest of the integers from which it works; what it makes of them is its own."""
-    shares = [entropy.level_share(level) for level in range(entropy.LEVELS)]
-    costs = [int(cost) for ones in (0, 1, 100) for cost in entropy.run_costs(ones, 1_000)]
+    shares = [range_coder.level_share(level) for level in range(range_coder.LEVELS)]
+    costs = [int(cost) for ones in (0, 1, 100) for cost in range_coder.run_costs(ones, 1_000)]
     assert (
         hashlib.blake2b(repr((shares, costs)).encode(), digest_size=16).hexdigest()
         == "fd737ccaf5c02f3c9ffabcf11ba635bc"
@@ -158,20 +158,20 @@ def test_the_probabilities_that_the_range_coder_is_given_are_the_same_everywhere
 
 
 def test_levels_are_probabilities_in_order() -> None:
-    shares = [entropy.level_share(level) for level in range(entropy.LEVELS)]
+    shares = [range_coder.level_share(level) for level in range(range_coder.LEVELS)]
     assert shares == sorted(shares)
-    assert shares[0] == entropy.ONE >> 20
-    assert shares[entropy.EVEN] * 2 == entropy.ONE
-    assert [entropy.ONE - share for share in reversed(shares)] == shares
+    assert shares[0] == range_coder.ONE >> 20
+    assert shares[range_coder.EVEN] * 2 == range_coder.ONE
+    assert [range_coder.ONE - share for share in reversed(shares)] == shares
 
 
 @pytest.mark.parametrize("ending", range(40))
 def test_numbers_and_runs_come_back_in_their_order(ending: int) -> None:
-    writer, bits = entropy.Writer(), np.arange(ending, dtype=np.uint8) % 2
+    writer, bits = range_coder.Writer(), np.arange(ending, dtype=np.uint8) % 2
     writer.number(2, (1, 2, 3))
     writer.run(bits, 17)
     writer.number(0, (1, 2, 3))
-    reader = entropy.Reader(writer.finish())
+    reader = range_coder.Reader(writer.finish())
     assert reader.number((1, 2, 3)) == 2
     assert reader.run(ending, 17).tolist() == bits.tolist()
     assert reader.number((1, 2, 3)) == 0
@@ -294,23 +294,23 @@ def test_a_near_copy_is_left_alone_but_never_first_on_a_link() -> None:
 def test_a_board_without_the_range_coder_reads_and_writes_lists() -> None:
     program = (
         "import sys; sys.modules['constriction'] = None\n"
-        "from dslnode.coding.codec import READABLE, Codec\n"
+        "from dslnode.protocol.codec.mask_codec import READABLE, Codec\n"
         "assert READABLE == {Codec.RAW, Codec.SPARSE}, READABLE\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
     mask = drawn(LARGE, 1)
     later = flipped(mask, 2, 0.001)
-    coded = sparse.encode(later, mask)
+    coded = positions.encode(later, mask)
     assert len(coded) < LARGE.byte_size / 20
-    assert sparse.decode(LARGE, coded, mask) == later
+    assert positions.decode(LARGE, coded, mask) == later
 
 
 def test_lists_of_positions_are_refused_where_they_end_early_or_late() -> None:
     mask = drawn(LAYOUT, 1)
-    coded = sparse.encode(flipped(mask, 2, 0.05), mask)
+    coded = positions.encode(flipped(mask, 2, 0.05), mask)
     for damaged in (coded[:-1], coded + b"\0", random.Random(1).randbytes(20)):
         with pytest.raises(ValueError, match=r".+"):
-            sparse.decode(LAYOUT, damaged, mask)
+            positions.decode(LAYOUT, damaged, mask)
 
 
 @pytest.mark.slow
@@ -324,8 +324,8 @@ def test_a_hundred_million_weights_take_memory_for_a_few_masks() -> None:
     tracemalloc.start()
     with contextlib.closing(contextlib.ExitStack()) as stack:
         stack.callback(tracemalloc.stop)
-        data, _ = changes.encode(later, Base(mask))
-        found, _ = changes.decode(layout, data, Base(mask))
+        data, _ = delta.encode(later, Base(mask))
+        found, _ = delta.decode(layout, data, Base(mask))
         peak = tracemalloc.get_traced_memory()[1]
     assert found == later
     assert len(data) < layout.byte_size / 50

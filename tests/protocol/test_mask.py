@@ -5,7 +5,7 @@ from bitarray import bitarray, frozenbitarray
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.mask import Mask, MaskLayer, MaskLayout
+from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 
 LAYOUT = MaskLayout((MaskLayer("a", (3, 5)), MaskLayer("b", (2, 3))))
 

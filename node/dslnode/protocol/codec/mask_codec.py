@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from dslnode.coding import changes, entropy, sparse
-from dslnode.coding.bases import Incoming
-from dslnode.coding.changes import Base, BaseChoice
 from dslnode.errors import PeerError
-from dslnode.mask import Mask, MaskLayout
-from dslnode.messages import MaskKind, MaskMessage, ReplicaStep
+from dslnode.protocol.codec import delta, positions, range_coder
+from dslnode.protocol.codec.delta import Base, BaseChoice
+from dslnode.protocol.codec.reference import Incoming
+from dslnode.protocol.mask import Mask, MaskLayout
+from dslnode.protocol.messages import MaskKind, MaskMessage, ReplicaStep
 
 CHUNK_BYTES = 64 * 1024
 SPARE_BYTES = 16
@@ -37,7 +37,7 @@ class Codec(IntEnum):
     RANGE = 3  # bits, or those that differ from the base, by a range coder
 
 
-READABLE = frozenset(Codec if entropy.AVAILABLE else set(Codec) - {Codec.RANGE})
+READABLE = frozenset(Codec if range_coder.AVAILABLE else set(Codec) - {Codec.RANGE})
 """What this node can read."""
 
 
@@ -75,14 +75,14 @@ def encode_for(
     """Code a mask by the best codec that the receiver can read; return also what it holds then as a base."""
     packed = message.mask.to_bytes()
     codec, data, following = Codec.RAW, packed, Base(message.mask)
-    if Codec.RANGE in readable and entropy.AVAILABLE:
-        coded, levels = changes.encode(message.mask, base)
+    if Codec.RANGE in readable and range_coder.AVAILABLE:
+        coded, levels = delta.encode(message.mask, base)
         if len(coded) < len(data):
             codec, data, following = Codec.RANGE, coded, levels
     elif Codec.SPARSE in readable and base is not None:
-        coded = sparse.encode(message.mask, base.mask)
+        coded = positions.encode(message.mask, base.mask)
         if len(coded) < len(data):
-            codec, data, following = Codec.SPARSE, coded, changes.following(message.mask, base)
+            codec, data, following = Codec.SPARSE, coded, delta.following(message.mask, base)
     return CodedMask(message.round, message.kind, codec, checksum(packed), data, message.step, choice), following
 
 
@@ -192,6 +192,6 @@ class MaskAssembler:
             return mask, Base(mask)
         base = self._bases.base(header.base) if header.kind is MaskKind.KEEP else None
         if header.codec is Codec.RANGE:
-            return changes.decode(layout, data, base)
-        mask = sparse.decode(layout, data, None if base is None else base.mask)
-        return mask, changes.following(mask, base)
+            return delta.decode(layout, data, base)
+        mask = positions.decode(layout, data, None if base is None else base.mask)
+        return mask, delta.following(mask, base)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from dslnode.mask import Mask
-from dslnode.messages import Greeting, MaskMessage, Unchanged
+from dslnode.protocol.mask import Mask
+from dslnode.protocol.messages import Greeting, MaskMessage, Unchanged
 
 
 class Phase(StrEnum):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dslnode import membership
-from dslnode.membership import LATELY, SUCCESSORS, Outlook, Record, Roster, choose
+from dslnode.protocol import membership
+from dslnode.protocol.membership import LATELY, SUCCESSORS, Outlook, Record, Roster, choose
 
 keys = st.integers(0, 2**32).map(lambda number: f"{number:032x}")
 

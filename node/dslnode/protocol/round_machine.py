@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dslnode.events import (
+from dslnode.protocol.events import (
     Aggregate,
     Aggregated,
     Command,
@@ -40,9 +40,9 @@ from dslnode.events import (
     Train,
     Trained,
 )
-from dslnode.mask import Mask
-from dslnode.messages import Exchange, Greeting, MaskKind, MaskMessage, Unchanged
-from dslnode.neighbour import Neighbour
+from dslnode.protocol.mask import Mask
+from dslnode.protocol.messages import Exchange, Greeting, MaskKind, MaskMessage, Unchanged
+from dslnode.protocol.peer_progress import Neighbour
 
 MAX_JUMP = 1_000
 """Rounds by which a neighbour's masks may run ahead of where it was due; beyond that the mask is refused."""

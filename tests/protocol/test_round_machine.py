@@ -10,11 +10,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from dslnode import events, rounds
-from dslnode.events import Phase
-from dslnode.mask import Mask, MaskLayer, MaskLayout
-from dslnode.messages import Exchange, Greeting, MaskKind, MaskMessage, ReplicaStep, Unchanged, step_of
-from dslnode.rounds import RoundMachine
+from dslnode.protocol import events, round_machine
+from dslnode.protocol.events import Phase
+from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
+from dslnode.protocol.messages import Exchange, Greeting, MaskKind, MaskMessage, ReplicaStep, Unchanged, step_of
+from dslnode.protocol.round_machine import RoundMachine
 
 LAYOUT = MaskLayout((MaskLayer("only", (4, 8)),))
 
@@ -188,7 +188,7 @@ def test_a_neighbour_that_lost_its_state_is_heard_again() -> None:
 
 def test_a_round_from_the_far_future_is_refused() -> None:
     machine = started(peers=("a",))
-    [refusal] = machine.handle(events.Received("a", message(rounds.MAX_JUMP + 1)))
+    [refusal] = machine.handle(events.Received("a", message(round_machine.MAX_JUMP + 1)))
     assert isinstance(refusal, events.Refuse)
     assert (refusal.peer, refusal.reason) == ("a", "far_future")
     assert machine.neighbours["a"].newest is None
@@ -447,7 +447,7 @@ def test_every_sign_mask_is_handed_on_once_and_in_order() -> None:
 
 def test_a_neighbour_that_floods_sign_masks_is_refused() -> None:
     machine = signing(Exchange.SIGN, "a")
-    answers = [machine.handle(events.Received("a", sign(number))) for number in range(rounds.MAX_SIGNS + 1)]
+    answers = [machine.handle(events.Received("a", sign(number))) for number in range(round_machine.MAX_SIGNS + 1)]
     assert not any(answers[:-1])
     [refusal] = answers[-1]
     assert isinstance(refusal, events.Refuse)
@@ -467,7 +467,9 @@ def test_a_link_that_breaks_often_while_a_node_rests_is_no_flood() -> None:
 
 def test_what_was_said_before_an_edge_began_anew_waits_no_longer() -> None:
     machine = signing(Exchange.SIGN, "a")
-    anew = [replace(sign(number), step=replace(step_of(sign(number)), epoch=2)) for number in range(rounds.MAX_SIGNS)]
+    anew = [
+        replace(sign(number), step=replace(step_of(sign(number)), epoch=2)) for number in range(round_machine.MAX_SIGNS)
+    ]
     for message in [sign(0), sign(1), *anew]:
         assert machine.handle(events.Received("a", message)) == []
     assert machine.neighbours["a"].signs == anew
@@ -511,7 +513,7 @@ def test_a_keep_mask_that_arrives_during_aggregation_is_not_replaced_by_the_one_
 
 def test_a_sign_mask_from_the_far_future_is_dropped() -> None:
     machine = signing(Exchange.SIGN, "a")
-    [refusal] = machine.handle(events.Received("a", sign(rounds.MAX_JUMP + 1)))
+    [refusal] = machine.handle(events.Received("a", sign(round_machine.MAX_JUMP + 1)))
     assert isinstance(refusal, events.Refuse)
     assert refusal.reason == "far_future"
     assert machine.neighbours["a"].signs == []
@@ -528,13 +530,15 @@ def test_a_paced_neighbour_is_used_when_it_speaks_and_waited_for_again_only_afte
     machine = started(peers=("a",))
     for number in range(3):
         machine.handle(events.Trained(mask_of(number), frozenset({"a"}), frozenset({"a"})))
-        machine.handle(events.Received("a", message(rounds.MAX_JUMP * (number + 2))))  # rounds are its own affair
+        machine.handle(
+            events.Received("a", message(round_machine.MAX_JUMP * (number + 2)))
+        )  # rounds are its own affair
         machine.handle(events.Aggregated())
-    assert machine.neighbours["a"].newest == message(rounds.MAX_JUMP * 4).mask
+    assert machine.neighbours["a"].newest == message(round_machine.MAX_JUMP * 4).mask
     machine.handle(events.Trained(mask_of(3)))
     assert machine.phase is Phase.AGGREGATING, "paced until its next mask"
     machine.handle(events.Aggregated())
-    machine.handle(events.Received("a", message(rounds.MAX_JUMP * 9)))
+    machine.handle(events.Received("a", message(round_machine.MAX_JUMP * 9)))
     machine.handle(events.Trained(mask_of(4)))
     machine.handle(events.Aggregated())
     machine.handle(events.Trained(mask_of(5)))
@@ -574,11 +578,11 @@ def test_a_node_that_rests_goes_on_without_waiting_for_neighbours_that_went_on_f
     machine = started(peers=("a",))
     assert machine.handle(events.Resting()) == []
     assert machine.phase is Phase.WAITING
-    assert machine.handle(events.Received("a", message(rounds.MAX_JUMP * 5))) == []
+    assert machine.handle(events.Received("a", message(round_machine.MAX_JUMP * 5))) == []
     machine.handle(events.Resting())
     machine.handle(events.Resting(over=True))
     assert str(machine.phase) == "training"
-    assert machine.handle(events.Received("a", message(rounds.MAX_JUMP * 9))) == []
+    assert machine.handle(events.Received("a", message(round_machine.MAX_JUMP * 9))) == []
     machine.handle(events.Trained(mask_of(0)))
     assert str(machine.phase) == "aggregating"
     machine.handle(events.Aggregated())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.deadlines import ENOUGH, NEWEST, SHORTEST, Deadlines, observed_deadline
+from dslnode.protocol.round_deadline import ENOUGH, NEWEST, SHORTEST, Deadlines, observed_deadline
 
 delays = st.floats(0, 1e6)
 

@@ -15,7 +15,8 @@ from bitarray import frozenbitarray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dslnode.coding.codec import (
+from dslnode.errors import PeerError
+from dslnode.protocol.codec.mask_codec import (
     CHECKSUM_BYTES,
     CHUNK_BYTES,
     MAX_ROUND,
@@ -26,9 +27,8 @@ from dslnode.coding.codec import (
     checksum,
     encode,
 )
-from dslnode.errors import PeerError
-from dslnode.mask import Mask, MaskLayer, MaskLayout
-from dslnode.messages import MaskKind, MaskMessage, ReplicaStep
+from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
+from dslnode.protocol.messages import MaskKind, MaskMessage, ReplicaStep
 
 LAYOUT = MaskLayout((MaskLayer("only", (3, 7)),))
 """21 weights: 3 bytes, of which the last has 3 padding bits."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dslnode.mask import Mask
-from dslnode.messages import MaskMessage, step_of
+from dslnode.protocol.mask import Mask
+from dslnode.protocol.messages import MaskMessage, step_of
 
 
 @dataclass

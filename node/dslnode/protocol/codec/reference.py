@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from dslnode.coding.changes import Base, BaseChoice
-from dslnode.mask import Mask
+from dslnode.protocol.codec.delta import Base, BaseChoice
+from dslnode.protocol.mask import Mask
 
 REMEMBERED = 4
 """Bases of one neighbour that are kept for when its link breaks: it lacks those under way then."""

@@ -17,8 +17,8 @@ import numpy as np
 from bitarray import bitarray, frozenbitarray
 from numpy.typing import NDArray
 
-from dslnode.coding.entropy import COST_ONE, EVEN, LEVELS, STEPS, Bits, Reader, Writer, run_costs
-from dslnode.mask import Mask, MaskLayout
+from dslnode.protocol.codec.range_coder import COST_ONE, EVEN, LEVELS, STEPS, Bits, Reader, Writer, run_costs
+from dslnode.protocol.mask import Mask, MaskLayout
 
 PART = 1 << 20
 """Weights that are coded at a time: memory stays small, however large a layer is."""

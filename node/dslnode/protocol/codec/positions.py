@@ -9,7 +9,7 @@ from __future__ import annotations
 from bitarray import bitarray, frozenbitarray
 from bitarray.util import sc_decode, sc_encode
 
-from dslnode.mask import Mask, MaskLayout
+from dslnode.protocol.mask import Mask, MaskLayout
 
 
 def encode(mask: Mask, base: Mask) -> bytes:

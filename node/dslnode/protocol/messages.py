@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from dslnode.mask import Mask
+from dslnode.protocol.mask import Mask
 
 
 @dataclass(frozen=True)
