@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from dslnode.trust.authority import Authority
-from dslnode.trust.private_files import write_private
-from dslnode.trust.tickets import Ticket, ticket_text
+from dslnode.security.authority import Authority
+from dslnode.security.secret_files import write_private
+from dslnode.security.ticket import Ticket, ticket_text
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)

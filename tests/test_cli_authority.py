@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from dslnode.cli_authority import app
 from dslnode.errors import ExitCode, SettingsError
+from dslnode.security.ticket import read_ticket
 from dslnode.sources import load
-from dslnode.trust.tickets import read_ticket
 from tests.test_cli import complaint
 
 

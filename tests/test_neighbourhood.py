@@ -16,10 +16,10 @@ from dslnode.logs import Logger
 from dslnode.neighbourhood import MAX_DIALS, Neighbourhood
 from dslnode.protocol import membership
 from dslnode.protocol.membership import Record, Tidings
+from dslnode.security.channels import Plain
 from dslnode.transport import dialler
 from dslnode.transport.network import Network
 from dslnode.transport.reports import LinkUp, MaskArrived, MembersTold, Report
-from dslnode.transport.ways import Plain
 from tests.cluster.processes import free_port
 from tests.test_standing import Log
 from tests.transport.nodes import SMALL, Loopback, Node, introduction, loopback, message

@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 
 from dslnode.logs import Logger
+from dslnode.security.credentials import Credentials
+from dslnode.security.secret_files import write_private
+from dslnode.security.tls_tunnels import Tunnels
 from dslnode.standing import Watch, watch
-from dslnode.transport.credentials import Credentials
-from dslnode.transport.tunnels import Tunnels
-from dslnode.trust.private_files import write_private
 from tests.networks import DAY, NOW, Operator
 
 

@@ -11,9 +11,9 @@ from benchmarks.namespaces import Host, Hosts
 from benchmarks.report import Row
 from benchmarks.wire.sending import PATIENCE, WARM_UP, End, counted, series
 from dslnode.protocol.messages import MaskKind, MaskMessage
+from dslnode.security.channels import Plain
 from dslnode.testbed import clean_environment
 from dslnode.transport.dialler import keep_dialling
-from dslnode.transport.ways import Plain
 
 PORT = 7712
 PAUSE, QUIET = 0.01, 1.0

@@ -11,7 +11,7 @@ import typer
 from dslnode.addresses import check_address
 from dslnode.errors import SettingsError
 from dslnode.help_pages import GroupHelp
-from dslnode.trust.tickets import FINGERPRINT
+from dslnode.security.ticket import FINGERPRINT
 
 DAYS = 365
 
@@ -37,7 +37,7 @@ def init(
     run_id: Annotated[str, typer.Option(help="Name of the run that tickets are for.")] = "default",
 ) -> None:
     """Make a new network authority. An existing one is never written over."""
-    from dslnode.trust.authority import Authority, utc_now
+    from dslnode.security.authority import Authority, utc_now
 
     _settings([], run_id=run_id)
     Authority.create(directory, run_id, utc_now())
@@ -65,7 +65,7 @@ def issue(
 
     Example: dslnode ca issue board-7 --address 10.0.0.7:7711 --set data=idx:/data/fashion-mnist --set share=7/20
     """
-    from dslnode.trust.authority import Authority, utc_now
+    from dslnode.security.authority import Authority, utc_now
 
     given = _settings([*(settings or []), *([f"peers={peers}"] if peers else [])], name=name)
     if address:
@@ -80,7 +80,7 @@ def issue(
 @app.command()
 def renew(name: Name, directory: Directory = DIRECTORY, days: Days = DAYS, out: Out = None) -> None:
     """Make a new ticket for a node, with the same node id. A running daemon takes it in when it is copied over."""
-    from dslnode.trust.authority import Authority, utc_now
+    from dslnode.security.authority import Authority, utc_now
 
     _write(out or Path(f"{name}.ticket"), Authority(directory).renew(name, utc_now(), days), replace=True)
 
@@ -88,7 +88,7 @@ def renew(name: Name, directory: Directory = DIRECTORY, days: Days = DAYS, out: 
 @app.command()
 def revoke(name: Name, directory: Directory = DIRECTORY) -> None:
     """Take back all tickets of a node, and write the list that goes to all other boards."""
-    from dslnode.trust.authority import Authority, utc_now
+    from dslnode.security.authority import Authority, utc_now
 
     authority = Authority(directory)
     authority.revoke(name, utc_now())
@@ -98,7 +98,7 @@ def revoke(name: Name, directory: Directory = DIRECTORY) -> None:
 @app.command("list")
 def show(directory: Directory = DIRECTORY) -> None:
     """Show all nodes with node id, address and the end of their tickets."""
-    from dslnode.trust.authority import Authority, utc_now
+    from dslnode.security.authority import Authority, utc_now
 
     now = utc_now()
     for name, node in sorted(Authority(directory).records.nodes.items()):
@@ -136,8 +136,8 @@ def _free(out: Path | None, name: str) -> Path:
 
 
 def _write(file: Path, ticket: object, *, replace: bool) -> None:
-    from dslnode.trust.private_files import write_private
-    from dslnode.trust.tickets import Ticket, ticket_text
+    from dslnode.security.secret_files import write_private
+    from dslnode.security.ticket import Ticket, ticket_text
 
     assert isinstance(ticket, Ticket)
     write_private(file, ticket_text(ticket), replace=replace)

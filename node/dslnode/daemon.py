@@ -32,6 +32,7 @@ from dslnode.protocol.round_deadline import Deadlines
 from dslnode.protocol.round_machine import RoundMachine
 from dslnode.resting import Rest
 from dslnode.resume import remember, take_over
+from dslnode.security.channels import Way
 from dslnode.service_manager import keep_told
 from dslnode.standing import watch
 from dslnode.status import Observer
@@ -41,7 +42,6 @@ from dslnode.transport.handshake import ORDERLY, Introduction
 from dslnode.transport.network import Network
 from dslnode.transport.server import Server
 from dslnode.transport.vigil import keep_vigil
-from dslnode.transport.ways import Way
 from dslnode.worker import Worker
 
 GOODBYE_SECONDS, LAST_STEP_SECONDS = 0.5, 0.7

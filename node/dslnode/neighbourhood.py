@@ -14,11 +14,11 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from dslnode.logs import Logger
 from dslnode.protocol.membership import MAX_MEMBERS, MAX_TOLD, Choice, Outlook, Record, Roster, Tidings, choose
+from dslnode.security.channels import Way
 from dslnode.transport import reports
 from dslnode.transport.dialler import Pauses, dial, keep_dialling
 from dslnode.transport.member_frames import is_dialable
 from dslnode.transport.network import Network
-from dslnode.transport.ways import Way
 
 TICK_SECONDS = 1.0
 GATHERING_SECONDS = 0.1

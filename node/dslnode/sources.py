@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from dslnode.config import Settings, describe
 from dslnode.errors import SettingsError
 from dslnode.presets import PRESETS
-from dslnode.trust.tickets import read_ticket
+from dslnode.security.ticket import read_ticket
 
 PREFIX = "DSLNODE_"
 MAX_FILE_BYTES = 1 << 20

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from dslnode.errors import SettingsError
 from dslnode.logs import Logger
-from dslnode.transport.tunnels import Tunnels
-from dslnode.trust.identity import Identity, clock, day
+from dslnode.security.identity import Identity, clock, day
+from dslnode.security.tls_tunnels import Tunnels
 
 LOOK_EVERY_SECONDS = 5.0
 REMIND_AFTER = timedelta(days=1)

@@ -17,10 +17,10 @@ from dslnode.discovery import check_discovery
 from dslnode.errors import ExitCode, ModelError, SettingsError
 from dslnode.learner import Learner
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
+from dslnode.security.channels import Plain, Secure
+from dslnode.security.exposure import check_exposure
+from dslnode.security.tls_tunnels import Tunnels
 from dslnode.transport.handshake import INCARNATION_BYTES, Introduction, ModelFacts
-from dslnode.transport.tunnels import Tunnels
-from dslnode.transport.ways import Plain, Secure
-from dslnode.trust.exposure import check_exposure
 
 
 def run_node(settings: Settings) -> ExitCode:
@@ -52,7 +52,7 @@ def open_tunnels(settings: Settings) -> Tunnels | None:
         if settings.revoked is not None:
             raise SettingsError("--revoked needs a --ticket: without one nobody's certificate is looked at")
         return None
-    from dslnode.transport.credentials import Credentials
+    from dslnode.security.credentials import Credentials
 
     credentials = Credentials(settings.ticket, settings.revoked)
     if settings.name != credentials.identity.name:

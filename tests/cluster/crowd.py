@@ -17,8 +17,8 @@ from dslnode.assembly import build_learner
 from dslnode.checkpoint import NODE_ID_BYTES
 from dslnode.config import Settings
 from dslnode.daemon import Daemon
+from dslnode.security.channels import Plain
 from dslnode.start import introduction
-from dslnode.transport.ways import Plain
 
 
 def member(number: int, address: str) -> Daemon:

@@ -12,11 +12,11 @@ from dslnode.config import Settings
 from dslnode.doctor import ticket_checks, ticket_facts
 from dslnode.doctor.examination import why_exposed
 from dslnode.doctor.findings import Finding, Level
-from dslnode.transport.credentials import Credentials
-from dslnode.transport.rehearsal import shake_hands
-from dslnode.trust.authority import Authority
-from dslnode.trust.private_files import write_private
-from dslnode.trust.tickets import read_ticket, ticket_text
+from dslnode.security.authority import Authority
+from dslnode.security.credentials import Credentials
+from dslnode.security.secret_files import write_private
+from dslnode.security.self_test import shake_hands
+from dslnode.security.ticket import read_ticket, ticket_text
 from tests.networks import DAY, NOW, Operator
 
 

@@ -29,14 +29,14 @@ from dslnode.protocol.codec.reference import Copies
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.membership import Record, Tidings
 from dslnode.protocol.messages import MaskKind, MaskMessage
+from dslnode.security.authority import Authority
+from dslnode.security.certificates import identity_from_der, read_revocations
+from dslnode.security.identity import Revocations
+from dslnode.security.secret_files import write_private
+from dslnode.security.ticket import Ticket, read_ticket, ticket_text
 from dslnode.transport.handshake import Introduction, ModelFacts, read_hello
 from dslnode.transport.member_frames import members_frame
 from dslnode.transport.words import Listener, Terms
-from dslnode.trust.authority import Authority
-from dslnode.trust.certificates import identity_from_der, read_revocations
-from dslnode.trust.identity import Revocations
-from dslnode.trust.private_files import write_private
-from dslnode.trust.tickets import Ticket, read_ticket, ticket_text
 from dslnode.v1 import node_pb2 as pb
 
 LAYOUT = MaskLayout((MaskLayer("first", (11, 7)), MaskLayer("last", (300,))))

@@ -14,14 +14,14 @@ from bitarray import frozenbitarray
 from dslnode.protocol.codec.mask_codec import READABLE
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage
+from dslnode.security.channels import Plain, Secure
+from dslnode.security.tls_tunnels import Tunnels
 from dslnode.transport.dialler import keep_dialling
 from dslnode.transport.edges import Edges
 from dslnode.transport.handshake import INCARNATION_BYTES, NODE_ID_BYTES, Introduction, ModelFacts
 from dslnode.transport.network import Network
 from dslnode.transport.reports import PeerRefused, Report
 from dslnode.transport.server import Server
-from dslnode.transport.tunnels import Tunnels
-from dslnode.transport.ways import Plain, Secure
 from dslnode.v1 import node_pb2 as pb
 
 SMALL = MaskLayout((MaskLayer("first", (8, 20)), MaskLayer("last", (3, 7))))

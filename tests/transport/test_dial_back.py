@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dslnode.errors import UnreachableError
+from dslnode.security.credentials import Credentials
+from dslnode.security.handshake_limiter import MAX_HOSTS
+from dslnode.security.tls_tunnels import Tunnels
 from dslnode.transport import dial_back, inquiry
-from dslnode.transport.credentials import Credentials
 from dslnode.transport.dial_back import BETWEEN_SECONDS, Declined, DialBack, Turns
-from dslnode.transport.screening import MAX_HOSTS
 from dslnode.transport.server import Server
-from dslnode.transport.tunnels import Tunnels
 from dslnode.v1 import node_pb2 as pb
 from tests.cluster.processes import free_port
 from tests.networks import Operator

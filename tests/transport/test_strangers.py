@@ -14,13 +14,13 @@ import pytest
 
 from dslnode.errors import UnreachableError
 from dslnode.protocol.mask import MaskLayout
-from dslnode.transport import door as door_module
+from dslnode.security import tls_listener as door_module
+from dslnode.security.credentials import Credentials
+from dslnode.security.handshake_limiter import FAILURES, OPEN_HANDSHAKES_OF_A_HOST
+from dslnode.security.tls_tunnels import Tunnels
 from dslnode.transport import network as network_module
-from dslnode.transport.credentials import Credentials
 from dslnode.transport.inquiry import ask_status
 from dslnode.transport.reports import DialFailed, LinkDown, MaskArrived, PeerRefused
-from dslnode.transport.screening import FAILURES, OPEN_HANDSHAKES_OF_A_HOST
-from dslnode.transport.tunnels import Tunnels
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 from tests.networks import DAY, NOW, Operator

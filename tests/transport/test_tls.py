@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.transport.credentials import Credentials
-from dslnode.transport.tls import TlsStream
-from dslnode.transport.tls_errors import reason_of, told_by_dialler, told_by_listener
+from dslnode.security.credentials import Credentials
+from dslnode.security.tls_errors import reason_of, told_by_dialler, told_by_listener
+from dslnode.security.tls_stream import TlsStream
 from tests.networks import Operator
 from tests.transport.nodes import PATIENCE
 

@@ -15,11 +15,11 @@ from dslnode.doctor import host_checks, host_facts, reach_checks, reach_facts, t
 from dslnode.doctor.findings import Finding, Level, as_dict, worst
 from dslnode.doctor.learning_checks import Trial, learning_seconds
 from dslnode.errors import ExitCode, SettingsError
+from dslnode.security.exposure import check_exposure
+from dslnode.security.ticket import read_ticket
 from dslnode.sources import Loaded
 from dslnode.transport.handshake import clean
 from dslnode.transport.inquiry import ask_dial_back, ask_status
-from dslnode.trust.exposure import check_exposure
-from dslnode.trust.tickets import read_ticket
 
 MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.PROBLEM: ("PROBLEM", "bold red")}
 LONGEST = 500  # characters of a line: some come from other nodes

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from dslnode.doctor.findings import Finding, from_error, ok, problem, warning
 from dslnode.errors import PeerError
-from dslnode.trust.identity import Identity, Revocations, check_standing, clock, day
+from dslnode.security.identity import Identity, Revocations, check_standing, clock, day
 
 CHECK = "ticket"
 RENEW = "`dslnode ca renew {name}` where the authority is, and copy the new ticket over this one"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from dslnode.doctor.ticket_checks import TicketFacts
 from dslnode.errors import SettingsError
-from dslnode.transport.credentials import Credentials
-from dslnode.transport.rehearsal import shake_hands
+from dslnode.security.credentials import Credentials
+from dslnode.security.self_test import shake_hands
 
 
 def look_at_ticket(ticket: Path | None, revoked: Path | None, unusable: str = "") -> TicketFacts | None:

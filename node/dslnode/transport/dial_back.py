@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from dslnode.transport.screening import make_room, network_of
+from dslnode.security.handshake_limiter import make_room, network_of
 from dslnode.v1 import node_pb2 as pb
 
 ATTEMPT_SECONDS = 3.0

@@ -11,13 +11,13 @@ import grpc.aio
 
 from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError
+from dslnode.security.channels import Opened, Plain, Way, answers_with_tls
 from dslnode.transport.handshake import clean
 from dslnode.transport.link import FAREWELL_SECONDS
 from dslnode.transport.network import Network
 from dslnode.transport.options import CHANNEL_OPTIONS
 from dslnode.transport.reports import DialFailed, PeerRefused
 from dslnode.transport.vouched import Vouched
-from dslnode.transport.ways import Opened, Plain, Way, answers_with_tls
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 

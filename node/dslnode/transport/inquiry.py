@@ -11,11 +11,11 @@ import grpc
 
 from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError, UnreachableError
-from dslnode.transport.credentials import Credentials
+from dslnode.security.channels import Secure, answers_with_tls
+from dslnode.security.credentials import Credentials
+from dslnode.security.tls_tunnels import Tunnels
 from dslnode.transport.dial_back import ATTEMPT_SECONDS
 from dslnode.transport.options import CHANNEL_OPTIONS
-from dslnode.transport.tunnels import Tunnels
-from dslnode.transport.ways import Secure, answers_with_tls
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 

@@ -11,13 +11,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from dslnode.errors import ListenError
+from dslnode.security.tls_listener import Door
+from dslnode.security.tls_tunnels import Tunnels
 from dslnode.transport.dial_back import Declined, DialBack
-from dslnode.transport.door import Door
 from dslnode.transport.network import Network
 from dslnode.transport.options import SERVER_OPTIONS
 from dslnode.transport.reports import PeerRefused
 from dslnode.transport.serving import Services, Serving
-from dslnode.transport.tunnels import Tunnels
 from dslnode.transport.vouched import Vouched
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dslnode.security.identity import Identity, check_introduction
 from dslnode.transport.link import Stream
-from dslnode.trust.identity import Identity, check_introduction
 from dslnode.v1 import node_pb2 as pb
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ssl
 
-from dslnode.transport.credentials import Credentials
-from dslnode.trust.identity import SERVER_NAME
+from dslnode.security.credentials import Credentials
+from dslnode.security.identity import SERVER_NAME
 
 MAX_FLIGHTS = 10
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dslnode.errors import PeerError, SettingsError
-from dslnode.trust.certificates import identity_from_der, identity_from_pem, read_revocations
-from dslnode.trust.identity import Identity, Revocations, check_standing
-from dslnode.trust.tickets import Ticket, read_ticket
+from dslnode.security.certificates import identity_from_der, identity_from_pem, read_revocations
+from dslnode.security.identity import Identity, Revocations, check_standing
+from dslnode.security.ticket import Ticket, read_ticket
 
 REVOKED = "revoked.pem"
 """What the authority calls its list, and where a node looks for one beside its ticket."""

@@ -9,9 +9,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dslnode.errors import SettingsError
-from dslnode.trust.authority import FIRST_ADDRESSES, Authority
-from dslnode.trust.certificates import identity_from_pem, read_revocations
-from dslnode.trust.identity import SERVER_NAME
+from dslnode.security.authority import FIRST_ADDRESSES, Authority
+from dslnode.security.certificates import identity_from_pem, read_revocations
+from dslnode.security.identity import SERVER_NAME
 from tests.networks import DAY, NOW, Operator
 
 

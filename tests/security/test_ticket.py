@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dslnode.errors import SettingsError
+from dslnode.security.secret_files import write_private
+from dslnode.security.ticket import Ticket, read_ticket, ticket_text
 from dslnode.sources import load
-from dslnode.trust.private_files import write_private
-from dslnode.trust.tickets import Ticket, read_ticket, ticket_text
 from tests.networks import Operator
 
 PLAIN = Ticket(

@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.transport.screening import (
+from dslnode.security.handshake_limiter import (
     FAILURES,
     MAX_HOSTS,
     OPEN_HANDSHAKES,

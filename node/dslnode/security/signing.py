@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from dslnode.trust.identity import SERVER_NAME, URI_SCHEME
+from dslnode.security.identity import SERVER_NAME, URI_SCHEME
 
 BACKDATED = timedelta(days=1)
 """Certificates are valid from a day before they were made, for boards whose clocks are a little slow."""

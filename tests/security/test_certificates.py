@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dslnode.errors import SettingsError
-from dslnode.trust.certificates import identity_from_der, identity_from_pem, read_revocations
-from dslnode.trust.tickets import read_ticket
+from dslnode.security.certificates import identity_from_der, identity_from_pem, read_revocations
+from dslnode.security.ticket import read_ticket
 from tests.networks import Operator
 
 

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import BaseModel, Field, ValidationError
 
 from dslnode.errors import SettingsError
-from dslnode.trust import signing
-from dslnode.trust.identity import NODE_ID_BYTES
-from dslnode.trust.private_files import read_private, read_text, write_private, write_public
-from dslnode.trust.tickets import NAME, Ticket
+from dslnode.security import signing
+from dslnode.security.identity import NODE_ID_BYTES
+from dslnode.security.secret_files import read_private, read_text, write_private, write_public
+from dslnode.security.ticket import NAME, Ticket
 
 DEFAULT_DAYS = 365
 AUTHORITY_DAYS = 3650

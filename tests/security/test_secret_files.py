@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dslnode.errors import SettingsError
-from dslnode.trust.private_files import MAX_BYTES, read_private, read_text, write_private, write_public
+from dslnode.security.secret_files import MAX_BYTES, read_private, read_text, write_private, write_public
 
 
 def mode_of(file: Path) -> int:

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from dslnode.errors import SettingsError
-from dslnode.trust.identity import Identity, Revocations, node_id_of
-from dslnode.trust.private_files import read_text
+from dslnode.security.identity import Identity, Revocations, node_id_of
+from dslnode.security.secret_files import read_text
 
 UNREADABLE = (
     *(ValueError, TypeError, x509.InvalidVersion, x509.ExtensionNotFound),

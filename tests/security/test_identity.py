@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dslnode.errors import PeerError
-from dslnode.trust.identity import Identity, Revocations, check_introduction, check_standing, node_id_of
+from dslnode.security.identity import Identity, Revocations, check_introduction, check_standing, node_id_of
 
 BEGINS, ENDS = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
 BOARD = Identity(b"n" * 16, "board-7", 77, BEGINS, ENDS)

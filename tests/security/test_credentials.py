@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dslnode.errors import PeerError, SettingsError
-from dslnode.transport.credentials import Credentials
-from dslnode.trust.identity import Revocations
-from dslnode.trust.private_files import write_private, write_public
+from dslnode.security.credentials import Credentials
+from dslnode.security.identity import Revocations
+from dslnode.security.secret_files import write_private, write_public
 from tests.networks import DAY, NOW, Operator
 
 

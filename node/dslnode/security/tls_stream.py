@@ -10,7 +10,7 @@ import contextlib
 import socket
 import ssl
 
-from dslnode.trust.identity import SERVER_NAME
+from dslnode.security.identity import SERVER_NAME
 
 CHUNK = 1 << 16
 LOST_MILLISECONDS = 15_000

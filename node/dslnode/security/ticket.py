@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dslnode.errors import SettingsError
-from dslnode.trust.private_files import read_private
+from dslnode.security.secret_files import read_private
 
 FINGERPRINT = r"^([0-9a-f]{32})?$"
 NAME = r"^[A-Za-z0-9._-]{1,64}$"

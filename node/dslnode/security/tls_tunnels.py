@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dslnode.errors import PeerError
-from dslnode.transport.credentials import Credentials
-from dslnode.transport.tls import CHUNK, TlsStream
-from dslnode.trust.identity import Identity
+from dslnode.security.credentials import Credentials
+from dslnode.security.identity import Identity
+from dslnode.security.tls_stream import CHUNK, TlsStream
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

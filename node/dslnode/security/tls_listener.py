@@ -11,11 +11,11 @@ from pathlib import Path
 
 from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError
-from dslnode.transport.screening import Screening
-from dslnode.transport.tls import CHUNK, TlsStream
-from dslnode.transport.tls_errors import reason_of, told_by_listener
-from dslnode.transport.tunnels import Tunnels
-from dslnode.trust.identity import Identity
+from dslnode.security.handshake_limiter import Screening
+from dslnode.security.identity import Identity
+from dslnode.security.tls_errors import reason_of, told_by_listener
+from dslnode.security.tls_stream import CHUNK, TlsStream
+from dslnode.security.tls_tunnels import Tunnels
 
 HANDSHAKE_SECONDS = 5.0
 MAX_CONNECTIONS = 150

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dslnode.addresses import is_loopback
-from dslnode.transport.tls import CHUNK, TlsStream
-from dslnode.transport.tls_errors import told_by_dialler
-from dslnode.transport.tunnels import Ends, Tunnels
-from dslnode.trust.identity import Identity
+from dslnode.security.identity import Identity
+from dslnode.security.tls_errors import told_by_dialler
+from dslnode.security.tls_stream import CHUNK, TlsStream
+from dslnode.security.tls_tunnels import Ends, Tunnels
 
 LOOK_SECONDS = 1.0
 

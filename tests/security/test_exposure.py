@@ -8,7 +8,7 @@ import pytest
 
 from dslnode.addresses import is_loopback
 from dslnode.errors import ExitCode, SettingsError
-from dslnode.trust.exposure import check_exposure
+from dslnode.security.exposure import check_exposure
 
 TICKET = Path("board.ticket")
 
