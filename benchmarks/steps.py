@@ -17,7 +17,7 @@ from torch.nn.functional import conv2d, cross_entropy, linear
 
 from dslnode import models
 from dslnode.config import Settings
-from dslnode.datasets import DataSet, Examples
+from dslnode.data.dataset import DataSet, Examples
 from dslnode.frozen import FrozenNetwork
 from dslnode.learner import Learner
 from dslnode.options import Origin, TrainingPlan

@@ -20,7 +20,7 @@ from benchmarks.accuracy.cases import CASES, NodeData, World, build_world, missi
 from benchmarks.accuracy.masks import Lockstep, learners_of
 from benchmarks.accuracy.network import tensors
 from benchmarks.report import Column, Report, Row, arguments, interleaved, median_ratio, publish
-from dslnode.datasets import Examples
+from dslnode.data.dataset import Examples
 from dslnode.evaluation import EVALUATION_BATCH
 from dslnode.personal_model import PersonalModel
 from dslnode.protocol.messages import Exchange

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dslnode.datasets import load_data_set
+from dslnode.data.dataset import load_data_set
 from dslnode.errors import DataError
 
 Array = NDArray[np.uint8]

@@ -13,7 +13,8 @@ from bitarray import bitarray, frozenbitarray
 from torch import Tensor, nn
 
 from dslnode import masking
-from dslnode.datasets import DataSet, Examples, load_data_set
+from dslnode.data.dataset import DataSet, Examples, load_data_set
+from dslnode.data.partition import split_held_out
 from dslnode.errors import ModelError, SettingsError, StateError
 from dslnode.learner import Learner
 from dslnode.models import cnn, mlp
@@ -22,7 +23,6 @@ from dslnode.personal_model import PersonalModel, bake
 from dslnode.protocol.events import Heard
 from dslnode.protocol.mask import Mask, MaskLayout
 from dslnode.results import Progress
-from dslnode.slices import split_held_out
 
 PLAN = TrainingPlan(local_steps=3, batch_size=16)
 ORIGIN = Origin(network_seed=1, node_seed=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from dslnode.datasets import Examples
+from dslnode.data.dataset import Examples
 from dslnode.samples import Samples
 
 EXAMPLES = Examples(np.arange(20, dtype=np.uint8).reshape(10, 2), np.arange(10), full_scale=255.0)

@@ -17,11 +17,11 @@ from torch import nn
 
 from benchmarks.accuracy.graphs import GRAPHS, Neighbours
 from benchmarks.daemons import FASHION_MNIST
-from dslnode.datasets import DataSet, Examples, load_data_set
+from dslnode.data.dataset import DataSet, Examples, load_data_set
+from dslnode.data.partition import Slice, cut, parse_split, split_held_out
 from dslnode.masking import layout_of
 from dslnode.models import alexnet, cnn, mlp
 from dslnode.protocol.mask import MaskLayout
-from dslnode.slices import Slice, cut, parse_split, split_held_out
 
 MODELS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {"mlp": mlp, "cnn": cnn, "alexnet": alexnet}
 VALIDATION_FRACTION = 0.05  # of the training images: 300 a class of Fashion-MNIST

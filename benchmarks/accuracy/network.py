@@ -12,7 +12,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from benchmarks.accuracy.cases import World
-from dslnode.datasets import Examples
+from dslnode.data.dataset import Examples
 from dslnode.evaluation import EVALUATION_BATCH
 from dslnode.masking import tensors_of
 from dslnode.origin import NEVER, seeded_scores

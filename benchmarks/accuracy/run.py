@@ -14,7 +14,7 @@ from benchmarks.accuracy.cases import Case, World, build_world, case_over
 from benchmarks.accuracy.graphs import link_count
 from benchmarks.accuracy.method import Method
 from benchmarks.accuracy.methods import RECIPES, Options
-from dslnode.datasets import Examples
+from dslnode.data.dataset import Examples
 
 Record = dict[str, Any]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dslnode.datasets import DataSet, Examples
+from dslnode.data.dataset import DataSet, Examples
 
 WINDOWS, STEPS, AXES = 1_200, 32, 3
 KINDS = ("lying still", "walking", "shaking")

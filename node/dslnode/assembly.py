@@ -7,11 +7,11 @@ import hashlib
 import torch
 
 from dslnode.config import Settings
-from dslnode.datasets import DataSet, load_data_set
+from dslnode.data.dataset import DataSet, load_data_set
+from dslnode.data.partition import Slice, cut, parse_share, parse_split, split_held_out
 from dslnode.learner import Learner
 from dslnode.options import Origin, TrainingPlan
 from dslnode.plugins import model_factory
-from dslnode.slices import Slice, cut, parse_share, parse_split, split_held_out
 
 
 def node_data(settings: Settings) -> DataSet:

@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.table import Table
 
 from dslnode.config import Settings
-from dslnode.datasets import load_data_set
+from dslnode.data.dataset import load_data_set
 from dslnode.testbed import Node, Plan, plan_nodes, run_nodes
 
 CLASSES_A_NODE = 6

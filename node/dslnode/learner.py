@@ -18,7 +18,7 @@ from dslnode.aggregation import believed_masks, neighbour_mean
 from dslnode.common_ground import CommonGround
 from dslnode.compact import compact
 from dslnode.consensus import Consensus
-from dslnode.datasets import DataSet
+from dslnode.data.dataset import DataSet
 from dslnode.errors import StateError
 from dslnode.evaluation import EVALUATION_BATCH, evaluate
 from dslnode.fine_tuning import fine_tune

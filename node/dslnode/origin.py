@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dslnode.datasets import DataSet
+from dslnode.data.dataset import DataSet
 from dslnode.frozen import FrozenNetwork, ScoreSharing, framework_scale, frozen_weights, kept_scale, shared_layout
 from dslnode.masking import keep_counts, resolve_keep_ratios, top_k
 from dslnode.options import Origin

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from dslnode.datasets import Examples
+from dslnode.data.dataset import Examples
 
 
 class Samples:

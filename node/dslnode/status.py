@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dslnode.config import Settings
-from dslnode.datasets import DataSet
+from dslnode.data.dataset import DataSet
 from dslnode.history import History
 from dslnode.metrics import NeighbourFigures
 from dslnode.protocol.mask import Mask

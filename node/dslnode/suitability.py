@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dslnode import masking
-from dslnode.datasets import DataSet
+from dslnode.data.dataset import DataSet
 from dslnode.errors import ModelError
 from dslnode.protocol.mask import MaskLayout
 

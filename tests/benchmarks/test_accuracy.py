@@ -24,7 +24,7 @@ from benchmarks.accuracy.network import batches
 from benchmarks.accuracy.plots import draw_all
 from benchmarks.accuracy.results import ResultsFile, table
 from benchmarks.accuracy.run import Job, Record, run
-from dslnode.datasets import Examples
+from dslnode.data.dataset import Examples
 from dslnode.masking import from_mask
 from dslnode.presets import PRESETS
 from dslnode.protocol.events import Heard

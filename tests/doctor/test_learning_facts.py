@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dslnode.config import Settings
-from dslnode.datasets import load_data_set
+from dslnode.data.dataset import load_data_set
 from dslnode.doctor.learning_facts import try_rounds
 from dslnode.learner import Learner
 from dslnode.models import mlp

@@ -13,7 +13,7 @@ import torch
 
 from dslnode.assembly import node_data, origin, training_plan
 from dslnode.config import Settings
-from dslnode.datasets import DataSet
+from dslnode.data.dataset import DataSet
 from dslnode.doctor.findings import Finding, from_error
 from dslnode.doctor.host_facts import available_memory
 from dslnode.doctor.learning_checks import (

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dslnode.data.readers.raw import MAX_CLASSES, RawExamples, check_size
 from dslnode.errors import DataError
-from dslnode.readers.raw_data import MAX_CLASSES, RawExamples, check_size
 
 
 def check_numbers(raw: RawExamples) -> None:

@@ -13,10 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from dslnode.datasets import DataSet, Examples
-from dslnode.errors import DataError, SettingsError
-from dslnode.readers.raw_data import MAX_CLASSES
-from dslnode.shares import (
+from dslnode.data.dataset import DataSet, Examples
+from dslnode.data.partition_schemes import (
     Draw,
     Positions,
     deal_classes,
@@ -26,6 +24,8 @@ from dslnode.shares import (
     draw_like,
     shuffled_by_class,
 )
+from dslnode.data.readers.raw import MAX_CLASSES
+from dslnode.errors import DataError, SettingsError
 
 MAX_SHARES = 10_000
 """The most nodes that one data set is shared among: a draw takes time and memory for every one of them."""

@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dslnode.data.readers.raw import RawExamples, RawSet, check_size, existing_directory, existing_file
 from dslnode.errors import DataError
-from dslnode.readers.raw_data import RawExamples, RawSet, check_size, existing_directory, existing_file
 
 PIECE_BYTES = 2**20
 IDX_UNSIGNED_BYTE = 0x08

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dslnode.data.readers.raw import MAX_CLASSES, RawExamples, RawSet, check_size, existing_directory
 from dslnode.errors import DataError
-from dslnode.readers.raw_data import MAX_CLASSES, RawExamples, RawSet, check_size, existing_directory
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
 FORMATS = ("PNG", "JPEG", "BMP")

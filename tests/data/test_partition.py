@@ -9,17 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dslnode.datasets import DataSet, Examples
+from dslnode.data.dataset import DataSet, Examples
+from dslnode.data.partition import Slice, Split, cut, format_split, parse_share, parse_split, split_held_out
 from dslnode.errors import DataError, SettingsError
-from dslnode.slices import (
-    Slice,
-    Split,
-    cut,
-    format_split,
-    parse_share,
-    parse_split,
-    split_held_out,
-)
 
 label_lists = st.lists(st.integers(0, 5), min_size=1, max_size=60)
 seeds = st.integers(0, 2**64 - 1)

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from dslnode.data.readers.raw import MAX_FILE_BYTES, MAX_VALUES, RawExamples, RawSet, check_size, existing_file
 from dslnode.errors import DataError
-from dslnode.readers.raw_data import MAX_FILE_BYTES, MAX_VALUES, RawExamples, RawSet, check_size, existing_file
 
 MAX_LINE_CHARACTERS = 2**20
 NPZ_NAMES = (("x_train", "y_train"), ("images", "labels"))

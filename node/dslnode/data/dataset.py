@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dslnode import plugins
+from dslnode.data.checks import check_class_count, check_finite, check_numbers, checked_labels, count_classes
+from dslnode.data.readers.csv_npz import read_csv, read_npz
+from dslnode.data.readers.idx_cifar import read_cifar10, read_idx
+from dslnode.data.readers.image_folder import read_image_folder
+from dslnode.data.readers.raw import RawExamples, RawSet, check_size
 from dslnode.errors import DataError
-from dslnode.readers.binary_files import read_cifar10, read_idx
-from dslnode.readers.data_checks import check_class_count, check_finite, check_numbers, checked_labels, count_classes
-from dslnode.readers.image_folders import read_image_folder
-from dslnode.readers.raw_data import RawExamples, RawSet, check_size
-from dslnode.readers.table_files import read_csv, read_npz
 
 DIGITS_FILE = Path(__file__).with_name("digits.npz")
 FILE_READERS: dict[str, Callable[[Path], RawSet]] = {
@@ -138,7 +138,7 @@ def _raw_from_result(result: object, spec: str) -> RawSet:
     if not isinstance(result, tuple) or len(result) not in {2, 4}:
         raise DataError(
             f"--data {spec}: the function returned an object of type {type(result).__name__};"
-            " it must return (images, labels), (x_train, y_train, x_test, y_test) or a dslnode.datasets.DataSet"
+            " it must return (images, labels), (x_train, y_train, x_test, y_test) or a dslnode.data.dataset.DataSet"
         )
     arrays = [np.asarray(part) for part in result]
     held_out = RawExamples(arrays[2], arrays[3], f"{spec} (x_test, y_test)") if len(arrays) == 4 else None

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dslnode.datasets import load_data_set
+from dslnode.data.dataset import load_data_set
 from dslnode.errors import DataError
 from tests.damaged_files import Damage, damage, damages, fuzz, load_or_refuse, pixels
 

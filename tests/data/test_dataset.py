@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dslnode.datasets import DataSet, Examples, load_data_set
+from dslnode.data.dataset import DataSet, Examples, load_data_set
+from dslnode.data.readers import raw
 from dslnode.errors import DataError
-from dslnode.readers import raw_data
 from tests.damaged_files import pixels
 
 
@@ -46,7 +46,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_files_over_the_limit_are_not_read(tmp_path: Path) -> None:
     with (tmp_path / "a.npz").open("wb") as stream:
-        stream.truncate(raw_data.MAX_FILE_BYTES + 1)  # sparse: takes no room on the disk
+        stream.truncate(raw.MAX_FILE_BYTES + 1)  # sparse: takes no room on the disk
     for kind in ("npz", "csv"):
         with pytest.raises(DataError, match=r"a\.npz: longer than the \d+ bytes"):
             load_data_set(f"{kind}:{tmp_path / 'a.npz'}")
@@ -71,7 +71,7 @@ def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
 
     def write(body: str) -> str:
         name = f"users_data_{tmp_path.name}"
-        head = "import numpy as np, torch\nfrom dslnode.datasets import DataSet, Examples\n"
+        head = "import numpy as np, torch\nfrom dslnode.data.dataset import DataSet, Examples\n"
         (tmp_path / f"{name}.py").write_text(f"{head}def load():\n    {body}\n")
         return f"{name}:load"
 

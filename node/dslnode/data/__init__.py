@@ -1,0 +1,1 @@
+"""Data sets: one way in, partitions among nodes, checks."""
