@@ -14,7 +14,7 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
 from benchmarks.report import Column, Report, Row, arguments, interleaved, median_ratio, publish
-from dslnode.models import cnn, mlp
+from dslnode.learning.models import cnn, mlp
 
 NODES, BATCH, CLASSES = 20, 32, 10
 SHAPE = (1, 28, 28)

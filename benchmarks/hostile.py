@@ -27,8 +27,8 @@ from benchmarks.accuracy.network import build_network
 from benchmarks.processes import processes
 from benchmarks.report import Column, Report, Row, argument_parser, publish
 from dslnode.assembly import origin, training_plan
-from dslnode.learner import Learner
-from dslnode.masking import from_mask
+from dslnode.learning.learner import Learner
+from dslnode.learning.masking import from_mask
 from dslnode.protocol.messages import Exchange, Turn
 
 FULL = Case("Fashion-MNIST, everybody linked with everybody", "classes:4", 4 * 15, nodes=10, graph="complete")

@@ -19,12 +19,12 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.report import Row
 from benchmarks.steps import Case, our_network
-from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
-from dslnode.frozen import FrozenNetwork
-from dslnode.options import TrainingPlan
-from dslnode.personal_mask import choose_mask
-from dslnode.state import TrainedState
-from dslnode.training import score_gradient, step_scores, train_locally
+from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor
+from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.local_training import score_gradient, step_scores, train_locally
+from dslnode.learning.options import TrainingPlan
+from dslnode.learning.personal_mask import choose_mask
+from dslnode.learning.state import TrainedState
 
 PARTS = ("ranking", "top-k", "masking", "forward", "backward", "gradient product", "score update", "bookkeeping")
 

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, linear
 
-from dslnode import models
 from dslnode.config import Settings
 from dslnode.data.dataset import DataSet, Examples
-from dslnode.frozen import FrozenNetwork
-from dslnode.learner import Learner
-from dslnode.options import Origin, TrainingPlan
-from dslnode.state import TrainedState
-from dslnode.training import train_locally
+from dslnode.learning import models
+from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.learner import Learner
+from dslnode.learning.local_training import train_locally
+from dslnode.learning.options import Origin, TrainingPlan
+from dslnode.learning.state import TrainedState
 
 CLASSES = 10
 KEEP_RATIO = 0.3

@@ -21,8 +21,8 @@ from benchmarks.accuracy.masks import Lockstep, learners_of
 from benchmarks.accuracy.network import tensors
 from benchmarks.report import Column, Report, Row, arguments, interleaved, median_ratio, publish
 from dslnode.data.dataset import Examples
-from dslnode.evaluation import EVALUATION_BATCH
-from dslnode.personal_model import PersonalModel
+from dslnode.learning.evaluation import EVALUATION_BATCH
+from dslnode.learning.export import PersonalModel
 from dslnode.protocol.messages import Exchange
 
 NODES = 5  # each class is then held by two

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dslnode.masking import layout_of
-from dslnode.origin import seeded_scores
+from dslnode.learning.initialization import seeded_scores
+from dslnode.learning.masking import layout_of
 
 LAYOUT = layout_of(nn.Sequential(nn.Linear(12, 20, bias=False), nn.Linear(20, 4, bias=False)))
 FIRST = seeded_scores(LAYOUT, 1)

@@ -15,7 +15,7 @@ from torch import nn
 from dslnode import assembly
 from dslnode.config import Settings
 from dslnode.errors import DataError, ModelError, SettingsError
-from dslnode.options import Origin, TrainingPlan
+from dslnode.learning.options import Origin, TrainingPlan
 from dslnode.presets import PRESETS
 
 RENAMED = {"signed": "signed_scores", "network_seed": "seed"}

@@ -18,7 +18,7 @@ from dslnode.assembly import build_learner
 from dslnode.checkpoint import Snapshot, StateDirectory
 from dslnode.config import Settings
 from dslnode.keeping import Keeper, Schedule
-from dslnode.learner import Learner
+from dslnode.learning.learner import Learner
 from dslnode.metrics import Metrics
 from dslnode.worker import Worker
 

@@ -93,7 +93,7 @@ def test_plug_ins_of_other_packages(write_module: WriteModule, monkeypatch: pyte
             EntryPoint("tiny", f"{name}:build", "dslnode.models"),
             EntryPoint("mlp", "evil:mlp", "dslnode.models"),
         ],
-        "dslnode.data.dataset": [EntryPoint("sensor", f"{name}:load", "dslnode.data.dataset")],
+        "dslnode.datasets": [EntryPoint("sensor", f"{name}:load", "dslnode.datasets")],
     }
     monkeypatch.setattr(plugins, "entry_points", lambda group: entries[group])
     assert isinstance(model_factory("tiny")((1,), 2), nn.Linear)

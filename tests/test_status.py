@@ -10,11 +10,11 @@ import pytest
 from bitarray import bitarray, frozenbitarray
 
 from dslnode.config import Settings
+from dslnode.learning.results import AggregatedRound, Progress, TrainedRound
 from dslnode.protocol import events
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.protocol.round_machine import RoundMachine
-from dslnode.results import AggregatedRound, Progress, TrainedRound
 from dslnode.status import MAX_KNOWN, MAX_TOLD, SPARE_BYTES, Observer
 from dslnode.transport.handshake import Introduction, ModelFacts
 from dslnode.transport.network import Network

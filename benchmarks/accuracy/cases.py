@@ -19,8 +19,8 @@ from benchmarks.accuracy.graphs import GRAPHS, Neighbours
 from benchmarks.daemons import FASHION_MNIST
 from dslnode.data.dataset import DataSet, Examples, load_data_set
 from dslnode.data.partition import Slice, cut, parse_split, split_held_out
-from dslnode.masking import layout_of
-from dslnode.models import alexnet, cnn, mlp
+from dslnode.learning.masking import layout_of
+from dslnode.learning.models import alexnet, cnn, mlp
 from dslnode.protocol.mask import MaskLayout
 
 MODELS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {"mlp": mlp, "cnn": cnn, "alexnet": alexnet}

@@ -18,7 +18,7 @@ from benchmarks.accuracy.cases import World
 from benchmarks.accuracy.dense import decayed
 from benchmarks.accuracy.method import BATCH_SIZE, LOCAL_STEPS, Candidates, Traffic
 from benchmarks.accuracy.network import build_network, dense_start, streams
-from dslnode.masking import top_k
+from dslnode.learning.masking import top_k
 from dslnode.protocol.mask import MaskLayout
 
 DENSITY = 0.5  # the authors' own

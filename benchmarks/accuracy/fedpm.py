@@ -15,7 +15,7 @@ from benchmarks.accuracy.bits import flipped, mask_message
 from benchmarks.accuracy.cases import World
 from benchmarks.accuracy.method import BATCH_SIZE, LOCAL_STEPS, Candidates, Traffic
 from benchmarks.accuracy.network import build_network, streams
-from dslnode.frozen import frozen_weights
+from dslnode.learning.frozen_network import frozen_weights
 
 PRIOR = 1.0  # lambda_0 of the Beta prior
 LEAST = 0.01  # probabilities stay this far from 0 and 1, so that scores stay finite

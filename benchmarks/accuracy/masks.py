@@ -16,8 +16,8 @@ from benchmarks.accuracy.method import Candidates, Traffic
 from benchmarks.accuracy.network import build_network
 from dslnode.assembly import origin, training_plan
 from dslnode.config import Settings
-from dslnode.learner import Learner
-from dslnode.masking import from_mask
+from dslnode.learning.learner import Learner
+from dslnode.learning.masking import from_mask
 from dslnode.protocol import events
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.messages import Exchange, Greeting, MaskKind, MaskMessage, Unchanged

@@ -13,15 +13,15 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.accuracy.cases import World
 from dslnode.data.dataset import Examples
-from dslnode.evaluation import EVALUATION_BATCH
-from dslnode.masking import tensors_of
-from dslnode.origin import NEVER, seeded_scores
+from dslnode.learning.evaluation import EVALUATION_BATCH
+from dslnode.learning.initialization import NEVER, seeded_scores
+from dslnode.learning.masking import tensors_of
 from dslnode.protocol.mask import MaskLayout
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """The model over a flat weight vector; ``offset`` is added to the logits of each node, as dslnode.origin does."""
+    """The model over a flat weight vector; ``offset`` is added to the logits of each node, as the learner does."""
 
     model: nn.Module
     layout: MaskLayout

@@ -21,7 +21,7 @@ from benchmarks.wire.coding import MODEL
 from benchmarks.wire.nodes import GRAPHS
 from dslnode.assembly import build_learner
 from dslnode.config import Settings
-from dslnode.learner import Learner
+from dslnode.learning.learner import Learner
 
 MARKS = (13, 30, 60, 100, 150, 200, 250, 300)
 WORD_BYTES = 90

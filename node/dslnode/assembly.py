@@ -9,8 +9,8 @@ import torch
 from dslnode.config import Settings
 from dslnode.data.dataset import DataSet, load_data_set
 from dslnode.data.partition import Slice, cut, parse_share, parse_split, split_held_out
-from dslnode.learner import Learner
-from dslnode.options import Origin, TrainingPlan
+from dslnode.learning.learner import Learner
+from dslnode.learning.options import Origin, TrainingPlan
 from dslnode.plugins import model_factory
 
 

@@ -21,7 +21,7 @@ from dslnode.discovery import announcement, discover
 from dslnode.errors import DslnodeError, ExitCode
 from dslnode.exchange import Sender
 from dslnode.keeping import Keeper, Schedule
-from dslnode.learner import Learner
+from dslnode.learning.learner import Learner
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
 from dslnode.neighbourhood import Neighbourhood

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from dslnode.options import RobustAggregation
+from dslnode.learning.options import RobustAggregation
 from dslnode.protocol.messages import Exchange
 from dslnode.setting_types import Classes, Ratio, Ratios, SettingsGroup
 

@@ -19,8 +19,8 @@ from prometheus_client.registry import Collector
 
 from dslnode import __version__
 from dslnode.free_space import FreeSpace
+from dslnode.learning.results import AggregatedRound, TrainedRound
 from dslnode.protocol.events import Phase
-from dslnode.results import AggregatedRound, TrainedRound
 
 PHASE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 

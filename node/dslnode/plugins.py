@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MODEL_GROUP = "dslnode.models"
 DATA_GROUP = "dslnode.datasets"
 # Here as well as in pyproject.toml, so that a bare checkout on the path works like an installed package.
-BUILT_IN_MODELS = {name: f"dslnode.models:{name}" for name in ("mlp", "cnn", "alexnet")}
+BUILT_IN_MODELS = {name: f"dslnode.learning.models:{name}" for name in ("mlp", "cnn", "alexnet")}
 
 ModelFactory = Callable[[tuple[int, ...], int], "nn.Module"]
 

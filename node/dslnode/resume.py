@@ -8,7 +8,7 @@ from typing import Any
 from dslnode.checkpoint import StateDirectory
 from dslnode.config import Settings
 from dslnode.errors import StateError
-from dslnode.learner import Learner
+from dslnode.learning.learner import Learner
 from dslnode.logs import Logger
 from dslnode.transport.network import Network
 from dslnode.transport.traffic import Flow, Traffic

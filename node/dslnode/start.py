@@ -15,7 +15,7 @@ from dslnode.config import Settings
 from dslnode.daemon import Daemon
 from dslnode.discovery import check_discovery
 from dslnode.errors import ExitCode, ModelError, SettingsError
-from dslnode.learner import Learner
+from dslnode.learning.learner import Learner
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
 from dslnode.security.channels import Plain, Secure
 from dslnode.security.exposure import check_exposure

@@ -9,10 +9,10 @@ from typing import Any
 from dslnode.config import Settings
 from dslnode.data.dataset import DataSet
 from dslnode.history import History
+from dslnode.learning.results import AggregatedRound, Progress, TrainedRound
 from dslnode.metrics import NeighbourFigures
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.round_machine import RoundMachine
-from dslnode.results import AggregatedRound, Progress, TrainedRound
 from dslnode.transport.handshake import Introduction
 from dslnode.transport.network import Network
 from dslnode.transport.options import MESSAGE_BYTES

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from dslnode.checkpoint import Snapshot, StateDirectory
-from dslnode.learner import Learner
+from dslnode.learning.learner import Learner
+from dslnode.learning.results import AggregatedRound, TrainedRound
 from dslnode.protocol.events import Heard
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.messages import Greeting, MaskMessage, Turn
-from dslnode.results import AggregatedRound, TrainedRound
 
 Result = TypeVar("Result")
 

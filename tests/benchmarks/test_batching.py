@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from benchmarks.batching import NODES, ways
-from dslnode.models import mlp
+from dslnode.learning.models import mlp
 
 
 def test_both_ways_give_every_nodes_own_gradient() -> None:

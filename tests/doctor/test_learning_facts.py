@@ -5,9 +5,9 @@ from __future__ import annotations
 from dslnode.config import Settings
 from dslnode.data.dataset import load_data_set
 from dslnode.doctor.learning_facts import try_rounds
-from dslnode.learner import Learner
-from dslnode.models import mlp
-from dslnode.options import Origin, TrainingPlan
+from dslnode.learning.learner import Learner
+from dslnode.learning.models import mlp
+from dslnode.learning.options import Origin, TrainingPlan
 from dslnode.protocol.messages import MaskMessage
 
 

@@ -15,7 +15,7 @@ import torch
 
 from dslnode.assembly import build_learner
 from dslnode.config import Settings
-from dslnode.learner import Learner
+from dslnode.learning.learner import Learner
 from dslnode.presets import PRESETS
 from dslnode.protocol.codec.delta import Base
 from dslnode.protocol.codec.mask_codec import READABLE
@@ -40,7 +40,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
 
 def wide(input_shape: tuple[int, ...], class_count: int) -> torch.nn.Module:
     """Return a model one layer of which is so large that its weights share scores."""
-    from dslnode.models import mlp
+    from dslnode.learning.models import mlp
 
     return mlp(input_shape, class_count, hidden=400)
 

@@ -28,8 +28,8 @@ from dslnode.doctor.learning_checks import (
     check_torch,
 )
 from dslnode.errors import DslnodeError
-from dslnode.learner import Learner
-from dslnode.masking import layout_of
+from dslnode.learning.learner import Learner
+from dslnode.learning.masking import layout_of
 from dslnode.plugins import model_factory
 from dslnode.protocol.events import Heard
 from dslnode.protocol.messages import MaskKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dslnode.replica import advanced, checksum, distance, move, step_length
+from dslnode.learning.replica import advanced, checksum, distance, move, step_length
 from tests.scores import FIRST, LAYOUT, scores_of
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dslnode.errors import ModelError
-from dslnode.models import alexnet, cnn, mlp
+from dslnode.learning.models import alexnet, cnn, mlp
 
 Build = Callable[[tuple[int, ...], int], nn.Module]
 

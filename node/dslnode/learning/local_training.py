@@ -15,16 +15,16 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
-from dslnode.channels import shrink_channels
 from dslnode.errors import ModelError
-from dslnode.frozen import FrozenNetwork
-from dslnode.options import TrainingPlan
-from dslnode.origin import score_scale
-from dslnode.personal_mask import choose_mask
-from dslnode.results import Progress
-from dslnode.samples import Batches
-from dslnode.state import TrainedState
+from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor
+from dslnode.learning.batches import Batches
+from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.group_sparsity import shrink_channels
+from dslnode.learning.initialization import score_scale
+from dslnode.learning.options import TrainingPlan
+from dslnode.learning.personal_mask import choose_mask
+from dslnode.learning.results import Progress
+from dslnode.learning.state import TrainedState
 
 SECOND_MOMENT = 0.99  # Adam's memory of squared gradients
 WARM_UP = 10  # steps after which the average of the scores begins to reach as far back as it may

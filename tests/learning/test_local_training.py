@@ -13,22 +13,17 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from dslnode import masking, training
-from dslnode.aggregation import (
-    aggregation_term,
-    intermediate_aggregation_tensor,
-    neighbour_mean,
-    score_scales,
-)
 from dslnode.errors import ModelError
-from dslnode.evaluation import evaluate
-from dslnode.fine_tuning import fine_tune
-from dslnode.frozen import FrozenNetwork, frozen_weights
-from dslnode.options import TrainingPlan
-from dslnode.origin import score_scale, seeded_scores
-from dslnode.personal_mask import choose_mask, ranking
+from dslnode.learning import local_training, masking
+from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor, neighbour_mean, score_scales
+from dslnode.learning.evaluation import evaluate
+from dslnode.learning.fine_tuning import fine_tune
+from dslnode.learning.frozen_network import FrozenNetwork, frozen_weights
+from dslnode.learning.initialization import score_scale, seeded_scores
+from dslnode.learning.options import TrainingPlan
+from dslnode.learning.personal_mask import choose_mask, ranking
+from dslnode.learning.state import TrainedState
 from dslnode.protocol.mask import MaskLayout
-from dslnode.state import TrainedState
 
 PLAN = TrainingPlan(local_steps=3, batch_size=8, alpha=0.0)
 
@@ -67,7 +62,7 @@ def test_gradient_equals_autograd_through_the_straight_through_estimator() -> No
     kept = masking.tensors_of(network.weights * straight_through, network.layout)
     loss = cross_entropy(functional_call(network.model, kept, (images,)), labels)
     [expected] = torch.autograd.grad(loss, [scores])
-    found_loss, _, gradient = training.mask_gradient(network, keep, images, labels)
+    found_loss, _, gradient = local_training.mask_gradient(network, keep, images, labels)
     assert torch.equal(found_loss, loss.detach())
     assert torch.allclose(gradient, expected, atol=1e-7)
 
@@ -76,13 +71,13 @@ def test_unsigned_scores_turn_the_gradient_with_the_scores_sign() -> None:
     layout = small_network().layout
     scores, gradient = seeded_scores(layout, 1), torch.rand(layout.size)
     plan = replace(PLAN, signed=False)
-    assert torch.equal(training.score_gradient(scores, gradient, plan), gradient * scores.sign())
-    assert torch.equal(training.score_gradient(scores, gradient, PLAN), gradient)
+    assert torch.equal(local_training.score_gradient(scores, gradient, plan), gradient * scores.sign())
+    assert torch.equal(local_training.score_gradient(scores, gradient, PLAN), gradient)
 
 
 def test_weight_decay_adds_its_gradient() -> None:
     scores, gradient = torch.rand(5), torch.rand(5)
-    found = training.score_gradient(scores, gradient, replace(PLAN, weight_decay=0.01))
+    found = local_training.score_gradient(scores, gradient, replace(PLAN, weight_decay=0.01))
     assert torch.allclose(found, gradient + 0.01 * scores)
 
 
@@ -115,8 +110,8 @@ def test_local_training_lowers_the_loss_and_keeps_the_exact_count() -> None:
     network = small_network()
     state = fresh_state(network.layout)
     plan = replace(PLAN, local_steps=60)
-    first = training.train_locally(network, state, replace(plan, local_steps=3), batches(), lambda: False)
-    last = training.train_locally(network, state, plan, batches(), lambda: False)
+    first = local_training.train_locally(network, state, replace(plan, local_steps=3), batches(), lambda: False)
+    last = local_training.train_locally(network, state, plan, batches(), lambda: False)
     assert last.loss < first.loss
     keep = choose_mask(network, ranking(network, state, plan), state.scores, plan)
     for (_, span), count in zip(network.layout.spans(), network.counts, strict=True):
@@ -127,8 +122,10 @@ def test_a_minibatch_without_a_finite_loss_moves_nothing() -> None:
     network, spoiled, clean = small_network(), fresh_state(small_network().layout), fresh_state(small_network().layout)
     good = list(itertools.islice(batches(), 3))
     bad = (torch.full((10, 6), math.nan), good[0][1])
-    mixed = training.train_locally(network, spoiled, replace(PLAN, local_steps=4), iter([*good, bad]), lambda: False)
-    alone = training.train_locally(network, clean, PLAN, iter(good), lambda: False)
+    mixed = local_training.train_locally(
+        network, spoiled, replace(PLAN, local_steps=4), iter([*good, bad]), lambda: False
+    )
+    alone = local_training.train_locally(network, clean, PLAN, iter(good), lambda: False)
     assert mixed == replace(alone, steps=4)
     assert torch.equal(spoiled.scores, clean.scores)
     assert torch.equal(spoiled.squares, clean.squares)
@@ -138,7 +135,7 @@ def test_a_round_without_any_finite_loss_is_an_error() -> None:
     network = small_network()
     bad = (torch.full((10, 6), math.inf), torch.zeros(10, dtype=torch.long))
     with pytest.raises(ModelError, match="infinite or no number"):
-        training.train_locally(network, fresh_state(network.layout), PLAN, itertools.repeat(bad), lambda: False)
+        local_training.train_locally(network, fresh_state(network.layout), PLAN, itertools.repeat(bad), lambda: False)
 
 
 def test_the_mask_follows_from_scores_averaged_over_the_steps() -> None:
@@ -146,8 +143,8 @@ def test_the_mask_follows_from_scores_averaged_over_the_steps() -> None:
     state = fresh_state(network.layout)
     expected = state.scores.clone()
     for step in range(1, 31):
-        training.train_locally(network, state, replace(plan, local_steps=1), batches(), lambda: False)
-        part = min(0.9, step / (step + training.WARM_UP))
+        local_training.train_locally(network, state, replace(plan, local_steps=1), batches(), lambda: False)
+        part = min(0.9, step / (step + local_training.WARM_UP))
         expected = part * expected + (1 - part) * state.scores
     assert torch.allclose(state.average, expected, atol=1e-6)
     aggregated = ranking(network, state, replace(plan, alpha=0.0))
@@ -156,7 +153,9 @@ def test_the_mask_follows_from_scores_averaged_over_the_steps() -> None:
 
 def test_without_memory_the_average_is_the_newest_scores() -> None:
     network, state = small_network(), fresh_state(small_network().layout)
-    training.train_locally(network, state, replace(PLAN, score_memory=0.0, local_steps=7), batches(), lambda: False)
+    local_training.train_locally(
+        network, state, replace(PLAN, score_memory=0.0, local_steps=7), batches(), lambda: False
+    )
     assert torch.equal(state.average, state.scores)
 
 
@@ -171,7 +170,7 @@ def test_what_neighbours_say_moves_the_scores_and_their_average_alike() -> None:
 def test_training_stops_between_two_steps_when_asked() -> None:
     network = small_network()
     answers = iter([False, False, True])
-    progress = training.train_locally(
+    progress = local_training.train_locally(
         network, fresh_state(network.layout), replace(PLAN, local_steps=50), batches(), lambda: next(answers)
     )
     assert progress.steps == 2
@@ -183,7 +182,7 @@ def test_adam_steps_are_in_units_of_each_layers_first_scores() -> None:
     state = fresh_state(layout)
     before = state.scores.clone()
     state.gradient = torch.randn(layout.size, generator=torch.Generator().manual_seed(0)) * 1e6
-    training.step_scores(network, state, PLAN)
+    local_training.step_scores(network, state, PLAN)
     for layer, span in layout.spans():
         moved = before[span] - state.scores[span]
         assert torch.allclose(moved, PLAN.rate * score_scale(layer) * state.gradient[span].sign(), rtol=1e-3)
@@ -198,7 +197,7 @@ def test_adam_is_torchs_adam() -> None:
     optimiser = torch.optim.Adam([theirs], lr=rate, betas=(0.9, 0.99), eps=1e-12)
     for step in range(20):
         state.gradient = torch.sin(torch.arange(35.0) * (step + 1))
-        training.step_scores(network, state, PLAN)
+        local_training.step_scores(network, state, PLAN)
         theirs.grad = state.gradient.clone()
         optimiser.step()
     assert torch.allclose(state.scores, theirs.detach(), atol=1e-6)
@@ -212,7 +211,7 @@ def test_momentum_is_the_papers_descent() -> None:
     state.gradient = torch.ones(layout.size)
     plan = replace(PLAN, step_rule="momentum", rate=2.0, momentum=0.5)
     for _ in range(2):
-        training.step_scores(network, state, plan)
+        local_training.step_scores(network, state, plan)
     assert torch.allclose(before - state.scores, torch.tensor(2.0 + 3.0))
 
 
@@ -252,8 +251,8 @@ def test_evaluation_counts_right_answers() -> None:
 @pytest.mark.parametrize(("steps", "part"), [(1, 1.0), (400, 1.0), (1_600, 0.5), (40_000, 0.1)])
 def test_the_rate_is_steady_at_first_and_then_falls_with_the_root_of_the_steps(steps: int, part: float) -> None:
     plan = replace(PLAN, rate=0.06, steady_steps=400)
-    assert training.rate_at(steps, plan) == pytest.approx(part * 0.06)
-    assert training.rate_at(steps, replace(plan, steady_steps=0)) == 0.06
+    assert local_training.rate_at(steps, plan) == pytest.approx(part * 0.06)
+    assert local_training.rate_at(steps, replace(plan, steady_steps=0)) == 0.06
 
 
 def test_a_step_far_on_moves_scores_less() -> None:
@@ -264,6 +263,6 @@ def test_a_step_far_on_moves_scores_less() -> None:
         before = state.scores.clone()
         state.steps = 99
         plan = replace(PLAN, step_rule="adam", steady_steps=steady, local_steps=1)
-        training.train_locally(network, state, plan, batches(), lambda: False)
+        local_training.train_locally(network, state, plan, batches(), lambda: False)
         moved.append((state.scores - before).abs().sum())
     assert float(moved[0] / moved[1]) == pytest.approx(0.1, rel=1e-3)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dslnode.frozen import FrozenNetwork
-from dslnode.options import TrainingPlan
-from dslnode.personal_mask import choose_mask, ranking
-from dslnode.samples import Batches
-from dslnode.state import TrainedState
-from dslnode.training import mask_gradient, score_gradient
+from dslnode.learning.batches import Batches
+from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.local_training import mask_gradient, score_gradient
+from dslnode.learning.options import TrainingPlan
+from dslnode.learning.personal_mask import choose_mask, ranking
+from dslnode.learning.state import TrainedState
 
 
 def fine_tune(network: FrozenNetwork, state: TrainedState, mean: Tensor, plan: TrainingPlan, batches: Batches) -> None:

@@ -13,28 +13,28 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dslnode import leaning, masking, training
-from dslnode.aggregation import believed_masks, neighbour_mean
-from dslnode.common_ground import CommonGround
-from dslnode.compact import compact
-from dslnode.consensus import Consensus
 from dslnode.data.dataset import DataSet
 from dslnode.errors import StateError
-from dslnode.evaluation import EVALUATION_BATCH, evaluate
-from dslnode.fine_tuning import fine_tune
-from dslnode.frozen import fingerprint
-from dslnode.options import Origin, TrainingPlan
-from dslnode.origin import first_state, frozen_network
-from dslnode.personal_mask import choose_mask, ranking
-from dslnode.personal_model import PersonalModel, bake
+from dslnode.learning import collaboration, local_training, masking
+from dslnode.learning.aggregation import believed_masks, neighbour_mean
+from dslnode.learning.batches import Samples
+from dslnode.learning.evaluation import EVALUATION_BATCH, evaluate
+from dslnode.learning.export import PersonalModel, bake
+from dslnode.learning.fine_tuning import fine_tune
+from dslnode.learning.frozen_network import fingerprint
+from dslnode.learning.initial_masks import CommonGround
+from dslnode.learning.initialization import first_state, frozen_network
+from dslnode.learning.model_check import check_model
+from dslnode.learning.options import Origin, TrainingPlan
+from dslnode.learning.personal_mask import choose_mask, ranking
+from dslnode.learning.pruning import compact
+from dslnode.learning.results import Progress
+from dslnode.learning.rng import generator, torch_draws
+from dslnode.learning.score_consensus import Consensus
+from dslnode.learning.state import TrainedState
 from dslnode.protocol.events import Heard
 from dslnode.protocol.mask import Mask, MaskLayout
 from dslnode.protocol.messages import Greeting, MaskKind, MaskMessage, Turn
-from dslnode.results import Progress
-from dslnode.rng import generator, torch_draws
-from dslnode.samples import Samples
-from dslnode.state import TrainedState
-from dslnode.suitability import check_model
 
 LEANING_EXAMPLES = 300
 """A node with so many training examples moves half as far towards its neighbours' scores as one with hardly any."""
@@ -97,7 +97,7 @@ class Learner:
         """Run the local steps of a round. If ``stop`` ends it early, ``steps`` of the result is short."""
         batches = self._batches("local training", round_number)
         with torch_draws("local training", self._origin.node_seed, round_number):
-            progress = training.train_locally(self.network, self._state, self.plan, batches, stop)
+            progress = local_training.train_locally(self.network, self._state, self.plan, batches, stop)
         self._consensus.learned = True
         self._update_mask()
         return progress
@@ -131,8 +131,8 @@ class Learner:
         average, mean = self._state.average.clone(), self._state.neighbour_mean.clone()
         before = self._judged(self._judges)
         known = self._take_in(round_number, heard)
-        worse = leaning.is_worse(before, self._judged(self._judges), len(self._judges))
-        self._state.leaning = leaning.adapted(self._state.leaning, worse=worse)
+        worse = collaboration.is_worse(before, self._judged(self._judges), len(self._judges))
+        self._state.leaning = collaboration.adapted(self._state.leaning, worse=worse)
         if worse:
             self._state.average, self._state.neighbour_mean = average, mean
             self._update_mask()

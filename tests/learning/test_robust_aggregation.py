@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dslnode.options import RobustAggregation
-from dslnode.robust import QUORUM, believed, contradicting, shortened
+from dslnode.learning.options import RobustAggregation
+from dslnode.learning.robust_aggregation import QUORUM, believed, contradicting, shortened
 
 SPANS = (slice(0, 400), slice(400, 500))
 CLIPPED, OFF = RobustAggregation.CLIPPED, RobustAggregation.OFF

@@ -9,12 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from dslnode.data.dataset import DataSet
-from dslnode.frozen import FrozenNetwork, ScoreSharing, framework_scale, frozen_weights, kept_scale, shared_layout
-from dslnode.masking import keep_counts, resolve_keep_ratios, top_k
-from dslnode.options import Origin
+from dslnode.learning.frozen_network import (
+    FrozenNetwork,
+    ScoreSharing,
+    framework_scale,
+    frozen_weights,
+    kept_scale,
+    shared_layout,
+)
+from dslnode.learning.masking import keep_counts, resolve_keep_ratios, top_k
+from dslnode.learning.options import Origin
+from dslnode.learning.rng import generator, random_bits, raw_words
+from dslnode.learning.state import TrainedState
 from dslnode.protocol.mask import MaskLayer, MaskLayout
-from dslnode.rng import generator, random_bits, raw_words
-from dslnode.state import TrainedState
 
 NEVER = -1e9  # a logit that never wins
 

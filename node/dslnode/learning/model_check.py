@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dslnode import masking
 from dslnode.data.dataset import DataSet
 from dslnode.errors import ModelError
+from dslnode.learning import masking
 from dslnode.protocol.mask import MaskLayout
 
 

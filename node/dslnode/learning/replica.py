@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dslnode.masking import from_mask, to_mask
+from dslnode.learning.masking import from_mask, to_mask
 from dslnode.protocol.codec import mask_codec
 from dslnode.protocol.mask import Mask, MaskLayout
 

@@ -6,12 +6,12 @@ import math
 
 from torch import Tensor
 
-from dslnode.aggregation import aggregation_term, intermediate_aggregation_tensor
-from dslnode.channels import dead_channels, drop_thin_channels, living_counts
-from dslnode.frozen import FrozenNetwork
-from dslnode.masking import top_k
-from dslnode.options import TrainingPlan
-from dslnode.state import TrainedState
+from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor
+from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.group_sparsity import dead_channels, drop_thin_channels, living_counts
+from dslnode.learning.masking import top_k
+from dslnode.learning.options import TrainingPlan
+from dslnode.learning.state import TrainedState
 
 
 def ranking(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan) -> Tensor:

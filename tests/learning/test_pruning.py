@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dslnode import masking
-from dslnode.compact import compact
-from dslnode.frozen import frozen_weights
-from dslnode.models import alexnet, cnn, mlp
-from dslnode.personal_model import bake
+from dslnode.learning import masking
+from dslnode.learning.export import bake
+from dslnode.learning.frozen_network import frozen_weights
+from dslnode.learning.models import alexnet, cnn, mlp
+from dslnode.learning.pruning import compact
 from dslnode.protocol.mask import MaskLayout
 
 INPUTS = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))

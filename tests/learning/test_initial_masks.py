@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from dslnode.common_ground import MAX_MASKS, CommonGround
-from dslnode.masking import layout_of, to_mask
-from dslnode.origin import seeded_mask
+from dslnode.learning.initial_masks import MAX_MASKS, CommonGround
+from dslnode.learning.initialization import seeded_mask
+from dslnode.learning.masking import layout_of, to_mask
 
 LAYOUT = layout_of(nn.Sequential(nn.Linear(12, 20, bias=False), nn.Linear(20, 4, bias=False)))
 

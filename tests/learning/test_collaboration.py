@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.leaning import LEAST, adapted, is_worse
+from dslnode.learning.collaboration import LEAST, adapted, is_worse
 
 
 @pytest.mark.parametrize(("after", "worse"), [(0.9, False), (0.8, False), (0.79, False), (0.75, True)])

@@ -11,16 +11,16 @@ from bitarray import bitarray, frozenbitarray
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.aggregation import (
+from dslnode.learning.aggregation import (
     aggregation_term,
     believed_masks,
     intermediate_aggregation_tensor,
     neighbour_mean,
     score_scales,
 )
-from dslnode.masking import from_mask
-from dslnode.options import RobustAggregation
-from dslnode.origin import seeded_scores
+from dslnode.learning.initialization import seeded_scores
+from dslnode.learning.masking import from_mask
+from dslnode.learning.options import RobustAggregation
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 
 LAYOUT = MaskLayout((MaskLayer("first", (3, 4)), MaskLayer("last", (2, 3))))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from dslnode.frozen import FrozenNetwork
+from dslnode.learning.frozen_network import FrozenNetwork
 
 EVALUATION_BATCH = 256  # examples that are measured at a time
 

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from dslnode.masking import from_mask, tensors_of
+from dslnode.learning.masking import from_mask, tensors_of
 from dslnode.protocol.mask import Mask
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from dslnode.options import RobustAggregation
+from dslnode.learning.options import RobustAggregation
 
 QUORUM = 4
 """Neighbours from which on there is a majority to contradict; fewer are shortened only."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from dslnode.aggregation import weighted_mean
-from dslnode.origin import seeded_mask
+from dslnode.learning.aggregation import weighted_mean
+from dslnode.learning.initialization import seeded_mask
 from dslnode.protocol.mask import Mask, MaskLayout
 
 MAX_MASKS = 16

@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dslnode import masking, training
-from dslnode.channels import dead_channels, drop_thin_channels, living_counts, shrink_channels
-from dslnode.frozen import FrozenNetwork, frozen_weights
-from dslnode.options import TrainingPlan
-from dslnode.origin import seeded_scores
-from dslnode.personal_mask import choose_mask, ranking
+from dslnode.learning import local_training, masking
+from dslnode.learning.frozen_network import FrozenNetwork, frozen_weights
+from dslnode.learning.group_sparsity import dead_channels, drop_thin_channels, living_counts, shrink_channels
+from dslnode.learning.initialization import seeded_scores
+from dslnode.learning.options import TrainingPlan
+from dslnode.learning.personal_mask import choose_mask, ranking
+from dslnode.learning.state import TrainedState
 from dslnode.protocol.mask import MaskLayer, MaskLayout
-from dslnode.state import TrainedState
 
 LAYOUT = MaskLayout((MaskLayer("conv", (6, 3, 5, 5)), MaskLayer("inner", (7, 6)), MaskLayer("last", (4, 7))))
 PLAN = TrainingPlan(local_steps=100, alpha=0.0)
@@ -136,7 +136,7 @@ def trained(plan: TrainingPlan, mean: float = 0.0) -> tuple[FrozenNetwork, Train
     velocity, squares, gradient = (torch.zeros(layout.size) for _ in range(3))
     scores = seeded_scores(layout, 1)
     state = TrainedState(scores, scores.clone(), velocity, squares, torch.full((layout.size,), mean), gradient)
-    training.train_locally(network, state, plan, batches(), lambda: False)
+    local_training.train_locally(network, state, plan, batches(), lambda: False)
     keep = choose_mask(network, ranking(network, state, plan), state.scores, plan)
     return network, state, keep
 

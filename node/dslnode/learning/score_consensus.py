@@ -21,13 +21,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dslnode import robust
-from dslnode.frozen import FrozenNetwork
-from dslnode.masking import to_mask, top_k
-from dslnode.options import RobustAggregation
+from dslnode.learning import robust_aggregation
+from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.masking import to_mask, top_k
+from dslnode.learning.options import RobustAggregation
+from dslnode.learning.replica import Move, advanced, checksum, distance, move, step_length
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.messages import Greeting, MaskKind, MaskMessage, ReplicaStep, Turn, Unchanged, step_of
-from dslnode.replica import Move, advanced, checksum, distance, move, step_length
 
 WINDOW = 4
 """Steps that may be on their way to a neighbour; one that does not keep up is sent nothing until it answers."""
@@ -170,11 +170,11 @@ class Consensus:
         spans = [span for _, span in self._network.score_layout.spans()]
         pulling = {name: edge for name in neighbours if not self._is_rough(edge := self._edge(name))}
         edges = list(pulling.values())
-        believed = robust.believed(lambda i: edges[i].theirs - edges[i].ours, len(edges), spans, rule)
+        believed = robust_aggregation.believed(lambda i: edges[i].theirs - edges[i].ours, len(edges), spans, rule)
         silent = sum(edge.met for name, edge in self._edges.items() if name not in pulling)
         total = torch.zeros_like(self._first)
         for i, factors in believed.items():
-            difference = robust.scaled(edges[i].theirs - edges[i].ours, factors, spans)
+            difference = robust_aggregation.scaled(edges[i].theirs - edges[i].ours, factors, spans)
             total.add_(difference, alpha=strength / (len(believed) + silent + 1))
         return total
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dslnode.consensus import WINDOW, Consensus
-from dslnode.frozen import FrozenNetwork, frozen_weights, shared_layout
-from dslnode.masking import keep_counts, layout_of
-from dslnode.options import RobustAggregation
-from dslnode.origin import draw_sharing, seeded_scores
+from dslnode.learning.frozen_network import FrozenNetwork, frozen_weights, shared_layout
+from dslnode.learning.initialization import draw_sharing, seeded_scores
+from dslnode.learning.masking import keep_counts, layout_of
+from dslnode.learning.options import RobustAggregation
+from dslnode.learning.score_consensus import WINDOW, Consensus
 from dslnode.protocol.messages import Greeting, MaskMessage, Turn, Unchanged, step_of
 from tests.scores import FIRST, LAYOUT, scores_of
 

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dslnode.masking import kept_weights, tensors_of
+from dslnode.learning.masking import kept_weights, tensors_of
+from dslnode.learning.rng import random_bits
 from dslnode.protocol.mask import MaskLayer, MaskLayout
-from dslnode.rng import random_bits
 
 SMALL_LAYER = 16_384
 """Layers of at most so many weights have a score for each; larger ones have at least so many scores."""

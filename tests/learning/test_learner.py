@@ -12,17 +12,17 @@ import torch
 from bitarray import bitarray, frozenbitarray
 from torch import Tensor, nn
 
-from dslnode import masking
 from dslnode.data.dataset import DataSet, Examples, load_data_set
 from dslnode.data.partition import split_held_out
 from dslnode.errors import ModelError, SettingsError, StateError
-from dslnode.learner import Learner
-from dslnode.models import cnn, mlp
-from dslnode.options import FineTuning, Origin, TrainingPlan
-from dslnode.personal_model import PersonalModel, bake
+from dslnode.learning import masking
+from dslnode.learning.export import PersonalModel, bake
+from dslnode.learning.learner import Learner
+from dslnode.learning.models import cnn, mlp
+from dslnode.learning.options import FineTuning, Origin, TrainingPlan
+from dslnode.learning.results import Progress
 from dslnode.protocol.events import Heard
 from dslnode.protocol.mask import Mask, MaskLayout
-from dslnode.results import Progress
 
 PLAN = TrainingPlan(local_steps=3, batch_size=16)
 ORIGIN = Origin(network_seed=1, node_seed=2)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from dslnode.masking import from_mask
-from dslnode.options import RobustAggregation
+from dslnode.learning.masking import from_mask
+from dslnode.learning.options import RobustAggregation
+from dslnode.learning.robust_aggregation import believed
 from dslnode.protocol.mask import Mask, MaskLayout
-from dslnode.robust import believed
 
 
 def neighbour_mean(layout: MaskLayout, masks: Sequence[tuple[Mask, float]]) -> Tensor:

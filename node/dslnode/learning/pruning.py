@@ -11,7 +11,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from dslnode.chains import Chain, Weighted, chains
+from dslnode.learning.layer_graph import Chain, Weighted, chains
 
 TOLERANCE = 1e-4
 """How far the answers may be off, as a part of the largest logit: float32 sums in another order."""

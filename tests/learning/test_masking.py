@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dslnode import masking
 from dslnode.errors import SettingsError
-from dslnode.frozen import fingerprint, frozen_signs, frozen_weights
-from dslnode.origin import seeded_scores
-from dslnode.personal_model import bake
+from dslnode.learning import masking
+from dslnode.learning.export import bake
+from dslnode.learning.frozen_network import fingerprint, frozen_signs, frozen_weights
+from dslnode.learning.initialization import seeded_scores
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 LAYOUT = MaskLayout((MaskLayer("conv", (8, 3, 5, 5)), MaskLayer("line", (10, 33))))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from dslnode.data.dataset import Examples
-from dslnode.samples import Samples
+from dslnode.learning.batches import Samples
 
 EXAMPLES = Examples(np.arange(20, dtype=np.uint8).reshape(10, 2), np.arange(10), full_scale=255.0)
 
