@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, linear
 
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet, Examples
 from dslnode.learning import models
 from dslnode.learning.frozen_network import FrozenNetwork

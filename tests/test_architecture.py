@@ -198,7 +198,7 @@ ADDRESSES_ONLY = {
 @pytest.mark.parametrize("module", [name for name in MODULES if name != "config" and name not in READERS_OF_SETTINGS])
 def test_settings_never_travel_below_the_daemon(module: str) -> None:
     tree = tree_of(module)
-    taken = {part for name, names in imports(tree) if name == "dslnode.config" for part in names}
+    taken = {part for name, names in imports(tree) if name == "dslnode.config.settings" for part in names}
     assert taken <= ADDRESSES_ONLY.get(module, set())
     if not taken:
         assert "config" not in own_modules(tree)

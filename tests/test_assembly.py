@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from dslnode import assembly
-from dslnode.config import Settings
+from dslnode.config.presets import PRESETS
+from dslnode.config.settings import Settings
 from dslnode.errors import DataError, ModelError, SettingsError
 from dslnode.learning.options import Origin, TrainingPlan
-from dslnode.presets import PRESETS
 
 RENAMED = {"signed": "signed_scores", "network_seed": "seed"}
 BASE: dict[str, Any] = {"name": "board-1", "metrics": "off"}

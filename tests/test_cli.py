@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from dslnode import __version__
-from dslnode.config import Settings
+from dslnode.config.loader import load
+from dslnode.config.settings import Settings
 from dslnode.errors import ExitCode
-from dslnode.sources import load
 from dslnode.testbed import clean_environment
 
 SECONDS = 60

@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from dslnode.cli_authority import app
+from dslnode.config.loader import load
 from dslnode.errors import ExitCode, SettingsError
 from dslnode.security.ticket import read_ticket
-from dslnode.sources import load
 from tests.test_cli import complaint
 
 

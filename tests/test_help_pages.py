@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from dslnode.choices import choices, is_closed
 from dslnode.cli import app
-from dslnode.config import SECTIONS, Settings, section_of
+from dslnode.config.settings import SECTIONS, Settings, section_of
 from dslnode.errors import ExitCode
 from dslnode.help_pages import EXAMPLES, EXIT_CODES
 from tests.test_cli import run

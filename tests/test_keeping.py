@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from dslnode.assembly import build_learner
 from dslnode.checkpoint import Snapshot, StateDirectory
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.keeping import Keeper, Schedule
 from dslnode.learning.learner import Learner
 from dslnode.metrics import Metrics

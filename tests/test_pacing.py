@@ -9,9 +9,9 @@ import structlog
 
 from dslnode.accounts.ledger import EARLIEST
 from dslnode.bookkeeper import Bookkeeper
+from dslnode.config.quantities import CapPer, DataCap
 from dslnode.pacing import Pacer
 from dslnode.protocol.messages import Pace
-from dslnode.quantities import CapPer, DataCap
 from dslnode.transport.network import Network
 from dslnode.transport.traffic import Traffic
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from dslnode import resting
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
 from dslnode.pacing import Pacer

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.errors import StateError
 from dslnode.protocol.messages import MaskKind
 from dslnode.resume import check, remember, restore_traffic

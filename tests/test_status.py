@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 from bitarray import bitarray, frozenbitarray
 
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.learning.results import AggregatedRound, Progress, TrainedRound
 from dslnode.protocol import events
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout

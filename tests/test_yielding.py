@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.quantities import DAY, Hours, parse_hours
+from dslnode.config.quantities import DAY, Hours, parse_hours
 from dslnode.yielding import CALMER, COOLER, FULLER, HostState, Limits, why_wait
 
 COOL = HostState(temperature=40.0, load=0.5, minute=12 * 60)

@@ -15,7 +15,7 @@ from benchmarks.accuracy.graphs import Neighbours
 from benchmarks.accuracy.method import Candidates, Traffic
 from benchmarks.accuracy.network import build_network
 from dslnode.assembly import origin, training_plan
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.learning.learner import Learner
 from dslnode.learning.masking import from_mask
 from dslnode.protocol import events

@@ -18,7 +18,7 @@ from benchmarks.accuracy.dispfl import DisPFL
 from benchmarks.accuracy.fedpm import FedPM
 from benchmarks.accuracy.masks import MaskGossip, learning_options
 from benchmarks.accuracy.method import LOCAL_STEPS, Method
-from dslnode.presets import PRESETS
+from dslnode.config.presets import PRESETS
 
 Options = dict[str, Any]
 TUNED_FILE = Path(__file__).with_name("tuned.json")

@@ -16,7 +16,7 @@ from benchmarks.accuracy.masks import Lockstep
 from benchmarks.daemons import FASHION_MNIST
 from benchmarks.report import Row
 from dslnode.assembly import build_learner
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.protocol.codec import delta
 from dslnode.protocol.codec.delta import Base
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout

@@ -20,7 +20,7 @@ from benchmarks.report import Column, Report, Row, arguments, publish
 from benchmarks.wire.coding import MODEL
 from benchmarks.wire.nodes import GRAPHS
 from dslnode.assembly import build_learner
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.learning.learner import Learner
 
 MARKS = (13, 30, 60, 100, 150, 200, 250, 300)

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from dslnode.bookkeeper import Bookkeeper
 from dslnode.checkpoint import StateDirectory
-from dslnode.config import Settings
+from dslnode.config.quantities import parse_cap
+from dslnode.config.settings import Settings
 from dslnode.ledger_messages import row_messages
 from dslnode.ledger_metrics import LedgerCollector
 from dslnode.logs import Logger
 from dslnode.metrics import Metrics
 from dslnode.pacing import Pacer, Usage
 from dslnode.protocol.codec.mask_codec import Layouts
-from dslnode.quantities import parse_cap
 from dslnode.status import Observer
 from dslnode.transport.handshake import Introduction
 from dslnode.transport.network import Network

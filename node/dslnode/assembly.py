@@ -6,7 +6,7 @@ import hashlib
 
 import torch
 
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet, load_data_set
 from dslnode.data.partition import Slice, cut, parse_share, parse_split, split_held_out
 from dslnode.learning.learner import Learner

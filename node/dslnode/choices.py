@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Literal, get_args, get_origin
 
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 
 WELL_KNOWN = {
     "data": ("digits", "idx:", "npz:", "images:", "csv:", "cifar10:"),

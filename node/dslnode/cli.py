@@ -13,10 +13,10 @@ import typer
 
 from dslnode import __version__, cli_authority
 from dslnode.accounts.ledger import Per
+from dslnode.config.loader import Loaded
 from dslnode.errors import DslnodeError, ExitCode, SettingsError
 from dslnode.help_pages import CommandHelp, GroupHelp
 from dslnode.setting_options import with_settings
-from dslnode.sources import Loaded
 
 app = typer.Typer(
     name="dslnode",
@@ -65,16 +65,16 @@ def config(
     What is printed is a TOML file with the meaning and the origin of each setting. Takes the same options as start,
     so that a command line can be tried, or turned into a file: --init writes what is set, and the rest commented out.
     """
-    from dslnode import settings_text
+    from dslnode.config import toml
 
     if init:
-        written = settings_text.write_template(loaded, file or Path("dslnode.toml"))
+        written = toml.write_template(loaded, file or Path("dslnode.toml"))
         typer.echo(f"wrote {written}; edit it, then: dslnode start --config {written}")
         return
     if file is not None:
         raise SettingsError(f"{file}: a file is written with --init only; to read one, use --config {file}")
     with _until_reader_leaves():
-        sys.stdout.write(settings_text.settings_as_toml(loaded))
+        sys.stdout.write(toml.settings_as_toml(loaded))
 
 
 app.command("config", cls=CommandHelp)(with_settings(config))

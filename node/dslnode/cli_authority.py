@@ -109,7 +109,7 @@ def show(directory: Directory = DIRECTORY) -> None:
 
 def _settings(given: list[str], **fixed: str) -> dict[str, str]:
     """Return the settings for the ticket, checked as a start would check them; ``SettingsError`` if one is wrong."""
-    from dslnode.sources import load
+    from dslnode.config.loader import load
 
     pairs = [one.partition("=") for one in given]
     for key, equals, _ in pairs:

@@ -16,7 +16,7 @@ from typing import Any
 from dslnode.accounting import Accounting
 from dslnode.background import Alarm, Background
 from dslnode.checkpoint import StateDirectory
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.discovery import announcement, discover
 from dslnode.errors import DslnodeError, ExitCode
 from dslnode.exchange import Sender

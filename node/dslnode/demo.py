@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.data.dataset import load_data_set
 from dslnode.testbed import Node, Plan, plan_nodes, run_nodes
 

@@ -20,8 +20,8 @@ from dslnode.accounts.data_plan import (
 )
 from dslnode.accounts.ledger import total
 from dslnode.bookkeeper import Bookkeeper
+from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, SECONDS, CapPer, DataCap
 from dslnode.protocol.messages import Pace
-from dslnode.quantities import IDLE_BYTES_PER_SECOND, SECONDS, CapPer, DataCap
 from dslnode.transport.link import Link
 from dslnode.transport.network import MAX_ACCOUNTS, Network
 from dslnode.transport.traffic import Traffic

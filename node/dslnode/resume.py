@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dslnode.checkpoint import StateDirectory
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.errors import StateError
 from dslnode.learning.learner import Learner
 from dslnode.logs import Logger

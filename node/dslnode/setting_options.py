@@ -11,8 +11,8 @@ from typing import Annotated, Any, Optional
 import typer
 
 from dslnode.choices import choices, is_closed
-from dslnode.config import Settings, describe, section_of
-from dslnode.sources import load
+from dslnode.config.loader import load
+from dslnode.config.settings import Settings, describe, section_of
 
 ConfigFile = Annotated[
     Optional[Path],  # noqa: UP045 (typer reads the annotation)

@@ -11,7 +11,7 @@ import sys
 from dslnode import logs
 from dslnode.assembly import build_learner
 from dslnode.checkpoint import NODE_ID_BYTES, StateDirectory
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.daemon import Daemon
 from dslnode.discovery import check_discovery
 from dslnode.errors import ExitCode, ModelError, SettingsError

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
 from dslnode.history import History
 from dslnode.learning.results import AggregatedRound, Progress, TrainedRound

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dslnode.config import Settings
+from dslnode.config.loader import PREFIX
+from dslnode.config.settings import Settings
 from dslnode.errors import DslnodeError
-from dslnode.sources import PREFIX
 
 MAX_COMPLAINTS = 20
 LISTENING_PORTS = range(20_000, 32_768)  # Linux lends outgoing connections 32768 to 60999, others 49152 to 65535

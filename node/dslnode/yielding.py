@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dslnode.quantities import Hours
+from dslnode.config.quantities import Hours
 
 COOLER = 5.0
 """Degrees below the limit to which a machine that was too hot must cool down, or training would stutter."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dslnode.accounts.data_plan import Means, Partner, choose, elapsed, forecast, seconds_left, used
 from dslnode.accounts.ledger import Amounts, Direction, Ledger
-from dslnode.quantities import IDLE_BYTES_PER_SECOND, CapPer, DataCap, parse_cap
+from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, CapPer, DataCap, parse_cap
 
 HOUR = 3_600
 

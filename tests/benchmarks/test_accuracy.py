@@ -24,9 +24,9 @@ from benchmarks.accuracy.network import batches
 from benchmarks.accuracy.plots import draw_all
 from benchmarks.accuracy.results import ResultsFile, table
 from benchmarks.accuracy.run import Job, Record, run
+from dslnode.config.presets import PRESETS
 from dslnode.data.dataset import Examples
 from dslnode.learning.masking import from_mask
-from dslnode.presets import PRESETS
 from dslnode.protocol.events import Heard
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 

@@ -15,7 +15,7 @@ import torch
 from dslnode import logs
 from dslnode.assembly import build_learner
 from dslnode.checkpoint import NODE_ID_BYTES
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.daemon import Daemon
 from dslnode.security.channels import Plain
 from dslnode.start import introduction

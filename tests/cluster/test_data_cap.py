@@ -9,7 +9,7 @@ from pathlib import Path
 from dslnode.accounts.data_plan import seconds_left, used
 from dslnode.accounts.ledger import Amounts, Direction, Ledger
 from dslnode.accounts.ledger_file import Books, load, pack, save
-from dslnode.quantities import CapPer, parse_cap
+from dslnode.config.quantities import CapPer, parse_cap
 from dslnode.transport.inquiry import ask_status
 from tests.cluster.processes import NodeProcess, free_port
 

@@ -13,7 +13,7 @@ from benchmarks.daemons import Daemon
 from benchmarks.namespaces import INTERFACE, Host, Hosts, missing
 from benchmarks.traffic import booked
 from dslnode.accounts.ledger import Direction
-from dslnode.quantities import IDLE_BYTES_PER_SECOND
+from dslnode.config.quantities import IDLE_BYTES_PER_SECOND
 from tests.networks import Operator
 
 PORT = 7711

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from dslnode import __version__, ready
-from dslnode.sources import load
+from dslnode.config.loader import load
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

@@ -14,9 +14,9 @@ import yaml
 from cloudcoil.models.prometheus_operator.v1 import PodMonitor
 from pydantic import ValidationError
 
-from dslnode.config import Settings
+from dslnode.config.loader import load
+from dslnode.config.settings import Settings
 from dslnode.pages import ANSWER_SECONDS
-from dslnode.sources import load
 
 MANIFESTS = Path(__file__).parents[2] / "deploy" / "kubernetes"
 VERSIONS = ("1.29", kubernetes_validate.latest_version())

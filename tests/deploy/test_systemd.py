@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from dslnode.config.loader import load
 from dslnode.errors import ExitCode
 from dslnode.service_manager import ServiceManager
-from dslnode.sources import load
 
 SYSTEMD = Path(__file__).parents[2] / "deploy" / "systemd"
 UNIT = SYSTEMD / "dslnode.service"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.data.dataset import load_data_set
 from dslnode.doctor.learning_facts import try_rounds
 from dslnode.learning.learner import Learner

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.doctor import ticket_checks, ticket_facts
 from dslnode.doctor.examination import why_exposed
 from dslnode.doctor.findings import Finding, Level

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from dslnode.assembly import build_learner
-from dslnode.config import Settings
+from dslnode.config.presets import PRESETS
+from dslnode.config.settings import Settings
 from dslnode.learning.learner import Learner
-from dslnode.presets import PRESETS
 from dslnode.protocol.codec.delta import Base
 from dslnode.protocol.codec.mask_codec import READABLE
 from dslnode.protocol.codec.reference import Copies

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dslnode.config.loader import load
 from dslnode.errors import SettingsError
 from dslnode.security.secret_files import write_private
 from dslnode.security.ticket import Ticket, read_ticket, ticket_text
-from dslnode.sources import load
 from tests.networks import Operator
 
 PLAIN = Ticket(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dslnode.accounts.ledger import Ledger, total
-from dslnode.quantities import IDLE_BYTES_PER_SECOND, SECONDS, CapPer, DataCap
+from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, SECONDS, CapPer, DataCap
 
 LONGEST_INTERVAL = 31 * 86_400
 

@@ -10,14 +10,14 @@ from functools import partial
 from rich.console import Console
 from rich.text import Text
 
-from dslnode.config import Settings
+from dslnode.config.loader import Loaded
+from dslnode.config.settings import Settings
 from dslnode.doctor import host_checks, host_facts, reach_checks, reach_facts, ticket_checks, ticket_facts
 from dslnode.doctor.findings import Finding, Level, as_dict, worst
 from dslnode.doctor.learning_checks import Trial, learning_seconds
 from dslnode.errors import ExitCode, SettingsError
 from dslnode.security.exposure import check_exposure
 from dslnode.security.ticket import read_ticket
-from dslnode.sources import Loaded
 from dslnode.transport.handshake import clean
 from dslnode.transport.inquiry import ask_dial_back, ask_status
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 
 from dslnode.assembly import node_data, origin, training_plan
-from dslnode.config import Settings
+from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
 from dslnode.doctor.findings import Finding, from_error
 from dslnode.doctor.host_facts import available_memory

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dslnode.config import Settings, describe
+from dslnode.config.presets import PRESETS
+from dslnode.config.settings import Settings, describe
 from dslnode.errors import SettingsError
-from dslnode.presets import PRESETS
 from dslnode.security.ticket import read_ticket
 
 PREFIX = "DSLNODE_"

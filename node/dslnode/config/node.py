@@ -9,8 +9,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from dslnode.addresses import check_address
-from dslnode.quantities import parse_cap, parse_hours
-from dslnode.setting_types import Addresses, SettingsGroup
+from dslnode.config.quantities import parse_cap, parse_hours
+from dslnode.config.types import Addresses, SettingsGroup
 
 
 def _host_name() -> str:

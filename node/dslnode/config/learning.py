@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from dslnode.config.types import Classes, Ratio, Ratios, SettingsGroup
 from dslnode.learning.options import RobustAggregation
 from dslnode.protocol.messages import Exchange
-from dslnode.setting_types import Classes, Ratio, Ratios, SettingsGroup
 
 
 class DataSettings(SettingsGroup):

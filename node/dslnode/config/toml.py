@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from dslnode.config import Settings, describe, section_of
+from dslnode.config.loader import Loaded
+from dslnode.config.settings import Settings, describe, section_of
 from dslnode.errors import SettingsError
-from dslnode.sources import Loaded
 
 TEMPLATE_HEAD = """\
 # Settings of one dslnode: dslnode start --config {file}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.config import Settings
+from dslnode.config.loader import MAX_FILE_BYTES, Loaded, load
+from dslnode.config.presets import PRESETS
+from dslnode.config.settings import Settings
+from dslnode.config.toml import settings_as_toml
 from dslnode.errors import SettingsError
-from dslnode.presets import PRESETS
-from dslnode.settings_text import settings_as_toml
-from dslnode.sources import MAX_FILE_BYTES, Loaded, load
 
 
 def loaded(

@@ -6,8 +6,8 @@ these defaults.
 
 from __future__ import annotations
 
-from dslnode.learning_settings import DataSettings, LearningSettings
-from dslnode.node_settings import NodeSettings
+from dslnode.config.learning import DataSettings, LearningSettings
+from dslnode.config.node import NodeSettings
 
 
 class Settings(LearningSettings, DataSettings, NodeSettings):

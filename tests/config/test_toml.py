@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.config import SECTIONS, Settings, describe
+from dslnode.config.loader import load
+from dslnode.config.settings import SECTIONS, Settings, describe
+from dslnode.config.toml import write_template
 from dslnode.errors import ExitCode, SettingsError
-from dslnode.settings_text import write_template
-from dslnode.sources import load
 from tests.test_cli import complaint, run
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dslnode.addresses import check_address
-from dslnode.config import Settings, describe
-from dslnode.presets import PRESETS
+from dslnode.config.presets import PRESETS
+from dslnode.config.settings import Settings, describe
 
 
 def problem_with(**fields: Any) -> str:
