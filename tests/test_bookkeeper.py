@@ -13,7 +13,7 @@ import structlog
 from dslnode.accounts.ledger import EARLIEST, OTHERS, Amounts, Direction, total
 from dslnode.bookkeeper import Bookkeeper
 from dslnode.protocol.messages import MaskKind
-from dslnode.transport.network import Network
+from dslnode.transport.connection_manager import Network
 from dslnode.transport.traffic import Traffic
 
 

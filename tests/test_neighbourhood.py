@@ -17,9 +17,9 @@ from dslnode.neighbourhood import MAX_DIALS, Neighbourhood
 from dslnode.protocol import membership
 from dslnode.protocol.membership import Record, Tidings
 from dslnode.security.channels import Plain
-from dslnode.transport import dialler
-from dslnode.transport.network import Network
-from dslnode.transport.reports import LinkUp, MaskArrived, MembersTold, Report
+from dslnode.transport import dialer
+from dslnode.transport.connection_manager import Network
+from dslnode.transport.link_events import LinkUp, MaskArrived, MembersTold, Report
 from tests.cluster.processes import free_port
 from tests.test_standing import Log
 from tests.transport.nodes import SMALL, Loopback, Node, introduction, loopback, message
@@ -28,7 +28,7 @@ from tests.transport.nodes import SMALL, Loopback, Node, introduction, loopback,
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (("FIRST_PAUSE", 0.02), ("LONGEST_PAUSE", 0.1), ("CONNECT_SECONDS", 0.5)):
-        monkeypatch.setattr(dialler, name, seconds)
+        monkeypatch.setattr(dialer, name, seconds)
     for name, seconds in (
         ("TICK_SECONDS", 0.05),
         ("GATHERING_SECONDS", 0.01),

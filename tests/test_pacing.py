@@ -12,7 +12,7 @@ from dslnode.bookkeeper import Bookkeeper
 from dslnode.config.quantities import CapPer, DataCap
 from dslnode.pacing import Pacer
 from dslnode.protocol.messages import Pace
-from dslnode.transport.network import Network
+from dslnode.transport.connection_manager import Network
 from dslnode.transport.traffic import Traffic
 
 LARGEST = 3_000

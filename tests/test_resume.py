@@ -13,7 +13,7 @@ from dslnode.config.settings import Settings
 from dslnode.errors import StateError
 from dslnode.protocol.messages import MaskKind
 from dslnode.resume import check, remember, restore_traffic
-from dslnode.transport.network import Network
+from dslnode.transport.connection_manager import Network
 from dslnode.transport.traffic import Flow, Traffic
 
 SETTINGS = Settings(run_id="mine", state_dir=Path("/var/lib/node"))

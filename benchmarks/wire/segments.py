@@ -13,7 +13,7 @@ from benchmarks.wire.sending import PATIENCE, WARM_UP, End, counted, series
 from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.security.channels import Plain
 from dslnode.testbed import clean_environment
-from dslnode.transport.dialler import keep_dialling
+from dslnode.transport.dialer import keep_dialling
 
 PORT = 7712
 PAUSE, QUIET = 0.01, 1.0

@@ -13,11 +13,11 @@ from benchmarks.report import Row
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage
-from dslnode.transport.dialler import keep_dialling
-from dslnode.transport.edges import Edges
+from dslnode.transport.connection_manager import Network
+from dslnode.transport.dialer import keep_dialling
 from dslnode.transport.handshake import Introduction, ModelFacts
-from dslnode.transport.network import Network
-from dslnode.transport.reports import MaskArrived, Report
+from dslnode.transport.link_events import MaskArrived, Report
+from dslnode.transport.link_factory import Edges
 from dslnode.transport.server import Server
 from dslnode.v1 import node_pb2 as pb
 

@@ -15,8 +15,8 @@ from dslnode.metrics import Metrics
 from dslnode.pacing import Pacer, Usage
 from dslnode.protocol.codec.mask_codec import Layouts
 from dslnode.status import Observer
+from dslnode.transport.connection_manager import Network
 from dslnode.transport.handshake import Introduction
-from dslnode.transport.network import Network
 from dslnode.v1 import node_pb2 as pb
 
 

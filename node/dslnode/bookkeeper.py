@@ -13,7 +13,7 @@ from dslnode.accounts.ledger_file import Books, load, pack, save
 from dslnode.errors import StateError
 from dslnode.ledger_messages import amounts_of
 from dslnode.logs import Logger
-from dslnode.transport.network import OTHERS, Network
+from dslnode.transport.connection_manager import OTHERS, Network
 
 BOOK_SECONDS = 5.0
 SAVE_SECONDS = 600.0

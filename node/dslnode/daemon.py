@@ -36,12 +36,12 @@ from dslnode.security.channels import Way
 from dslnode.service_manager import keep_told
 from dslnode.standing import watch
 from dslnode.status import Observer
-from dslnode.transport import reports
-from dslnode.transport.edges import Edges
+from dslnode.transport import link_events
+from dslnode.transport.connection_manager import Network
 from dslnode.transport.handshake import ORDERLY, Introduction
-from dslnode.transport.network import Network
+from dslnode.transport.keepalive import keep_vigil
+from dslnode.transport.link_factory import Edges
 from dslnode.transport.server import Server
-from dslnode.transport.vigil import keep_vigil
 from dslnode.worker import Worker
 
 GOODBYE_SECONDS, LAST_STEP_SECONDS = 0.5, 0.7
@@ -205,27 +205,27 @@ class Daemon:
     def _facts(self, number: int) -> dict[str, Any]:
         return remember(number, self.settings, self._learner.fingerprint, self._network, self._neighbourhood.known())
 
-    def _on_report(self, report: reports.Report) -> None:
+    def _on_report(self, report: link_events.Report) -> None:
         self._neighbourhood.notice(report)
         match report:
-            case reports.LinkUp(neighbour, their_round, address):
+            case link_events.LinkUp(neighbour, their_round, address):
                 self._notices.solved(address)
                 self._accounting.met(neighbour, address)
                 self._log.info("neighbour up", neighbour=neighbour.name, address=address, its_round=their_round)
                 self._post(events.PeerUp(neighbour.key, their_round))
-            case reports.LinkDown(neighbour, why):
+            case link_events.LinkDown(neighbour, why):
                 self._log.info("neighbour down", neighbour=neighbour.name, why=why)
                 self._post(events.PeerDown(neighbour.key))
-            case reports.MaskArrived(neighbour, message):
+            case link_events.MaskArrived(neighbour, message):
                 self._deadlines.heard(neighbour.key, time.monotonic())
                 self._post(events.Received(neighbour.key, message))
-            case reports.GreetingArrived(neighbour, greeting):
+            case link_events.GreetingArrived(neighbour, greeting):
                 self._post(events.Greeted(neighbour.key, greeting))
-            case reports.PaceAsked(neighbour, pace):
+            case link_events.PaceAsked(neighbour, pace):
                 self._accounting.pacer.asked(neighbour.key, pace)
-            case reports.PeerRefused(address, reason, explanation) if reason not in ORDERLY:
+            case link_events.PeerRefused(address, reason, explanation) if reason not in ORDERLY:
                 self._refuse(address, reason, explanation)
-            case reports.DialFailed(address, why):
+            case link_events.DialFailed(address, why):
                 self._notices.not_reached(address, why)
 
     def _refuse(self, who: str, reason: str, explanation: str) -> None:

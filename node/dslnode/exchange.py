@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dslnode.protocol import events
 from dslnode.protocol.messages import Turn
-from dslnode.transport.network import Network
+from dslnode.transport.connection_manager import Network
 from dslnode.worker import Worker
 
 Sending = events.Send | events.SendSigns | events.Greet | events.Meet | events.Forget

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dslnode.accounts.ledger import KINDS, Amounts, Direction, Ledger, Per, lines
-from dslnode.transport.inquiry import ask_ledger_rows
+from dslnode.transport.client import ask_ledger_rows
 from dslnode.transport.traffic import Flow
 from dslnode.v1 import node_pb2 as pb
 

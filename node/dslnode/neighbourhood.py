@@ -15,10 +15,10 @@ from prometheus_client import CollectorRegistry, Gauge
 from dslnode.logs import Logger
 from dslnode.protocol.membership import MAX_MEMBERS, MAX_TOLD, Choice, Outlook, Record, Roster, Tidings, choose
 from dslnode.security.channels import Way
-from dslnode.transport import reports
-from dslnode.transport.dialler import Pauses, dial, keep_dialling
+from dslnode.transport import link_events
+from dslnode.transport.connection_manager import Network
+from dslnode.transport.dialer import Pauses, dial, keep_dialling
 from dslnode.transport.member_frames import is_dialable
-from dslnode.transport.network import Network
 
 TICK_SECONDS = 1.0
 GATHERING_SECONDS = 0.1
@@ -99,24 +99,24 @@ class Neighbourhood:
         dialable.sort(key=lambda one: one.key not in self.outlook.reachable)
         return [{"node_id": one.key, "name": one.name, "advertise": one.address} for one in dialable[:REMEMBERED]]
 
-    def notice(self, report: reports.Report) -> None:
+    def notice(self, report: link_events.Report) -> None:
         """Take in what happened to links."""
         match report:
-            case reports.LinkUp(neighbour):
+            case link_events.LinkUp(neighbour):
                 self._told[neighbour.key] = {}
                 address = neighbour.advertise if is_dialable(neighbour.advertise) else ""
                 self.roster.recall(neighbour.key, neighbour.name, address)
                 if neighbour.key in self._attempts:
                     self._attempts[neighbour.key].pauses.reset()
                     self._attempts[neighbour.key].failing = False
-            case reports.MembersTold(neighbour, tidings):
+            case link_events.MembersTold(neighbour, tidings):
                 told = self._told.setdefault(neighbour.key, {})
                 self.roster.hear(tidings.records)
                 known = [one for one in tidings.records if one.key in self.roster.others]
                 told.update({one.key: max(one.version, told.get(one.key, 0)) for one in known})
-            case reports.DialFailed(address) | reports.PeerRefused(address):
+            case link_events.DialFailed(address) | link_events.PeerRefused(address):
                 self._failed(address)
-            case reports.LinkDown():
+            case link_events.LinkDown():
                 pass
             case _:
                 return

@@ -22,8 +22,8 @@ from dslnode.accounts.ledger import total
 from dslnode.bookkeeper import Bookkeeper
 from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, SECONDS, CapPer, DataCap
 from dslnode.protocol.messages import Pace
+from dslnode.transport.connection_manager import MAX_ACCOUNTS, Network
 from dslnode.transport.link import Link
-from dslnode.transport.network import MAX_ACCOUNTS, Network
 from dslnode.transport.traffic import Traffic
 
 RESERVES_A_CAP = 100

@@ -13,9 +13,9 @@ from dslnode.learning.results import AggregatedRound, Progress, TrainedRound
 from dslnode.metrics import NeighbourFigures
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.round_machine import RoundMachine
+from dslnode.transport.connection_manager import Network
+from dslnode.transport.grpc_options import MESSAGE_BYTES
 from dslnode.transport.handshake import Introduction
-from dslnode.transport.network import Network
-from dslnode.transport.options import MESSAGE_BYTES
 from dslnode.transport.traffic import Traffic
 from dslnode.v1 import node_pb2 as pb
 

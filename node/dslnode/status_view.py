@@ -15,8 +15,8 @@ from rich.table import Table
 from dslnode.addresses import check_address
 from dslnode.errors import SettingsError
 from dslnode.status_json import as_dict
+from dslnode.transport.client import ask_status
 from dslnode.transport.handshake import clean
-from dslnode.transport.inquiry import ask_status
 from dslnode.v1 import node_pb2 as pb
 
 MAX_SHOWN = 300

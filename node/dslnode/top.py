@@ -22,7 +22,7 @@ from dslnode.crawl import Picture, addresses_of, look_around
 from dslnode.errors import SettingsError
 from dslnode.network_rows import COLUMNS, curve, headline, ordered, picture_as_dict, row, told_lines
 from dslnode.status_view import as_table, checked_address
-from dslnode.transport.inquiry import ask_status
+from dslnode.transport.client import ask_status
 from dslnode.v1 import node_pb2 as pb
 
 PAUSE_SECONDS = 2.0

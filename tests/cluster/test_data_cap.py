@@ -10,7 +10,7 @@ from dslnode.accounts.data_plan import seconds_left, used
 from dslnode.accounts.ledger import Amounts, Direction, Ledger
 from dslnode.accounts.ledger_file import Books, load, pack, save
 from dslnode.config.quantities import CapPer, parse_cap
-from dslnode.transport.inquiry import ask_status
+from dslnode.transport.client import ask_status
 from tests.cluster.processes import NodeProcess, free_port
 
 CAP = "60MB/month"

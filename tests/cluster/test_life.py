@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 
-from dslnode.transport.inquiry import ask_status
+from dslnode.transport.client import ask_status
 from tests.cluster.processes import NodeProcess, free_port
 
 FEW = ("--split", "classes:4", "--samples-per-class", "15")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-from dslnode.transport.inquiry import ask_status
+from dslnode.transport.client import ask_status
 from tests.cluster.processes import NodeProcess, free_port
 
 

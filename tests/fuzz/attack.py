@@ -8,7 +8,7 @@ import socket
 import time
 from dataclasses import dataclass
 
-from dslnode.transport.inquiry import ask_status
+from dslnode.transport.client import ask_status
 from tests.cluster.processes import NodeProcess, resident
 from tests.fuzz.http2 import session
 

@@ -34,9 +34,9 @@ from dslnode.security.certificates import identity_from_der, read_revocations
 from dslnode.security.identity import Revocations
 from dslnode.security.secret_files import write_private
 from dslnode.security.ticket import Ticket, read_ticket, ticket_text
+from dslnode.transport.frame_codec import Listener, Terms
 from dslnode.transport.handshake import Introduction, ModelFacts, read_hello
 from dslnode.transport.member_frames import members_frame
-from dslnode.transport.words import Listener, Terms
 from dslnode.v1 import node_pb2 as pb
 
 LAYOUT = MaskLayout((MaskLayer("first", (11, 7)), MaskLayer("last", (300,))))

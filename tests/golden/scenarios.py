@@ -23,8 +23,8 @@ from dslnode.protocol.codec.reference import Copies
 from dslnode.protocol.events import Heard
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage, Pace, Turn, Unchanged
-from dslnode.transport.coder import Coder
-from dslnode.transport.words import Speaker, Speech, Terms
+from dslnode.transport.encode_cache import Coder
+from dslnode.transport.frame_codec import Speaker, Speech, Terms
 
 ROUNDS = 4
 NAMES = ("a", "b", "c")

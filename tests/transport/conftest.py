@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from dslnode.transport import dialler
+from dslnode.transport import dialer
 from tests.transport.nodes import Loopback, loopback
 
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialler, "FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(dialler, "LONGEST_PAUSE", 0.1)
-    monkeypatch.setattr(dialler, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(dialer, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(dialer, "LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr(dialer, "CONNECT_SECONDS", 0.5)
 
 
 @pytest_asyncio.fixture

@@ -11,7 +11,7 @@ from bitarray import bitarray, frozenbitarray
 
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskMessage
-from dslnode.transport.reports import MaskArrived
+from dslnode.transport.link_events import MaskArrived
 from tests.transport.nodes import Loopback, loopback, message
 
 HUGE = MaskLayout((MaskLayer("first", (60_000, 1_000)), MaskLayer("last", (1_000, 40_000))))

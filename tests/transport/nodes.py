@@ -16,11 +16,11 @@ from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.security.channels import Plain, Secure
 from dslnode.security.tls_tunnels import Tunnels
-from dslnode.transport.dialler import keep_dialling
-from dslnode.transport.edges import Edges
+from dslnode.transport.connection_manager import Network
+from dslnode.transport.dialer import keep_dialling
 from dslnode.transport.handshake import INCARNATION_BYTES, NODE_ID_BYTES, Introduction, ModelFacts
-from dslnode.transport.network import Network
-from dslnode.transport.reports import PeerRefused, Report
+from dslnode.transport.link_events import PeerRefused, Report
+from dslnode.transport.link_factory import Edges
 from dslnode.transport.server import Server
 from dslnode.v1 import node_pb2 as pb
 

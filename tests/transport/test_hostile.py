@@ -19,13 +19,13 @@ import pytest_asyncio
 from dslnode.protocol.codec.mask_codec import CHUNK_BYTES, encode
 from dslnode.protocol.mask import MaskLayout
 from dslnode.protocol.messages import Pace
+from dslnode.transport import connection_manager as network_module
 from dslnode.transport import link as link_module
-from dslnode.transport import network as network_module
-from dslnode.transport import quarantine
+from dslnode.transport import peer_bans
+from dslnode.transport.frame_codec import MAX_OPENINGS
+from dslnode.transport.grpc_options import MESSAGE_BYTES
 from dslnode.transport.link import FAREWELL_SECONDS
-from dslnode.transport.options import MESSAGE_BYTES
-from dslnode.transport.reports import DialFailed, LinkDown, LinkUp, MaskArrived, PeerRefused
-from dslnode.transport.words import MAX_OPENINGS
+from dslnode.transport.link_events import DialFailed, LinkDown, LinkUp, MaskArrived, PeerRefused
 from dslnode.v1 import node_pb2 as pb
 from tests.transport.nodes import LARGE, SMALL, Loopback, Node, introduction, message, soon
 
@@ -287,7 +287,7 @@ async def test_who_broke_the_rules_is_kept_out_by_name_whatever_link_it_comes_by
 
 
 async def test_who_was_kept_out_is_let_in_again(net: Loopback, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quarantine, "FIRST_TERM", 0.05)
+    monkeypatch.setattr(peer_bans, "FIRST_TERM", 0.05)
     async with Stranger(node.address) as stranger:
         await stranger.greet()
         await stranger.send(GARBAGE)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from dslnode.errors import PeerError
 from dslnode.protocol.membership import MAX_TOLD, MAX_VERSION, Record, Tidings
+from dslnode.transport.grpc_options import MESSAGE_BYTES
 from dslnode.transport.member_frames import MAX_NAME, MAX_NEIGHBOURS, members_frame, read_members
-from dslnode.transport.options import MESSAGE_BYTES
 from dslnode.v1 import node_pb2 as pb
 
 node_ids = st.binary(min_size=16, max_size=16).map(bytes.hex)

@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from dslnode.accounts.ledger import EARLIEST, Amounts, Direction, Ledger, Per
 from dslnode.errors import ExitCode, ListenError
 from dslnode.ledger_messages import ask_ledger, row_messages
-from dslnode.transport.reports import LinkUp
+from dslnode.transport.link_events import LinkUp
 from dslnode.transport.server import SERVICES, Server, read_address
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc

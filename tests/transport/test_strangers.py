@@ -18,9 +18,9 @@ from dslnode.security import tls_listener as door_module
 from dslnode.security.credentials import Credentials
 from dslnode.security.handshake_limiter import FAILURES, OPEN_HANDSHAKES_OF_A_HOST
 from dslnode.security.tls_tunnels import Tunnels
-from dslnode.transport import network as network_module
-from dslnode.transport.inquiry import ask_status
-from dslnode.transport.reports import DialFailed, LinkDown, MaskArrived, PeerRefused
+from dslnode.transport import connection_manager as network_module
+from dslnode.transport.client import ask_status
+from dslnode.transport.link_events import DialFailed, LinkDown, MaskArrived, PeerRefused
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 from tests.networks import DAY, NOW, Operator

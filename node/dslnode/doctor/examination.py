@@ -18,8 +18,8 @@ from dslnode.doctor.learning_checks import Trial, learning_seconds
 from dslnode.errors import ExitCode, SettingsError
 from dslnode.security.exposure import check_exposure
 from dslnode.security.ticket import read_ticket
+from dslnode.transport.client import ask_dial_back, ask_status
 from dslnode.transport.handshake import clean
-from dslnode.transport.inquiry import ask_dial_back, ask_status
 
 MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.PROBLEM: ("PROBLEM", "bold red")}
 LONGEST = 500  # characters of a line: some come from other nodes

@@ -17,9 +17,9 @@ from google.protobuf.message import DecodeError
 
 from dslnode.errors import PeerError
 from dslnode.protocol.messages import MaskKind, MaskMessage
+from dslnode.transport.frame_codec import Parcel, Speech, Voice
 from dslnode.transport.handshake import Introduction, read_refusal
 from dslnode.transport.traffic import Traffic
-from dslnode.transport.words import Parcel, Speech, Voice
 from dslnode.v1 import node_pb2 as pb
 
 FAREWELL_SECONDS = 0.5

@@ -13,12 +13,12 @@ from grpc_reflection.v1alpha import reflection
 from dslnode.errors import ListenError
 from dslnode.security.tls_listener import Door
 from dslnode.security.tls_tunnels import Tunnels
-from dslnode.transport.dial_back import Declined, DialBack
-from dslnode.transport.network import Network
-from dslnode.transport.options import SERVER_OPTIONS
-from dslnode.transport.reports import PeerRefused
-from dslnode.transport.serving import Services, Serving
-from dslnode.transport.vouched import Vouched
+from dslnode.transport.authenticated_stream import Vouched
+from dslnode.transport.connection_manager import Network
+from dslnode.transport.grpc_options import SERVER_OPTIONS
+from dslnode.transport.link_events import PeerRefused
+from dslnode.transport.reachability import Declined, DialBack
+from dslnode.transport.restarting_server import Services, Serving
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 

@@ -14,8 +14,8 @@ from dslnode.errors import PeerError, UnreachableError
 from dslnode.security.channels import Secure, answers_with_tls
 from dslnode.security.credentials import Credentials
 from dslnode.security.tls_tunnels import Tunnels
-from dslnode.transport.dial_back import ATTEMPT_SECONDS
-from dslnode.transport.options import CHANNEL_OPTIONS
+from dslnode.transport.grpc_options import CHANNEL_OPTIONS
+from dslnode.transport.reachability import ATTEMPT_SECONDS
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 

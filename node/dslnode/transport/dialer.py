@@ -12,12 +12,12 @@ import grpc.aio
 from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError
 from dslnode.security.channels import Opened, Plain, Way, answers_with_tls
+from dslnode.transport.authenticated_stream import Vouched
+from dslnode.transport.connection_manager import Network
+from dslnode.transport.grpc_options import CHANNEL_OPTIONS
 from dslnode.transport.handshake import clean
 from dslnode.transport.link import FAREWELL_SECONDS
-from dslnode.transport.network import Network
-from dslnode.transport.options import CHANNEL_OPTIONS
-from dslnode.transport.reports import DialFailed, PeerRefused
-from dslnode.transport.vouched import Vouched
+from dslnode.transport.link_events import DialFailed, PeerRefused
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from dslnode.transport import sockets
-from dslnode.transport.sockets import Connection, connections
+from dslnode.transport import tcp_info
+from dslnode.transport.tcp_info import Connection, connections
 
 HEADERS = 20 + 12 + 20
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells")
@@ -118,14 +118,14 @@ def info(*, received: int, segments_out: int, segments_in: int, sent: int, resen
 def test_headers_count_once_a_segment() -> None:
     raw = info(received=5_000, segments_out=3, segments_in=7, sent=2_000, resent=300)
     expected = Connection(("10.0.0.2", 80), 2_000 + 3 * HEADERS, 5_000 + 7 * HEADERS, 300, 9, heard=7)
-    assert sockets._read_info(("10.0.0.2", 80), raw, HEADERS, 9) == expected
+    assert tcp_info._read_info(("10.0.0.2", 80), raw, HEADERS, 9) == expected
 
 
 def test_an_ipv4_host_behind_an_ipv6_socket_goes_by_its_ipv4_address() -> None:
     raw = info(received=0, segments_out=0, segments_in=0, sent=0)
-    found = sockets._read_info(("::ffff:10.0.0.2", 80), raw, HEADERS)
+    found = tcp_info._read_info(("::ffff:10.0.0.2", 80), raw, HEADERS)
     assert found == Connection(("10.0.0.2", 80), 0, 0)
 
 
 def test_a_kernel_too_old_to_count_bytes_tells_nothing() -> None:
-    assert sockets._read_info(("10.0.0.2", 80), bytes(192), HEADERS) is None
+    assert tcp_info._read_info(("10.0.0.2", 80), bytes(192), HEADERS) is None

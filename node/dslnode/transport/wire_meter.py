@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dslnode.transport.sockets import Connection, connections
+from dslnode.transport.tcp_info import Connection, connections
 from dslnode.transport.traffic import Traffic
 
 LOOPBACK = ("127.", "::1")

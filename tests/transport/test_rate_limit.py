@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.transport.allowance import (
+from dslnode.transport.rate_limit import (
     DEPTH_SECONDS,
     LEAST_BYTES_A_SECOND,
     MASKS_A_SECOND,

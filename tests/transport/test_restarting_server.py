@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dslnode.protocol.mask import MaskLayout
 from dslnode.security.channels import Secure
-from dslnode.transport.reports import LinkDown, MaskArrived
+from dslnode.transport.link_events import LinkDown, MaskArrived
 from tests.fuzz.http2 import END_HEADERS, HEADERS, PREFACE, SETTINGS, frame
 from tests.networks import Operator
 from tests.transport.nodes import SMALL, Loopback, Node, message, soon

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.transport import dialler
-from dslnode.transport.dialler import Pauses
-from dslnode.transport.reports import DialFailed, LinkUp
+from dslnode.transport import dialer
+from dslnode.transport.dialer import Pauses
+from dslnode.transport.link_events import DialFailed, LinkUp
 from tests.transport.nodes import Loopback, Node, introduction, soon
 
 
 @pytest.fixture
 def real_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialler, "FIRST_PAUSE", 0.3)
-    monkeypatch.setattr(dialler, "LONGEST_PAUSE", 5.0)
+    monkeypatch.setattr(dialer, "FIRST_PAUSE", 0.3)
+    monkeypatch.setattr(dialer, "LONGEST_PAUSE", 5.0)
 
 
 class Middle(random.Random):
@@ -49,7 +49,7 @@ def test_a_pause_is_jittered_by_a_quarter_and_never_longer_than_that_over_the_ca
     jittered, plain = Pauses(random.Random(seed)), Pauses(Middle())
     for _ in range(tries):
         pause, middle = jittered.take(), plain.take()
-        assert 0.75 * middle <= pause <= 1.25 * middle <= 1.25 * dialler.LONGEST_PAUSE
+        assert 0.75 * middle <= pause <= 1.25 * middle <= 1.25 * dialer.LONGEST_PAUSE
 
 
 def test_nodes_that_start_together_do_not_dial_in_step() -> None:
@@ -105,7 +105,7 @@ async def test_a_name_that_cannot_be_one_is_reported_like_any_other(net: Loopbac
 
 
 async def test_every_host_behind_a_name_is_tried(net: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialler, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(dialer, "CONNECT_SECONDS", 0.2)
     lookup(monkeypatch, ["127.0.0.2", "127.0.0.1"])  # as IPv6 and IPv4 of a node that listens on the latter only
     one, other = await net.node(1), await net.node(2)
     one.dial(f"board.test:{other.port}")
@@ -118,7 +118,7 @@ async def test_every_host_behind_a_name_is_tried(net: Loopback, monkeypatch: pyt
 async def test_a_name_with_very_many_hosts_does_not_hold_up_the_dialler(
     net: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dialler, "CONNECT_SECONDS", 0.01)
+    monkeypatch.setattr(dialer, "CONNECT_SECONDS", 0.01)
     lookup(monkeypatch, [f"127.0.1.{number}" for number in range(1, 250)])
     async with asyncio.timeout(5):
         assert "no connection" in await failure(net, await net.node(1), "board.test:9")
@@ -146,7 +146,7 @@ async def test_a_peer_that_has_dialled_us_is_left_alone(net: Loopback) -> None:
     greater.dial(smaller.address)
     await soon(lambda: smaller.address in greater.network.dialled)
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(3 * dialler.LONGEST_PAUSE):
+        async with asyncio.timeout(3 * dialer.LONGEST_PAUSE):
             await greater.network.wait_until_needed(smaller.address)
     assert smaller.refusals() == ["duplicate"]
     await smaller.stop()

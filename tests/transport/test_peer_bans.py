@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dslnode.transport.handshake import REASONS
-from dslnode.transport.quarantine import FIRST_TERM, LONGEST_TERM, MAX_CASES, OFFENCES, Quarantine
+from dslnode.transport.peer_bans import FIRST_TERM, LONGEST_TERM, MAX_CASES, OFFENCES, Quarantine
 
 
 def test_the_first_term_is_short_and_ends() -> None:

@@ -6,8 +6,8 @@ import socket
 import struct
 from dataclasses import replace
 
-from dslnode.transport.sockets import Probing, connections, probe
-from dslnode.transport.vigil import ANSWERER, AT_ONCE, DIALLER, LOST_SECONDS, NEVER, TICK_SECONDS, Vigil
+from dslnode.transport.keepalive import ANSWERER, AT_ONCE, DIALLER, LOST_SECONDS, NEVER, TICK_SECONDS, Vigil
+from dslnode.transport.tcp_info import Probing, connections, probe
 
 NOTICED_SECONDS = 10.0
 

@@ -11,9 +11,10 @@ from dslnode.protocol.codec.mask_codec import CHUNK_BYTES, Codec, CodedMask, Lay
 from dslnode.protocol.codec.reference import Copies
 from dslnode.protocol.membership import Tidings
 from dslnode.protocol.messages import Greeting, MaskKind, MaskMessage, Pace, Unchanged, Word
-from dslnode.transport.allowance import Allowance
-from dslnode.transport.coder import LARGE, Coder
-from dslnode.transport.frames import (
+from dslnode.transport.encode_cache import LARGE, Coder
+from dslnode.transport.member_frames import members_frame, read_members
+from dslnode.transport.rate_limit import Allowance
+from dslnode.transport.step_frames import (
     Counts,
     greeting_frame,
     read_greeting,
@@ -21,7 +22,6 @@ from dslnode.transport.frames import (
     read_unchanged,
     unchanged_frame,
 )
-from dslnode.transport.member_frames import members_frame, read_members
 from dslnode.v1 import node_pb2 as pb
 
 MAX_OPENINGS = 8

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dslnode.transport import meter as module
-from dslnode.transport.meter import Meter
-from dslnode.transport.sockets import Connection
+from dslnode.transport import wire_meter as module
+from dslnode.transport.tcp_info import Connection
 from dslnode.transport.traffic import Traffic
+from dslnode.transport.wire_meter import Meter
 
 HERE, THERE = ("10.0.0.2", 7711), ("10.0.0.3", 7711)
 

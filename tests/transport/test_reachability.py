@@ -16,8 +16,8 @@ from dslnode.errors import UnreachableError
 from dslnode.security.credentials import Credentials
 from dslnode.security.handshake_limiter import MAX_HOSTS
 from dslnode.security.tls_tunnels import Tunnels
-from dslnode.transport import dial_back, inquiry
-from dslnode.transport.dial_back import BETWEEN_SECONDS, Declined, DialBack, Turns
+from dslnode.transport import client, reachability
+from dslnode.transport.reachability import BETWEEN_SECONDS, Declined, DialBack, Turns
 from dslnode.transport.server import Server
 from dslnode.v1 import node_pb2 as pb
 from tests.cluster.processes import free_port
@@ -28,7 +28,7 @@ PATIENCE = 10.0
 
 
 async def ask(node: Node, port: int, ticket: Path | None = None) -> pb.DialBackReply:
-    return await asyncio.to_thread(inquiry.ask_dial_back, node.address, port, PATIENCE, ticket)
+    return await asyncio.to_thread(client.ask_dial_back, node.address, port, PATIENCE, ticket)
 
 
 def listening() -> tuple[socket.socket, int]:
@@ -110,7 +110,7 @@ async def test_no_port_is_dialled_that_is_none(net: Loopback, port: int) -> None
 
 async def test_a_second_question_within_seconds_is_declined(net: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     """So nobody scans the ports of a host, his own router's for one, by way of others."""
-    monkeypatch.setattr(dial_back, "BETWEEN_SECONDS", 600.0)
+    monkeypatch.setattr(reachability, "BETWEEN_SECONDS", 600.0)
     counted: list[str] = []
     node = await counting(net, counted)
     await ask(node, free_port())
@@ -139,7 +139,7 @@ async def test_one_attempt_is_made_at_a_time_and_ends(monkeypatch: pytest.Monkey
         await go_on.wait()
         return "no answer"
 
-    monkeypatch.setattr(dial_back, "attempt", attempt)
+    monkeypatch.setattr(reachability, "attempt", attempt)
     counted: list[str] = []
     asked = DialBack(counted.append)
     first = asyncio.ensure_future(asked.answer("192.0.2.7", 7711))
@@ -162,7 +162,7 @@ async def test_a_name_is_never_looked_up(host: str) -> None:
 
 async def test_what_swallows_packets_takes_no_longer_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A full backlog: the kernel answers no further greeting."""
-    monkeypatch.setattr(dial_back, "ATTEMPT_SECONDS", 0.2)
+    monkeypatch.setattr(reachability, "ATTEMPT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         waiting = []
         for _ in range(3):
@@ -170,7 +170,7 @@ async def test_what_swallows_packets_takes_no_longer_than_allowed(monkeypatch: p
             one.setblocking(False)
             one.connect_ex(full.getsockname())
             waiting.append(one)
-        assert await dial_back.attempt(*full.getsockname()) == "no answer within 0.2 s"
+        assert await reachability.attempt(*full.getsockname()) == "no answer within 0.2 s"
         for one in waiting:
             one.close()
 

@@ -12,8 +12,8 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from dslnode.transport.network import Network
-from dslnode.transport.sockets import Connection, Probing, connections, probe
+from dslnode.transport.connection_manager import Network
+from dslnode.transport.tcp_info import Connection, Probing, connections, probe
 
 TICK_SECONDS = 0.5
 LOST_SECONDS = 9.0

@@ -13,10 +13,10 @@ import pytest
 
 from dslnode.protocol.mask import MaskLayout
 from dslnode.protocol.messages import Pace
-from dslnode.transport import network as network_module
-from dslnode.transport.dialler import keep_dialling
+from dslnode.transport import connection_manager as network_module
+from dslnode.transport.dialer import keep_dialling
 from dslnode.transport.handshake import Introduction
-from dslnode.transport.reports import DialFailed, LinkDown, LinkUp, MaskArrived, PaceAsked, PeerRefused
+from dslnode.transport.link_events import DialFailed, LinkDown, LinkUp, MaskArrived, PaceAsked, PeerRefused
 from tests.transport.nodes import LARGE, SMALL, Loopback, Node, introduction, message, soon
 
 

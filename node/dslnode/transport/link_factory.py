@@ -7,12 +7,12 @@ from dslnode.protocol.codec.mask_codec import Layouts
 from dslnode.protocol.codec.reference import Copies
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.messages import Exchange, MaskKind
-from dslnode.transport.allowance import Allowance
-from dslnode.transport.coder import LARGE, Coder
+from dslnode.transport.encode_cache import LARGE, Coder
+from dslnode.transport.frame_codec import Listener, Speaker, Terms, Voice
 from dslnode.transport.handshake import Introduction
 from dslnode.transport.link import Link, Stream
+from dslnode.transport.rate_limit import Allowance
 from dslnode.transport.traffic import Traffic
-from dslnode.transport.words import Listener, Speaker, Terms, Voice
 
 REMEMBERED = 100
 """Neighbours without a link whose copies are kept."""

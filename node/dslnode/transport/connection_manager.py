@@ -11,12 +11,10 @@ from collections.abc import Callable, Container
 from dslnode.errors import PeerError
 from dslnode.protocol.membership import Tidings
 from dslnode.protocol.messages import Greeting, Pace
-from dslnode.transport.edges import Edges
+from dslnode.transport.frame_codec import Speech
 from dslnode.transport.handshake import Introduction, check_match, read_hello, refusal, replaces
 from dslnode.transport.link import Link, Stream, read_frame
-from dslnode.transport.meter import Meter
-from dslnode.transport.quarantine import Quarantine
-from dslnode.transport.reports import (
+from dslnode.transport.link_events import (
     GreetingArrived,
     LinkDown,
     LinkUp,
@@ -26,8 +24,10 @@ from dslnode.transport.reports import (
     PeerRefused,
     Report,
 )
+from dslnode.transport.link_factory import Edges
+from dslnode.transport.peer_bans import Quarantine
 from dslnode.transport.traffic import Traffic
-from dslnode.transport.words import Speech
+from dslnode.transport.wire_meter import Meter
 
 HELLO_SECONDS = 5.0
 TAKE_OVER_SECONDS = 1.0

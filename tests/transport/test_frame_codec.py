@@ -11,8 +11,8 @@ from dslnode.protocol.codec.delta import Base, BaseChoice
 from dslnode.protocol.codec.mask_codec import Codec, CodedMask, encode_for
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage, Unchanged
-from dslnode.transport import coder
-from dslnode.transport.reports import LinkUp, MaskArrived
+from dslnode.transport import encode_cache
+from dslnode.transport.link_events import LinkUp, MaskArrived
 from tests.transport.nodes import Loopback, Node, introduction, message
 
 LAYOUT = MaskLayout((MaskLayer("only", (100, 400)),))
@@ -100,7 +100,7 @@ async def test_one_encoding_serves_all_neighbours_that_hold_the_same(
         coded.append(sent)
         return encode_for(readable, sent, choice, base)
 
-    monkeypatch.setattr(coder, "encode_for", encode_counted)
+    monkeypatch.setattr(encode_cache, "encode_for", encode_counted)
     hub, *others = [await net.node(number, LAYOUT, introduction(number, LAYOUT)) for number in (1, 2, 3)]
     for other in others:
         hub.dial(other.address)
