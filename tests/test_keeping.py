@@ -19,7 +19,7 @@ from dslnode.checkpoint import Snapshot, StateDirectory
 from dslnode.config.settings import Settings
 from dslnode.keeping import Keeper, Schedule
 from dslnode.learning.learner import Learner
-from dslnode.metrics import Metrics
+from dslnode.telemetry.metrics import Metrics
 from dslnode.worker import Worker
 
 

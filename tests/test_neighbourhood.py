@@ -12,11 +12,11 @@ import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
 from dslnode import neighbourhood as neighbourhood_module
-from dslnode.logs import Logger
 from dslnode.neighbourhood import MAX_DIALS, Neighbourhood
 from dslnode.protocol import membership
 from dslnode.protocol.membership import Record, Tidings
 from dslnode.security.channels import Plain
+from dslnode.telemetry.logs import Logger
 from dslnode.transport import dialer
 from dslnode.transport.connection_manager import Network
 from dslnode.transport.link_events import LinkUp, MaskArrived, MembersTold, Report

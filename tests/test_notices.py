@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from dslnode.logs import Logger
 from dslnode.notices import MAX_REMEMBERED, Notices
+from dslnode.telemetry.logs import Logger
 
 
 class Log:

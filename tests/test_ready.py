@@ -13,8 +13,9 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
-from dslnode import pages, ready
+from dslnode import ready
 from dslnode.errors import ExitCode
+from dslnode.telemetry import http_server
 from dslnode.testbed import clean_environment
 from dslnode.v1 import node_pb2 as pb
 from tests.cluster.processes import NodeProcess, free_port
@@ -37,7 +38,7 @@ def late() -> bool:
 @contextmanager
 def served(answer: Callable[[], bool], host: str = "127.0.0.1") -> Iterator[str]:
     address = f"{host}:{free_port()}"
-    stop = pages.serve(address, pages.application(CollectorRegistry(), pb.StatusReply, answer))
+    stop = http_server.serve(address, http_server.application(CollectorRegistry(), pb.StatusReply, answer))
     try:
         yield address
     finally:
@@ -62,10 +63,10 @@ def test_only_an_open_address_and_a_turning_loop_are_ready(answer: Callable[[], 
 async def test_the_event_loop_itself_must_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked from beside the loop it answers; asked in the loop's own place, which stops it, it does not."""
     address = f"127.0.0.1:{free_port()}"
-    stop = pages.serve_pages(address, CollectorRegistry(), pb.StatusReply, lambda: True)
+    stop = http_server.serve_pages(address, CollectorRegistry(), pb.StatusReply, lambda: True)
     try:
         assert " 200 " in await asyncio.to_thread(ready.ask, address)
-        monkeypatch.setattr(pages, "ANSWER_SECONDS", 0.2)
+        monkeypatch.setattr(http_server, "ANSWER_SECONDS", 0.2)
         assert " 503 " in ready.ask(address)
     finally:
         stop()

@@ -9,10 +9,10 @@ import pytest
 
 from dslnode import resting
 from dslnode.config.settings import Settings
-from dslnode.logs import Logger
-from dslnode.metrics import Metrics
 from dslnode.pacing import Pacer
 from dslnode.protocol.events import Event, Resting
+from dslnode.telemetry.logs import Logger
+from dslnode.telemetry.metrics import Metrics
 from dslnode.yielding import HostState
 
 COOL, HOT = HostState(50.0, 0.1, 0), HostState(90.0, 0.1, 0)

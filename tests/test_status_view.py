@@ -13,8 +13,8 @@ from rich.console import Console
 
 from dslnode import status_view
 from dslnode.errors import SettingsError
-from dslnode.status_json import as_dict
 from dslnode.status_view import as_table, show_status
+from dslnode.telemetry.status_json import as_dict
 from dslnode.v1 import node_pb2 as pb
 
 BIG = 2**60 + 1

@@ -10,11 +10,11 @@ from dslnode.config.quantities import parse_cap
 from dslnode.config.settings import Settings
 from dslnode.ledger_messages import row_messages
 from dslnode.ledger_metrics import LedgerCollector
-from dslnode.logs import Logger
-from dslnode.metrics import Metrics
 from dslnode.pacing import Pacer, Usage
 from dslnode.protocol.codec.mask_codec import Layouts
-from dslnode.status import Observer
+from dslnode.telemetry.logs import Logger
+from dslnode.telemetry.metrics import Metrics
+from dslnode.telemetry.node_status import Observer
 from dslnode.transport.connection_manager import Network
 from dslnode.transport.handshake import Introduction
 from dslnode.v1 import node_pb2 as pb

@@ -12,7 +12,7 @@ from dslnode.accounts.ledger import Amounts, Direction, Ledger, Row
 from dslnode.accounts.ledger_file import Books, load, pack, save
 from dslnode.errors import StateError
 from dslnode.ledger_messages import amounts_of
-from dslnode.logs import Logger
+from dslnode.telemetry.logs import Logger
 from dslnode.transport.connection_manager import OTHERS, Network
 
 BOOK_SECONDS = 5.0

@@ -22,11 +22,8 @@ from dslnode.errors import DslnodeError, ExitCode
 from dslnode.exchange import Sender
 from dslnode.keeping import Keeper, Schedule
 from dslnode.learning.learner import Learner
-from dslnode.logs import Logger
-from dslnode.metrics import Metrics
 from dslnode.neighbourhood import Neighbourhood
 from dslnode.notices import Notices
-from dslnode.pages import serve_pages
 from dslnode.protocol import events
 from dslnode.protocol.round_deadline import Deadlines
 from dslnode.protocol.round_machine import RoundMachine
@@ -35,7 +32,10 @@ from dslnode.resume import remember, take_over
 from dslnode.security.channels import Way
 from dslnode.service_manager import keep_told
 from dslnode.standing import watch
-from dslnode.status import Observer
+from dslnode.telemetry.http_server import serve_pages
+from dslnode.telemetry.logs import Logger
+from dslnode.telemetry.metrics import Metrics
+from dslnode.telemetry.node_status import Observer
 from dslnode.transport import link_events
 from dslnode.transport.connection_manager import Network
 from dslnode.transport.handshake import ORDERLY, Introduction

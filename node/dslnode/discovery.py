@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from dslnode.addresses import WILDCARDS, bracketed, host_and_port, is_loopback
 from dslnode.errors import SettingsError
-from dslnode.logs import Logger
 from dslnode.protocol.membership import Record
+from dslnode.telemetry.logs import Logger
 from dslnode.transport.handshake import NODE_ID_BYTES, Introduction
 from dslnode.transport.member_frames import MAX_NAME, is_dialable
 

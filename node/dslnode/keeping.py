@@ -9,8 +9,8 @@ from typing import Any
 
 from dslnode.checkpoint import Snapshot, StateDirectory
 from dslnode.errors import StateError
-from dslnode.logs import Logger
-from dslnode.metrics import Metrics
+from dslnode.telemetry.logs import Logger
+from dslnode.telemetry.metrics import Metrics
 from dslnode.worker import Worker
 
 

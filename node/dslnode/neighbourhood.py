@@ -12,9 +12,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from dslnode.logs import Logger
 from dslnode.protocol.membership import MAX_MEMBERS, MAX_TOLD, Choice, Outlook, Record, Roster, Tidings, choose
 from dslnode.security.channels import Way
+from dslnode.telemetry.logs import Logger
 from dslnode.transport import link_events
 from dslnode.transport.connection_manager import Network
 from dslnode.transport.dialer import Pauses, dial, keep_dialling

@@ -9,8 +9,8 @@ from typing import Any
 from rich.text import Text
 
 from dslnode.crawl import Picture, SeenNode
-from dslnode.history import sampled
-from dslnode.status_json import as_dict
+from dslnode.telemetry.accuracy_history import sampled
+from dslnode.telemetry.status_json import as_dict
 from dslnode.transport.handshake import clean
 from dslnode.v1 import node_pb2 as pb
 

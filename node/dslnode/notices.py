@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from dslnode.logs import Logger
+from dslnode.telemetry.logs import Logger
 
 MAX_REMEMBERED = 1_000
 

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from dslnode.config.quantities import parse_hours
 from dslnode.config.settings import Settings
 from dslnode.host_state import read_host_state
-from dslnode.logs import Logger
-from dslnode.metrics import Metrics
 from dslnode.pacing import Pacer
 from dslnode.protocol.events import Event, Resting
+from dslnode.telemetry.logs import Logger
+from dslnode.telemetry.metrics import Metrics
 from dslnode.yielding import HostState, Limits, why_wait
 
 LOOKS_SECONDS = 10.0

@@ -9,7 +9,7 @@ from dslnode.checkpoint import StateDirectory
 from dslnode.config.settings import Settings
 from dslnode.errors import StateError
 from dslnode.learning.learner import Learner
-from dslnode.logs import Logger
+from dslnode.telemetry.logs import Logger
 from dslnode.transport.connection_manager import Network
 from dslnode.transport.traffic import Flow, Traffic
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from dslnode.errors import SettingsError
-from dslnode.logs import Logger
 from dslnode.security.identity import Identity, clock, day
 from dslnode.security.tls_tunnels import Tunnels
+from dslnode.telemetry.logs import Logger
 
 LOOK_EVERY_SECONDS = 5.0
 REMIND_AFTER = timedelta(days=1)

@@ -8,7 +8,6 @@ import os
 import secrets
 import sys
 
-from dslnode import logs
 from dslnode.assembly import build_learner
 from dslnode.checkpoint import NODE_ID_BYTES, StateDirectory
 from dslnode.config.settings import Settings
@@ -20,6 +19,7 @@ from dslnode.protocol.codec.mask_codec import READABLE, checksum
 from dslnode.security.channels import Plain, Secure
 from dslnode.security.exposure import check_exposure
 from dslnode.security.tls_tunnels import Tunnels
+from dslnode.telemetry import logs
 from dslnode.transport.handshake import INCARNATION_BYTES, Introduction, ModelFacts
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from dslnode.addresses import check_address
 from dslnode.errors import SettingsError
-from dslnode.status_json import as_dict
+from dslnode.telemetry.status_json import as_dict
 from dslnode.transport.client import ask_status
 from dslnode.transport.handshake import clean
 from dslnode.v1 import node_pb2 as pb

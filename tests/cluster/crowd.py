@@ -12,13 +12,13 @@ import sys
 
 import torch
 
-from dslnode import logs
 from dslnode.assembly import build_learner
 from dslnode.checkpoint import NODE_ID_BYTES
 from dslnode.config.settings import Settings
 from dslnode.daemon import Daemon
 from dslnode.security.channels import Plain
 from dslnode.start import introduction
+from dslnode.telemetry import logs
 
 
 def member(number: int, address: str) -> Daemon:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from dslnode.config.loader import load
 from dslnode.config.settings import Settings
-from dslnode.pages import ANSWER_SECONDS
+from dslnode.telemetry.http_server import ANSWER_SECONDS
 
 MANIFESTS = Path(__file__).parents[2] / "deploy" / "kubernetes"
 VERSIONS = ("1.29", kubernetes_validate.latest_version())

@@ -28,7 +28,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from dslnode import __version__
 from dslnode.addresses import ADDRESS
 from dslnode.errors import ListenError
-from dslnode.status_json import as_dict
+from dslnode.telemetry.status_json import as_dict
 from dslnode.v1 import node_pb2 as pb
 
 Answer = TypeVar("Answer")
@@ -102,7 +102,7 @@ def _show(start: StartResponse, path: str, status: Callable[[], pb.StatusReply])
 @cache
 def page() -> tuple[bytes, str]:
     """Return the page and its content security policy: its own style and script, its own status, nothing else."""
-    text = files("dslnode").joinpath("page.html").read_text(encoding="utf-8")
+    text = files("dslnode.telemetry").joinpath("page.html").read_text(encoding="utf-8")
     rules = [
         "default-src 'none'",
         *(f"{kind}-src 'sha256-{_digest(text, kind)}'" for kind in ("style", "script")),

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.history import MAX_POINTS, History, sampled
+from dslnode.telemetry.accuracy_history import MAX_POINTS, History, sampled
 
 POINTS = st.lists(st.tuples(st.integers(1, 20), st.floats(0, 1)), max_size=50).map(
     lambda steps: [(sum(step for step, _ in steps[: n + 1]), value) for n, (_, value) in enumerate(steps)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dslnode.logs import LIBRARIES, MAX_KINDS, set_up
+from dslnode.telemetry.logs import LIBRARIES, MAX_KINDS, set_up
 
 GRPC = logging.getLogger("grpc._cython.cygrpc")
 

@@ -18,9 +18,9 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from dslnode import __version__
-from dslnode.free_space import FreeSpace
 from dslnode.learning.results import AggregatedRound, TrainedRound
 from dslnode.protocol.events import Phase
+from dslnode.telemetry.disk_metrics import FreeSpace
 
 PHASE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 

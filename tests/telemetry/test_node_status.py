@@ -15,7 +15,7 @@ from dslnode.protocol import events
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.protocol.round_machine import RoundMachine
-from dslnode.status import MAX_KNOWN, MAX_TOLD, SPARE_BYTES, Observer
+from dslnode.telemetry.node_status import MAX_KNOWN, MAX_TOLD, SPARE_BYTES, Observer
 from dslnode.transport.connection_manager import Network
 from dslnode.transport.grpc_options import MESSAGE_BYTES
 from dslnode.transport.handshake import Introduction, ModelFacts

@@ -14,9 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dslnode import __version__
 from dslnode.learning.results import AggregatedRound, Progress, TrainedRound
-from dslnode.metrics import Metrics, NeighbourFigures
 from dslnode.protocol.events import Phase
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
+from dslnode.telemetry.metrics import Metrics, NeighbourFigures
 
 HEARD = NeighbourFigures(
     name="board-2",

@@ -8,11 +8,11 @@ from typing import Any
 
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
-from dslnode.history import History
 from dslnode.learning.results import AggregatedRound, Progress, TrainedRound
-from dslnode.metrics import NeighbourFigures
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.round_machine import RoundMachine
+from dslnode.telemetry.accuracy_history import History
+from dslnode.telemetry.metrics import NeighbourFigures
 from dslnode.transport.connection_manager import Network
 from dslnode.transport.grpc_options import MESSAGE_BYTES
 from dslnode.transport.handshake import Introduction

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from dslnode.free_space import FreeSpace
+from dslnode.telemetry.disk_metrics import FreeSpace
 
 
 def scraped(directory: Path) -> str:

@@ -15,8 +15,8 @@ from PIL import Image
 from prometheus_client import CollectorRegistry, Gauge
 
 from dslnode.errors import ListenError
-from dslnode.pages import application, page, serve, serve_pages
-from dslnode.status_json import as_dict
+from dslnode.telemetry.http_server import application, page, serve, serve_pages
+from dslnode.telemetry.status_json import as_dict
 from dslnode.v1 import node_pb2 as pb
 from tests.browser import look_at, needs_chromium, photograph
 from tests.cluster.processes import NodeProcess, free_port

@@ -1,0 +1,1 @@
+"""What a node reports: metrics, status, its page, its log."""
