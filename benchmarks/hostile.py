@@ -26,10 +26,10 @@ from benchmarks.accuracy.masks import Lockstep, node_settings
 from benchmarks.accuracy.network import build_network
 from benchmarks.processes import processes
 from benchmarks.report import Column, Report, Row, argument_parser, publish
-from dslnode.assembly import origin, training_plan
 from dslnode.learning.learner import Learner
 from dslnode.learning.masking import from_mask
 from dslnode.protocol.messages import Exchange, Turn
+from dslnode.runtime.build import origin, training_plan
 
 FULL = Case("Fashion-MNIST, everybody linked with everybody", "classes:4", 4 * 15, nodes=10, graph="complete")
 QUICK = Case("digits, random graph", "classes:4", 8 * 15, data="digits")

@@ -21,7 +21,7 @@ from dslnode.transport import dialer
 from dslnode.transport.connection_manager import Network
 from dslnode.transport.link_events import LinkUp, MaskArrived, MembersTold, Report
 from tests.cluster.processes import free_port
-from tests.test_standing import Log
+from tests.runtime.test_credential_watch import Log
 from tests.transport.nodes import SMALL, Loopback, Node, introduction, loopback, message
 
 

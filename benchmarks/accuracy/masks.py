@@ -14,7 +14,6 @@ from benchmarks.accuracy.cases import World
 from benchmarks.accuracy.graphs import Neighbours
 from benchmarks.accuracy.method import Candidates, Traffic
 from benchmarks.accuracy.network import build_network
-from dslnode.assembly import origin, training_plan
 from dslnode.config.settings import Settings
 from dslnode.learning.learner import Learner
 from dslnode.learning.masking import from_mask
@@ -22,6 +21,7 @@ from dslnode.protocol import events
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.messages import Exchange, Greeting, MaskKind, MaskMessage, Unchanged
 from dslnode.protocol.round_machine import RoundMachine
+from dslnode.runtime.build import origin, training_plan
 
 
 class MaskGossip:

@@ -15,12 +15,12 @@ from bitarray.util import sc_encode
 from benchmarks.accuracy.masks import Lockstep
 from benchmarks.daemons import FASHION_MNIST
 from benchmarks.report import Row
-from dslnode.assembly import build_learner
 from dslnode.config.settings import Settings
 from dslnode.protocol.codec import delta
 from dslnode.protocol.codec.delta import Base
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import Exchange
+from dslnode.runtime.build import build_learner
 
 RING = ((1, 3), (0, 2), (1, 3), (0, 2))
 MODEL = "benchmarks.wire.model:cnn"

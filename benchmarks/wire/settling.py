@@ -19,9 +19,9 @@ from benchmarks.daemons import FASHION_MNIST
 from benchmarks.report import Column, Report, Row, arguments, publish
 from benchmarks.wire.coding import MODEL
 from benchmarks.wire.nodes import GRAPHS
-from dslnode.assembly import build_learner
 from dslnode.config.settings import Settings
 from dslnode.learning.learner import Learner
+from dslnode.runtime.build import build_learner
 
 MARKS = (13, 30, 60, 100, 150, 200, 250, 300)
 WORD_BYTES = 90

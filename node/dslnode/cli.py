@@ -39,7 +39,7 @@ AnyTicket = Annotated[
 
 def start(loaded: Loaded) -> None:
     """Run one node until it is stopped, or for --rounds N."""
-    from dslnode.start import run_node
+    from dslnode.runtime.start import run_node
 
     raise typer.Exit(run_node(loaded.settings))
 

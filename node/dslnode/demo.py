@@ -52,7 +52,7 @@ def run_demo(count: int, rounds: int, data: str, report: Path | None) -> None:
 
 def local_only_accuracy(settings: Settings) -> float:
     """Return the held-out accuracy of the same node, data and rounds without any neighbour."""
-    from dslnode.assembly import build_learner
+    from dslnode.runtime.build import build_learner
 
     learner = build_learner(settings)
     for number in range(settings.rounds):

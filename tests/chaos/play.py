@@ -8,8 +8,8 @@ from dataclasses import replace
 from statistics import mean, median
 
 from dslnode.accounts.ledger_file import load
-from dslnode.checkpoint import StateDirectory
 from dslnode.errors import StateError
+from dslnode.runtime.checkpoint import StateDirectory
 from tests.chaos.boards import Board, Life, Network
 from tests.chaos.script import Kill, Part, Start, Step
 from tests.chaos.wire import Conditions

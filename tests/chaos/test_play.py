@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dslnode.checkpoint import Snapshot, StateDirectory
+from dslnode.runtime.checkpoint import Snapshot, StateDirectory
 from tests.chaos.boards import Board, Life
 from tests.chaos.play import accuracy, complaints, damaged_files, growth, lost_rounds
 

@@ -12,12 +12,12 @@ import sys
 
 import torch
 
-from dslnode.assembly import build_learner
-from dslnode.checkpoint import NODE_ID_BYTES
 from dslnode.config.settings import Settings
-from dslnode.daemon import Daemon
+from dslnode.runtime.build import build_learner
+from dslnode.runtime.checkpoint import NODE_ID_BYTES
+from dslnode.runtime.node import Daemon
+from dslnode.runtime.start import introduction
 from dslnode.security.channels import Plain
-from dslnode.start import introduction
 from dslnode.telemetry import logs
 
 

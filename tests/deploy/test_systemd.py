@@ -12,7 +12,7 @@ import pytest
 
 from dslnode.config.loader import load
 from dslnode.errors import ExitCode
-from dslnode.service_manager import ServiceManager
+from dslnode.runtime.systemd import ServiceManager
 
 SYSTEMD = Path(__file__).parents[2] / "deploy" / "systemd"
 UNIT = SYSTEMD / "dslnode.service"

@@ -10,14 +10,14 @@ from pathlib import Path
 import grpc.aio
 
 from dslnode.addresses import host_and_port
-from dslnode.assembly import build_learner
 from dslnode.config.loader import load
 from dslnode.errors import PeerError
+from dslnode.runtime.build import build_learner
+from dslnode.runtime.start import introduction
 from dslnode.security.channels import Secure
 from dslnode.security.credentials import Credentials
 from dslnode.security.ticket import read_ticket
 from dslnode.security.tls_tunnels import Tunnels
-from dslnode.start import introduction
 from dslnode.v1 import node_pb2 as pb
 
 CONVERSE = "/dslnode.v1.Neighbour/Converse"

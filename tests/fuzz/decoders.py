@@ -17,7 +17,6 @@ import numpy as np
 from bitarray import frozenbitarray
 from google.protobuf.message import DecodeError
 
-from dslnode import checkpoint
 from dslnode.accounts import ledger_file
 from dslnode.accounts.ledger import EARLIEST, Amounts, Direction, Ledger
 from dslnode.discovery import read_announcement
@@ -29,6 +28,7 @@ from dslnode.protocol.codec.reference import Copies
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.membership import Record, Tidings
 from dslnode.protocol.messages import MaskKind, MaskMessage
+from dslnode.runtime import checkpoint
 from dslnode.security.authority import Authority
 from dslnode.security.certificates import identity_from_der, read_revocations
 from dslnode.security.identity import Revocations

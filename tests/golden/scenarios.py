@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from dslnode.assembly import build_learner
 from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings
 from dslnode.learning.learner import Learner
@@ -23,6 +22,7 @@ from dslnode.protocol.codec.reference import Copies
 from dslnode.protocol.events import Heard
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage, Pace, Turn, Unchanged
+from dslnode.runtime.build import build_learner
 from dslnode.transport.encode_cache import Coder
 from dslnode.transport.frame_codec import Speaker, Speech, Terms
 

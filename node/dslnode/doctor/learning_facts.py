@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import torch
 
-from dslnode.assembly import node_data, origin, training_plan
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
 from dslnode.doctor.findings import Finding, from_error
@@ -33,6 +32,7 @@ from dslnode.learning.masking import layout_of
 from dslnode.plugins import model_factory
 from dslnode.protocol.events import Heard
 from dslnode.protocol.messages import MaskKind
+from dslnode.runtime.build import node_data, origin, training_plan
 
 TRIAL_STEPS = 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dslnode.host_state import charge, hottest, read_host_state
+from dslnode.runtime.host_sensors import charge, hottest, read_host_state
 
 
 def sensor(zones: Path, number: int, text: str) -> None:

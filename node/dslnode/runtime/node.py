@@ -13,25 +13,26 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from dslnode.accounting import Accounting
-from dslnode.background import Alarm, Background
-from dslnode.checkpoint import StateDirectory
 from dslnode.config.settings import Settings
 from dslnode.discovery import announcement, discover
 from dslnode.errors import DslnodeError, ExitCode
-from dslnode.exchange import Sender
-from dslnode.keeping import Keeper, Schedule
 from dslnode.learning.learner import Learner
 from dslnode.neighbourhood import Neighbourhood
 from dslnode.notices import Notices
 from dslnode.protocol import events
 from dslnode.protocol.round_deadline import Deadlines
 from dslnode.protocol.round_machine import RoundMachine
-from dslnode.resting import Rest
-from dslnode.resume import remember, take_over
+from dslnode.runtime.checkpoint import StateDirectory
+from dslnode.runtime.checkpointing import Keeper, Schedule
+from dslnode.runtime.credential_watch import watch
+from dslnode.runtime.learner_thread import Worker
+from dslnode.runtime.mask_sender import Sender
+from dslnode.runtime.resume import remember, take_over
+from dslnode.runtime.systemd import keep_told
+from dslnode.runtime.tasks import Alarm, Background
+from dslnode.runtime.traffic_accounting import Accounting
+from dslnode.runtime.training_gate import Rest
 from dslnode.security.channels import Way
-from dslnode.service_manager import keep_told
-from dslnode.standing import watch
 from dslnode.telemetry.http_server import serve_pages
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
@@ -42,7 +43,6 @@ from dslnode.transport.handshake import ORDERLY, Introduction
 from dslnode.transport.keepalive import keep_vigil
 from dslnode.transport.link_factory import Edges
 from dslnode.transport.server import Server
-from dslnode.worker import Worker
 
 GOODBYE_SECONDS, LAST_STEP_SECONDS = 0.5, 0.7
 

@@ -14,13 +14,13 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from dslnode.assembly import build_learner
-from dslnode.checkpoint import Snapshot, StateDirectory
 from dslnode.config.settings import Settings
-from dslnode.keeping import Keeper, Schedule
 from dslnode.learning.learner import Learner
+from dslnode.runtime.build import build_learner
+from dslnode.runtime.checkpoint import Snapshot, StateDirectory
+from dslnode.runtime.checkpointing import Keeper, Schedule
+from dslnode.runtime.learner_thread import Worker
 from dslnode.telemetry.metrics import Metrics
-from dslnode.worker import Worker
 
 
 class Node:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dslnode.config.quantities import DAY, Hours, parse_hours
-from dslnode.yielding import CALMER, COOLER, FULLER, HostState, Limits, why_wait
+from dslnode.runtime.training_limits import CALMER, COOLER, FULLER, HostState, Limits, why_wait
 
 COOL = HostState(temperature=40.0, load=0.5, minute=12 * 60)
 

@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from dslnode import resting
 from dslnode.config.settings import Settings
 from dslnode.pacing import Pacer
 from dslnode.protocol.events import Event, Resting
+from dslnode.runtime import training_gate
+from dslnode.runtime.training_limits import HostState
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
-from dslnode.yielding import HostState
 
 COOL, HOT = HostState(50.0, 0.1, 0), HostState(90.0, 0.1, 0)
 BLIND = HostState(None, 0.1, 0)
@@ -29,7 +29,7 @@ class Setup:
         self.log: list[str] = []
         self.metrics = Metrics(list)
         settings = Settings(name="node", **options)
-        self.rest = resting.Rest(
+        self.rest = training_gate.Rest(
             settings, self.metrics, cast(Pacer, _Pacer(self.paces)), cast(Logger, _Log(self.log)), self.events.append
         )
 
@@ -66,8 +66,8 @@ class _Log:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resting, "LOOKS_SECONDS", 0.01)
-    monkeypatch.setattr(resting, "STOP_SECONDS", 0.01)
+    monkeypatch.setattr(training_gate, "LOOKS_SECONDS", 0.01)
+    monkeypatch.setattr(training_gate, "STOP_SECONDS", 0.01)
 
 
 async def test_a_node_without_limits_does_not_even_look() -> None:
@@ -86,7 +86,7 @@ async def test_a_hot_machine_waits_and_says_so_once() -> None:
     setup = Setup(max_temperature=70)
     assert await setup.look(HOT, HOT, HOT, COOL) == ["heat"] * 3
     assert setup.events == [Resting(), Resting(), Resting(), Resting(over=True)]
-    assert setup.paces == [resting.INTERVAL, 0]
+    assert setup.paces == [training_gate.INTERVAL, 0]
     assert setup.log == ["waiting", "training again"]
 
 

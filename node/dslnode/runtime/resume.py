@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dslnode.checkpoint import StateDirectory
 from dslnode.config.settings import Settings
 from dslnode.errors import StateError
 from dslnode.learning.learner import Learner
+from dslnode.runtime.checkpoint import StateDirectory
 from dslnode.telemetry.logs import Logger
 from dslnode.transport.connection_manager import Network
 from dslnode.transport.traffic import Flow, Traffic

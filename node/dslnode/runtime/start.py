@@ -8,14 +8,14 @@ import os
 import secrets
 import sys
 
-from dslnode.assembly import build_learner
-from dslnode.checkpoint import NODE_ID_BYTES, StateDirectory
 from dslnode.config.settings import Settings
-from dslnode.daemon import Daemon
 from dslnode.discovery import check_discovery
 from dslnode.errors import ExitCode, ModelError, SettingsError
 from dslnode.learning.learner import Learner
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
+from dslnode.runtime.build import build_learner
+from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory
+from dslnode.runtime.node import Daemon
 from dslnode.security.channels import Plain, Secure
 from dslnode.security.exposure import check_exposure
 from dslnode.security.tls_tunnels import Tunnels

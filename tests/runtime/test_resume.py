@@ -12,7 +12,7 @@ import pytest
 from dslnode.config.settings import Settings
 from dslnode.errors import StateError
 from dslnode.protocol.messages import MaskKind
-from dslnode.resume import check, remember, restore_traffic
+from dslnode.runtime.resume import check, remember, restore_traffic
 from dslnode.transport.connection_manager import Network
 from dslnode.transport.traffic import Flow, Traffic
 

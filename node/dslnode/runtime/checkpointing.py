@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dslnode.checkpoint import Snapshot, StateDirectory
 from dslnode.errors import StateError
+from dslnode.runtime.checkpoint import Snapshot, StateDirectory
+from dslnode.runtime.learner_thread import Worker
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
-from dslnode.worker import Worker
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dslnode.protocol import events
 from dslnode.protocol.messages import Turn
+from dslnode.runtime.learner_thread import Worker
 from dslnode.transport.connection_manager import Network
-from dslnode.worker import Worker
 
 Sending = events.Send | events.SendSigns | events.Greet | events.Meet | events.Forget
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from dslnode.background import Alarm, Background
+from dslnode.runtime.tasks import Alarm, Background
 
 
 async def test_a_job_that_fails_is_told() -> None:

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from dslnode.yielding import HostState
+from dslnode.runtime.training_limits import HostState
 
 ZONES = Path("/sys/class/thermal")
 SUPPLIES = Path("/sys/class/power_supply")

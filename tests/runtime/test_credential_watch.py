@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from dslnode.runtime.credential_watch import Watch, watch
 from dslnode.security.credentials import Credentials
 from dslnode.security.secret_files import write_private
 from dslnode.security.tls_tunnels import Tunnels
-from dslnode.standing import Watch, watch
 from dslnode.telemetry.logs import Logger
 from tests.networks import DAY, NOW, Operator
 

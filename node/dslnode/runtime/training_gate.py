@@ -8,12 +8,12 @@ from dataclasses import asdict
 
 from dslnode.config.quantities import parse_hours
 from dslnode.config.settings import Settings
-from dslnode.host_state import read_host_state
 from dslnode.pacing import Pacer
 from dslnode.protocol.events import Event, Resting
+from dslnode.runtime.host_sensors import read_host_state
+from dslnode.runtime.training_limits import HostState, Limits, why_wait
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
-from dslnode.yielding import HostState, Limits, why_wait
 
 LOOKS_SECONDS = 10.0
 """How often the machine is looked at while the node waits."""

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from dslnode import checkpoint
-from dslnode.checkpoint import FIRST_MAGIC, MAGIC, Snapshot, StateDirectory, pack, unpack
 from dslnode.errors import StateError
+from dslnode.runtime import checkpoint
+from dslnode.runtime.checkpoint import FIRST_MAGIC, MAGIC, Snapshot, StateDirectory, pack, unpack
 
 SNAPSHOT = Snapshot({"round": 3, "run_id": "größe"}, {"scores": np.arange(5, dtype=np.float32), "steps": np.array(7)})
 LATER = Snapshot({"round": 4}, {"scores": np.ones(2)})

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from dslnode import assembly
 from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings
 from dslnode.errors import DataError, ModelError, SettingsError
 from dslnode.learning.options import Origin, TrainingPlan
+from dslnode.runtime import build
 
 RENAMED = {"signed": "signed_scores", "network_seed": "seed"}
 BASE: dict[str, Any] = {"name": "board-1", "metrics": "off"}
@@ -62,7 +62,7 @@ def with_only(field: str) -> Settings:
 def test_every_part_of_the_training_plan_follows_the_setting_of_its_meaning(field: str) -> None:
     setting = RENAMED.get(field, field)
     settings = with_only(setting)
-    changed, default = (getattr(assembly.training_plan(s), field) for s in (settings, Settings(**BASE)))
+    changed, default = (getattr(build.training_plan(s), field) for s in (settings, Settings(**BASE)))
     assert changed == getattr(settings, setting)
     assert changed != default
 
@@ -71,28 +71,28 @@ def test_every_part_of_the_training_plan_follows_the_setting_of_its_meaning(fiel
 def test_every_part_of_the_origin_follows_the_setting_of_its_meaning(field: str) -> None:
     setting = RENAMED.get(field, field)
     settings = with_only(setting)
-    changed, default = (getattr(assembly.origin(s), field) for s in (settings, Settings(**BASE)))
+    changed, default = (getattr(build.origin(s), field) for s in (settings, Settings(**BASE)))
     value = getattr(settings, setting)
     assert changed == (tuple(value.items()) if isinstance(value, dict) else value)
     assert changed != default
 
 
 def test_the_defaults_of_settings_and_of_the_learner_are_the_same() -> None:
-    assert assembly.training_plan(Settings(**BASE)) == TrainingPlan()
-    default = assembly.origin(Settings(**BASE))
+    assert build.training_plan(Settings(**BASE)) == TrainingPlan()
+    default = build.origin(Settings(**BASE))
     assert default == Origin(default.network_seed, default.node_seed)
 
 
 def test_the_authors_preset_reaches_the_learner() -> None:
     settings = Settings(**BASE, **PRESETS["authors"])
-    plan, origin = assembly.training_plan(settings), assembly.origin(settings)
+    plan, origin = build.training_plan(settings), build.origin(settings)
     assert (plan.step_rule, plan.signed, plan.novelty, plan.fine_tuning) == ("momentum", False, False, "stale")
     assert (origin.linear_keep_ratio, origin.shared_scores, origin.scale_kept) == (0.9, False, False)
 
 
 def test_a_nodes_own_seed_follows_from_the_seed_and_its_name_alone() -> None:
     seeds = {
-        assembly.origin(Settings(name=name, seed=seed, share=share)).node_seed
+        build.origin(Settings(name=name, seed=seed, share=share)).node_seed
         for name, seed, share in (("a", 1, "1/1"), ("a", 1, "1/2"), ("b", 1, "1/1"), ("a", 2, "1/1"))
     }
     assert len(seeds) == 3
@@ -101,7 +101,7 @@ def test_a_nodes_own_seed_follows_from_the_seed_and_its_name_alone() -> None:
 @pytest.mark.parametrize("split", ["even", "classes:3", "dirichlet:0.5"])
 def test_nodes_of_one_seed_hold_disjoint_shares_and_the_same_held_out_rule(split: str) -> None:
     nodes = [Settings(name=f"board-{i}", share=f"{i}/4", split=split, seed=7) for i in range(1, 5)]
-    parts = [assembly.node_data(settings) for settings in nodes]
+    parts = [build.node_data(settings) for settings in nodes]
     seen = [{image.tobytes() for image in part.train.images} for part in parts]
     assert all(seen)
     assert sum(map(len, seen)) == len(set().union(*seen))
@@ -111,17 +111,17 @@ def test_nodes_of_one_seed_hold_disjoint_shares_and_the_same_held_out_rule(split
 
 def test_data_settings_cut_the_slice_that_they_name() -> None:
     settings = Settings(**BASE, classes=(3, 7), samples_per_class=5, held_out_fraction=0.5)
-    data = assembly.node_data(settings)
+    data = build.node_data(settings)
     assert np.unique(data.train.labels, return_counts=True)[1].tolist() == [5, 5]
     assert data.held_out is not None
     assert set(data.held_out.labels) == {3, 7}
     assert 150 < len(data.held_out) < 210
     assert data.class_count == 10
-    assert assembly.node_data(Settings(**BASE, class_count=12)).class_count == 12
+    assert build.node_data(Settings(**BASE, class_count=12)).class_count == 12
 
 
 def test_two_nodes_of_one_run_start_from_the_same_network_and_mask() -> None:
-    one, other = (assembly.build_learner(Settings(name=f"board-{i}", share=f"{i}/2", keep_ratio=0.2)) for i in (1, 2))
+    one, other = (build.build_learner(Settings(name=f"board-{i}", share=f"{i}/2", keep_ratio=0.2)) for i in (1, 2))
     assert one.fingerprint == other.fingerprint
     assert one.mask == other.mask
     assert one.mask.density == pytest.approx(0.2, abs=0.001)
@@ -130,10 +130,10 @@ def test_two_nodes_of_one_run_start_from_the_same_network_and_mask() -> None:
 def test_a_restart_builds_the_same_learner() -> None:
     """Also where its model has parts of its own, neither frozen nor masked, that torch draws."""
     settings = Settings(**BASE, threads=2, model=f"{__name__}:with_biases")
-    one = assembly.build_learner(settings)
+    one = build.build_learner(settings)
     assert torch.get_num_threads() == 2
     torch.rand(3)
-    other = assembly.build_learner(settings)
+    other = build.build_learner(settings)
     left, right = one.state(), other.state()
     assert all(np.array_equal(left[name], right[name]) for name in left)
 
@@ -153,4 +153,4 @@ def test_a_restart_builds_the_same_learner() -> None:
 )
 def test_what_cannot_be_built_is_refused(fields: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
-        assembly.build_learner(Settings(**BASE, **fields))
+        build.build_learner(Settings(**BASE, **fields))

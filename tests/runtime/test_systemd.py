@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.service_manager import STATUS_SECONDS, ServiceManager, keep_told, named_in
+from dslnode.runtime.systemd import STATUS_SECONDS, ServiceManager, keep_told, named_in
 from tests.cluster.processes import NodeProcess, free_port
 
 DEADLINE = 60.0

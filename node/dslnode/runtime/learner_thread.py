@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from dslnode.checkpoint import Snapshot, StateDirectory
 from dslnode.learning.learner import Learner
 from dslnode.learning.results import AggregatedRound, TrainedRound
 from dslnode.protocol.events import Heard
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.messages import Greeting, MaskMessage, Turn
+from dslnode.runtime.checkpoint import Snapshot, StateDirectory
 
 Result = TypeVar("Result")
 

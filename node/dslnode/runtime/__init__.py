@@ -1,0 +1,1 @@
+"""Composition and life of one node."""
