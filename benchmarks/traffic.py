@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from benchmarks.daemons import FASHION_MNIST, Daemon, Event
 from benchmarks.namespaces import Counters, Host, Hosts, missing
 from benchmarks.report import Column, Report, Row, arguments, publish
-from dslnode.accounts.ledger import Amounts, Direction, Per, lines
-from dslnode.accounts.ledger_file import load
+from dslnode.accounting.ledger import Amounts, Direction, Per, lines
+from dslnode.accounting.ledger_file import load
 
 GOAL = 0.03
 PORT = 7711

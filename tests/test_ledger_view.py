@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.accounts.ledger import EARLIEST, OTHERS, Amounts, Direction, Ledger, Per
-from dslnode.accounts.ledger_file import Books, pack, save
+from dslnode.accounting.ledger import EARLIEST, OTHERS, Amounts, Direction, Ledger, Per
+from dslnode.accounting.ledger_file import Books, pack, save
 from dslnode.errors import SettingsError
 from dslnode.ledger_view import COLUMNS, Form, show_ledger
 

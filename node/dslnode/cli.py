@@ -12,7 +12,7 @@ from typing import Annotated, Optional
 import typer
 
 from dslnode import __version__, cli_authority
-from dslnode.accounts.ledger import Per
+from dslnode.accounting.ledger import Per
 from dslnode.config.loader import Loaded
 from dslnode.errors import DslnodeError, ExitCode, SettingsError
 from dslnode.help_pages import CommandHelp, GroupHelp

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dslnode.accounts.ledger import KINDS, OTHERS, Per, lines, start_of
-from dslnode.accounts.ledger_file import FILE, load
+from dslnode.accounting.ledger import KINDS, OTHERS, Per, lines, start_of
+from dslnode.accounting.ledger_file import FILE, load
+from dslnode.accounting.ledger_messages import Line, ask_ledger
 from dslnode.addresses import check_address
 from dslnode.errors import SettingsError
-from dslnode.ledger_messages import Line, ask_ledger
 
 
 class Form(StrEnum):

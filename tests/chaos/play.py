@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from statistics import mean, median
 
-from dslnode.accounts.ledger_file import load
+from dslnode.accounting.ledger_file import load
 from dslnode.errors import StateError
 from dslnode.runtime.checkpoint import StateDirectory
 from tests.chaos.boards import Board, Life, Network

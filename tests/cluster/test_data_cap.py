@@ -6,9 +6,9 @@ import signal
 import time
 from pathlib import Path
 
-from dslnode.accounts.data_plan import seconds_left, used
-from dslnode.accounts.ledger import Amounts, Direction, Ledger
-from dslnode.accounts.ledger_file import Books, load, pack, save
+from dslnode.accounting.data_plan import seconds_left, used
+from dslnode.accounting.ledger import Amounts, Direction, Ledger
+from dslnode.accounting.ledger_file import Books, load, pack, save
 from dslnode.config.quantities import CapPer, parse_cap
 from dslnode.transport.client import ask_status
 from tests.cluster.processes import NodeProcess, free_port

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.daemons import Daemon
 from benchmarks.namespaces import INTERFACE, Host, Hosts, missing
 from benchmarks.traffic import booked
-from dslnode.accounts.ledger import Direction
+from dslnode.accounting.ledger import Direction
 from dslnode.config.quantities import IDLE_BYTES_PER_SECOND
 from tests.networks import Operator
 

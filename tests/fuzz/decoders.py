@@ -17,8 +17,8 @@ import numpy as np
 from bitarray import frozenbitarray
 from google.protobuf.message import DecodeError
 
-from dslnode.accounts import ledger_file
-from dslnode.accounts.ledger import EARLIEST, Amounts, Direction, Ledger
+from dslnode.accounting import ledger_file
+from dslnode.accounting.ledger import EARLIEST, Amounts, Direction, Ledger
 from dslnode.discovery import read_announcement
 from dslnode.errors import PeerError, SettingsError
 from dslnode.protocol.codec import delta, positions

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
+from dslnode.accounting.exchange_pacing import Pacer
 from dslnode.config.settings import Settings
-from dslnode.pacing import Pacer
 from dslnode.protocol.events import Event, Resting
 from dslnode.runtime import training_gate
 from dslnode.runtime.training_limits import HostState

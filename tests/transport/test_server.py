@@ -10,9 +10,9 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from dslnode.accounts.ledger import EARLIEST, Amounts, Direction, Ledger, Per
+from dslnode.accounting.ledger import EARLIEST, Amounts, Direction, Ledger, Per
+from dslnode.accounting.ledger_messages import ask_ledger, row_messages
 from dslnode.errors import ExitCode, ListenError
-from dslnode.ledger_messages import ask_ledger, row_messages
 from dslnode.transport.link_events import LinkUp
 from dslnode.transport.server import SERVICES, Server, read_address
 from dslnode.v1 import node_pb2 as pb

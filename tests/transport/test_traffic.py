@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.ledger_messages import amounts_of
+from dslnode.accounting.ledger_messages import amounts_of
 from dslnode.protocol.messages import MaskKind
 from dslnode.transport.traffic import GRPC_FRAMING, Flow, Traffic
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dslnode.bookkeeper import Bookkeeper
+from dslnode.accounting.bookkeeper import Bookkeeper
+from dslnode.accounting.exchange_pacing import Pacer, Usage
+from dslnode.accounting.ledger_messages import row_messages
+from dslnode.accounting.ledger_metrics import LedgerCollector
 from dslnode.config.quantities import parse_cap
 from dslnode.config.settings import Settings
-from dslnode.ledger_messages import row_messages
-from dslnode.ledger_metrics import LedgerCollector
-from dslnode.pacing import Pacer, Usage
 from dslnode.protocol.codec.mask_codec import Layouts
 from dslnode.runtime.checkpoint import StateDirectory
 from dslnode.telemetry.logs import Logger

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
 
+from dslnode.accounting.exchange_pacing import Pacer
 from dslnode.config.quantities import parse_hours
 from dslnode.config.settings import Settings
-from dslnode.pacing import Pacer
 from dslnode.protocol.events import Event, Resting
 from dslnode.runtime.host_sensors import read_host_state
 from dslnode.runtime.training_limits import HostState, Limits, why_wait

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from dslnode.accounts.ledger import KINDS, Amounts, Direction, Row
-from dslnode.pacing import Usage
+from dslnode.accounting.exchange_pacing import Usage
+from dslnode.accounting.ledger import KINDS, Amounts, Direction, Row
 
 BYTES = tuple(kind for kind in KINDS if not kind.endswith("_bits"))
 

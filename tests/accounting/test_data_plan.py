@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dslnode.accounts.data_plan import Means, Partner, choose, elapsed, forecast, seconds_left, used
-from dslnode.accounts.ledger import Amounts, Direction, Ledger
+from dslnode.accounting.data_plan import Means, Partner, choose, elapsed, forecast, seconds_left, used
+from dslnode.accounting.ledger import Amounts, Direction, Ledger
 from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, CapPer, DataCap, parse_cap
 
 HOUR = 3_600

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from dslnode.accounts.ledger import Ledger, total
+from dslnode.accounting.ledger import Ledger, total
 from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, SECONDS, CapPer, DataCap
 
 LONGEST_INTERVAL = 31 * 86_400

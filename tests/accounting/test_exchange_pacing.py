@@ -7,10 +7,10 @@ from typing import cast
 
 import structlog
 
-from dslnode.accounts.ledger import EARLIEST
-from dslnode.bookkeeper import Bookkeeper
+from dslnode.accounting.bookkeeper import Bookkeeper
+from dslnode.accounting.exchange_pacing import Pacer
+from dslnode.accounting.ledger import EARLIEST
 from dslnode.config.quantities import CapPer, DataCap
-from dslnode.pacing import Pacer
 from dslnode.protocol.messages import Pace
 from dslnode.transport.connection_manager import Network
 from dslnode.transport.traffic import Traffic

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dslnode.accounts.data_plan import (
+from dslnode.accounting.bookkeeper import Bookkeeper
+from dslnode.accounting.data_plan import (
     LONGEST_INTERVAL,
     Choice,
     Means,
@@ -18,8 +19,7 @@ from dslnode.accounts.data_plan import (
     seconds_left,
     used,
 )
-from dslnode.accounts.ledger import total
-from dslnode.bookkeeper import Bookkeeper
+from dslnode.accounting.ledger import total
 from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, SECONDS, CapPer, DataCap
 from dslnode.protocol.messages import Pace
 from dslnode.transport.connection_manager import MAX_ACCOUNTS, Network

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.accounts.ledger import EARLIEST, KINDS, Amounts, Direction, Ledger
-from dslnode.accounts.ledger_file import FILE, MAGIC, MAX_BYTES, Books, load, pack, save, unpack
+from dslnode.accounting.ledger import EARLIEST, KINDS, Amounts, Direction, Ledger
+from dslnode.accounting.ledger_file import FILE, MAGIC, MAX_BYTES, Books, load, pack, save, unpack
 from dslnode.errors import StateError
 
 amounts = st.builds(Amounts, *[st.integers(0, 2**60)] * len(KINDS))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dslnode.accounts.ledger import KINDS, Amounts, Direction, Ledger, Period, Row
+from dslnode.accounting.ledger import KINDS, Amounts, Direction, Ledger, Period, Row
 from dslnode.atomic_file import replace_file
 from dslnode.errors import StateError
 

@@ -8,10 +8,10 @@ import subprocess
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from dslnode.accounts.ledger import Amounts, Direction, Row
+from dslnode.accounting.exchange_pacing import Usage
+from dslnode.accounting.ledger import Amounts, Direction, Row
+from dslnode.accounting.ledger_metrics import LedgerCollector
 from dslnode.config.quantities import CapPer, DataCap
-from dslnode.ledger_metrics import LedgerCollector
-from dslnode.pacing import Usage
 
 CAPPED = Usage(10, 20, DataCap(1_000, CapPer.MONTH), 300, 900, 7, 12.5, 0.25)
 ACCOUNTS: dict[Row, Amounts] = {("ab", Direction.SENT): Amounts(sign_bits=80, sign_framing=4, transport=5)}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.accounts import ledger as module
-from dslnode.accounts.ledger import (
+from dslnode.accounting import ledger as module
+from dslnode.accounting.ledger import (
     EARLIEST,
     HELD_HOURS,
     KEPT_DAYS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dslnode.accounts.ledger import KINDS, Amounts, Direction, Ledger, Per, lines
+from dslnode.accounting.ledger import KINDS, Amounts, Direction, Ledger, Per, lines
 from dslnode.transport.client import ask_ledger_rows
 from dslnode.transport.traffic import Flow
 from dslnode.v1 import node_pb2 as pb

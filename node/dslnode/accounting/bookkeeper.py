@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dslnode.accounts.ledger import Amounts, Direction, Ledger, Row
-from dslnode.accounts.ledger_file import Books, load, pack, save
+from dslnode.accounting.ledger import Amounts, Direction, Ledger, Row
+from dslnode.accounting.ledger_file import Books, load, pack, save
+from dslnode.accounting.ledger_messages import amounts_of
 from dslnode.errors import StateError
-from dslnode.ledger_messages import amounts_of
 from dslnode.telemetry.logs import Logger
 from dslnode.transport.connection_manager import OTHERS, Network
 

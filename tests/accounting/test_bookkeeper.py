@@ -10,8 +10,8 @@ from typing import cast
 import pytest
 import structlog
 
-from dslnode.accounts.ledger import EARLIEST, OTHERS, Amounts, Direction, total
-from dslnode.bookkeeper import Bookkeeper
+from dslnode.accounting.bookkeeper import Bookkeeper
+from dslnode.accounting.ledger import EARLIEST, OTHERS, Amounts, Direction, total
 from dslnode.protocol.messages import MaskKind
 from dslnode.transport.connection_manager import Network
 from dslnode.transport.traffic import Traffic
