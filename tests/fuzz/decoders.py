@@ -19,8 +19,8 @@ from google.protobuf.message import DecodeError
 
 from dslnode.accounting import ledger_file
 from dslnode.accounting.ledger import EARLIEST, Amounts, Direction, Ledger
-from dslnode.discovery import read_announcement
 from dslnode.errors import PeerError, SettingsError
+from dslnode.overlay.mdns import read_announcement
 from dslnode.protocol.codec import delta, positions
 from dslnode.protocol.codec.delta import Base, BaseChoice
 from dslnode.protocol.codec.mask_codec import READABLE, Codec, encode_for

@@ -14,11 +14,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from dslnode.config.settings import Settings
-from dslnode.discovery import announcement, discover
 from dslnode.errors import DslnodeError, ExitCode
 from dslnode.learning.learner import Learner
-from dslnode.neighbourhood import Neighbourhood
-from dslnode.notices import Notices
+from dslnode.overlay.mdns import announcement, discover
+from dslnode.overlay.peer_manager import Neighbourhood
+from dslnode.overlay.peer_problems import Notices
 from dslnode.protocol import events
 from dslnode.protocol.round_deadline import Deadlines
 from dslnode.protocol.round_machine import RoundMachine

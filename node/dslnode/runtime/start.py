@@ -9,9 +9,9 @@ import secrets
 import sys
 
 from dslnode.config.settings import Settings
-from dslnode.discovery import check_discovery
 from dslnode.errors import ExitCode, ModelError, SettingsError
 from dslnode.learning.learner import Learner
+from dslnode.overlay.mdns import check_discovery
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
 from dslnode.runtime.build import build_learner
 from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory

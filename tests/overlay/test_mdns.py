@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.discovery import check_discovery, read_announcement
 from dslnode.errors import SettingsError
+from dslnode.overlay.mdns import check_discovery, read_announcement
 from dslnode.protocol.membership import Record
 from dslnode.transport.handshake import Introduction, ModelFacts
 from dslnode.transport.member_frames import is_dialable

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
-from dslnode import neighbourhood as neighbourhood_module
-from dslnode.neighbourhood import MAX_DIALS, Neighbourhood
+from dslnode.overlay import peer_manager as neighbourhood_module
+from dslnode.overlay.peer_manager import MAX_DIALS, Neighbourhood
 from dslnode.protocol import membership
 from dslnode.protocol.membership import Record, Tidings
 from dslnode.security.channels import Plain

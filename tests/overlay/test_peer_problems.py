@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from dslnode.notices import MAX_REMEMBERED, Notices
+from dslnode.overlay.peer_problems import MAX_REMEMBERED, Notices
 from dslnode.telemetry.logs import Logger
 
 
