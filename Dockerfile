@@ -61,7 +61,7 @@ USER 7711:7711
 VOLUME /var/lib/dslnode
 EXPOSE 7711 9464
 # Ready is whose address is open, as it is once data, model and state are in order, and whose event loop answers
-HEALTHCHECK --interval=30s --timeout=30s --start-period=180s --retries=3 CMD ["python", "-m", "dslnode.ready"]
+HEALTHCHECK --interval=30s --timeout=30s --start-period=180s --retries=3 CMD ["python", "-m", "dslnode.cli.healthcheck"]
 ENTRYPOINT ["dslnode"]
 CMD ["start"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from dslnode.testbed import clean_environment, command_line
+from dslnode.cli.testbed import clean_environment, command_line
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 STOP_SECONDS = 10.0

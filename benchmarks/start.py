@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.daemons import FASHION_MNIST, Daemon
 from benchmarks.report import Column, Report, Row, arguments, interleaved, publish
-from dslnode.testbed import clean_environment, command_line
+from dslnode.cli.testbed import clean_environment, command_line
 
 MEMORY_GOAL, HELP_GOAL = 1.2, 0.3
 ROUNDS = 5

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.daemons import FASHION_MNIST
 from benchmarks.report import Column, Report, Row, arguments, publish
-from dslnode.testbed import Node, Plan, plan_nodes, run_nodes
+from dslnode.cli.testbed import Node, Plan, plan_nodes, run_nodes
 
 COLUMNS = (
     Column("case", "case"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dslnode.testbed import clean_environment, command_line, free_ports
+from dslnode.cli.testbed import clean_environment, command_line, free_ports
 
 DEADLINE = 60.0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.testbed import Plan, plan_nodes, run_nodes
+from dslnode.cli.testbed import Plan, plan_nodes, run_nodes
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 

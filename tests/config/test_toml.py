@@ -11,7 +11,7 @@ from dslnode.config.loader import load
 from dslnode.config.settings import SECTIONS, Settings, describe
 from dslnode.config.toml import write_template
 from dslnode.errors import ExitCode, SettingsError
-from tests.test_cli import complaint, run
+from tests.cli.test_main import complaint, run
 
 
 def uncommented(text: str) -> str:

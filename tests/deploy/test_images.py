@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dslnode import __version__, ready
+from dslnode import __version__
+from dslnode.cli import healthcheck
 from dslnode.config.loader import load
 
 ROOT = Path(__file__).parents[2]
@@ -65,8 +66,8 @@ def test_image_and_testbed_ask_alike_whether_a_node_is_ready() -> None:
     for board in BOARDS.values():
         assert board["healthcheck"]["test"] == ["CMD", *json.loads(asked)]
         assert board["healthcheck"]["timeout"] == f"{waits}s"
-    assert json.loads(asked)[-1] == ready.__name__
-    assert int(waits) > ready.SECONDS
+    assert json.loads(asked)[-1] == healthcheck.__name__
+    assert int(waits) > healthcheck.SECONDS
 
 
 def test_no_package_index_is_named() -> None:

@@ -1,0 +1,1 @@
+"""The command line: commands and views for the terminal. Global effects live here only."""

@@ -1,0 +1,144 @@
+"""The commands of the operator's network authority: ``dslnode ca init``, ``issue``, ``renew``, ``revoke``, ``list``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from dslnode.addresses import check_address
+from dslnode.cli.help import GroupHelp
+from dslnode.errors import SettingsError
+from dslnode.security.ticket import FINGERPRINT
+
+DAYS = 365
+
+app = typer.Typer(
+    cls=GroupHelp, help="Make and keep a network: its authority, and one ticket for each node.", no_args_is_help=True
+)
+
+Directory = Annotated[
+    Path, typer.Option("--dir", metavar="DIR", help="Directory of the authority; keep it off the boards, and copied.")
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the node.")]
+Days = Annotated[int, typer.Option(min=1, max=3650, help="Days until the ticket has to be renewed.")]
+Out = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(metavar="FILE", help="Where to write the ticket. Default: NAME.ticket here."),
+]
+DIRECTORY = Path("dslnode-authority")
+
+
+@app.command()
+def init(
+    directory: Directory = DIRECTORY,
+    run_id: Annotated[str, typer.Option(help="Name of the run that tickets are for.")] = "default",
+) -> None:
+    """Make a new network authority. An existing one is never written over."""
+    from dslnode.security.authority import Authority, utc_now
+
+    _settings([], run_id=run_id)
+    Authority.create(directory, run_id, utc_now())
+    typer.echo(f"{directory}: a new authority. Whoever can read it can make tickets: keep it safe, and a copy of it.")
+
+
+@app.command()
+def issue(
+    name: Name,
+    *,
+    directory: Directory = DIRECTORY,
+    address: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where others can dial this node, if any.")] = "",
+    peers: Annotated[str, typer.Option(metavar="HOST:PORT,...", help="Default: nodes with an address so far.")] = "",
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting that the node starts with; may be repeated."),
+    ] = None,
+    fingerprint: Annotated[
+        str, typer.Option(metavar="HEX", help="Frozen network that the node must build; a node logs it at its start.")
+    ] = "",
+    days: Days = DAYS,
+    out: Out = None,
+) -> None:
+    """Make the ticket of a new node: one file, with which `dslnode start --ticket FILE` is all that a board needs.
+
+    Example: dslnode ca issue board-7 --address 10.0.0.7:7711 --set data=idx:/data/fashion-mnist --set share=7/20
+    """
+    from dslnode.security.authority import Authority, utc_now
+
+    given = _settings([*(settings or []), *([f"peers={peers}"] if peers else [])], name=name)
+    if address:
+        _check_address(address)
+    if not re.fullmatch(FINGERPRINT, fingerprint):
+        raise SettingsError(f"--fingerprint {fingerprint}: is not 32 hex digits, as a node logs them at its start")
+    file = _free(out, name)
+    ticket = Authority(directory).issue(name, utc_now(), days, address=address, fingerprint=fingerprint, settings=given)
+    _write(file, ticket, replace=False)
+
+
+@app.command()
+def renew(name: Name, directory: Directory = DIRECTORY, days: Days = DAYS, out: Out = None) -> None:
+    """Make a new ticket for a node, with the same node id. A running daemon takes it in when it is copied over."""
+    from dslnode.security.authority import Authority, utc_now
+
+    _write(out or Path(f"{name}.ticket"), Authority(directory).renew(name, utc_now(), days), replace=True)
+
+
+@app.command()
+def revoke(name: Name, directory: Directory = DIRECTORY) -> None:
+    """Take back all tickets of a node, and write the list that goes to all other boards."""
+    from dslnode.security.authority import Authority, utc_now
+
+    authority = Authority(directory)
+    authority.revoke(name, utc_now())
+    typer.echo(f"{name} is revoked. Copy {authority.revocation_file} beside the ticket of every other board.")
+
+
+@app.command("list")
+def show(directory: Directory = DIRECTORY) -> None:
+    """Show all nodes with node id, address and the end of their tickets."""
+    from dslnode.security.authority import Authority, utc_now
+
+    now = utc_now()
+    for name, node in sorted(Authority(directory).records.nodes.items()):
+        left = (node.ends - now).days
+        state = "revoked" if node.revoked else f"ends {node.ends:%Y-%m-%d} ({left} days)"
+        typer.echo(f"{name:24} {node.node_id}  {node.address or '-':22} {state}")
+
+
+def _settings(given: list[str], **fixed: str) -> dict[str, str]:
+    """Return the settings for the ticket, checked as a start would check them; ``SettingsError`` if one is wrong."""
+    from dslnode.config.loader import load
+
+    pairs = [one.partition("=") for one in given]
+    for key, equals, _ in pairs:
+        if not equals or key in {"name", "run_id", "ticket", "insecure"}:
+            raise SettingsError(f"--set {key}: is not KEY=VALUE of a setting that a ticket may give")
+    settings = {key.replace("-", "_"): value for key, _, value in pairs}
+    load(fixed, {f"DSLNODE_{key.upper()}": value for key, value in settings.items()}, None)
+    return settings
+
+
+def _check_address(address: str) -> None:
+    try:
+        check_address(address)
+    except ValueError as error:
+        raise SettingsError(f"--address: {error}") from error
+
+
+def _free(out: Path | None, name: str) -> Path:
+    """Return where the ticket goes; ``SettingsError`` if something is there, before anything is issued."""
+    file = out or Path(f"{name}.ticket")
+    if file.exists():
+        raise SettingsError(f"{file}: exists already and is not written over; move it away first")
+    return file
+
+
+def _write(file: Path, ticket: object, *, replace: bool) -> None:
+    from dslnode.security.secret_files import write_private
+    from dslnode.security.ticket import Ticket, ticket_text
+
+    assert isinstance(ticket, Ticket)
+    write_private(file, ticket_text(ticket), replace=replace)
+    typer.echo(f"{file}: the ticket of {ticket.name}, node {ticket.node_id}. It holds a private key.")

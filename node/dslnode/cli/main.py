@@ -1,0 +1,213 @@
+"""The command line. torch and grpc are imported by the commands that need them, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from dslnode import __version__
+from dslnode.accounting.ledger import Per
+from dslnode.cli import ca
+from dslnode.cli.help import CommandHelp, GroupHelp
+from dslnode.cli.options import with_settings
+from dslnode.config.loader import Loaded
+from dslnode.errors import DslnodeError, ExitCode, SettingsError
+
+app = typer.Typer(
+    name="dslnode",
+    cls=GroupHelp,
+    help="Devices learn personal binary masks over one frozen random network, and exchange only masks.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+AnyTicket = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--ticket", metavar="FILE", envvar="DSLNODE_TICKET", help="Any ticket of the node's network, if it has one."
+    ),
+]
+
+
+def start(loaded: Loaded) -> None:
+    """Run one node until it is stopped, or for --rounds N."""
+    from dslnode.runtime.start import run_node
+
+    raise typer.Exit(run_node(loaded.settings))
+
+
+app.command("start", cls=CommandHelp)(with_settings(start))
+
+
+def config(
+    loaded: Loaded,
+    file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(metavar="FILE", help="The file to write with --init. Default: dslnode.toml."),
+    ] = None,
+    init: Annotated[
+        bool, typer.Option("--init", help="Write a settings file to edit; never over another one.")
+    ] = False,
+    show: Annotated[  # noqa: ARG001
+        bool, typer.Option("--show", help="Print the effective settings (the default).", show_default=False)
+    ] = True,
+) -> None:
+    """Print the effective settings, or write a settings file.
+
+    What is printed is a TOML file with the meaning and the origin of each setting. Takes the same options as start,
+    so that a command line can be tried, or turned into a file: --init writes what is set, and the rest commented out.
+    """
+    from dslnode.config import toml
+
+    if init:
+        written = toml.write_template(loaded, file or Path("dslnode.toml"))
+        typer.echo(f"wrote {written}; edit it, then: dslnode start --config {written}")
+        return
+    if file is not None:
+        raise SettingsError(f"{file}: a file is written with --init only; to read one, use --config {file}")
+    with _until_reader_leaves():
+        sys.stdout.write(toml.settings_as_toml(loaded))
+
+
+app.command("config", cls=CommandHelp)(with_settings(config))
+app.add_typer(ca.app, name="ca")
+
+
+@app.command(cls=CommandHelp)
+def status(
+    address: Annotated[str, typer.Option(metavar="HOST:PORT", help="The node's --listen address.")] = "127.0.0.1:7711",
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every second until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with --watch one object a line.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1)] = 3.0,
+    ticket: AnyTicket = None,
+) -> None:
+    """Ask a running node how it is: round, accuracy, neighbours, traffic."""
+    from dslnode.cli.status import show_status
+
+    with _until_reader_leaves():
+        show_status(address, watch=watch, as_json=as_json, timeout=timeout, ticket=ticket)
+
+
+@app.command(cls=CommandHelp)
+def ledger(
+    address: Annotated[str, typer.Option(metavar="HOST:PORT", help="The node's --listen address.")] = "127.0.0.1:7711",
+    state_dir: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="DIRECTORY", help="Read what a node has saved there, instead of asking one."),
+    ] = None,
+    per: Annotated[Per, typer.Option(help="Length of the periods.")] = Per.DAY,
+    *,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1)] = 5.0,
+    ticket: AnyTicket = None,
+) -> None:
+    """Show what a node sent and received, by day or hour (UTC), neighbour, direction and kind."""
+    from dslnode.cli.ledger import Form, show_ledger
+
+    if as_csv and as_json:
+        raise SettingsError("--csv and --json exclude each other; give one of them")
+    with _until_reader_leaves():
+        form = Form.CSV if as_csv else Form.JSON if as_json else Form.TABLE
+        show_ledger(address, state_dir, per, form, timeout=timeout, ticket=ticket)
+
+
+@app.command(cls=CommandHelp)
+def top(
+    address: Annotated[str, typer.Option(metavar="HOST:PORT", help="Any node's --listen address.")] = "127.0.0.1:7711",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the network once as JSON.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.", min=0.1)] = 2.0,
+    ticket: AnyTicket = None,
+) -> None:
+    """Watch the whole network live, seen from any node.
+
+    Rounds, accuracy, traffic and links of all. Keys: s sorts, r reverses, Enter opens a node, q quits.
+    """
+    from dslnode.cli.top import show_network
+
+    with _until_reader_leaves():
+        show_network(address, as_json=as_json, timeout=timeout, ticket=ticket)
+
+
+def doctor(
+    loaded: Loaded,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each peer's answer.", min=0.1)] = 3.0,
+) -> None:
+    """Look for what will not work, before a node starts or while it runs.
+
+    Takes the same options as start. Looks at ticket, addresses, ports, peers, clock, disk, memory, torch and data, has
+    peers that answer try to reach this node, and does a few real steps to tell what a round will take. Each finding
+    comes with its remedy.
+    """
+    from dslnode.cli.doctor.examination import examine_node
+
+    raise typer.Exit(examine_node(loaded, as_json=as_json, timeout=timeout))
+
+
+app.command("doctor", cls=CommandHelp)(with_settings(doctor, examine=True))
+
+
+@app.command(cls=CommandHelp)
+def demo(
+    nodes: Annotated[int, typer.Option(min=2, max=20, help="How many daemons to start.")] = 4,
+    rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Rounds that each node does.")] = 40,
+    data: Annotated[str, typer.Option(help="Data set, as for dslnode start.")] = "digits",
+    report: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="Write the results as JSON."),
+    ] = None,
+) -> None:
+    """Start several real daemons here, and watch them learn together.
+
+    Each has few classes and few examples of its own.
+    """
+    from dslnode.cli.demo import run_demo
+
+    run_demo(nodes, rounds, data, report)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"dslnode {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; errors that a user can mend are printed without a stack trace."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what matters of the network is in our own log
+    try:
+        app(prog_name="dslnode")
+    except DslnodeError as error:
+        typer.echo(f"dslnode: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+
+
+@contextlib.contextmanager
+def _until_reader_leaves() -> Iterator[None]:
+    """Take it as done when nobody reads on, as in ``dslnode config | head -1``; typer would call it an error."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,156 @@
+"""What a ticket is found to be: every way in which it can be wrong, and that each has its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from dslnode.cli.doctor import ticket_checks, ticket_facts
+from dslnode.cli.doctor.examination import why_exposed
+from dslnode.cli.doctor.findings import Finding, Level
+from dslnode.config.settings import Settings
+from dslnode.security.authority import Authority
+from dslnode.security.credentials import Credentials
+from dslnode.security.secret_files import write_private
+from dslnode.security.self_test import shake_hands
+from dslnode.security.ticket import read_ticket, ticket_text
+from tests.networks import DAY, NOW, Operator
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Operator:
+    return Operator(tmp_path / "authority")
+
+
+def examined(settings: Settings, unusable: str = "") -> Finding:
+    """Return what is found of the settings' ticket today."""
+    found = ticket_facts.look_at_ticket(settings.ticket, settings.revoked, unusable)
+    exposed = why_exposed(settings)
+    [told] = ticket_checks.check_ticket(found, settings.name, NOW, exposed=exposed, insecure=settings.insecure)
+    assert told.check == "ticket"
+    assert bool(told.fix) == (told.level is not Level.OK), "a remedy for what is not well, only"
+    return told
+
+
+def with_ticket(file: Path, name: str = "board-1", **options: object) -> Finding:
+    return examined(Settings(name=name, ticket=file, **options))
+
+
+def test_a_good_ticket_is_told_with_its_end(operator: Operator) -> None:
+    file = operator.ticket("board-1")
+    told = with_ticket(file)
+    assert told.level is Level.OK
+    assert told.what == f"'board-1' by {file} until {NOW + 90 * DAY:%Y-%m-%d}; no revocation list is there"
+    operator.ticket("board-2")
+    operator.authority.revoke("board-2", NOW)
+    file.with_name("revoked.pem").write_bytes(operator.revoked.read_bytes())
+    assert with_ticket(file).what.endswith("revocation list 2")
+
+
+@pytest.mark.parametrize(
+    ("made", "level", "said", "fix"),
+    [
+        (NOW - 70 * DAY, Level.WARNING, "in 20 days", "dslnode ca renew board-1"),
+        (NOW - 91 * DAY, Level.PROBLEM, "it ended on ", "dslnode ca renew board-1"),
+        (NOW + 3 * DAY, Level.PROBLEM, "it is not valid before ", "set the clock here"),
+    ],
+)
+def test_time_makes_a_ticket_wrong(operator: Operator, made: datetime, level: Level, said: str, fix: str) -> None:
+    told = with_ticket(operator.ticket("board-1", made, days=90))
+    assert told.level is level
+    assert said in told.what
+    assert fix in told.fix
+    assert level is Level.WARNING or "this board's clock says" in told.what
+
+
+def test_a_revoked_ticket_is_a_problem(operator: Operator) -> None:
+    file = operator.ticket("board-1")
+    operator.authority.revoke("board-1", NOW)
+    told = with_ticket(file, revoked=operator.revoked)
+    assert (told.level, told.what) == (Level.PROBLEM, "the authority has revoked the ticket of 'board-1'")
+
+
+def another_key(ticket: Path, other: Authority) -> None:
+    """Put the key of another node into the ticket."""
+    strange = other.issue("board-9", NOW, 90)
+    write_private(ticket, ticket_text(read_ticket(ticket).model_copy(update={"key": strange.key})), replace=True)
+
+
+def another_certificate(ticket: Path, other: Authority) -> None:
+    """Put another node's certificate and key into the ticket."""
+    strange = other.issue("board-9", NOW, 90)
+    changed = {"key": strange.key, "certificate": strange.certificate}
+    write_private(ticket, ticket_text(read_ticket(ticket).model_copy(update=changed)), replace=True)
+
+
+def open_to_others(ticket: Path, _: Authority) -> None:
+    ticket.chmod(0o644)
+
+
+def gone(ticket: Path, _: Authority) -> None:
+    ticket.unlink()
+
+
+def bad_list(ticket: Path, _: Authority) -> None:
+    ticket.with_name("revoked.pem").write_text("no list")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said", "fix"),
+    [
+        (another_key, "its key or a certificate is damaged", "copy the ticket again"),
+        (another_certificate, "its certificate is another node's", "copy the ticket again"),
+        (open_to_others, "is open to others (mode 0644)", "chmod 600 "),
+        (gone, "cannot be read (No such file or directory)", "mend what the message names"),
+        (bad_list, "is not a revocation list", "copy the one that `dslnode ca revoke` wrote"),
+    ],
+)
+def test_a_ticket_that_cannot_be_taken_is_a_problem(
+    operator: Operator, spoil: Callable[[Path, Authority], None], said: str, fix: str
+) -> None:
+    file = operator.ticket("board-1")
+    spoil(file, operator.authority)
+    told = with_ticket(file)
+    assert told.level is Level.PROBLEM
+    assert said in told.what
+    assert fix in told.fix
+
+
+def test_a_certificate_of_another_authority_fails_the_handshake(operator: Operator, tmp_path: Path) -> None:
+    """It reads well and its key fits, but no node that trusts the authority in it would believe it."""
+    file = operator.ticket("board-1")
+    assert shake_hands(Credentials(file, None)) == ""
+    strange = Operator(tmp_path / "other").authority
+    changed = {"authority": strange.pem}
+    write_private(file, ticket_text(read_ticket(file).model_copy(update=changed)), replace=True)
+    told = with_ticket(file)
+    assert told.level is Level.PROBLEM
+    assert "TLS fails with it (" in told.what
+
+
+def test_another_name_than_the_tickets_is_a_problem(operator: Operator) -> None:
+    told = with_ticket(operator.ticket("board-1"), name="board-2")
+    assert (told.level, told.fix) == (Level.PROBLEM, "leave --name out")
+
+
+def test_a_ticket_that_the_settings_could_not_be_loaded_with_is_told() -> None:
+    told = examined(Settings(name="a"), "/x.ticket: is not a ticket; make one with `dslnode ca issue NAME`")
+    assert (told.level, told.fix) == (Level.PROBLEM, "make one with `dslnode ca issue NAME`")
+
+
+def test_having_no_ticket_is_well_on_one_machine_alone() -> None:
+    assert examined(Settings(name="a")).level is Level.OK
+    exposed = examined(Settings(name="a", listen="0.0.0.0:7711"))
+    assert exposed.level is Level.PROBLEM
+    assert "would let in whoever reaches this port" in exposed.what
+    assert "dslnode ca issue" in exposed.fix
+    assert examined(Settings(name="a", listen="0.0.0.0:7711", insecure=True)).level is Level.WARNING
+
+
+def test_a_ticket_for_another_frozen_network_is_a_problem() -> None:
+    assert ticket_checks.check_network("", "ab") == ticket_checks.check_network("ab", "ab") == []
+    [told] = ticket_checks.check_network("ab", "cd")
+    assert told.level is Level.PROBLEM

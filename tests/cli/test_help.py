@@ -1,0 +1,86 @@
+"""What ``--help`` shows: sections, examples, exit codes, all of which must stay true."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from dslnode.cli.completions import choices, is_closed
+from dslnode.cli.help import EXAMPLES, EXIT_CODES
+from dslnode.cli.main import app
+from dslnode.config.settings import SECTIONS, Settings, section_of
+from dslnode.errors import ExitCode
+from tests.cli.test_main import run
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def helped(*command: str) -> str:
+    return run(*command, "--help", COLUMNS="100").stdout
+
+
+def test_every_exit_code_is_explained_in_help_and_readme() -> None:
+    readme = dict(re.findall(r"^\| ([0-9, ]+) \| (.+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE))
+    in_readme = {code for codes in readme for code in codes.split(", ")}
+    for code in ExitCode:
+        assert EXIT_CODES[str(code.value)]
+        assert str(code.value) in in_readme
+    assert len(EXIT_CODES) == len(ExitCode)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_examples_and_exit_codes(command: str) -> None:
+    shown = helped(command)
+    assert "Examples:\n" in shown
+    assert "Exit codes:\n" in shown
+    assert f"  dslnode {command}" in shown.partition("Examples:")[2]
+
+
+@pytest.mark.parametrize("command", ["dslnode", *COMMANDS])
+def test_examples_use_commands_and_options_that_there_are(command: str) -> None:
+    text = EXAMPLES[command].replace("\\\n", " ")
+    calls = [shlex.split(line, comments=True) for line in text.splitlines() if "dslnode" in line.partition("#")[0]]
+    assert calls
+    for words in calls:
+        name = words[words.index("dslnode") + 1]
+        called = get_command(app).commands[name]  # type: ignore[attr-defined]
+        called = called.commands[words[words.index(name) + 1]] if hasattr(called, "commands") else called
+        options = {option for one in called.params for option in one.opts}
+        used = words[: words.index("|")] if "|" in words else words
+        assert {word for word in used if word.startswith("--")} <= options, words
+
+
+def test_options_of_start_stand_in_sections_in_their_order() -> None:
+    shown = helped("start")
+    places = [shown.index(f"\n{title}:\n") for title in SECTIONS.values()]
+    assert places == sorted(places)
+    for name in Settings.model_fields:
+        section = shown.index(f"\n{section_of(name)}:\n")
+        assert section < shown.index(f"  --{name.replace('_', '-')} ")
+
+
+def test_sections_begin_at_settings_that_there_are() -> None:
+    assert SECTIONS.keys() <= Settings.model_fields.keys()
+    assert next(iter(Settings.model_fields)) in SECTIONS, "the first setting has a section"
+
+
+def test_help_fits_on_a_terminal() -> None:
+    for command in COMMANDS:
+        for line in run(command, "--help", COLUMNS="80").stdout.splitlines():
+            assert len(line) <= 100, line
+
+
+def test_choices_are_those_that_settings_take() -> None:
+    assert choices("exchange") == ("keep", "sign", "both")
+    assert choices("log_format") == ("text", "json")
+    assert is_closed("algorithm")
+    assert not is_closed("model")
+    assert "mlp" in choices("model")
+    assert choices("name") == ()
+    assert "[default: 30]" in helped("start")
+    assert "--exchange keep|sign|both" in helped("start")

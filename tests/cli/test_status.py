@@ -1,0 +1,177 @@
+"""A status reply as JSON and on a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Callable
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+from rich.console import Console
+
+from dslnode.cli import status
+from dslnode.cli.status import as_table, show_status
+from dslnode.errors import SettingsError
+from dslnode.telemetry.status_json import as_dict
+from dslnode.v1 import node_pb2 as pb
+
+BIG = 2**60 + 1
+BOARD = pb.NeighbourStatus(
+    name="board-2",
+    node_id="02" * 16,
+    address="[fe80::1]:7711",
+    connected=True,
+    round=0,
+    staleness=3,
+    agreement=0.75,
+    payload_bits_sent=BIG,
+    payload_bits_received=2_345,
+)
+UNREACHED = pb.NeighbourStatus(name="10.0.0.9:7711", address="10.0.0.9:7711", problem="connection refused")
+REPLY = pb.StatusReply(
+    name="board-1",
+    round=12,
+    phase="exchanging",
+    accuracy=0.875,
+    density=0.3,
+    weights=19_000,
+    payload_bits_sent=BIG,
+    payload_bits_received=0,
+    wire_bytes_sent=4_321,
+    uptime_seconds=3_600.4,
+    float32_bits_sent=987_654,
+    neighbours=[BOARD, UNREACHED],
+)
+
+
+def drawn(reply: pb.StatusReply, width: int = 200) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(as_table(reply))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_json_has_every_field_of_the_contract() -> None:
+    contract = {"name", "round", "phase", "accuracy", "neighbours", "payload_bits_sent", "payload_bits_received"}
+    for reply in (REPLY, pb.StatusReply()):
+        found = as_dict(reply)
+        assert contract <= found.keys()
+        assert found.keys() == {field.name for field in reply.DESCRIPTOR.fields}
+    assert as_dict(pb.StatusReply())["neighbours"] == []
+
+
+def test_json_numbers_are_numbers_however_large() -> None:
+    found = json.loads(json.dumps(as_dict(REPLY)))
+    assert (found["payload_bits_sent"], found["payload_bits_received"]) == (BIG, 0)
+    assert found["neighbours"][0]["payload_bits_sent"] == BIG
+    assert (found["round"], found["accuracy"]) == (12, 0.875)
+    kinds = {FieldDescriptor.TYPE_UINT64: int, FieldDescriptor.TYPE_UINT32: int, FieldDescriptor.TYPE_STRING: str}
+    for field in REPLY.DESCRIPTOR.fields:
+        assert type(found[field.name]) is kinds.get(field.type, type(found[field.name])), field.name
+
+
+def test_json_has_null_for_what_is_not_known() -> None:
+    found = as_dict(REPLY)
+    assert (found["loss"], found["train_accuracy"]) == (None, None)
+    board, unreached = found["neighbours"]
+    assert (board["round"], board["staleness"], board["agreement"]) == (0, 3, 0.75)
+    assert (unreached["round"], unreached["staleness"], unreached["agreement"]) == (None, None, None)
+    assert (unreached["connected"], unreached["problem"]) == (False, "connection refused")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_json_has_null_for_a_loss_that_is_no_number(value: float) -> None:
+    assert as_dict(pb.StatusReply(loss=value))["loss"] is None
+
+
+@pytest.mark.parametrize("text", ["123", "NaN", ""])
+def test_names_that_look_like_numbers_stay_text(text: str) -> None:
+    assert as_dict(pb.StatusReply(name=text))["name"] == text
+
+
+def test_the_table_has_the_facts() -> None:
+    text = drawn(REPLY)
+    for fact in (
+        "board-1",
+        "round 12, exchanging, up 3,600 s",
+        "accuracy 87.5 % held-out, - train",
+        "density 0.300 of 19,000 weights",
+        f"sent {BIG:,} bits, received 0 bits",
+        "float32 would have sent 987,654",
+        "wire sent 4,321 bytes",
+    ):
+        assert fact in text
+
+
+def test_the_table_has_a_row_for_every_neighbour_and_a_dash_for_what_is_not_known() -> None:
+    rows = [line.split() for line in drawn(REPLY).splitlines()]
+    assert ["board-2", "[fe80::1]:7711", "up", "0", "3", "0.750", f"{BIG:,}", "2,345"] in rows
+    assert ["-", "10.0.0.9:7711", "down", "-", "-", "-", "0", "0"] in rows
+    assert ["10.0.0.9:7711:", "connection", "refused"] in rows
+
+
+def test_a_lost_neighbour_without_a_known_problem_is_down() -> None:
+    assert " down " in drawn(pb.StatusReply(neighbours=[pb.NeighbourStatus(name="x")]))
+
+
+@pytest.mark.parametrize("name", ["[/]", "[red]x", "[link=http://x]y[/link]", "\\[bold]", "x\\"])
+def test_names_from_outside_are_never_taken_as_markup(name: str) -> None:
+    text = drawn(pb.StatusReply(name=name, neighbours=[pb.NeighbourStatus(name=name, address="", problem=name)]))
+    assert text.count(name) == 4
+
+
+def answers(*replies: pb.StatusReply) -> Callable[[str, float, object], pb.StatusReply]:
+    """Return a node that answers with these and is then interrupted."""
+    left = iter(replies)
+
+    def ask(_address: str, _timeout: float, _ticket: object) -> pb.StatusReply:
+        reply = next(left, None)
+        if reply is None:
+            raise KeyboardInterrupt
+        return reply
+
+    return ask
+
+
+def test_json_is_one_object_for_people_to_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(status, "ask_status", answers(REPLY))
+    show_status("127.0.0.1:7711", watch=False, as_json=True, timeout=1)
+    assert json.loads(capsys.readouterr().out) == as_dict(REPLY)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_watching_shows_each_answer_until_interrupted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    later = pb.StatusReply(name="board-1", round=13)
+    monkeypatch.setattr(status, "ask_status", answers(REPLY, later))
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    with pytest.raises(KeyboardInterrupt):
+        show_status("127.0.0.1:7711", watch=True, as_json=as_json, timeout=1)
+    lines = capsys.readouterr().out.splitlines()
+    if as_json:
+        assert [json.loads(line)["round"] for line in lines] == [12, 13]
+    else:
+        assert any("round 13" in line for line in lines)
+
+
+def test_an_address_that_is_none_is_refused_before_anybody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "ask_status", answers())
+    with pytest.raises(SettingsError, match="--address: 'nowhere' is not HOST:PORT"):
+        show_status("nowhere", watch=False, as_json=False, timeout=1)
+
+
+def test_what_was_used_is_told_with_its_cap_as_numbers_and_for_people() -> None:
+    usage = pb.Usage(cap_bytes=50_000_000, cap_period="day", used_bytes=12_345_678, forecast_bytes=49_000_000)
+    usage.exchanges_skipped, usage.interval_seconds = 17, 42.4
+    reply = pb.StatusReply(name="board", usage=usage)
+    assert as_dict(reply)["usage"]["used_bytes"] == 12_345_678
+    assert as_dict(reply)["usage"]["cap_bytes"] == 50_000_000
+    shown = drawn(reply)
+    assert "this day (UTC) 12,345,678 of 50,000,000 bytes both ways, forecast 49,000,000" in shown
+    assert "masks skipped 17, an exchange in 42 s" in shown
+    assert as_dict(pb.StatusReply(usage=pb.Usage(used_bytes=1)))["usage"]["cap_bytes"] is None
