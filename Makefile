@@ -15,7 +15,7 @@ help:
 	@echo "make test-arm    what must be the same bits everywhere, on an emulated aarch64 (root)"
 	@echo "make chaos       eight daemons on a bad network, killed and parted (root, about five minutes); chaos-long: an hour, by hand"
 	@echo "make fuzz        a million and more inputs for every decoder and a live daemon (about ten minutes)"
-	@echo "make lint        ruff and mypy --strict"
+	@echo "make lint        ruff, mypy --strict, and who may import whom"
 	@echo "make protocol    generate node/dslnode/v1 from proto/"
 	@echo "make figures     every benchmark that docs/results.md quotes, resumable (many hours; some need root)"
 	@echo "make dashboards  generate deploy/grafana/dashboards and deploy/prometheus/components.yml"
@@ -59,6 +59,7 @@ fuzz: $(VENV)/ready
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 format: $(VENV)/ready
