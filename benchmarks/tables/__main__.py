@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables import accuracy, others
+from benchmarks.tables import accuracy, others, wire
 from benchmarks.tables.markdown import fill, stale
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,10 +34,10 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "batching": ("batching", others.batching),
     "structured": ("structured", others.structured),
     "structured-more": ("structured-more", others.structured),
-    "wire-coding": ("wire", others.coding),
-    "wire-framing": ("wire", others.framing),
-    "wire-daemons": ("wire", others.ring_and_mesh),
-    "settling": ("settling", others.settling),
+    "wire-coding": ("wire", wire.coding),
+    "wire-framing": ("wire", wire.framing),
+    "wire-nodes": ("wire", wire.ring_and_mesh),
+    "settling": ("settling", wire.settling),
     "hostile": ("hostile", others.hostile),
     "dslth": ("dslth", others.dslth),
 }

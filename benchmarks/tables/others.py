@@ -1,8 +1,7 @@
-"""The tables of all other benchmarks: daemons, cost, the wire, hostile neighbours, lottery tickets."""
+"""The tables of the other benchmarks: real nodes, cost, hostile neighbours, lottery tickets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from statistics import mean
 from typing import Any
 
@@ -28,7 +27,6 @@ LIES = {
 }
 TARGETS = (1, 20, 500)
 KEEP_RATIOS = ("any", "0.5", "0.3", "0.2")
-WIRE = "wire, "
 
 
 def together(result: Result) -> str:
@@ -66,7 +64,7 @@ def traffic(result: Result) -> str:
         number("payload_bits", "payload bits per round and neighbour", ",.0f"),
         number("float32_bits", "as float32", ",.0f"),
         number("wire_bytes", "wire bytes, all headers included", ",.0f"),
-        number("worst_ratio", "daemon's count / kernel's", ".3f"),
+        number("worst_ratio", "node's count / kernel's", ".3f"),
     ]
     names = dict.fromkeys(row["data"] for row in result["rows"])
     return table(columns, [_traffic_of([row for row in result["rows"] if row["data"] == name]) for name in names])
@@ -138,75 +136,6 @@ def structured(result: Result) -> str:
     return table([*columns, *latencies] if timed else columns, result["rows"])
 
 
-def coding(result: Result) -> str:
-    """Return the size of coded keep masks, and the coder's speed."""
-    columns = [
-        text("what", "masks"),
-        number("coded_bytes", "coded bytes", ",.0f"),
-        number("coded_over_floor", "over entropy", ".3f"),
-        number("coded_over_raw", "over raw", ".4f"),
-        number("coded_over_float32", "over float32", ".5f"),
-        number("coded_over_zstd", "over zstd -19 of the XOR", ".2f"),
-        number("coded_over_sc_encode", "over `sc_encode`", ".2f"),
-        Column("M weights/s, coded / decoded", _speeds),
-    ]
-    return table(columns, _having(result, "coded_over_floor"))
-
-
-def _speeds(row: Row) -> str:
-    return " / ".join(f"{row[f'{way}_weights_per_second'] / 1e6:.0f}" for way in ("encode", "decode"))
-
-
-def framing(result: Result) -> str:
-    """Return the bytes on the wire around one coded mask."""
-    columns = [
-        Column("way", lambda row: _way(row["what"]), is_text=True),
-        number("coded_bytes", "coded bytes", ",.0f"),
-        number("wire_bytes", "on the wire", ",.0f"),
-        number("wire_over_coded", "over coded", ".3f"),
-        number("both_ways_over_coded", "with the answers", ".3f"),
-    ]
-    return table(columns, _having(result, "wire_over_coded"))
-
-
-def _way(what: str) -> str:
-    """Return how messages travelled, without their size."""
-    ways = [part for part in what.split(", ") if part != "wire" and not part.startswith("messages of")]
-    return ", ".join(ways) or "loopback"
-
-
-def ring_and_mesh(result: Result) -> str:
-    """Return the bytes that four daemons send, in the first rounds and settled."""
-    columns = [
-        Column("graph and masks", lambda row: _graph(row["what"]), is_text=True),
-        number("first3_bytes", "first three rounds", ",.0f"),
-        number("settled_bytes", "settled", ",.0f"),
-        number("rounds", "rounds"),
-    ]
-    return table(columns, _having(result, "first3_bytes"))
-
-
-def _graph(what: str) -> str:
-    graph, _, options = what.partition(" ")
-    return f"{graph}, {'keep masks' if options == '--exchange keep' else 'sign masks (default)'}"
-
-
-def settling(result: Result) -> str:
-    """Return how many sign masks four nodes still send as they settle."""
-    columns = [
-        text("what", "graph, data"),
-        number("seed", "seed"),
-        Column("rounds", _rounds),
-        number("sent", "sign masks per node and round", ".2f"),
-        number("accuracy", "accuracy at the end, %", ".1f"),
-    ]
-    return table(columns, result["rows"])
-
-
-def _rounds(row: Row) -> str:
-    return f"{row['since']}-{row['rounds']}" if "since" in row else f"to {row['rounds']}"
-
-
 def hostile(result: Result) -> str:
     """Return what lies cost the honest nodes, without defence and with it."""
     columns = [
@@ -250,7 +179,3 @@ def _slopes(found: Row, ratio: str) -> Row:
 
 def _slope(found: Row, name: str) -> str:
     return f"{found[f'slope_{name}']:.2f} ({found[f'slope_deviation_{name}']:.2f})"
-
-
-def _having(result: Result, key: str) -> Iterable[Row]:
-    return [row for row in result["rows"] if key in row]

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.report import without_json
 from benchmarks.tables import __main__ as command
-from benchmarks.tables import accuracy, others
+from benchmarks.tables import accuracy, others, wire
 from benchmarks.tables.markdown import Column, fill, marked, number, stale, table, text
 
 
@@ -76,13 +76,13 @@ class TestOthers:
             {"what": "wire, messages of 20 bytes", "coded_bytes": 20, "wire_bytes": 30, "wire_over_coded": 1.5},
             {"what": "mesh --exchange keep", "first3_bytes": 14718.2, "settled_bytes": 481, "rounds": 300},
         ]
-        assert others.framing({"rows": rows}).splitlines()[2:] == ["| loopback | 20 | 30 | 1.500 | |"]
-        assert others.ring_and_mesh({"rows": rows}).splitlines()[2:] == ["| mesh, keep masks | 14,718 | 481 | 300 |"]
-        assert len(others.coding({"rows": rows}).splitlines()) == 2
+        assert wire.framing({"rows": rows}).splitlines()[2:] == ["| loopback | 20 | 30 | 1.500 | |"]
+        assert wire.ring_and_mesh({"rows": rows}).splitlines()[2:] == ["| mesh, keep masks | 14,718 | 481 | 300 |"]
+        assert len(wire.coding({"rows": rows}).splitlines()) == 2
 
     def test_rounds_are_counted_since_the_row_before_or_from_the_round_given(self) -> None:
         row = {"what": "ring", "seed": 1, "rounds": 60, "sent": 0.5}
-        lines = others.settling({"rows": [row, {**row, "since": 31}]}).splitlines()
+        lines = wire.settling({"rows": [row, {**row, "since": 31}]}).splitlines()
         assert [line.split(" | ")[2] for line in lines[2:]] == ["to 60", "31-60"]
 
 
