@@ -109,8 +109,8 @@ def batching(result: Result) -> str:
     """Return what batching all nodes of the accuracy benchmark would bring."""
     columns = [
         text("model", "model"),
-        number("one_thread", "batched over one by one, one thread", ".2f"),
-        number("two_threads", "batched on two threads over one by one on one", ".2f"),
+        number("one_thread", "batched over one by one, one thread", ".3g"),
+        number("two_threads", "batched on two threads over one by one on one", ".3g"),
     ]
     return table(columns, result["rows"])
 

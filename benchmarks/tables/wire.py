@@ -35,8 +35,8 @@ def framing(result: Result) -> str:
         Column("way", lambda row: _way(row["what"]), is_text=True),
         number("coded_bytes", "coded bytes", ",.0f"),
         number("wire_bytes", "on the wire", ",.0f"),
-        number("wire_over_coded", "over coded", ".3f"),
-        number("both_ways_over_coded", "with the answers", ".3f"),
+        number("wire_over_coded", "over coded", ".4g"),
+        number("both_ways_over_coded", "with the answers", ".4g"),
     ]
     return table(columns, _having(result, "wire_over_coded"))
 

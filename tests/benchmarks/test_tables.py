@@ -76,7 +76,7 @@ class TestOthers:
             {"what": "wire, messages of 20 bytes", "coded_bytes": 20, "wire_bytes": 30, "wire_over_coded": 1.5},
             {"what": "mesh --exchange keep", "first3_bytes": 14718.2, "settled_bytes": 481, "rounds": 300},
         ]
-        assert wire.framing({"rows": rows}).splitlines()[2:] == ["| loopback | 20 | 30 | 1.500 | |"]
+        assert wire.framing({"rows": rows}).splitlines()[2:] == ["| loopback | 20 | 30 | 1.5 | |"]
         assert wire.ring_and_mesh({"rows": rows}).splitlines()[2:] == ["| mesh, keep masks | 14,718 | 481 | 300 |"]
         assert len(wire.coding({"rows": rows}).splitlines()) == 2
 
