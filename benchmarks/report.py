@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import signal
 import statistics
 import sys
@@ -83,8 +84,23 @@ def publish(title: str, columns: Sequence[Column], report: Report, json_file: Pa
     for key, value in report.summary.items():
         print(f"{key.replace('_', ' ')}: {format(value, '.3g') if isinstance(value, float) else value}")
     if json_file is not None:
-        found = {"rows": report.rows, "summary": report.summary, "machine": machine()}
+        known = {"benchmark": command_line(), "measured_on": time.strftime("%Y-%m-%d", time.gmtime())}
+        found = {**known, "summary": report.summary, "machine": machine(), "rows": report.rows}
         json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def command_line() -> str:
+    """Return the command that runs this benchmark again: ``python -m benchmarks.NAME`` and its options."""
+    spec = sys.modules["__main__"].__spec__
+    name = f"-m {spec.name.removesuffix('.__main__')}" if spec is not None else sys.argv[0]
+    return shlex.join(["python", *name.split(), *without_json(sys.argv[1:])])
+
+
+def without_json(given: Sequence[str]) -> list[str]:
+    """Return the options without ``--json FILE``, which changes no figure."""
+    after = [None, *given]
+    pairs = zip(after, given, strict=False)
+    return [word for former, word in pairs if former != "--json" and not word.startswith("--json")]
 
 
 def print_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> None:

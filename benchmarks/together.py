@@ -1,6 +1,6 @@
 """Does it pay to have neighbours? Real ``dslnode start`` processes with and without peers, the same data and rounds.
 
-``--picture`` draws docs/together.svg: the mean accuracy of the second case's nodes against rounds.
+``--picture`` draws docs/results/together.svg: the mean accuracy of the second case's nodes against rounds.
 
 Every case is run for several seeds; each seed draws other shares, another frozen network and other minibatches.
 Accuracy is measured on all held-out images of a node's own classes, once, after the last round.
@@ -41,9 +41,9 @@ class Outcome:
 
 def main() -> None:
     """Run the benchmark."""
-    options = arguments(__doc__ or "", ("--picture", "draw docs/together.svg instead of measuring all cases"))
+    options = arguments(__doc__ or "", ("--picture", "draw docs/results/together.svg instead of measuring all cases"))
     if options.picture:
-        draw(list(cases(quick=True).values())[-1], Path("docs/together.svg"))
+        draw(list(cases(quick=True).values())[-1], Path("docs/results/together.svg"))
         return
     seeds = range(1, 2 if options.quick else 4)
     report = Report([measure(name, plan, seeds) for name, plan in cases(quick=options.quick).items()])

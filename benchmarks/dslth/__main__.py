@@ -83,8 +83,10 @@ def summary(slopes: Sequence[Row], plan: Plan) -> Row:
     """Return all slopes by name, and the bits that the largest number of targets costs at the largest width."""
     found: Row = {}
     for row in slopes:
-        found[f"slope_{row['targets']}_targets_keep_{row['keep_ratio']}"] = row["slope"]
+        name = f"{row['targets']}_targets_keep_{row['keep_ratio']}"
+        found |= {f"slope_{name}": row["slope"], f"slope_deviation_{name}": row["slope_deviation"]}
         found[f"predicted_slope_keep_{row['keep_ratio']}"] = row["counted_slope"]
+        found[f"limiting_slope_keep_{row['keep_ratio']}"] = row["limiting_slope"]
     few, many = min(plan.node_counts), max(plan.node_counts)
     for ratio in map(_name, plan.ratios):
         bits = {row["targets"]: row["bits_at_widest"] for row in slopes if row["keep_ratio"] == ratio}

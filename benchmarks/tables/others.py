@@ -1,0 +1,181 @@
+"""The tables of the other benchmarks: real nodes, cost, hostile neighbours, lottery tickets."""
+
+from __future__ import annotations
+
+from statistics import mean
+from typing import Any
+
+from benchmarks.tables.markdown import Column, Row, formatted, number, table, text
+
+Result = dict[str, Any]
+
+SHORT_CASES = (
+    "Fashion-MNIST, 4 nodes, 10 classes, 15 images a class",
+    "Fashion-MNIST, 4 nodes, 6 classes, 15 images a class",
+    "Fashion-MNIST, 4 nodes, 4 classes, 15 images a class",
+    "Fashion-MNIST, 4 nodes, 10 classes, 50 images a class",
+)
+LIES = {
+    "none": "",
+    "inverted": "the contrary of what they learned",
+    "random": "random scores, others in each round",
+    "constant": "that every score rises: constant masks",
+    "loud": "the contrary, ten times as strongly",
+    "other density": "the contrary, and another density (0.9)",
+    "replayed": "always what they knew after the first round",
+    "silent": "nothing at all",
+}
+TARGETS = (1, 20, 500)
+KEEP_RATIOS = ("any", "0.5", "0.3", "0.2")
+
+
+def together(result: Result) -> str:
+    """Return all cases of real daemons with and without neighbours."""
+    return table([*_together(), *_worst()], result["rows"])
+
+
+def together_short(result: Result) -> str:
+    """Return four of these cases, without the worst nodes."""
+    found = {row["case"]: row for row in result["rows"]}
+    return table(_together(), [found[case] for case in SHORT_CASES if case in found])
+
+
+def _together() -> list[Column]:
+    return [
+        Column("case", lambda row: str(row["case"]).replace(" a class", " per class"), is_text=True),
+        number("alone", "alone, %", ".1f"),
+        number("together", "together, %", ".1f"),
+        number("gain", "gain", "+.1f"),
+        number("least_gain", "least gain of a seed", "+.1f"),
+    ]
+
+
+def _worst() -> list[Column]:
+    return [
+        number("worst_alone", "worst node alone, %", ".1f"),
+        number("worst_together", "worst node together, %", ".1f"),
+    ]
+
+
+def traffic(result: Result) -> str:
+    """Return one row per data set and model: means over the nodes, and the node and direction that is furthest off."""
+    columns = [
+        text("data", "data, model"),
+        number("payload_bits", "payload bits per round and neighbour", ",.0f"),
+        number("float32_bits", "as float32", ",.0f"),
+        number("wire_bytes", "wire bytes, all headers included", ",.0f"),
+        number("worst_ratio", "node's count / kernel's", ".3f"),
+    ]
+    names = dict.fromkeys(row["data"] for row in result["rows"])
+    return table(columns, [_traffic_of([row for row in result["rows"] if row["data"] == name]) for name in names])
+
+
+def _traffic_of(nodes: list[Row]) -> Row:
+    ratios = [row[key] for row in nodes for key in ("sent_ratio", "received_ratio") if key in row]
+    means = {key: mean(row[key] for row in nodes) for key in ("payload_bits", "float32_bits", "wire_bytes")}
+    return {"data": nodes[0]["data"], **means, "worst_ratio": max(ratios, key=lambda ratio: abs(ratio - 1))}
+
+
+def step(result: Result) -> str:
+    """Return one local step of ours beside the dense model's and the authors' way of taking it."""
+    columns = [
+        text("model", "model"),
+        number("batch", "batch"),
+        number("weights", "weights", ","),
+        Column("ours, ms", lambda row: _milliseconds(row["ours_ms"])),
+        Column("dense, ms", lambda row: _milliseconds(row["dense_ms"])),
+        number("ours_to_dense", "ours / dense", ".2f"),
+        number("ours_to_authors", "ours / authors' way", ".2f"),
+    ]
+    return table(columns, result["rows"])
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
+def start(result: Result) -> str:
+    """Return start and memory of a node beside ``import torch``."""
+    columns = [
+        text("process", "process"),
+        number("started_s", "first round begins after, s", ".1f"),
+        number("peak_mib", "peak memory, MiB", ".0f"),
+        number("peak_to_torch", "over `import torch`", ".2f"),
+    ]
+    return table(columns, result["rows"])
+
+
+def batching(result: Result) -> str:
+    """Return what batching all nodes of the accuracy benchmark would bring."""
+    columns = [
+        text("model", "model"),
+        number("one_thread", "batched over one by one, one thread", ".3g"),
+        number("two_threads", "batched on two threads over one by one on one", ".3g"),
+    ]
+    return table(columns, result["rows"])
+
+
+def structured(result: Result) -> str:
+    """Return what the group lasso costs and saves; latencies only where they were measured."""
+    latencies = [
+        number("latency_1_ms", "batch 1, ms", ".3f"),
+        number("latency_1", "over dense", ".2f"),
+        number("latency_32_ms", "batch 32, ms", ".2f"),
+        number("latency_32", "over dense", ".2f"),
+    ]
+    columns = [
+        text("model", "model"),
+        number("group_lasso", "group lasso", ".1f"),
+        number("validation", "validation, %", ".1f"),
+        number("accuracy", "test, %", ".1f"),
+        Column("channels left", lambda row: str(row["channels"])),
+        number("weights", "weights left, %", ".1f"),
+        number("multiply_adds", "multiply-adds left, %", ".1f"),
+    ]
+    timed = any("latency_1" in row for row in result["rows"])
+    return table([*columns, *latencies] if timed else columns, result["rows"])
+
+
+def hostile(result: Result) -> str:
+    """Return what lies cost the honest nodes, without defence and with it."""
+    columns = [
+        Column("hostile", lambda row: f"{row['hostile']:.0f} %"),
+        text("kind", "they send", LIES),
+        number("off_accuracy", "off, %", ".1f"),
+        Column("lost", lambda row: _lost(row, "off_loss")),
+        number("clipped_accuracy", "clipped, %", ".1f"),
+        number("clipped_loss", "lost", ".1f"),
+    ]
+    return table(columns, result["rows"])
+
+
+def _lost(row: Row, key: str) -> str:
+    """Return the loss; the network without lies and without defence is what losses are measured against."""
+    return "" if row["kind"] == "none" else formatted(row.get(key), ".1f")
+
+
+def dslth(result: Result) -> str:
+    """Return the slopes by keep ratio, from the summary."""
+    columns = [
+        text("ratio", "keep ratio"),
+        *(number(f"N{count}", f"N = {count}") for count in TARGETS),
+        number("predicted", "predicted, these widths", ".2f"),
+        number("limit", "predicted, limit", ".2f"),
+        number("lost", "bits lost by N = 500", ".1f"),
+    ]
+    return table(columns, [_slopes(result["summary"], ratio) for ratio in KEEP_RATIOS])
+
+
+def _slopes(found: Row, ratio: str) -> Row:
+    """Return one row of a summary that names a slope by number of targets and keep ratio."""
+    return {
+        "ratio": ratio,
+        **{f"N{count}": _slope(found, f"{count}_targets_keep_{ratio}") for count in TARGETS},
+        "predicted": found[f"predicted_slope_keep_{ratio}"],
+        "limit": found[f"limiting_slope_keep_{ratio}"],
+        "lost": found[f"bits_lost_by_500_targets_keep_{ratio}"],
+    }
+
+
+def _slope(found: Row, name: str) -> str:
+    return f"{found[f'slope_{name}']:.2f} ({found[f'slope_deviation_{name}']:.2f})"
