@@ -17,7 +17,7 @@ help:
 	@echo "make fuzz        a million and more inputs for every decoder and a live daemon (about ten minutes)"
 	@echo "make lint        ruff, mypy --strict, and who may import whom"
 	@echo "make protocol    generate node/dslnode/v1 from proto/"
-	@echo "make figures     every benchmark that docs/results.md quotes, resumable (many hours; some need root)"
+	@echo "make figures     every benchmark that docs/results quotes, resumable (many hours; some need root)"
 	@echo "make dashboards  generate deploy/grafana/dashboards and deploy/prometheus/components.yml"
 
 setup: $(VENV)/ready
