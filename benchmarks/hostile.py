@@ -28,8 +28,8 @@ from benchmarks.processes import processes
 from benchmarks.report import Column, Report, Row, argument_parser, publish
 from dslnode.learning.learner import Learner
 from dslnode.learning.masking import from_mask
-from dslnode.protocol.messages import Exchange, Turn
-from dslnode.runtime.build import origin, training_plan
+from dslnode.protocol.messages import Exchange, RoundMessage
+from dslnode.runtime.build import initialization_options, training_options
 
 FULL = Case("Fashion-MNIST, everybody linked with everybody", "classes:4", 4 * 15, nodes=10, graph="complete")
 QUICK = Case("digits, random graph", "classes:4", 8 * 15, data="digits")
@@ -47,7 +47,7 @@ class Liar(Learner):
     lie: Lie
     remembered: Tensor | None = None
 
-    def signs(self, round_number: int, neighbours: Iterable[str]) -> dict[str, Turn]:
+    def signs(self, round_number: int, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
         """Return sign masks that lie."""
         return self._consensus.steps(round_number, self.lie(self, round_number), neighbours)
 
@@ -151,7 +151,7 @@ def _learners(world: World, job: Job, hostile: set[int]) -> list[Learner]:
     for i, data in enumerate(world.nodes):
         own = node_settings(world, i, {"robust_aggregation": job.rule})
         kind = Liar if i in hostile else Learner
-        learner = kind(world.model(), data.train, training_plan(own), origin(own))
+        learner = kind(world.model(), data.train, training_options(own), initialization_options(own))
         if isinstance(learner, Liar):
             learner.lie = LIES.get(job.kind, _inverted)
         learners.append(learner)

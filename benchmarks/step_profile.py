@@ -22,9 +22,9 @@ from benchmarks.steps import Case, our_network
 from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.local_training import score_gradient, step_scores, train_locally
-from dslnode.learning.options import TrainingPlan
+from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import choose_mask
-from dslnode.learning.state import TrainedState
+from dslnode.learning.state import LearnerState
 
 PARTS = ("ranking", "top-k", "masking", "forward", "backward", "gradient product", "score update", "bookkeeping")
 
@@ -50,14 +50,14 @@ class Stopwatch:
 def profile(case: Case, steps: int, repetitions: int) -> Row:
     """Return milliseconds a step by part, each the median over the repetitions."""
     network, state = our_network(case)
-    plan, batches = TrainingPlan(local_steps=steps, batch_size=case.batch), case.batches()
+    plan, batches = TrainingOptions(local_steps=steps, batch_size=case.batch), case.batches()
     _check(case, plan)
     taken = [_run(network, state, plan, batches) for _ in range(repetitions + 1)][1:]
     row: Row = {part: 1000 * statistics.median(lap[part] for lap in taken) / steps for part in PARTS}
     return {"model": case.model, "batch": case.batch, **row, "sum": sum(row.values())}
 
 
-def _check(case: Case, plan: TrainingPlan) -> None:
+def _check(case: Case, plan: TrainingOptions) -> None:
     """Fail if this copy of the local steps no longer does what the original does."""
     network, copied = our_network(case)
     original = copy.deepcopy(copied)
@@ -68,7 +68,7 @@ def _check(case: Case, plan: TrainingPlan) -> None:
 
 
 def _run(
-    network: FrozenNetwork, state: TrainedState, plan: TrainingPlan, batches: Iterator[tuple[Tensor, Tensor]]
+    network: FrozenNetwork, state: LearnerState, plan: TrainingOptions, batches: Iterator[tuple[Tensor, Tensor]]
 ) -> dict[str, float]:
     network.model.train()
     watch = Stopwatch()

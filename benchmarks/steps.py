@@ -21,8 +21,8 @@ from dslnode.learning import models
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.learner import Learner
 from dslnode.learning.local_training import train_locally
-from dslnode.learning.options import Origin, TrainingPlan
-from dslnode.learning.state import TrainedState
+from dslnode.learning.options import InitializationOptions, TrainingOptions
+from dslnode.learning.state import LearnerState
 
 CLASSES = 10
 KEEP_RATIO = 0.3
@@ -61,12 +61,14 @@ class Case:
         return cycle(pairs)
 
 
-def our_network(case: Case) -> tuple[FrozenNetwork, TrainedState]:
+def our_network(case: Case) -> tuple[FrozenNetwork, LearnerState]:
     """Return network and state as a node in the middle of a run has them, with a neighbour mean."""
     images, labels = next(case.batches())
     data = DataSet(Examples(images.numpy(), labels.numpy()), None, CLASSES, "random")
-    origin = Origin(network_seed=1, node_seed=2, keep_ratio=KEEP_RATIO, own_classes=False, weights_per_score=SHARING)
-    learner = Learner(case.build(), data, TrainingPlan(batch_size=case.batch), origin)
+    origin = InitializationOptions(
+        network_seed=1, node_seed=2, keep_ratio=KEEP_RATIO, own_classes=False, weights_per_score=SHARING
+    )
+    learner = Learner(case.build(), data, TrainingOptions(batch_size=case.batch), origin)
     state = learner._state
     state.neighbour_mean.uniform_(0, 1, generator=torch.Generator().manual_seed(3))
     return learner.network, state
@@ -75,7 +77,7 @@ def our_network(case: Case) -> tuple[FrozenNetwork, TrainedState]:
 def our_steps(case: Case, steps: int) -> Callable[[], object]:
     """Return local training exactly as the daemon runs it, with its default settings."""
     network, state = our_network(case)
-    plan, batches = TrainingPlan(local_steps=steps, batch_size=case.batch), case.batches()
+    plan, batches = TrainingOptions(local_steps=steps, batch_size=case.batch), case.batches()
     return lambda: train_locally(network, state, plan, batches, lambda: False)
 
 

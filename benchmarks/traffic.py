@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.daemons import FASHION_MNIST, Daemon, Event
 from benchmarks.namespaces import Counters, Host, Hosts, missing
 from benchmarks.report import Column, Report, Row, arguments, publish
-from dslnode.accounting.ledger import Amounts, Direction, Per, lines
+from dslnode.accounting.ledger import Amounts, Direction, Period, lines
 from dslnode.accounting.ledger_file import load
 
 GOAL = 0.03
@@ -99,7 +99,7 @@ def booked(state: Path, direction: Direction) -> Amounts:
     """Return all that the ledger in a node's state directory has of one direction."""
     books = load(state)
     assert books is not None, "a daemon with a state directory keeps a ledger"
-    return sum((amounts for *_, way, amounts in lines(books.ledger, Per.DAY) if way is direction), Amounts())
+    return sum((amounts for *_, way, amounts in lines(books.ledger, Period.DAY) if way is direction), Amounts())
 
 
 def _row(case: Case, daemon: Daemon, state: Path, after: Counters, before: Counters) -> Row:

@@ -18,7 +18,7 @@ from torch import nn
 from benchmarks.accuracy.graphs import GRAPHS, Neighbours
 from benchmarks.daemons import FASHION_MNIST
 from dslnode.data.dataset import DataSet, Examples, load_data_set
-from dslnode.data.partition import Slice, cut, parse_split, split_held_out
+from dslnode.data.partition import PartitionSpec, parse_split, split_held_out, take_partition
 from dslnode.learning.masking import layout_of
 from dslnode.learning.models import alexnet, cnn, mlp
 from dslnode.protocol.mask import MaskLayout
@@ -131,14 +131,14 @@ def pools(data: str) -> tuple[DataSet, Examples]:
 
 @lru_cache(maxsize=2)
 def _training_pool(data: str, images_per_class: int, seed: int) -> DataSet:
-    return cut(pools(data)[0], Slice(samples_per_class=images_per_class, seed=seed))
+    return take_partition(pools(data)[0], PartitionSpec(samples_per_class=images_per_class, seed=seed))
 
 
 def _node_data(case: Case, number: int, seed: int, test_per_class: int | None) -> NodeData:
     pool = _training_pool(case.data, case.images_per_class, seed)
-    part = Slice(share=(number, case.nodes), split=parse_split(case.split), seed=seed)
-    tested = cut(pool, part)
-    validated = cut(replace(pool, held_out=pools(case.data)[1]), part)
+    part = PartitionSpec(share=(number, case.nodes), split=parse_split(case.split), seed=seed)
+    tested = take_partition(pool, part)
+    validated = take_partition(replace(pool, held_out=pools(case.data)[1]), part)
     assert tested.held_out is not None
     assert validated.held_out is not None
     return NodeData(

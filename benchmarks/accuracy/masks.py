@@ -19,9 +19,9 @@ from dslnode.learning.learner import Learner
 from dslnode.learning.masking import from_mask
 from dslnode.protocol import events
 from dslnode.protocol.mask import Mask
-from dslnode.protocol.messages import Exchange, Greeting, MaskKind, MaskMessage, Unchanged
+from dslnode.protocol.messages import Exchange, ExchangeState, MaskKind, MaskMessage, Unchanged
 from dslnode.protocol.round_machine import RoundMachine
-from dslnode.runtime.build import origin, training_plan
+from dslnode.runtime.build import initialization_options, training_options
 
 
 class MaskGossip:
@@ -111,12 +111,12 @@ class Lockstep:
                 learner.train(number, _never)
                 self._masks[node] = learner.mask
                 self._feed(node, events.Trained(learner.mask))
-            case events.Send(peer, message):
+            case events.SendMask(peer, message):
                 self._feed(int(peer), events.Received(_name(node), message))
-            case events.SendSigns(number, peers, then):
+            case events.SendSignMasks(number, peers, then):
                 for peer, signs in learner.signs(number, peers).items():
-                    if isinstance(signs, Greeting):
-                        self._feed(int(peer), events.Greeted(_name(node), signs))
+                    if isinstance(signs, ExchangeState):
+                        self._feed(int(peer), events.ExchangeStateReceived(_name(node), signs))
                         continue
                     if isinstance(signs, Unchanged):
                         self._feed(int(peer), events.Received(_name(node), signs))
@@ -124,9 +124,9 @@ class Lockstep:
                     self._signs.append(signs)
                     for part in (signs, then) if then is not None else (signs,):
                         self._feed(int(peer), events.Received(_name(node), part))
-            case events.Greet(peer):
-                self._feed(int(peer), events.Greeted(_name(node), learner.greeting(peer)))
-            case events.Meet(peer, greeting):
+            case events.OpenExchange(peer):
+                self._feed(int(peer), events.ExchangeStateReceived(_name(node), learner.greeting(peer)))
+            case events.Resynchronize(peer, greeting):
                 learner.meet(peer, greeting)
             case events.Aggregate(number, heard):
                 self._feed(node, events.Aggregated(learner.aggregate(number, heard)))
@@ -144,7 +144,12 @@ def learners_of(world: World, options: Mapping[str, Any]) -> list[Learner]:
     """
     settings = [node_settings(world, node, options) for node in range(len(world.nodes))]
     return [
-        Learner(world.model(), replace(data.train, held_out=data.validation), training_plan(own), origin(own))
+        Learner(
+            world.model(),
+            replace(data.train, held_out=data.validation),
+            training_options(own),
+            initialization_options(own),
+        )
         for data, own in zip(world.nodes, settings, strict=True)
     ]
 
@@ -159,8 +164,8 @@ def node_settings(world: World, node: int, options: Mapping[str, Any]) -> Settin
 def learning_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that the settings decide about learning, by name: it tells results of other defaults apart."""
     settings = Settings(name="any", seed=0, **options)
-    start = {key: value for key, value in asdict(origin(settings)).items() if not key.endswith("_seed")}
-    return {**asdict(training_plan(settings)), **start, "exchange": settings.exchange.value}
+    start = {key: value for key, value in asdict(initialization_options(settings)).items() if not key.endswith("_seed")}
+    return {**asdict(training_options(settings)), **start, "exchange": settings.exchange.value}
 
 
 def _boolean(mask: Mask) -> Tensor:

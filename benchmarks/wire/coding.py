@@ -17,7 +17,7 @@ from benchmarks.daemons import FASHION_MNIST
 from benchmarks.report import Row
 from dslnode.config.settings import Settings
 from dslnode.protocol.codec import delta
-from dslnode.protocol.codec.delta import Base
+from dslnode.protocol.codec.delta import Reference
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import Exchange
 from dslnode.runtime.build import build_learner
@@ -62,7 +62,7 @@ def recorded_masks(rounds: int) -> list[Mask]:
 
 def row(name: str, masks: Sequence[Mask], first: int) -> Row:
     """Code a sequence; sizes are means of those from number ``first`` on, speeds of processor time."""
-    base, read, sums, seconds = Base(masks[0]), Base(masks[0]), dict.fromkeys(_SIZES, 0.0), [0.0, 0.0]
+    base, read, sums, seconds = Reference(masks[0]), Reference(masks[0]), dict.fromkeys(_SIZES, 0.0), [0.0, 0.0]
     for number, mask in enumerate(masks[1:], start=1):
         old, began = base, time.process_time()
         data, base = delta.encode(mask, old)
@@ -116,10 +116,10 @@ def memory_row(weights: int) -> Row:
     first, second = drawn_masks(weights, 0.001, 2)
     peaks = []
     tracemalloc.start()
-    data, _ = delta.encode(second, Base(first))
+    data, _ = delta.encode(second, Reference(first))
     peaks.append(tracemalloc.get_traced_memory()[1])
     tracemalloc.reset_peak()
-    delta.decode(first.layout, data, Base(first))
+    delta.decode(first.layout, data, Reference(first))
     peaks.append(tracemalloc.get_traced_memory()[1])
     tracemalloc.stop()
     size = first.layout.byte_size

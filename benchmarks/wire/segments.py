@@ -12,8 +12,8 @@ from benchmarks.report import Row
 from benchmarks.wire.sending import PATIENCE, WARM_UP, End, counted, series
 from dslnode.cli.testbed import clean_environment
 from dslnode.protocol.messages import MaskKind, MaskMessage
-from dslnode.security.channels import Plain
-from dslnode.transport.dialer import keep_dialling
+from dslnode.security.channels import PlainChannels
+from dslnode.transport.dialer import keep_dialing
 
 PORT = 7712
 PAUSE, QUIET = 0.01, 1.0
@@ -71,8 +71,8 @@ async def _hear(coded_bytes: int, messages: int) -> None:
 
 async def _send(coded_bytes: int, messages: int, address: str) -> None:
     masks = series(coded_bytes, messages + WARM_UP)
-    end, way = End(1, masks[0]), Plain(anywhere=True)
-    dialling = asyncio.ensure_future(keep_dialling(end.network, f"{address}:{PORT}", random.Random(1), way))
+    end, way = End(1, masks[0]), PlainChannels(anywhere=True)
+    dialling = asyncio.ensure_future(keep_dialing(end.network, f"{address}:{PORT}", random.Random(1), way))
     async with asyncio.timeout(PATIENCE):
         await end.network.wait_until_linked(1)
     [key] = end.network.links

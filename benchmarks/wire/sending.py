@@ -13,11 +13,11 @@ from benchmarks.report import Row
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage
-from dslnode.transport.connection_manager import Network
-from dslnode.transport.dialer import keep_dialling
-from dslnode.transport.handshake import Introduction, ModelFacts
-from dslnode.transport.link_events import MaskArrived, Report
-from dslnode.transport.link_factory import Edges
+from dslnode.transport.connection_manager import ConnectionManager
+from dslnode.transport.dialer import keep_dialing
+from dslnode.transport.handshake import NetworkFingerprint, NodeInfo
+from dslnode.transport.link_events import LinkEvent, MaskArrived
+from dslnode.transport.link_factory import LinkFactory
 from dslnode.transport.server import Server
 from dslnode.v1 import node_pb2 as pb
 
@@ -32,17 +32,17 @@ class End:
 
     def __init__(self, number: int, start: Mask) -> None:
         layout = start.layout
-        facts = ModelFacts(layout.digest, layout.digest, 1, layout.size, 1, layout.size)
+        facts = NetworkFingerprint(layout.digest, layout.digest, 1, layout.size, 1, layout.size)
         name = bytes([number])
         known = checksum(start.to_bytes())
-        me = Introduction("bench", name * 16, name * 8, str(number), "", facts, "keep", READABLE, known)
+        me = NodeInfo("bench", name * 16, name * 8, str(number), "", facts, "keep", READABLE, known)
         self.arrived = 0
         self.news = asyncio.Condition()
-        edges = Edges(me, dict.fromkeys(MaskKind, layout), start)
-        self.network = Network(me, edges, lambda: 0, self._take)
+        edges = LinkFactory(me, dict.fromkeys(MaskKind, layout), start)
+        self.network = ConnectionManager(me, edges, lambda: 0, self._take)
         self.server = Server(self.network, pb.StatusReply)
 
-    def _take(self, report: Report) -> None:
+    def _take(self, report: LinkEvent) -> None:
         self.arrived += isinstance(report, MaskArrived)
 
 
@@ -61,7 +61,7 @@ async def wire_row(coded_bytes: int, messages: int) -> Row:
     masks = series(coded_bytes, messages + WARM_UP)
     one, other = End(1, masks[0]), End(2, masks[0])
     port = await other.server.listen("127.0.0.1:0")
-    dialling = asyncio.ensure_future(keep_dialling(one.network, f"127.0.0.1:{port}", random.Random(1)))
+    dialling = asyncio.ensure_future(keep_dialing(one.network, f"127.0.0.1:{port}", random.Random(1)))
     try:
         async with asyncio.timeout(PATIENCE):
             await one.network.wait_until_linked(1)

@@ -13,7 +13,7 @@ import structlog
 from dslnode.accounting.bookkeeper import Bookkeeper
 from dslnode.accounting.ledger import EARLIEST, OTHERS, Amounts, Direction, total
 from dslnode.protocol.messages import MaskKind
-from dslnode.transport.connection_manager import Network
+from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.traffic import Traffic
 
 
@@ -26,7 +26,7 @@ class Node:
         neighbour = SimpleNamespace(neighbour=SimpleNamespace(name="board"))
         network = SimpleNamespace(traffic=self.traffic, links={"ab": neighbour}, measure=lambda: None)
         log = structlog.get_logger()
-        self.books = Bookkeeper(cast(Network, network), directory, log, lambda: 3_600 * self.hours)
+        self.books = Bookkeeper(cast(ConnectionManager, network), directory, log, lambda: 3_600 * self.hours)
         self.books.open()
 
     def move(self, control: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dslnode.accounting.data_plan import Means, Partner, choose, elapsed, forecast, seconds_left, used
+from dslnode.accounting.data_plan import Budget, PeerBudget, choose_exchanges, elapsed, forecast, seconds_left, used
 from dslnode.accounting.ledger import Amounts, Direction, Ledger
 from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, CapPer, DataCap, parse_cap
 
@@ -77,33 +77,35 @@ def test_used_is_what_is_booked_in_the_present_period_both_ways() -> None:
 
 
 def test_without_a_cap_everybody_is_spoken_to_but_who_asked_for_less() -> None:
-    choice = choose(None, [Partner("a", 1.0), Partner("b", 1.0, wish=30.0), Partner("c", 31.0, wish=30.0)])
+    choice = choose_exchanges(
+        None, [PeerBudget("a", 1.0), PeerBudget("b", 1.0, wish=30.0), PeerBudget("c", 31.0, wish=30.0)]
+    )
     assert set(choice.neighbours) == {"a", "c"}
     assert choice.interval == 0
 
 
 def test_under_a_generous_cap_everybody_is_spoken_to_every_round() -> None:
-    partners = [Partner(key, 1.0, cost=2_000) for key in "abc"]
-    choice = choose(Means(10**12, 1_000, HOUR, 2_000, round_seconds=1.0), partners)
+    partners = [PeerBudget(key, 1.0, cost=2_000) for key in "abc"]
+    choice = choose_exchanges(Budget(10**12, 1_000, HOUR, 2_000, round_seconds=1.0), partners)
     assert (set(choice.neighbours), choice.interval) == (set("abc"), 0)
 
 
 def test_a_tight_cap_is_spread_evenly_over_what_is_left_of_the_period() -> None:
-    partners = [Partner(key, math.inf, cost=5_000) for key in "ab"]
+    partners = [PeerBudget(key, math.inf, cost=5_000) for key in "ab"]
     left, spend = 10_000.0, 1_000_000
     kept = 2 * (IDLE_BYTES_PER_SECOND * left + 3_000)
-    choice = choose(Means(int(spend + kept), left, HOUR, 3_000, 1.0), partners)
+    choice = choose_exchanges(Budget(int(spend + kept), left, HOUR, 3_000, 1.0), partners)
     assert choice.interval == pytest.approx(2 * 5_000 * left / spend)
 
 
 def test_the_longest_silent_comes_first_when_not_all_fit() -> None:
-    partners = [Partner("a", 500.0, cost=1), Partner("b", 900.0, cost=1), Partner("c", 10.0, cost=1)]
-    means = Means(3 * 1_000 + 2 * 1_000 + 1, 0.001, HOUR, 1_000, 1.0)
-    assert choose(means, partners).neighbours == ("b",)
+    partners = [PeerBudget("a", 500.0, cost=1), PeerBudget("b", 900.0, cost=1), PeerBudget("c", 10.0, cost=1)]
+    means = Budget(3 * 1_000 + 2 * 1_000 + 1, 0.001, HOUR, 1_000, 1.0)
+    assert choose_exchanges(means, partners).neighbours == ("b",)
 
 
 def test_when_nothing_is_left_nobody_is_spoken_to_until_the_period_ends() -> None:
-    choice = choose(Means(-5, 700.0, HOUR, 1_000, 1.0), [Partner("a")])
+    choice = choose_exchanges(Budget(-5, 700.0, HOUR, 1_000, 1.0), [PeerBudget("a")])
     assert (choice.neighbours, choice.interval) == ((), HOUR)
 
 
@@ -135,8 +137,8 @@ def test_the_cap_holds_for_any_costs(seed: int, links: int, largest: int, beyond
     spoken, heard, told = dict.fromkeys(keys, -math.inf), dict.fromkeys(keys, -math.inf), dict.fromkeys(keys, 0.0)
     costs = dict.fromkeys(keys, 2 * largest)
     while now < HOUR:
-        means = Means(int(cap - spent), HOUR - now, HOUR, largest, round_seconds)
-        choice = choose(means, [Partner(key, now - spoken[key], 0.0, costs[key]) for key in keys])
+        means = Budget(int(cap - spent), HOUR - now, HOUR, largest, round_seconds)
+        choice = choose_exchanges(means, [PeerBudget(key, now - spoken[key], 0.0, costs[key]) for key in keys])
         for key in choice.neighbours:
             price = chance.randint(1, largest)
             spent += price

@@ -8,11 +8,11 @@ from typing import cast
 import structlog
 
 from dslnode.accounting.bookkeeper import Bookkeeper
-from dslnode.accounting.exchange_pacing import Pacer
+from dslnode.accounting.exchange_pacing import ExchangeScheduler
 from dslnode.accounting.ledger import EARLIEST
 from dslnode.config.quantities import CapPer, DataCap
-from dslnode.protocol.messages import Pace
-from dslnode.transport.connection_manager import Network
+from dslnode.protocol.messages import IntervalRequest
+from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.traffic import Traffic
 
 LARGEST = 3_000
@@ -31,14 +31,14 @@ class Node:
         network.links = self.links
         start = 3_600.0 * EARLIEST
         self.books = Bookkeeper(
-            cast(Network, SimpleNamespace(links={}, traffic=self.traffic, measure=lambda: None)),
+            cast(ConnectionManager, SimpleNamespace(links={}, traffic=self.traffic, measure=lambda: None)),
             None,
             structlog.get_logger(),
             lambda: start + self.now,
         )
-        self.pacer = Pacer(cap, LARGEST, cast(Network, network), self.books, lambda: self.now)
+        self.pacer = ExchangeScheduler(cap, LARGEST, cast(ConnectionManager, network), self.books, lambda: self.now)
 
-    def _send(self, key: str, message: Pace) -> None:
+    def _send(self, key: str, message: IntervalRequest) -> None:
         self.told.append((key, message.seconds))
 
     async def round(self, seconds: float = 1.0, cost: int = 2_000) -> set[str]:
@@ -63,7 +63,7 @@ async def test_without_a_cap_nobody_is_told_anything_and_everybody_gets_masks() 
 async def test_what_a_neighbour_asks_for_is_kept_and_it_is_not_waited_for() -> None:
     node = Node(None, "a", "b")
     await node.round()
-    node.pacer.asked("a", Pace(5))
+    node.pacer.asked("a", IntervalRequest(5))
     assert [await node.round() for _ in range(5)] == [{"b"}] * 4 + [{"a", "b"}]
     assert (await node.pacer.decide())[1] == {"a"}
     assert node.pacer.skipped == 5
@@ -72,7 +72,7 @@ async def test_what_a_neighbour_asks_for_is_kept_and_it_is_not_waited_for() -> N
 async def test_a_new_link_knows_of_no_pace() -> None:
     node = Node(None, "a")
     await node.round()
-    node.pacer.asked("a", Pace(500))
+    node.pacer.asked("a", IntervalRequest(500))
     assert await node.round() == set()
     node.links["a"] = object()
     assert await node.round() == {"a"}

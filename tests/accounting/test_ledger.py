@@ -16,7 +16,7 @@ from dslnode.accounting.ledger import (
     Amounts,
     Direction,
     Ledger,
-    Per,
+    Period,
     lines,
     start_of,
     total,
@@ -120,10 +120,10 @@ def test_rows_come_in_order_of_time_neighbour_and_way() -> None:
     ledger = Ledger()
     for hour, neighbour, direction in ((1, "b", "sent"), (0, "b", "received"), (1, "a", "received"), (1, "a", "sent")):
         ledger.book(NOW + hour, neighbour, Direction(direction), ONE)
-    found = [(number - NOW, neighbour, str(way)) for number, neighbour, way, _ in lines(ledger, Per.HOUR)]
+    found = [(number - NOW, neighbour, str(way)) for number, neighbour, way, _ in lines(ledger, Period.HOUR)]
     assert found == [(0, "b", "received"), (1, "a", "sent"), (1, "a", "received"), (1, "b", "sent")]
 
 
 def test_periods_begin_in_utc() -> None:
-    assert start_of(Per.HOUR, EARLIEST).isoformat() == "2026-01-01T00:00:00+00:00"
-    assert start_of(Per.DAY, EARLIEST // 24 + 1).isoformat() == "2026-01-02T00:00:00+00:00"
+    assert start_of(Period.HOUR, EARLIEST).isoformat() == "2026-01-01T00:00:00+00:00"
+    assert start_of(Period.DAY, EARLIEST // 24 + 1).isoformat() == "2026-01-02T00:00:00+00:00"

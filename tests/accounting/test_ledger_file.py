@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dslnode.accounting.ledger import EARLIEST, KINDS, Amounts, Direction, Ledger
-from dslnode.accounting.ledger_file import FILE, MAGIC, MAX_BYTES, Books, load, pack, save, unpack
+from dslnode.accounting.ledger_file import FILE, MAGIC, MAX_BYTES, LedgerState, load, pack, save, unpack
 from dslnode.errors import StateError
 
 amounts = st.builds(Amounts, *[st.integers(0, 2**60)] * len(KINDS))
 
 
-def books(*moved: Amounts) -> Books:
+def books(*moved: Amounts) -> LedgerState:
     ledger = Ledger()
     for number, some in enumerate(moved):
         ledger.book(EARLIEST + number, "ab", Direction.SENT, some)
     booked = {("ab", Direction.RECEIVED): Amounts(control=7)}
-    return Books(ledger, {"ab": "board-ä"}, booked, reserved=500, hour=EARLIEST)
+    return LedgerState(ledger, {"ab": "board-ä"}, booked, reserved=500, hour=EARLIEST)
 
 
 @given(st.lists(amounts, max_size=5))

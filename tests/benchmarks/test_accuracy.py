@@ -27,7 +27,7 @@ from benchmarks.accuracy.run import Job, Record, run
 from dslnode.config.presets import PRESETS
 from dslnode.data.dataset import Examples
 from dslnode.learning.masking import from_mask
-from dslnode.protocol.events import Heard
+from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 DIGITS = Case("digits", "classes:4", 60, nodes=4, graph="complete", data="digits")
@@ -262,7 +262,9 @@ class TestMethods:
                 learner.train(number, lambda: False)
             masks = [learner.mask for learner in learners]
             for node, learner in enumerate(learners):
-                learner.aggregate(number, [Heard(str(peer), masks[peer], (), 0) for peer in world.neighbours[node]])
+                learner.aggregate(
+                    number, [NeighbourMasks(str(peer), masks[peer], (), 0) for peer in world.neighbours[node]]
+                )
         expected = [learner.network.weights * from_mask(learner.mask) for learner in learners]
         assert all(map(torch.equal, method.personal(last=True)["aggregated"], expected))
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.cli.crawler import AT_ONCE, MAX_NODES, SECONDS_IN_ALL, Findings, Picture, addresses_of, look_around
+from dslnode.cli.crawler import AT_ONCE, MAX_NODES, SECONDS_IN_ALL, CrawlState, NetworkSnapshot, addresses_of, crawl
 from dslnode.errors import UnreachableError
 from dslnode.v1 import node_pb2 as pb
 
@@ -34,8 +34,8 @@ def asking(net: Net) -> Callable[[str], pb.StatusReply]:
     return ask
 
 
-def seen(net: Net, start: str = "a:1") -> Picture:
-    return look_around([start], asking(net))
+def seen(net: Net, start: str = "a:1") -> NetworkSnapshot:
+    return crawl([start], asking(net))
 
 
 CHAIN: Net = {
@@ -93,12 +93,12 @@ def test_nodes_of_another_run_are_not_part_of_the_picture_nor_asked_on() -> None
 
 def test_what_is_no_address_is_not_asked() -> None:
     for address in ("", "nowhere", "x:99999", "a b:1", "\x1b[2J:1"):
-        findings = Findings({"a:1": node("a", word("b", address=address))})
+        findings = CrawlState({"a:1": node("a", word("b", address=address))})
         assert findings.to_ask() == []
 
 
 def test_connected_neighbours_are_asked_first() -> None:
-    findings = Findings({"a:1": node("a", word("b", up=False), word("c"))})
+    findings = CrawlState({"a:1": node("a", word("b", up=False), word("c"))})
     assert findings.to_ask() == ["c:1", "b:1"]
 
 
@@ -112,13 +112,13 @@ def test_a_network_without_end_is_not_followed_without_end() -> None:
         words = [pb.NeighbourStatus(node_id=one, address=f"n:{int(one) % 60_000}", connected=True) for one in names]
         return pb.StatusReply(node_id=str(number), name=str(number), neighbours=words)
 
-    look_around(["n:0"], ask)
+    crawl(["n:0"], ask)
     assert len(asked) == MAX_NODES
 
 
 def test_no_wave_begins_when_the_time_is_over() -> None:
     times = iter([0.0, 0.0, SECONDS_IN_ALL + 1])
-    picture = look_around(["a:1"], asking(CHAIN), now=lambda: next(times))
+    picture = crawl(["a:1"], asking(CHAIN), now=lambda: next(times))
     assert [(one.name, one.problem) for one in picture.nodes] == [("a", ""), ("b", "not asked")]
 
 
@@ -136,18 +136,18 @@ def test_few_are_asked_at_once() -> None:
             with lock:
                 busy -= 1
 
-    assert len(look_around(["a:1"], ask).nodes) == 61
+    assert len(crawl(["a:1"], ask).nodes) == 61
     assert most <= AT_ONCE
 
 
 def test_nobody_answers() -> None:
-    assert seen({}) == Picture("", (), frozenset())
+    assert seen({}) == NetworkSnapshot("", (), frozenset())
 
 
 def test_the_view_goes_on_from_others_when_the_first_is_lost() -> None:
     start = addresses_of(seen(CHAIN), ["a:1"])
     without_first = {address: reply for address, reply in CHAIN.items() if address != "a:1"}
-    names = {one.name: one.reply is not None for one in look_around(start, asking(without_first)).nodes}
+    names = {one.name: one.reply is not None for one in crawl(start, asking(without_first)).nodes}
     assert names == {"a": False, "b": True, "c": True, "d": False}
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.accounting.ledger import EARLIEST, OTHERS, Amounts, Direction, Ledger, Per
-from dslnode.accounting.ledger_file import Books, pack, save
-from dslnode.cli.ledger import COLUMNS, Form, show_ledger
+from dslnode.accounting.ledger import EARLIEST, OTHERS, Amounts, Direction, Ledger, Period
+from dslnode.accounting.ledger_file import LedgerState, pack, save
+from dslnode.cli.ledger import COLUMNS, OutputFormat, show_ledger
 from dslnode.errors import SettingsError
 
 ABC = "ab" * 16
@@ -24,18 +24,18 @@ def directory(tmp_path: Path) -> Path:
     ledger.book(EARLIEST + 25, ABC, Direction.SENT, MOVED)
     ledger.book(EARLIEST + 26, ABC, Direction.RECEIVED, Amounts(keep_bits=80))
     ledger.book(EARLIEST + 26, OTHERS, Direction.SENT, Amounts(transport=12))
-    save(tmp_path, pack(Books(ledger, {ABC: "[bold]board\n7"})))
+    save(tmp_path, pack(LedgerState(ledger, {ABC: "[bold]board\n7"})))
     return tmp_path
 
 
-def printed(capsys: pytest.CaptureFixture[str], directory: Path, per: Per, form: Form) -> str:
+def printed(capsys: pytest.CaptureFixture[str], directory: Path, per: Period, form: OutputFormat) -> str:
     show_ledger("127.0.0.1:7711", directory, per, form, timeout=1.0)
     return capsys.readouterr().out
 
 
 def test_json_and_csv_have_the_same_rows(capsys: pytest.CaptureFixture[str], directory: Path) -> None:
-    found = json.loads(printed(capsys, directory, Per.HOUR, Form.JSON))
-    table = csv.DictReader(io.StringIO(printed(capsys, directory, Per.HOUR, Form.CSV)))
+    found = json.loads(printed(capsys, directory, Period.HOUR, OutputFormat.JSON))
+    table = csv.DictReader(io.StringIO(printed(capsys, directory, Period.HOUR, OutputFormat.CSV)))
     assert [{key: str(value) for key, value in row.items()} for row in found] == list(table)
     assert [row["start"] for row in found] == ["2026-01-02T01:00Z", "2026-01-02T02:00Z", "2026-01-02T02:00Z"]
     assert found[0] == dict(
@@ -50,7 +50,7 @@ def test_json_and_csv_have_the_same_rows(capsys: pytest.CaptureFixture[str], dir
 def test_the_table_has_bytes_by_day_and_takes_no_name_for_markup(
     capsys: pytest.CaptureFixture[str], directory: Path
 ) -> None:
-    shown = printed(capsys, directory, Per.DAY, Form.TABLE).splitlines()
+    shown = printed(capsys, directory, Period.DAY, OutputFormat.TABLE).splitlines()
     assert len(shown) == 4
     assert shown[1].split()[:4] == ["2026-01-02", "[bold]board", "7", "sent"]
     assert shown[1].split()[4:] == ["1,000", "20", "3", "400", "70", "0", "1,493"]
@@ -58,9 +58,9 @@ def test_the_table_has_bytes_by_day_and_takes_no_name_for_markup(
 
 def test_a_directory_without_a_ledger_is_said_to_have_none(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no ledger in"):
-        show_ledger("", tmp_path, Per.DAY, Form.TABLE, timeout=1.0)
+        show_ledger("", tmp_path, Period.DAY, OutputFormat.TABLE, timeout=1.0)
 
 
 def test_an_address_that_is_none_is_refused() -> None:
     with pytest.raises(SettingsError, match="--address: 'nowhere' is not HOST:PORT"):
-        show_ledger("nowhere", None, Per.DAY, Form.TABLE, timeout=1.0)
+        show_ledger("nowhere", None, Period.DAY, OutputFormat.TABLE, timeout=1.0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.cli.crawler import Picture, SeenNode
+from dslnode.cli.crawler import NetworkSnapshot, SeenNode
 from dslnode.cli.network_table import (
     BLOCKS,
     COLUMNS,
@@ -49,7 +49,7 @@ LOST = SeenNode(
     (("01", pb.NeighbourStatus(name="board-3", round=12, problem="connection refused")),),
     "no answer",
 )
-PICTURE = Picture("greenhouse", (ONE, TWO, LOST), frozenset({("01", "02")}))
+PICTURE = NetworkSnapshot("greenhouse", (ONE, TWO, LOST), frozenset({("01", "02")}))
 BY_TITLE = {column.title: column for column in COLUMNS}
 
 
@@ -63,7 +63,7 @@ def test_a_row_has_the_figures_and_a_dash_for_what_is_not_known() -> None:
 
 
 def test_a_node_that_others_are_linked_to_is_not_down() -> None:
-    picture = Picture("greenhouse", (ONE, LOST), frozenset({("01", "03")}))
+    picture = NetworkSnapshot("greenhouse", (ONE, LOST), frozenset({("01", "03")}))
     assert row(LOST, picture)[1].plain == "no answer"
 
 
@@ -96,7 +96,10 @@ def test_the_headline_says_how_the_network_is() -> None:
     assert text.splitlines()[0] == "run greenhouse  3 nodes, 2 answer, 1 links"
     assert text.splitlines()[1].startswith("mean accuracy 70.0 %  sent 1.2 Mbit, float32 32 times that  by accuracy ▼")
     assert "NOBODY ANSWERS" in headline(PICTURE, COLUMNS[0], reverse=False, lost=True).plain
-    assert "mean accuracy -" in headline(Picture("x", (), frozenset()), COLUMNS[0], reverse=False, lost=False).plain
+    assert (
+        "mean accuracy -"
+        in headline(NetworkSnapshot("x", (), frozenset()), COLUMNS[0], reverse=False, lost=False).plain
+    )
 
 
 def test_an_opened_node_shows_its_curve_and_layers() -> None:
@@ -120,7 +123,7 @@ def test_an_opened_node_that_does_not_answer_shows_who_says_what() -> None:
 def test_names_from_outside_change_nothing_on_a_terminal(name: str) -> None:
     reply = pb.StatusReply(name=name, phase=name, layers=[pb.LayerStatus(name=name)])
     node = SeenNode("09", name, "", reply, (("09", pb.NeighbourStatus(problem=name)),), name)
-    picture = Picture(name, (node,), frozenset())
+    picture = NetworkSnapshot(name, (node,), frozenset())
     texts = [*row(node, picture), headline(picture, COLUMNS[0], reverse=False, lost=False), *curve(reply, 80)]
     texts.append(told_lines(node, picture))
     for text in texts:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.cli.crawler import Picture, SeenNode
+from dslnode.cli.crawler import NetworkSnapshot, SeenNode
 from dslnode.cli.testbed import clean_environment, command_line
 from dslnode.cli.top import Nodes, NodeScreen, Top
 from dslnode.v1 import node_pb2 as pb
@@ -26,7 +26,7 @@ def node(number: int, accuracy: float) -> SeenNode:
 
 
 LOST = SeenNode("09", "board-9", "10.0.0.9:7711", None, (("01", pb.NeighbourStatus(name="board-9")),), "no answer")
-PICTURE = Picture("greenhouse", (node(1, 0.7), node(2, 0.9), node(3, 0.8), LOST), frozenset({("01", "02")}))
+PICTURE = NetworkSnapshot("greenhouse", (node(1, 0.7), node(2, 0.9), node(3, 0.8), LOST), frozenset({("01", "02")}))
 
 
 def names(app: Top) -> list[str]:
@@ -54,10 +54,10 @@ async def test_keys_sort_reverse_open_and_go_back() -> None:
 
 async def test_when_nobody_answers_any_more_the_last_picture_stays_and_it_says_so() -> None:
     pictures = iter([PICTURE])
-    app = Top("10.0.0.1:7711", lambda _: next(pictures, Picture("", (), frozenset())))
+    app = Top("10.0.0.1:7711", lambda _: next(pictures, NetworkSnapshot("", (), frozenset())))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.2)
-        app._take(Picture("", (), frozenset()))
+        app._take(NetworkSnapshot("", (), frozenset()))
         await pilot.pause()
         assert len(names(app)) == 4
         assert app.picture is PICTURE

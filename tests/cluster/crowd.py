@@ -15,13 +15,13 @@ import torch
 from dslnode.config.settings import Settings
 from dslnode.runtime.build import build_learner
 from dslnode.runtime.checkpoint import NODE_ID_BYTES
-from dslnode.runtime.node import Daemon
-from dslnode.runtime.start import introduction
-from dslnode.security.channels import Plain
+from dslnode.runtime.node import Node
+from dslnode.runtime.start import node_info
+from dslnode.security.channels import PlainChannels
 from dslnode.telemetry import logs
 
 
-def member(number: int, address: str) -> Daemon:
+def member(number: int, address: str) -> Node:
     """Return one daemon that dials the address; it learns from one of a hundred shares of the digits."""
     settings = Settings(
         name=f"member-{number}",
@@ -34,8 +34,8 @@ def member(number: int, address: str) -> Daemon:
         evaluate_every=1_000,
     )
     learner = build_learner(settings)
-    me = introduction(settings, learner, secrets.token_bytes(NODE_ID_BYTES))
-    return Daemon(settings, learner, me, None, logs.set_up("json", "error"), way=Plain())
+    me = node_info(settings, learner, secrets.token_bytes(NODE_ID_BYTES))
+    return Node(settings, learner, me, None, logs.set_up("json", "error"), way=PlainChannels())
 
 
 async def run(address: str, first: int, count: int) -> None:

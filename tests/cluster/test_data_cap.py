@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dslnode.accounting.data_plan import seconds_left, used
 from dslnode.accounting.ledger import Amounts, Direction, Ledger
-from dslnode.accounting.ledger_file import Books, load, pack, save
+from dslnode.accounting.ledger_file import LedgerState, load, pack, save
 from dslnode.config.quantities import CapPer, parse_cap
 from dslnode.transport.client import ask_status
 from tests.cluster.processes import NodeProcess, free_port
@@ -27,7 +27,7 @@ def nearly_used_up(directory: Path) -> None:
     spent = cap.size - int(20 * seconds_left(CapPer.MONTH, now)) - ROOM
     ledger.book(int(now // 3_600), "others", Direction.SENT, Amounts(transport=spent))
     directory.mkdir()
-    save(directory, pack(Books(ledger)))
+    save(directory, pack(LedgerState(ledger)))
 
 
 def test_the_cap_holds_however_often_the_node_is_killed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.config.loader import MAX_FILE_BYTES, Loaded, load
+from dslnode.config.loader import MAX_FILE_BYTES, LoadedSettings, load
 from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings
 from dslnode.config.toml import settings_as_toml
@@ -19,7 +19,7 @@ def loaded(
     arguments: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     file: Path | None = None,
-) -> Loaded:
+) -> LoadedSettings:
     return load(arguments or {}, environment or {}, file)
 
 

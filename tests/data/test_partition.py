@@ -10,7 +10,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dslnode.data.dataset import DataSet, Examples
-from dslnode.data.partition import Slice, Split, cut, format_split, parse_share, parse_split, split_held_out
+from dslnode.data.partition import (
+    PartitionSpec,
+    Split,
+    format_split,
+    parse_share,
+    parse_split,
+    split_held_out,
+    take_partition,
+)
 from dslnode.errors import DataError, SettingsError
 
 label_lists = st.lists(st.integers(0, 5), min_size=1, max_size=60)
@@ -44,7 +52,7 @@ def all_shares(data: DataSet, count: int, split: Split, seed: int) -> list[DataS
     parts: list[DataSet | None] = []
     for number in range(1, count + 1):
         try:
-            parts.append(cut(data, Slice(share=(number, count), split=split, seed=seed)))
+            parts.append(take_partition(data, PartitionSpec(share=(number, count), split=split, seed=seed)))
         except DataError:
             parts.append(None)
     return parts
@@ -75,11 +83,11 @@ def test_even_shares_differ_by_one_at_most_in_each_class(labels: list[int], coun
 @settings(max_examples=30, deadline=None)
 @given(label_lists, splits, seeds, st.integers(1, 5))
 def test_the_same_seed_gives_the_same_slice(labels: list[int], split: Split, seed: int, limit: int) -> None:
-    part = Slice(share=(2, 3), split=split, seed=seed, samples_per_class=limit)
+    part = PartitionSpec(share=(2, 3), split=split, seed=seed, samples_per_class=limit)
     outcomes = []
     for _ in range(2):
         try:
-            found = cut(data_set(labels, labels), part)
+            found = take_partition(data_set(labels, labels), part)
             outcomes.append((identities(found.train), identities(found.held_out)))
         except (DataError, SettingsError):
             outcomes.append(([], []))
@@ -89,7 +97,10 @@ def test_the_same_seed_gives_the_same_slice(labels: list[int], split: Split, see
 @pytest.mark.parametrize("split", ["even", ("classes", 2), ("dirichlet", 0.5)])
 def test_another_seed_gives_another_slice(split: Split) -> None:
     data = data_set([0, 1, 2, 3, 4, 5] * 20)
-    slices = {tuple(identities(cut(data, Slice(share=(1, 3), split=split, seed=seed)).train)) for seed in range(8)}
+    slices = {
+        tuple(identities(take_partition(data, PartitionSpec(share=(1, 3), split=split, seed=seed)).train))
+        for seed in range(8)
+    }
     assert len(slices) > 4
 
 
@@ -108,7 +119,7 @@ def test_every_class_is_held_about_equally_often(per_node: int, nodes: int, seed
 
 def test_whole_classes_come_with_all_their_held_out_examples() -> None:
     data = data_set([0, 1, 2, 3, 4, 5] * 10, [0, 1, 2, 3, 4, 5] * 7)
-    part = cut(data, Slice(share=(3, 5), split=("classes", 2)))
+    part = take_partition(data, PartitionSpec(share=(3, 5), split=("classes", 2)))
     own = set(part.train.labels)
     assert counts(part.held_out) == [7 if label in own else 0 for label in range(6)]
 
@@ -134,7 +145,7 @@ def test_extreme_proportions_still_hold_everything_once() -> None:
 
 
 def test_chosen_classes_keep_their_numbers_in_both_parts() -> None:
-    part = cut(data_set([0, 1, 2, 3] * 5, [0, 1, 2, 3] * 2), Slice(classes=(1, 3)))
+    part = take_partition(data_set([0, 1, 2, 3] * 5, [0, 1, 2, 3] * 2), PartitionSpec(classes=(1, 3)))
     assert counts(part.train) == [0, 5, 0, 5, 0, 0]
     assert counts(part.held_out) == [0, 2, 0, 2, 0, 0]
     assert part.class_count == 6
@@ -142,7 +153,7 @@ def test_chosen_classes_keep_their_numbers_in_both_parts() -> None:
 
 def test_the_limit_per_class_is_for_training_only() -> None:
     data = data_set([0] * 20 + [1] * 3, [0] * 9)
-    parts = [cut(data, Slice(samples_per_class=5, seed=seed)) for seed in range(5)]
+    parts = [take_partition(data, PartitionSpec(samples_per_class=5, seed=seed)) for seed in range(5)]
     assert all(counts(part.train)[:2] == [5, 3] for part in parts)
     assert len({tuple(identities(part.train)) for part in parts}) > 1
     assert all(counts(part.held_out)[0] == 9 for part in parts)
@@ -150,28 +161,28 @@ def test_the_limit_per_class_is_for_training_only() -> None:
 
 def test_all_is_kept_by_default() -> None:
     data = data_set([0, 1, 2], [0])
-    part = cut(data, Slice())
+    part = take_partition(data, PartitionSpec())
     assert (identities(part.train), identities(part.held_out)) == ([0, 1, 2], [0])
 
 
 def test_no_held_out_example_of_the_own_classes_gives_none() -> None:
-    assert cut(data_set([0, 1], [1]), Slice(classes=(0,))).held_out is None
+    assert take_partition(data_set([0, 1], [1]), PartitionSpec(classes=(0,))).held_out is None
     only_other = data_set([0] * 6, [1])
-    assert cut(only_other, Slice(share=(1, 1), split=("dirichlet", 1.0))).held_out is None
+    assert take_partition(only_other, PartitionSpec(share=(1, 1), split=("dirichlet", 1.0))).held_out is None
 
 
 def test_nothing_left_to_train_on_names_the_cause() -> None:
     with pytest.raises(DataError, match="nothing to train on is left of 2 examples after --classes 5"):
-        cut(data_set([0, 1]), Slice(classes=(5,)))
+        take_partition(data_set([0, 1]), PartitionSpec(classes=(5,)))
     with pytest.raises(DataError, match=r"after --share 3/3 \(split even\)"):
-        cut(data_set([0, 1]), Slice(share=(3, 3)))
+        take_partition(data_set([0, 1]), PartitionSpec(share=(3, 3)))
 
 
 def test_classes_that_the_data_lack() -> None:
     with pytest.raises(SettingsError, match=r"classes 6 are not among the classes 0\.\.5 of made up"):
-        cut(data_set([0, 1]), Slice(classes=(0, 6)))
+        take_partition(data_set([0, 1]), PartitionSpec(classes=(0, 6)))
     with pytest.raises(SettingsError, match="classes:3, but made up has examples of 2 classes"):
-        cut(data_set([0, 1]), Slice(share=(1, 2), split=("classes", 3)))
+        take_partition(data_set([0, 1]), PartitionSpec(share=(1, 2), split=("classes", 3)))
 
 
 @settings(max_examples=60, deadline=None)
@@ -214,7 +225,7 @@ def test_an_impossible_fraction(fraction: float) -> None:
 )
 def test_a_slice_that_contradicts_itself(values: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        Slice(**values)  # type: ignore[arg-type]
+        PartitionSpec(**values)  # type: ignore[arg-type]
 
 
 def test_what_a_user_writes_is_understood() -> None:
@@ -247,6 +258,6 @@ def test_a_split_that_is_none(text: str) -> None:
 
 def test_draws_do_not_disturb_each_other() -> None:
     data = data_set([0, 1, 2] * 20)
-    whole, limited = (cut(data, Slice(share=(1, 2), samples_per_class=limit)) for limit in (None, 4))
+    whole, limited = (take_partition(data, PartitionSpec(share=(1, 2), samples_per_class=limit)) for limit in (None, 4))
     assert set(identities(limited.train)) < set(identities(whole.train))
     assert all(first < second for first, second in pairwise(identities(whole.train)))

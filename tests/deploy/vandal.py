@@ -13,11 +13,11 @@ from dslnode.addresses import host_and_port
 from dslnode.config.loader import load
 from dslnode.errors import PeerError
 from dslnode.runtime.build import build_learner
-from dslnode.runtime.start import introduction
-from dslnode.security.channels import Secure
+from dslnode.runtime.start import node_info
+from dslnode.security.channels import TlsChannels
 from dslnode.security.credentials import Credentials
 from dslnode.security.ticket import read_ticket
-from dslnode.security.tls_tunnels import Tunnels
+from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.v1 import node_pb2 as pb
 
 CONVERSE = "/dslnode.v1.Neighbour/Converse"
@@ -31,7 +31,7 @@ class Vandal:
 
     def __init__(self, ticket: Path, victim: str) -> None:
         settings = load({"ticket": str(ticket)}, {}, None).settings
-        me = introduction(settings, build_learner(settings), bytes.fromhex(read_ticket(ticket).node_id))
+        me = node_info(settings, build_learner(settings), bytes.fromhex(read_ticket(ticket).node_id))
         self._hello: bytes = me.hello(0).SerializeToString()
         self._ticket, self._victim = ticket, victim
         self._left = threading.Event()
@@ -46,10 +46,10 @@ class Vandal:
         self._thread.join()
 
     async def _go_on(self) -> None:
-        tunnels = Tunnels(Credentials(self._ticket, None))
+        tunnels = TlsTunnels(Credentials(self._ticket, None))
         while not self._left.is_set():
             with contextlib.suppress(OSError, PeerError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                async with Secure(tunnels).open(*host_and_port(self._victim), SECONDS) as opened:
+                async with TlsChannels(tunnels).open(*host_and_port(self._victim), SECONDS) as opened:
                     await self._offend(opened.target)
             await asyncio.to_thread(self._left.wait, PAUSE)
         tunnels.remove()

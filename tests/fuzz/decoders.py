@@ -22,11 +22,11 @@ from dslnode.accounting.ledger import EARLIEST, Amounts, Direction, Ledger
 from dslnode.errors import PeerError, SettingsError
 from dslnode.overlay.mdns import read_announcement
 from dslnode.protocol.codec import delta, positions
-from dslnode.protocol.codec.delta import Base, BaseChoice
+from dslnode.protocol.codec.delta import Reference, ReferenceChoice
 from dslnode.protocol.codec.mask_codec import READABLE, Codec, encode_for
-from dslnode.protocol.codec.reference import Copies
+from dslnode.protocol.codec.reference import MaskReferences
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
-from dslnode.protocol.membership import Record, Tidings
+from dslnode.protocol.membership import MemberRecord, MembershipUpdate
 from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.runtime import checkpoint
 from dslnode.security.authority import Authority
@@ -34,8 +34,8 @@ from dslnode.security.certificates import identity_from_der, read_revocations
 from dslnode.security.identity import Revocations
 from dslnode.security.secret_files import write_private
 from dslnode.security.ticket import Ticket, read_ticket, ticket_text
-from dslnode.transport.frame_codec import Listener, Terms
-from dslnode.transport.handshake import Introduction, ModelFacts, read_hello
+from dslnode.transport.frame_codec import FrameDecoder, LinkParameters
+from dslnode.transport.handshake import NetworkFingerprint, NodeInfo, read_hello
 from dslnode.transport.member_frames import members_frame
 from dslnode.v1 import node_pb2 as pb
 
@@ -71,15 +71,15 @@ def bitarray_of(bits: np.ndarray) -> frozenbitarray:
     return frozenbitarray(buffer=np.packbits(bits, bitorder="little").tobytes(), endian="little")[: len(bits)]
 
 
-START = Base(mask(1))
-LATER = delta.following(mask(2), START)
+START = Reference(mask(1))
+LATER = delta.next_reference(mask(2), START)
 
 
 def read_frames(content: bytes) -> None:
     """Read a conversation: each frame with its length before it, as gRPC has them."""
-    copies = Copies.of(START).again(shared=True)
+    copies = MaskReferences.of(START).again(shared=True)
     copies.incoming.held = LATER
-    listener = Listener(LAYOUTS, copies, Terms(READABLE, keep_masks=True))
+    listener = FrameDecoder(LAYOUTS, copies, LinkParameters(READABLE, keep_masks=True))
     stream = io.BytesIO(content)
     while head := stream.read(2):
         frame = pb.Frame.FromString(stream.read(int.from_bytes(head, "little")))
@@ -93,7 +93,7 @@ def frames(*some: pb.Frame) -> bytes:
     return b"".join(len(part).to_bytes(2, "little") + part for part in parts)
 
 
-def mask_frames(codec: Codec, choice: BaseChoice, base: Base | None) -> bytes:
+def mask_frames(codec: Codec, choice: ReferenceChoice, base: Reference | None) -> bytes:
     """Return a conversation with one keep mask."""
     coded, _ = encode_for({codec}, MaskMessage(3, MaskKind.KEEP, mask(3)), choice, base)
     half = len(coded.data) // 2
@@ -112,7 +112,7 @@ def mask_frames(codec: Codec, choice: BaseChoice, base: Base | None) -> bytes:
 
 def sign_frames() -> bytes:
     """Return a conversation with a greeting, a pace, nothing new, and a sign mask."""
-    coded, _ = encode_for((), MaskMessage(3, MaskKind.KEEP, mask(3)), BaseChoice.NONE, None)
+    coded, _ = encode_for((), MaskMessage(3, MaskKind.KEEP, mask(3)), ReferenceChoice.NONE, None)
     step = pb.ReplicaStep(epoch=1, sequence=2, acknowledged=1, scales=[0.5, 1.0], counts=[7, 30], checksum=bytes(8))
     header = pb.MaskHeader(
         round=3,
@@ -130,16 +130,16 @@ def sign_frames() -> bytes:
 
 def member_frames() -> bytes:
     """Return a conversation that tells of other nodes."""
-    one = Record("ab" * 16, 7, "board", "10.0.0.1:7711", frozenset({"cd" * 16, "ef" * 16}))
-    return frames(pb.Frame(members=members_frame(Tidings((one, Record("cd" * 16, 1, "", "", left=True))))))
+    one = MemberRecord("ab" * 16, 7, "board", "10.0.0.1:7711", frozenset({"cd" * 16, "ef" * 16}))
+    return frames(
+        pb.Frame(members=members_frame(MembershipUpdate((one, MemberRecord("cd" * 16, 1, "", "", left=True)))))
+    )
 
 
 def hello() -> bytes:
     """Return the first frame of a neighbour."""
-    facts = ModelFacts(bytes(16), LAYOUT.digest, 2, LAYOUT.size, 1, LAYOUT.size)
-    me = Introduction(
-        "run", bytes(16), bytes(8), "name", "10.0.0.1:7711", facts, "sign", frozenset({1, 2, 3}), bytes(8)
-    )
+    facts = NetworkFingerprint(bytes(16), LAYOUT.digest, 2, LAYOUT.size, 1, LAYOUT.size)
+    me = NodeInfo("run", bytes(16), bytes(8), "name", "10.0.0.1:7711", facts, "sign", frozenset({1, 2, 3}), bytes(8))
     return me.hello(5).SerializeToString()
 
 
@@ -148,7 +148,7 @@ def checksummed_state(body: bytes) -> checkpoint.Snapshot:
     return checkpoint.unpack(checkpoint.MAGIC + checkpoint._digest(body) + body)
 
 
-def checksummed_ledger(body: bytes) -> ledger_file.Books:
+def checksummed_ledger(body: bytes) -> ledger_file.LedgerState:
     """Read a ledger whose checksum is right."""
     return ledger_file.unpack(ledger_file.MAGIC + ledger_file._digest(body) + b"\n" + body)
 
@@ -163,7 +163,9 @@ def ledger() -> bytes:
     """Return a node's ledger."""
     one = Ledger()
     one.book(EARLIEST, "ab", Direction.SENT, Amounts(control=7))
-    return ledger_file.pack(ledger_file.Books(one, {"ab": "board"}, {("ab", Direction.SENT): Amounts(control=7)}, 5, 6))
+    return ledger_file.pack(
+        ledger_file.LedgerState(one, {"ab": "board"}, {("ab", Direction.SENT): Amounts(control=7)}, 5, 6)
+    )
 
 
 def ticket() -> bytes:
@@ -236,7 +238,7 @@ def announcement() -> bytes:
     return b"\n".join((b"run", b"0f" * 16, b"board", b"10.0.0.7:7711"))
 
 
-def read_as_announcement(content: bytes) -> Record | None:
+def read_as_announcement(content: bytes) -> MemberRecord | None:
     """Read what another node announces."""
     values = [*content.split(b"\n"), b"", b"", b"", b""]
     me, _ = read_hello(pb.Frame.FromString(hello()))
@@ -267,9 +269,9 @@ DECODERS: Mapping[str, Decoder] = {
         read_frames,
         (PeerError, DecodeError),
         (
-            mask_frames(Codec.RANGE, BaseChoice.LAST, LATER),
-            mask_frames(Codec.SPARSE, BaseChoice.START, START),
-            mask_frames(Codec.RAW, BaseChoice.NONE, None),
+            mask_frames(Codec.RANGE, ReferenceChoice.LAST, LATER),
+            mask_frames(Codec.SPARSE, ReferenceChoice.START, START),
+            mask_frames(Codec.RAW, ReferenceChoice.NONE, None),
             sign_frames(),
             member_frames(),
         ),

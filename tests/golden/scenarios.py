@@ -16,15 +16,15 @@ import torch
 from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings
 from dslnode.learning.learner import Learner
-from dslnode.protocol.codec.delta import Base
+from dslnode.protocol.codec.delta import Reference
 from dslnode.protocol.codec.mask_codec import READABLE
-from dslnode.protocol.codec.reference import Copies
-from dslnode.protocol.events import Heard
+from dslnode.protocol.codec.reference import MaskReferences
+from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
-from dslnode.protocol.messages import MaskKind, MaskMessage, Pace, Turn, Unchanged
+from dslnode.protocol.messages import IntervalRequest, MaskKind, MaskMessage, RoundMessage, Unchanged
 from dslnode.runtime.build import build_learner
-from dslnode.transport.encode_cache import Coder
-from dslnode.transport.frame_codec import Speaker, Speech, Terms
+from dslnode.transport.encode_cache import EncodeCache
+from dslnode.transport.frame_codec import FrameEncoder, LinkMessage, LinkParameters
 
 ROUNDS = 4
 NAMES = ("a", "b", "c")
@@ -72,7 +72,7 @@ def run_learners(case: str) -> dict[str, Any]:
         for other in nodes.keys() - {name}:
             assert not nodes[other].meet(name, node.greeting(other))
     for number in range(ROUNDS):
-        sent: dict[str, dict[str, Turn]] = {}
+        sent: dict[str, dict[str, RoundMessage]] = {}
         for name, node in nodes.items():
             progress = node.train(number, lambda: False)
             lines.append(f"{name} {number} {progress.loss!r} {progress.accuracy!r} {_digest(node.mask.to_bytes())}")
@@ -99,10 +99,12 @@ def _state(node: Learner) -> dict[str, np.ndarray]:
     return node.state()
 
 
-def _heard(peer: str, me: str, keep: Mask, sent: Mapping[str, Turn], kinds: frozenset[MaskKind]) -> Heard:
+def _heard(
+    peer: str, me: str, keep: Mask, sent: Mapping[str, RoundMessage], kinds: frozenset[MaskKind]
+) -> NeighbourMasks:
     word = sent.get(me)
     signs = (word,) if isinstance(word, MaskMessage) else ()
-    return Heard(peer, keep if MaskKind.KEEP in kinds else None, signs, 0)
+    return NeighbourMasks(peer, keep if MaskKind.KEEP in kinds else None, signs, 0)
 
 
 def _line(message: MaskMessage) -> str:
@@ -116,10 +118,12 @@ async def run_wire() -> dict[str, str]:
     layout = MaskLayout((MaskLayer("first", (64, 256)), MaskLayer("last", (10, 64))))
     found = {}
     for name, readable in (("best", READABLE), ("raw", frozenset[Any]())):
-        start = Base(_mask(layout, 0, flips=0))
-        speaker = Speaker(Copies.of(start).again(shared=True), Coder(), Terms(readable - {1}, keep_masks=True))
+        start = Reference(_mask(layout, 0, flips=0))
+        speaker = FrameEncoder(
+            MaskReferences.of(start).again(shared=True), EncodeCache(), LinkParameters(readable - {1}, keep_masks=True)
+        )
         speaker._copies.outgoing.resume(b"")
-        words: list[Speech] = [Pace(7), Unchanged(3, 2, 1)]
+        words: list[LinkMessage] = [IntervalRequest(7), Unchanged(3, 2, 1)]
         words += [MaskMessage(number, MaskKind.KEEP, _mask(layout, number, flips=40)) for number in range(1, 5)]
         frames = [parcel.frame.SerializeToString() for word in words async for parcel in speaker.frames(word)]
         found[name] = f"{sum(map(len, frames))} {_digest(b''.join(frames))}"

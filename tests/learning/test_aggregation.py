@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from dslnode.learning.aggregation import (
     aggregation_term,
-    believed_masks,
     intermediate_aggregation_tensor,
     neighbour_mean,
+    robust_masks,
     score_scales,
 )
 from dslnode.learning.initialization import seeded_scores
@@ -125,13 +125,13 @@ def test_masks_that_contradict_the_others_are_not_believed() -> None:
     ground = torch.full((LAYOUT.size,), 0.5)
     honest = [(mask_of(0b111_111_111_000_000_000 ^ (1 << number)), 0.5) for number in range(6)]
     liar = (mask_of(0b000_000_000_111_111_111), 1.0)
-    found = believed_masks([*honest, liar], lambda _: ground, RobustAggregation.CLIPPED)
+    found = robust_masks([*honest, liar], lambda _: ground, RobustAggregation.CLIPPED)
     assert [mask for mask, _ in found] == [mask for mask, _ in honest]
     assert [weight for _, weight in found] == pytest.approx([0.5] * 6)
-    assert believed_masks([*honest, liar], lambda _: ground, RobustAggregation.OFF) == [*honest, liar]
+    assert robust_masks([*honest, liar], lambda _: ground, RobustAggregation.OFF) == [*honest, liar]
 
 
 def test_masks_that_say_more_than_others_weigh_less() -> None:
     pairs = [(mask_of(0b1), 1.0), (mask_of(0b11), 1.0), (mask_of(2**LAYOUT.size - 1), 1.0)]
-    weights = [weight for _, weight in believed_masks(pairs, None, RobustAggregation.CLIPPED)]
+    weights = [weight for _, weight in robust_masks(pairs, None, RobustAggregation.CLIPPED)]
     assert weights == pytest.approx([1.0, 1.0, (2 / LAYOUT.size) ** 0.5])

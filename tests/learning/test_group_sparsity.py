@@ -15,13 +15,13 @@ from dslnode.learning import local_training, masking
 from dslnode.learning.frozen_network import FrozenNetwork, frozen_weights
 from dslnode.learning.group_sparsity import dead_channels, drop_thin_channels, living_counts, shrink_channels
 from dslnode.learning.initialization import seeded_scores
-from dslnode.learning.options import TrainingPlan
+from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import choose_mask, ranking
-from dslnode.learning.state import TrainedState
+from dslnode.learning.state import LearnerState
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 LAYOUT = MaskLayout((MaskLayer("conv", (6, 3, 5, 5)), MaskLayer("inner", (7, 6)), MaskLayer("last", (4, 7))))
-PLAN = TrainingPlan(local_steps=100, alpha=0.0)
+PLAN = TrainingOptions(local_steps=100, alpha=0.0)
 
 
 def scores_of(sizes: list[float]) -> Tensor:
@@ -125,7 +125,7 @@ def batches() -> Iterator[tuple[Tensor, Tensor]]:
     return itertools.cycle(zip(images.split(10), labels.split(10), strict=True))
 
 
-def trained(plan: TrainingPlan, mean: float = 0.0) -> tuple[FrozenNetwork, TrainedState, Tensor]:
+def trained(plan: TrainingOptions, mean: float = 0.0) -> tuple[FrozenNetwork, LearnerState, Tensor]:
     """Train 24 hidden units on what one of six inputs tells; return also which units the mask leaves weights."""
     model = nn.Sequential(nn.Linear(6, 24, bias=False), nn.ReLU(), nn.Linear(24, 3, bias=False))
     layout = masking.layout_of(model)
@@ -135,7 +135,7 @@ def trained(plan: TrainingPlan, mean: float = 0.0) -> tuple[FrozenNetwork, Train
     )
     velocity, squares, gradient = (torch.zeros(layout.size) for _ in range(3))
     scores = seeded_scores(layout, 1)
-    state = TrainedState(scores, scores.clone(), velocity, squares, torch.full((layout.size,), mean), gradient)
+    state = LearnerState(scores, scores.clone(), velocity, squares, torch.full((layout.size,), mean), gradient)
     local_training.train_locally(network, state, plan, batches(), lambda: False)
     keep = choose_mask(network, ranking(network, state, plan), state.scores, plan)
     return network, state, keep
@@ -150,7 +150,7 @@ MOMENTUM = replace(PLAN, step_rule="momentum", rate=0.1)
 
 @pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
 @pytest.mark.parametrize("plan", [replace(PLAN, group_lasso=3.0), replace(MOMENTUM, group_lasso=0.03)])
-def test_groups_die_and_the_rest_keeps_its_ratio(plan: TrainingPlan, signed: bool) -> None:
+def test_groups_die_and_the_rest_keeps_its_ratio(plan: TrainingOptions, signed: bool) -> None:
     network, state, keep = trained(replace(plan, signed=signed))
     dead = ~units_of(state.scores).any(dim=1)
     assert 3 <= int(dead.sum()) < 24

@@ -19,13 +19,13 @@ from dslnode.learning import masking
 from dslnode.learning.export import PersonalModel, bake
 from dslnode.learning.learner import Learner
 from dslnode.learning.models import cnn, mlp
-from dslnode.learning.options import FineTuning, Origin, TrainingPlan
+from dslnode.learning.options import FineTuning, InitializationOptions, TrainingOptions
 from dslnode.learning.results import Progress
-from dslnode.protocol.events import Heard
+from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask, MaskLayout
 
-PLAN = TrainingPlan(local_steps=3, batch_size=16)
-ORIGIN = Origin(network_seed=1, node_seed=2)
+PLAN = TrainingOptions(local_steps=3, batch_size=16)
+ORIGIN = InitializationOptions(network_seed=1, node_seed=2)
 PAPER = replace(PLAN, novelty=False, signed=False, mean_memory=0.0, step_rule="momentum", rate=1.0)
 
 
@@ -99,7 +99,10 @@ some_model = pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__
 
 
 def learner_of(
-    data: DataSet, build: Callable[[], nn.Module] = tiny, plan: TrainingPlan = PLAN, origin: Origin = ORIGIN
+    data: DataSet,
+    build: Callable[[], nn.Module] = tiny,
+    plan: TrainingOptions = PLAN,
+    origin: InitializationOptions = ORIGIN,
 ) -> Learner:
     torch.manual_seed(0)  # what is neither frozen nor masked, as the assembly does
     return Learner(build(), data, plan, origin)
@@ -121,8 +124,8 @@ def mask_of(layout: MaskLayout, number: int) -> Mask:
     return Mask(layout, frozenbitarray(bitarray(bits.tolist(), endian="little")))
 
 
-def heard(peer: str, mask: Mask, staleness: int = 0) -> Heard:
-    return Heard(peer, mask, (), staleness)
+def heard(peer: str, mask: Mask, staleness: int = 0) -> NeighbourMasks:
+    return NeighbourMasks(peer, mask, (), staleness)
 
 
 def run_rounds(learner: Learner, numbers: range) -> list[tuple[Progress, Mask]]:
@@ -165,7 +168,7 @@ def test_another_seed_is_another_network(digits: DataSet) -> None:
 
 
 def test_own_scores_differ_from_node_to_node_over_the_same_network(digits: DataSet) -> None:
-    origins = [Origin(1, node, shared_scores=False) for node in (2, 3, 2)]
+    origins = [InitializationOptions(1, node, shared_scores=False) for node in (2, 3, 2)]
     one, other, again = (learner_of(digits, plan=PAPER, origin=origin) for origin in origins)
     assert one.fingerprint == other.fingerprint
     assert one.mask != other.mask
@@ -173,7 +176,7 @@ def test_own_scores_differ_from_node_to_node_over_the_same_network(digits: DataS
 
 
 def test_a_random_first_mean_has_each_layers_density(digits: DataSet) -> None:
-    origin = Origin(1, 2, keep_ratio=0.2, linear_keep_ratio=None, random_first_mean=True)
+    origin = InitializationOptions(1, 2, keep_ratio=0.2, linear_keep_ratio=None, random_first_mean=True)
     learner = learner_of(digits, plan=PAPER, origin=origin)
     mean = learner.state()["neighbour_mean"]
     assert set(np.unique(mean)) == {0.0, 1.0}
@@ -183,7 +186,7 @@ def test_a_random_first_mean_has_each_layers_density(digits: DataSet) -> None:
 
 
 def test_the_mask_has_the_keep_ratio_of_each_layer(digits: DataSet) -> None:
-    origin = Origin(1, 2, keep_ratio=0.5, layer_keep_ratios=(("1.*", 0.1), ("*", 0.25)))
+    origin = InitializationOptions(1, 2, keep_ratio=0.5, layer_keep_ratios=(("1.*", 0.1), ("*", 0.25)))
     learner = learner_of(digits, origin=origin)
     learner.train(0, never)
     densities = learner.mask.layer_densities()
@@ -193,7 +196,7 @@ def test_the_mask_has_the_keep_ratio_of_each_layer(digits: DataSet) -> None:
 
 def test_a_keep_ratio_for_no_layer_is_refused(digits: DataSet) -> None:
     with pytest.raises(SettingsError, match="no layer matches 'head'"):
-        learner_of(digits, origin=Origin(1, 2, layer_keep_ratios=(("head", 0.1),)))
+        learner_of(digits, origin=InitializationOptions(1, 2, layer_keep_ratios=(("head", 0.1),)))
 
 
 def test_training_raises_the_accuracy(digits: DataSet) -> None:
@@ -235,7 +238,7 @@ def test_a_restored_node_goes_on_to_the_bit_as_if_never_stopped(
 @pytest.mark.parametrize("fine_tuning", ["stale", "fresh"])
 def test_the_papers_form_goes_on_to_the_bit_too(digits: DataSet, fine_tuning: FineTuning) -> None:
     plan = replace(PAPER, momentum=0.5, fine_tuning=fine_tuning)
-    origin = Origin(1, 2, shared_scores=False, scale_kept=False, random_first_mean=True)
+    origin = InitializationOptions(1, 2, shared_scores=False, scale_kept=False, random_first_mean=True)
     uninterrupted = learner_of(digits, dropping, plan, origin)
     run_rounds(uninterrupted, range(2))
     saved = uninterrupted.state()
@@ -350,7 +353,7 @@ def test_neighbours_pull_the_next_masks_their_way(digits: DataSet) -> None:
 @pytest.mark.parametrize("plan", [PLAN, PAPER], ids=["default", "paper"])
 @pytest.mark.parametrize("bit", [0, 1])
 def test_a_neighbour_that_keeps_nothing_or_everything_does_no_harm(
-    digits: DataSet, plan: TrainingPlan, bit: int
+    digits: DataSet, plan: TrainingOptions, bit: int
 ) -> None:
     learner = learner_of(digits, plan=plan)
     extreme = Mask(learner.layout, frozenbitarray(bitarray([bit] * learner.layout.size, endian="little")))
@@ -462,7 +465,7 @@ def random_images(count: int) -> DataSet:
 def test_no_layer_is_dead_after_training_with_the_defaults(digits: DataSet, name: str) -> None:
     data = digits if name == "mlp" else random_images(64)
     build = mlp if name == "mlp" else cnn
-    plan = TrainingPlan(local_steps=15)
+    plan = TrainingOptions(local_steps=15)
     learner = learner_of(data, lambda: build(data.input_shape, data.class_count), plan)
     for number in range(4):
         learner.train(number, never)

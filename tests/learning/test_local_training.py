@@ -20,12 +20,12 @@ from dslnode.learning.evaluation import evaluate
 from dslnode.learning.fine_tuning import fine_tune
 from dslnode.learning.frozen_network import FrozenNetwork, frozen_weights
 from dslnode.learning.initialization import score_scale, seeded_scores
-from dslnode.learning.options import TrainingPlan
+from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import choose_mask, ranking
-from dslnode.learning.state import TrainedState
+from dslnode.learning.state import LearnerState
 from dslnode.protocol.mask import MaskLayout
 
-PLAN = TrainingPlan(local_steps=3, batch_size=8, alpha=0.0)
+PLAN = TrainingOptions(local_steps=3, batch_size=8, alpha=0.0)
 
 
 def network_of(model: nn.Module, ratio: float = 0.5) -> FrozenNetwork:
@@ -39,10 +39,10 @@ def small_network() -> FrozenNetwork:
     return network_of(nn.Sequential(nn.Linear(6, 16, bias=False), nn.ReLU(), nn.Linear(16, 3, bias=False)))
 
 
-def fresh_state(layout: MaskLayout) -> TrainedState:
+def fresh_state(layout: MaskLayout) -> LearnerState:
     velocity, squares, mean, gradient = (torch.zeros(layout.size) for _ in range(4))
     scores = seeded_scores(layout, 1)
-    return TrainedState(scores, scores.clone(), velocity, squares, mean, gradient)
+    return LearnerState(scores, scores.clone(), velocity, squares, mean, gradient)
 
 
 def batches() -> Iterator[tuple[Tensor, Tensor]]:

@@ -15,7 +15,7 @@ from dslnode.learning import masking
 from dslnode.learning.export import bake
 from dslnode.learning.frozen_network import frozen_weights
 from dslnode.learning.models import alexnet, cnn, mlp
-from dslnode.learning.pruning import compact
+from dslnode.learning.pruning import prune_dead_units
 from dslnode.protocol.mask import MaskLayout
 
 INPUTS = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))
@@ -48,7 +48,7 @@ def assert_alike(one: nn.Module, other: nn.Module, inputs: Tensor = INPUTS) -> N
 
 def test_an_mlp_loses_its_dead_units() -> None:
     baked = masked(mlp((1, 28, 28), 10), [range(100, 140)])
-    smaller = compact(baked, INPUTS)
+    smaller = prune_dead_units(baked, INPUTS)
     assert type(smaller) is type(baked)
     assert shapes(smaller) == [(40, 784), (10, 40)]
     assert "in_features=784, out_features=40" in repr(smaller)
@@ -58,7 +58,7 @@ def test_an_mlp_loses_its_dead_units() -> None:
 
 def test_a_cnn_loses_channels_and_the_units_that_read_their_images() -> None:
     baked = masked(cnn((1, 28, 28), 10), [(3, 30), range(10, 15), range(0, 256, 2)])
-    smaller = compact(baked, INPUTS)
+    smaller = prune_dead_units(baked, INPUTS)
     assert shapes(smaller) == [(2, 1, 5, 5), (5, 2, 5, 5), (128, 5 * 16), (10, 128)]
     assert_alike(baked, smaller)
 
@@ -66,7 +66,7 @@ def test_a_cnn_loses_channels_and_the_units_that_read_their_images() -> None:
 def test_the_alexnet_keeps_the_channels_that_its_norm_looks_across() -> None:
     inputs = torch.rand(2, 3, 32, 32)
     baked = masked(alexnet((3, 32, 32), 10), [range(10), range(20), range(30), range(40)])
-    smaller = compact(baked, inputs)
+    smaller = prune_dead_units(baked, inputs)
     assert shapes(smaller) == [(64, 3, 5, 5), (128, 64, 5, 5), (256, 128, 5, 5), (40, 1024), (10, 40)]
     assert_alike(baked, smaller, inputs)
 
@@ -82,14 +82,14 @@ def test_death_spreads_both_ways() -> None:
         layers[1].weight[[1, 3], 1] = 0  # nor, then, unit 1 of the first
     model = nn.Sequential(*layers)
     inputs = torch.rand(6, 4)
-    smaller = compact(model, inputs)
+    smaller = prune_dead_units(model, inputs)
     assert shapes(smaller) == [(3, 4), (2, 3), (2, 2), (4, 2)]
     assert_alike(model, smaller, inputs)
 
 
 def test_the_last_unit_of_a_layer_stays() -> None:
     baked = masked(mlp((1, 28, 28), 10), [()])
-    smaller = compact(baked, INPUTS)
+    smaller = prune_dead_units(baked, INPUTS)
     assert shapes(smaller) == [(1, 784), (10, 1)]
     assert torch.equal(smaller(INPUTS), baked(INPUTS))
 
@@ -107,7 +107,7 @@ def test_constant_units_are_folded_into_the_next_bias(activation: nn.Module, bia
         nn.Linear(96, 5, bias=bias),
     )
     baked = masked(model, [(1, 2), (0, 4, 5)])
-    smaller = compact(baked, INPUTS)
+    smaller = prune_dead_units(baked, INPUTS)
     assert shapes(smaller) == [(2, 1, 3, 3), (3, 2, 3, 3), (5, 48)]
     assert_alike(baked, smaller)
 
@@ -117,7 +117,7 @@ def test_a_model_in_double_precision_stays_in_it() -> None:
     with torch.no_grad():
         model.get_parameter("0.weight")[:2] = 0
     inputs = torch.rand(5, 4, dtype=torch.float64)
-    smaller = compact(model, inputs)
+    smaller = prune_dead_units(model, inputs)
     assert shapes(smaller) == [(4, 4), (3, 4)]
     assert torch.allclose(smaller(inputs), model(inputs))
     assert {parameter.dtype for parameter in smaller.parameters()} == {torch.float64}
@@ -128,10 +128,10 @@ def test_a_constant_unit_stays_where_a_border_of_zeros_shows() -> None:
         nn.Conv2d(1, 4, 3, padding=1), nn.Sigmoid(), nn.Conv2d(4, 2, 3, padding=1), nn.Flatten(), nn.Linear(1568, 3)
     )
     baked = masked(model, [(0, 1)])
-    assert shapes(compact(baked, INPUTS)) == shapes(baked)
+    assert shapes(prune_dead_units(baked, INPUTS)) == shapes(baked)
     with torch.no_grad():
         baked.get_parameter("2.weight")[:, 3] = 0
-    smaller = compact(baked, INPUTS)
+    smaller = prune_dead_units(baked, INPUTS)
     assert shapes(smaller)[0] == (3, 1, 3, 3), "what nobody reads goes all the same"
     assert_alike(baked, smaller)
 
@@ -155,7 +155,7 @@ class Written(nn.Module):
 
 def test_functions_and_methods_are_understood_as_modules_are() -> None:
     baked = masked(Written(), [(1, 5), (2, 3, 4)])
-    smaller = compact(baked, INPUTS)
+    smaller = prune_dead_units(baked, INPUTS)
     assert isinstance(smaller, Written)
     assert shapes(smaller) == [(2, 1, 5, 5), (3, 72), (4, 3)]
     assert_alike(baked, smaller)
@@ -270,7 +270,7 @@ def test_what_is_not_understood_is_left_whole(build: Callable[[], nn.Module]) ->
     model = build()
     count = len(masking.layout_of(model).layers)
     baked = masked(model, [(0, 1)] * (count - 1))
-    smaller = compact(baked, INPUTS)
+    smaller = prune_dead_units(baked, INPUTS)
     assert shapes(smaller) == shapes(baked)
     assert_alike(baked, smaller)
 
@@ -278,7 +278,7 @@ def test_what_is_not_understood_is_left_whole(build: Callable[[], nn.Module]) ->
 def test_only_the_surroundings_of_what_is_not_understood_stay_whole() -> None:
     model = normed(nn.Tanh(), nn.Linear(8, 3))
     baked = masked(model, [(0, 1), (0, 1, 2)])
-    smaller = compact(baked, INPUTS)
+    smaller = prune_dead_units(baked, INPUTS)
     assert shapes(smaller) == [(8, 1, 3, 3), (3, 5408), (3, 3)]
     assert_alike(baked, smaller)
 
@@ -307,7 +307,7 @@ def test_any_mask_keeps_its_answers(kept: set[int], alive: set[int], read: set[i
     weights = frozen_weights(LAYOUT, 1, (0.3,) * 4)
     baked = bake(small(), weights, masking.to_mask(keep, LAYOUT)).eval()
     inputs = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    smaller = compact(baked, inputs)
+    smaller = prune_dead_units(baked, inputs)
     with torch.no_grad():
         assert torch.allclose(smaller(-inputs), baked(-inputs), rtol=1e-4, atol=1e-5)
     for layer, tensor in zip(LAYOUT.layers, shapes(smaller), strict=True):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dslnode.learning.replica import advanced, checksum, distance, move, step_length
+from dslnode.learning.replica import apply_step, checksum, distance, quantize, step_length
 from tests.scores import FIRST, LAYOUT, scores_of
 
 
 def test_a_step_moves_each_score_by_its_layers_scale_towards_the_scores() -> None:
     scores = scores_of(1)
-    step = move(FIRST, scores, LAYOUT)
+    step = quantize(FIRST, scores, LAYOUT)
     moved = step.after - FIRST
     for (_, span), scale in zip(LAYOUT.spans(), step.scales, strict=True):
         assert torch.allclose(moved[span].abs(), torch.tensor(scale), rtol=1e-4)
@@ -20,15 +20,15 @@ def test_a_step_moves_each_score_by_its_layers_scale_towards_the_scores() -> Non
 
 
 def test_who_hears_a_step_gets_the_same_replica_to_the_bit() -> None:
-    step = move(FIRST, scores_of(1), LAYOUT)
-    heard = advanced(FIRST, step.signs, step.scales)
+    step = quantize(FIRST, scores_of(1), LAYOUT)
+    heard = apply_step(FIRST, step.signs, step.scales)
     assert torch.equal(heard, step.after)
     assert checksum(heard) == step.checksum
 
 
 def test_a_step_knows_how_far_it_went_and_leaves_less_lacking() -> None:
     scores = scores_of(1)
-    step = move(FIRST, scores, LAYOUT)
+    step = quantize(FIRST, scores, LAYOUT)
     assert step.length == step_length(step.signs, step.scales) == pytest.approx(distance(step.after, FIRST), rel=1e-4)
     assert distance(scores, step.after) < distance(scores, FIRST)
 

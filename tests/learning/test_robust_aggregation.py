@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dslnode.learning.options import RobustAggregation
-from dslnode.learning.robust_aggregation import QUORUM, believed, contradicting, shortened
+from dslnode.learning.robust_aggregation import QUORUM, clip_factors, cosine_outliers, robust_weights
 
 SPANS = (slice(0, 400), slice(400, 500))
 CLIPPED, OFF = RobustAggregation.CLIPPED, RobustAggregation.OFF
@@ -25,7 +25,7 @@ def honest(count: int) -> list[Tensor]:
 
 
 def found(pulls: list[Tensor], rule: RobustAggregation = CLIPPED) -> dict[int, tuple[float, ...]]:
-    return believed(lambda i: pulls[i].clone(), len(pulls), SPANS, rule)
+    return robust_weights(lambda i: pulls[i].clone(), len(pulls), SPANS, rule)
 
 
 def test_off_believes_everything() -> None:
@@ -74,7 +74,7 @@ def test_an_edge_that_begins_anew_pulls_nowhere_and_shortens_nobody() -> None:
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20))
 def test_nobody_is_longer_than_the_median_and_nobody_is_lengthened(lengths: list[float]) -> None:
-    factors = shortened(lengths)
+    factors = clip_factors(lengths)
     assert all(0 <= factor <= 1 for factor in factors)
     moving = sorted(length for length in lengths if length)
     if moving:
@@ -84,4 +84,4 @@ def test_nobody_is_longer_than_the_median_and_nobody_is_lengthened(lengths: list
 
 @given(st.lists(st.floats(-1, 1), min_size=QUORUM, max_size=20))
 def test_at_least_half_are_believed(cosines: list[float]) -> None:
-    assert contradicting(cosines).count(True) <= len(cosines) / 2
+    assert cosine_outliers(cosines).count(True) <= len(cosines) / 2

@@ -17,8 +17,8 @@ from dslnode.learning.frozen_network import FrozenNetwork, frozen_weights, share
 from dslnode.learning.initialization import draw_sharing, seeded_scores
 from dslnode.learning.masking import keep_counts, layout_of
 from dslnode.learning.options import RobustAggregation
-from dslnode.learning.score_consensus import WINDOW, Consensus
-from dslnode.protocol.messages import Greeting, MaskMessage, Turn, Unchanged, step_of
+from dslnode.learning.score_consensus import WINDOW, ScoreConsensus
+from dslnode.protocol.messages import ExchangeState, MaskMessage, RoundMessage, Unchanged, step_of
 from tests.scores import FIRST, LAYOUT, scores_of
 
 
@@ -32,11 +32,11 @@ class Pair:
     """Two nodes, which may have learned before they met, and what is on its way; a cut link loses it."""
 
     def __init__(self, learned: tuple[bool, bool] = (False, False)) -> None:
-        self.nodes = [Consensus(network(), FIRST), Consensus(network(), FIRST)]
+        self.nodes = [ScoreConsensus(network(), FIRST), ScoreConsensus(network(), FIRST)]
         for node, before in zip(self.nodes, learned, strict=True):
             node.learned = before
         self.scores = [scores_of(1), scores_of(2)]
-        self.flying: list[deque[Turn]] = [deque(), deque()]  # by receiver
+        self.flying: list[deque[RoundMessage]] = [deque(), deque()]  # by receiver
         self.rounds = [0, 0]
         self.connect()
 
@@ -57,14 +57,14 @@ class Pair:
         while self.flying[node]:
             message = self.flying[node].popleft()
             if isinstance(message, Unchanged):
-                message = Greeting(message.epoch, message.held, b"", opening=False)
-            if isinstance(message, Greeting):
+                message = ExchangeState(message.epoch, message.held, b"", opening=False)
+            if isinstance(message, ExchangeState):
                 self.nodes[node].meet(str(1 - node), message)
             else:
                 self.nodes[node].hear(str(1 - node), message)
 
     def restart(self, node: int) -> None:
-        self.nodes[node] = Consensus(network(), FIRST)
+        self.nodes[node] = ScoreConsensus(network(), FIRST)
         self.connect()
 
     def swap(self) -> None:
@@ -89,7 +89,7 @@ def test_a_replica_comes_nearer_to_the_scores_with_every_step() -> None:
 
 
 def test_neighbours_whose_replicas_are_equal_get_the_same_mask() -> None:
-    node = Consensus(network(), FIRST)
+    node = ScoreConsensus(network(), FIRST)
     for peer in "abc":
         node.meet(peer, node.greeting(peer))
     made = list(node.steps(0, scores_of(1), "abc").values())
@@ -111,7 +111,7 @@ def test_what_was_on_its_way_when_the_link_broke_is_sent_again() -> None:
 
 def test_what_travels_on_a_link_that_took_over_is_sent_once() -> None:
     """Nodes that dial each other at once have two links for a moment, and greet on both."""
-    node, other = Consensus(network(), FIRST), Consensus(network(), FIRST)
+    node, other = ScoreConsensus(network(), FIRST), ScoreConsensus(network(), FIRST)
     for holder, name in ((node, "other"), (other, "node")):
         holder.greeting(name)
     early, late = other.greeting("node"), other.greeting("node")
@@ -199,7 +199,7 @@ def test_a_neighbour_that_began_anew_and_has_no_step_to_send_is_followed() -> No
     assert isinstance(message, MaskMessage)
     pair.nodes[1].hear("0", replace(message, step=replace(step_of(message), checksum=bytes(8))))
     edge = pair.nodes[1]._edges["0"]
-    pair.nodes[0].meet("1", Greeting(edge.epoch, edge.held, b"", opening=False))
+    pair.nodes[0].meet("1", ExchangeState(edge.epoch, edge.held, b"", opening=False))
     assert pair.send(0)
     pair.deliver(1)
     assert pair.in_step()
@@ -227,7 +227,7 @@ class Mesh:
 
     def __init__(self, count: int, skip_below: float) -> None:
         self._names = [str(number) for number in range(count)]
-        self._nodes = {name: Consensus(network(), FIRST, skip_below) for name in self._names}
+        self._nodes = {name: ScoreConsensus(network(), FIRST, skip_below) for name in self._names}
         self._scores = {name: scores_of(int(name)) for name in self._names}
         self._draws = torch.Generator().manual_seed(1)
         self._number = 0
@@ -251,7 +251,7 @@ class Mesh:
                     self._nodes[other].hear(name, turn)
                     speakers[other].append(name)
                 elif isinstance(turn, Unchanged):
-                    self._nodes[other].meet(name, Greeting(turn.epoch, turn.held, b"", opening=False))
+                    self._nodes[other].meet(name, ExchangeState(turn.epoch, turn.held, b"", opening=False))
         for name, node in self._nodes.items():
             self._scores[name] = self._scores[name] + node.pull(speakers[name], 0.8)
         return sum(map(len, speakers.values()))
@@ -329,7 +329,7 @@ def test_weights_that_share_a_score_move_together(per_score: int, seed: int) -> 
 
 def test_a_neighbour_that_lacks_little_is_sent_no_step_but_an_acknowledgement() -> None:
     pair = Pair()
-    pair.nodes = [Consensus(network(), FIRST, 0.5), Consensus(network(), FIRST, 0.5)]
+    pair.nodes = [ScoreConsensus(network(), FIRST, 0.5), ScoreConsensus(network(), FIRST, 0.5)]
     pair.connect()
     sent = []
     for _ in range(12):
@@ -346,8 +346,8 @@ def test_a_neighbour_that_lacks_little_is_sent_no_step_but_an_acknowledgement() 
 
 
 def test_a_hundred_neighbours_cost_one_replica_each_and_share_that_of_our_own_scores() -> None:
-    node, names = Consensus(network(), FIRST), [f"{number}" for number in range(100)]
-    others = {name: Consensus(network(), FIRST) for name in names}
+    node, names = ScoreConsensus(network(), FIRST), [f"{number}" for number in range(100)]
+    others = {name: ScoreConsensus(network(), FIRST) for name in names}
     for name, other in others.items():
         ours, theirs = node.greeting(name), other.greeting("node")
         node.meet(name, theirs)
@@ -368,10 +368,10 @@ def test_a_hundred_neighbours_cost_one_replica_each_and_share_that_of_our_own_sc
 
 
 def test_a_loud_liar_moves_the_scores_no_further_than_an_honest_neighbour() -> None:
-    node, names = Consensus(network(), FIRST), [f"{number}" for number in range(6)]
+    node, names = ScoreConsensus(network(), FIRST), [f"{number}" for number in range(6)]
     learned = scores_of(1) - FIRST
     for index, name in enumerate(names):
-        other = Consensus(network(), FIRST)
+        other = ScoreConsensus(network(), FIRST)
         ours, theirs = node.greeting(name), other.greeting("node")
         node.meet(name, theirs)
         other.meet("node", ours)

@@ -10,23 +10,25 @@ from hypothesis import strategies as st
 
 from dslnode.errors import SettingsError
 from dslnode.overlay.mdns import check_discovery, read_announcement
-from dslnode.protocol.membership import Record
-from dslnode.transport.handshake import Introduction, ModelFacts
+from dslnode.protocol.membership import MemberRecord
+from dslnode.transport.handshake import NetworkFingerprint, NodeInfo
 from dslnode.transport.member_frames import is_dialable
 
-ME = Introduction("run", b"m" * 16, b"i" * 8, "me", "", ModelFacts(b"", b"", 0, 0, 0, 0), "sign")
+ME = NodeInfo("run", b"m" * 16, b"i" * 8, "me", "", NetworkFingerprint(b"", b"", 0, 0, 0, 0), "sign")
 OTHER = "0f" * 16
 RIGHT: dict[bytes, bytes | None] = {b"run": b"run", b"id": OTHER.encode(), b"name": b"board-7", b"at": b""}
 
 
 def test_a_node_of_the_run_is_dialled_where_it_was_seen() -> None:
-    assert read_announcement(RIGHT, ["10.0.0.7"], 7711, ME) == Record(OTHER, 0, "board-7", "10.0.0.7:7711")
-    assert read_announcement(RIGHT, ["fd00::7", "10.0.0.7"], 7711, ME) == Record(OTHER, 0, "board-7", "[fd00::7]:7711")
+    assert read_announcement(RIGHT, ["10.0.0.7"], 7711, ME) == MemberRecord(OTHER, 0, "board-7", "10.0.0.7:7711")
+    assert read_announcement(RIGHT, ["fd00::7", "10.0.0.7"], 7711, ME) == MemberRecord(
+        OTHER, 0, "board-7", "[fd00::7]:7711"
+    )
 
 
 def test_what_it_advertises_comes_before_where_it_was_seen() -> None:
     found = read_announcement({**RIGHT, b"at": b"board-7.example:7711"}, ["10.0.0.7"], 7712, ME)
-    assert found == Record(OTHER, 0, "board-7", "board-7.example:7711")
+    assert found == MemberRecord(OTHER, 0, "board-7", "board-7.example:7711")
 
 
 @pytest.mark.parametrize(

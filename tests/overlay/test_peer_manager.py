@@ -12,14 +12,14 @@ import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
 from dslnode.overlay import peer_manager as neighbourhood_module
-from dslnode.overlay.peer_manager import MAX_DIALS, Neighbourhood
+from dslnode.overlay.peer_manager import MAX_DIALS, PeerManager
 from dslnode.protocol import membership
-from dslnode.protocol.membership import Record, Tidings
-from dslnode.security.channels import Plain
+from dslnode.protocol.membership import MemberRecord, MembershipUpdate
+from dslnode.security.channels import PlainChannels
 from dslnode.telemetry.logs import Logger
 from dslnode.transport import dialer
-from dslnode.transport.connection_manager import Network
-from dslnode.transport.link_events import LinkUp, MaskArrived, MembersTold, Report
+from dslnode.transport.connection_manager import ConnectionManager
+from dslnode.transport.link_events import LinkEvent, LinkUp, MaskArrived, MembershipUpdateArrived
 from tests.cluster.processes import free_port
 from tests.runtime.test_credential_watch import Log
 from tests.transport.nodes import SMALL, Loopback, Node, introduction, loopback, message
@@ -49,15 +49,20 @@ class Member(Node):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.registry = CollectorRegistry()
-        self.neighbourhood = Neighbourhood(
-            self.network, self.peers, self.limit, way=Plain(), log=cast(Logger, self.log), registry=self.registry
+        self.neighbourhood = PeerManager(
+            self.network,
+            self.peers,
+            self.limit,
+            way=PlainChannels(),
+            log=cast(Logger, self.log),
+            registry=self.registry,
         )
 
     def components(self) -> float | None:
         """Return what the metric says."""
         return self.registry.get_sample_value("dslnode_components")
 
-    def _take(self, report: Report) -> None:
+    def _take(self, report: LinkEvent) -> None:
         self.neighbourhood.notice(report)
         super()._take(report)
 
@@ -173,7 +178,7 @@ async def test_with_a_limit_of_none_nobody_is_dialled_but_the_peers(town: Town) 
 async def test_made_up_addresses_are_dialled_a_few_at_a_time(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
 
-    async def hang(_: Network, address: str, __: object) -> bool:
+    async def hang(_: ConnectionManager, address: str, __: object) -> bool:
         tried.append(address)
         await asyncio.Event().wait()
         return False
@@ -181,8 +186,8 @@ async def test_made_up_addresses_are_dialled_a_few_at_a_time(town: Town, monkeyp
     monkeypatch.setattr(neighbourhood_module, "dial", hang)
     first = await town.member(1)
     liar = introduction(2)
-    fakes = [Record(f"{number:032x}", 1, "fake", f"127.0.0.1:{number + 1}") for number in range(32)]
-    first.network.report(MembersTold(liar, Tidings(tuple(fakes))))
+    fakes = [MemberRecord(f"{number:032x}", 1, "fake", f"127.0.0.1:{number + 1}") for number in range(32)]
+    first.network.report(MembershipUpdateArrived(liar, MembershipUpdate(tuple(fakes))))
     await turned(lambda: len(tried) >= MAX_DIALS)
     await asyncio.sleep(0.2)  # four ticks in which more could be dialled
     assert len(tried) == len(set(tried)) == MAX_DIALS
@@ -217,10 +222,10 @@ async def test_a_neighbour_that_makes_up_nodes_for_ever_fills_no_memory(
     liar = await town.member(2, first.address)
     await town.net.connected(first, liar)
     for lie in range(0, 2_000, 32):
-        fakes = [Record(f"{number:032x}", 1, "fake", "") for number in range(lie, lie + 32)]
-        liar.network.send(first.me.key, Tidings(tuple(fakes)))
-    last = Record("ff" * 16, 1, "last", "")
-    liar.network.send(first.me.key, Tidings((last,)))
-    await turned(lambda: any(last in report.tidings.records for report in first.all(MembersTold)))
+        fakes = [MemberRecord(f"{number:032x}", 1, "fake", "") for number in range(lie, lie + 32)]
+        liar.network.send(first.me.key, MembershipUpdate(tuple(fakes)))
+    last = MemberRecord("ff" * 16, 1, "last", "")
+    liar.network.send(first.me.key, MembershipUpdate((last,)))
+    await turned(lambda: any(last in report.tidings.records for report in first.all(MembershipUpdateArrived)))
     assert len(first.neighbourhood.roster.others) <= 40
     assert liar.me.key in first.neighbourhood.outlook.reachable

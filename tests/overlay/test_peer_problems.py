@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from dslnode.overlay.peer_problems import MAX_REMEMBERED, Notices
+from dslnode.overlay.peer_problems import MAX_REMEMBERED, ProblemLog
 from dslnode.telemetry.logs import Logger
 
 
@@ -26,11 +26,11 @@ def log() -> Log:
 
 
 @pytest.fixture
-def notices(log: Log) -> Notices:
-    return Notices({"10.0.0.2:7711"}, cast(Logger, log))
+def notices(log: Log) -> ProblemLog:
+    return ProblemLog({"10.0.0.2:7711"}, cast(Logger, log))
 
 
-def test_a_peer_that_does_not_answer_is_told_of_when_that_begins_and_changes(notices: Notices, log: Log) -> None:
+def test_a_peer_that_does_not_answer_is_told_of_when_that_begins_and_changes(notices: ProblemLog, log: Log) -> None:
     for why in ("closed", "closed", "no name", "closed"):
         notices.not_reached("10.0.0.2:7711", why)
     assert [why for _, why in log.lines] == ["closed", "no name", "closed"]
@@ -42,7 +42,7 @@ def test_a_peer_that_does_not_answer_is_told_of_when_that_begins_and_changes(not
 
 
 def test_a_stranger_is_told_of_once_for_each_reason_from_whatever_ports_it_takes_turns(
-    notices: Notices, log: Log
+    notices: ProblemLog, log: Log
 ) -> None:
     for number in range(30):
         reason = ("plaintext", "expired", "revoked")[number % 3]
@@ -53,7 +53,7 @@ def test_a_stranger_is_told_of_once_for_each_reason_from_whatever_ports_it_takes
     assert not notices.standing
 
 
-def test_strangers_cannot_fill_the_memory(notices: Notices) -> None:
+def test_strangers_cannot_fill_the_memory(notices: ProblemLog) -> None:
     for number in range(2 * MAX_REMEMBERED):
         notices.refused(f"10.0.{number >> 8}.{number & 255}:1", "plaintext", "why")
     assert len(notices._said) <= MAX_REMEMBERED

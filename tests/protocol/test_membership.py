@@ -11,13 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dslnode.protocol import membership
-from dslnode.protocol.membership import LATELY, SUCCESSORS, Outlook, Record, Roster, choose
+from dslnode.protocol.membership import (
+    MISSED_SECONDS,
+    SUCCESSORS,
+    MemberRecord,
+    MemberTable,
+    ReachabilityView,
+    choose_peers,
+)
 
 keys = st.integers(0, 2**32).map(lambda number: f"{number:032x}")
 
 
-def record(key: str, version: int = 1, *links: str, address: str = "", left: bool = False) -> Record:
-    return Record(key, version, f"name-{key}", address or f"{key}:1", frozenset(links), left)
+def record(key: str, version: int = 1, *links: str, address: str = "", left: bool = False) -> MemberRecord:
+    return MemberRecord(key, version, f"name-{key}", address or f"{key}:1", frozenset(links), left)
 
 
 def component_of(start: str, links: Collection[frozenset[str]]) -> set[str]:
@@ -32,7 +39,7 @@ class World:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.rosters: dict[str, Roster] = {}
+        self.rosters: dict[str, MemberTable] = {}
         self.seeds: dict[str, frozenset[str]] = {}
         self.links: set[frozenset[str]] = set()
         self.dialled: dict[frozenset[str], str] = {}
@@ -40,7 +47,7 @@ class World:
         self.now = 0.0
 
     def join(self, key: str, seed: str | None, *, dialable: bool) -> None:
-        self.rosters[key] = Roster(record(key, address="" if dialable else "none"))
+        self.rosters[key] = MemberTable(record(key, address="" if dialable else "none"))
         if not dialable:
             self.rosters[key].me = replace(self.rosters[key].me, address="")
         self.seeds[key] = frozenset() if seed is None else frozenset({seed})
@@ -85,7 +92,7 @@ class World:
         self.now += 1
         outlook = roster.look(self.now)
         usable = {other for other in roster.others if roster.others[other].address and self._answers(key, other)}
-        choice = choose(key, usable & outlook.reachable, self.seeds[key], self.limit)
+        choice = choose_peers(key, usable & outlook.reachable, self.seeds[key], self.limit)
         for other in sorted(choice.essential | (usable - outlook.reachable)):
             if self._answers(key, other):
                 self._link(key, other)
@@ -170,8 +177,8 @@ def test_nobody_has_more_neighbours_than_it_wants_beyond_those_that_hold_the_net
 def test_the_choice_is_the_same_from_the_same_facts_and_within_its_limit(
     me: str, candidates: set[str], always: set[str], limit: int
 ) -> None:
-    choice = choose(me, candidates, always, limit)
-    assert choice == choose(me, sorted(candidates, reverse=True), always, limit)
+    choice = choose_peers(me, candidates, always, limit)
+    assert choice == choose_peers(me, sorted(candidates, reverse=True), always, limit)
     assert always - {me} <= choice.essential <= always | candidates
     assert me not in choice.essential
     assert len(choice.essential - always) <= SUCCESSORS
@@ -185,13 +192,13 @@ def test_the_choice_is_the_same_from_the_same_facts_and_within_its_limit(
 def test_few_nodes_choose_one_another_all() -> None:
     names = [f"{number:032x}" for number in range(9)]
     for key in names:
-        choice = choose(key, names, (), limit=16)
+        choice = choose_peers(key, names, (), limit=16)
         assert choice.essential | choice.others == set(names) - {key}
 
 
-def line() -> Roster:
+def line() -> MemberTable:
     """Return a's view of a - b - c - d."""
-    roster = Roster(record("a", 1))
+    roster = MemberTable(record("a", 1))
     roster.connected(frozenset("b"))
     roster.hear([record("b", 1, "a", "c"), record("c", 1, "b", "d"), record("d", 1, "c")])
     return roster
@@ -202,10 +209,10 @@ def test_a_cut_is_seen_at_once_by_those_who_hear_of_one_changed_record() -> None
     assert roster.look(0).reachable == set("abcd")
     roster.hear([record("b", 2, "a")])
     outlook = roster.look(1)
-    assert outlook == Outlook(frozenset("ab"), frozenset("cd"), 2)
+    assert outlook == ReachabilityView(frozenset("ab"), frozenset("cd"), 2)
     roster.hear([record("c", 2)])
     assert roster.look(2).components == 3
-    assert roster.look(2 + 2 * LATELY).components == 1, "nobody is missed for ever"
+    assert roster.look(2 + 2 * MISSED_SECONDS).components == 1, "nobody is missed for ever"
     roster.hear([record("b", 3, "a", "c"), record("c", 3, "b", "d")])
     assert roster.look(3).components == 1
 
@@ -217,7 +224,7 @@ def test_who_left_in_good_order_or_came_back_as_another_is_not_missed() -> None:
     assert roster.look(1).components == 1
     roster.hear([record("b", 2, "a", "e"), record("e", 1, "b", address="c:1")])  # c began anew, without its state
     outlook = roster.look(2)
-    assert outlook == Outlook(frozenset("abe"), frozenset(), 1)
+    assert outlook == ReachabilityView(frozenset("abe"), frozenset(), 1)
 
 
 def test_an_older_record_never_takes_the_place_of_a_newer_one() -> None:

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.protocol.round_deadline import ENOUGH, NEWEST, SHORTEST, Deadlines, observed_deadline
+from dslnode.protocol.round_deadline import (
+    MIN_OBSERVATIONS,
+    MIN_SECONDS,
+    OBSERVATIONS_PER_NEIGHBOUR,
+    RoundDeadline,
+    observed_deadline,
+)
 
 delays = st.floats(0, 1e6)
 
@@ -15,8 +21,8 @@ delays = st.floats(0, 1e6)
 def test_the_limit_is_never_passed_and_little_is_no_evidence(observed: list[float], limit: float) -> None:
     deadline = observed_deadline(observed, limit)
     assert 0 < deadline <= limit
-    assert len(observed) >= ENOUGH or deadline == limit
-    assert deadline >= min(limit, SHORTEST)
+    assert len(observed) >= MIN_OBSERVATIONS or deadline == limit
+    assert deadline >= min(limit, MIN_SECONDS)
 
 
 @given(st.lists(st.floats(0, 5), min_size=20, max_size=40), st.data())
@@ -34,27 +40,27 @@ def test_one_neighbour_in_five_moves_the_deadline_of_the_others_by_little(lies: 
 
 
 def test_the_first_rounds_wait_to_the_limit_and_later_ones_as_long_as_neighbours_take() -> None:
-    deadlines, now = Deadlines(30.0), 100.0
+    deadlines, now = RoundDeadline(30.0), 100.0
     seen = []
-    for _ in range(ENOUGH + 2):
+    for _ in range(MIN_OBSERVATIONS + 2):
         seen.append(deadlines.begin(now, {"a"}, {"a"}))
         deadlines.heard("a", now + 2.0)
         deadlines.heard("a", now + 2.5)  # a second word of the same round
         now += 10
-    assert seen[:ENOUGH] == [30.0] * ENOUGH
-    assert seen[ENOUGH:] == [4.0, 4.0]
+    assert seen[:MIN_OBSERVATIONS] == [30.0] * MIN_OBSERVATIONS
+    assert seen[MIN_OBSERVATIONS:] == [4.0, 4.0]
 
 
 def test_a_word_that_came_during_training_took_no_time() -> None:
-    deadlines = Deadlines(30.0)
-    for number in range(ENOUGH):
+    deadlines = RoundDeadline(30.0)
+    for number in range(MIN_OBSERVATIONS):
         deadlines.begin(float(number), (), {"a"})
-    assert deadlines.begin(100.0, {"a"}, {"a"}) == SHORTEST
+    assert deadlines.begin(100.0, {"a"}, {"a"}) == MIN_SECONDS
 
 
 def test_a_late_neighbour_is_measured_from_when_it_was_due_first() -> None:
-    deadlines = Deadlines(1_000.0)
-    for lap in range(NEWEST):
+    deadlines = RoundDeadline(1_000.0)
+    for lap in range(OBSERVATIONS_PER_NEIGHBOUR):
         for step in range(5):  # five rounds of ours to one of its
             deadlines.begin(100.0 * lap + 10 * step, {"slow"} if step == 0 else (), {"slow"})
         deadlines.heard("slow", 100.0 * lap + 60)
@@ -62,8 +68,8 @@ def test_a_late_neighbour_is_measured_from_when_it_was_due_first() -> None:
 
 
 def test_who_is_gone_is_forgotten_and_patience_goes_to_the_limit() -> None:
-    deadlines = Deadlines(30.0)
-    for number in range(ENOUGH):
+    deadlines = RoundDeadline(30.0)
+    for number in range(MIN_OBSERVATIONS):
         deadlines.begin(float(number), (), {"a"})
     assert deadlines.begin(10.0, {"a"}, {"a"}, patient=True) == 30.0
     assert deadlines.begin(11.0, {"b"}, {"b"}) == 30.0

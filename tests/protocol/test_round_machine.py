@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from dslnode.protocol import events, round_machine
 from dslnode.protocol.events import Phase
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
-from dslnode.protocol.messages import Exchange, Greeting, MaskKind, MaskMessage, ReplicaStep, Unchanged, step_of
+from dslnode.protocol.messages import Exchange, ExchangeState, MaskKind, MaskMessage, ReplicaStep, Unchanged, step_of
 from dslnode.protocol.round_machine import RoundMachine
 
 LAYOUT = MaskLayout((MaskLayer("only", (4, 8)),))
@@ -56,7 +56,7 @@ def test_a_round_waits_for_every_connected_neighbour() -> None:
     machine = started(peers=("a", "b"))
     commands = machine.handle(events.Trained(mask_of(0)))
     own = message(0)
-    assert commands == [events.Send("a", own), events.Send("b", own), events.SetDeadline(0)]
+    assert commands == [events.SendMask("a", own), events.SendMask("b", own), events.SetDeadline(0)]
     assert machine.handle(events.Received("a", message(0))) == []
     assert machine.awaited() == ["b"]
     [aggregate] = machine.handle(events.Received("b", message(0)))
@@ -67,7 +67,9 @@ def test_a_round_waits_for_every_connected_neighbour() -> None:
 def test_masks_that_come_before_our_own_training_ends_count() -> None:
     machine = started(peers=("a",))
     assert machine.handle(events.Received("a", message(0))) == []
-    assert events.Aggregate(0, (events.Heard("a", mask_of(0), (), 0),)) in machine.handle(events.Trained(mask_of(0)))
+    assert events.Aggregate(0, (events.NeighbourMasks("a", mask_of(0), (), 0),)) in machine.handle(
+        events.Trained(mask_of(0))
+    )
 
 
 def test_the_deadline_closes_the_round_and_the_silent_neighbour_is_not_waited_for_again() -> None:
@@ -85,7 +87,9 @@ def test_a_slow_neighbour_that_speaks_is_used_and_waited_for_again() -> None:
         machine.handle(events.DeadlinePassed(number))
         machine.handle(events.Aggregated())
     machine.handle(events.Received("slow", message(0)))
-    assert events.Aggregate(3, (events.Heard("slow", mask_of(0), (), 0),)) in machine.handle(events.Trained(mask_of(3)))
+    assert events.Aggregate(3, (events.NeighbourMasks("slow", mask_of(0), (), 0),)) in machine.handle(
+        events.Trained(mask_of(3))
+    )
     machine.handle(events.Aggregated())
     machine.handle(events.Trained(mask_of(4)))
     assert machine.awaited() == ["slow"]
@@ -160,7 +164,7 @@ def test_a_neighbour_that_joins_late_gets_our_mask_and_is_waited_for_in_its_own_
     for number in range(5):
         machine.handle(events.Trained(mask_of(number)))
         machine.handle(events.Aggregated())
-    assert machine.handle(events.PeerUp("new", 0)) == [events.Send("new", message(4))]
+    assert machine.handle(events.PeerUp("new", 0)) == [events.SendMask("new", message(4))]
     machine.handle(events.Trained(mask_of(5)))
     assert machine.awaited() == ["new"]
     assert machine.handle(events.Received("new", message(0))) != []
@@ -173,7 +177,7 @@ def test_an_older_mask_sent_when_the_link_comes_up_is_used_but_not_taken_for_thi
     machine.handle(events.Trained(mask_of(0)))
     assert machine.awaited() == ["training"]
     assert machine.handle(events.Received("training", message(7))) == [
-        events.Aggregate(0, (events.Heard("training", mask_of(7), (), 0),))
+        events.Aggregate(0, (events.NeighbourMasks("training", mask_of(7), (), 0),))
     ]
 
 
@@ -188,7 +192,7 @@ def test_a_neighbour_that_lost_its_state_is_heard_again() -> None:
 
 def test_a_round_from_the_far_future_is_refused() -> None:
     machine = started(peers=("a",))
-    [refusal] = machine.handle(events.Received("a", message(round_machine.MAX_JUMP + 1)))
+    [refusal] = machine.handle(events.Received("a", message(round_machine.MAX_ROUND_LEAD + 1)))
     assert isinstance(refusal, events.Refuse)
     assert (refusal.peer, refusal.reason) == ("a", "far_future")
     assert machine.neighbours["a"].newest is None
@@ -236,7 +240,7 @@ class Cluster:
         match command:
             case events.Train(number):
                 node.training = number
-            case events.Send(peer, sent):
+            case events.SendMask(peer, sent):
                 assert (index, int(peer)) in self.links, "sent to a neighbour that is not connected"
                 self.flying.append((index, int(peer), sent))
             case events.SetDeadline(number):
@@ -405,7 +409,7 @@ TestRoundsUnderFire = RoundsUnderFire.TestCase
 def signing(exchange: Exchange, *peers: str) -> RoundMachine:
     machine = RoundMachine(exchange=exchange)
     for peer in peers:
-        assert machine.handle(events.PeerUp(peer, 0)) == [events.Greet(peer)]
+        assert machine.handle(events.PeerUp(peer, 0)) == [events.OpenExchange(peer)]
     machine.handle(events.Started())
     return machine
 
@@ -417,19 +421,19 @@ def sign(number: int) -> MaskMessage:
 def test_sign_masks_are_made_for_all_connected_neighbours_and_close_the_round() -> None:
     machine = signing(Exchange.SIGN, "a", "b")
     machine.handle(events.PeerDown("b"))
-    assert machine.handle(events.Trained(mask_of(0))) == [events.SendSigns(0, ("a",), None), events.SetDeadline(0)]
-    heard = events.Heard("a", None, (sign(0),), 0)
+    assert machine.handle(events.Trained(mask_of(0))) == [events.SendSignMasks(0, ("a",), None), events.SetDeadline(0)]
+    heard = events.NeighbourMasks("a", None, (sign(0),), 0)
     assert machine.handle(events.Received("a", sign(0))) == [events.Aggregate(0, (heard,))]
 
 
 def test_where_both_travel_the_keep_mask_closes_the_round() -> None:
     machine = signing(Exchange.BOTH, "a")
     assert machine.handle(events.Trained(mask_of(0))) == [
-        events.SendSigns(0, ("a",), message(0)),
+        events.SendSignMasks(0, ("a",), message(0)),
         events.SetDeadline(0),
     ]
     assert machine.handle(events.Received("a", sign(0))) == []
-    heard = events.Heard("a", mask_of(0), (sign(0),), 0)
+    heard = events.NeighbourMasks("a", mask_of(0), (sign(0),), 0)
     assert machine.handle(events.Received("a", message(0))) == [events.Aggregate(0, (heard,))]
 
 
@@ -438,16 +442,21 @@ def test_every_sign_mask_is_handed_on_once_and_in_order() -> None:
     for number in range(3):
         machine.handle(events.Received("a", sign(number)))
     [*_, aggregate] = machine.handle(events.Trained(mask_of(0)))
-    assert aggregate == events.Aggregate(0, (events.Heard("a", None, (sign(0), sign(1), sign(2)), 0),))
+    assert aggregate == events.Aggregate(0, (events.NeighbourMasks("a", None, (sign(0), sign(1), sign(2)), 0),))
     machine.handle(events.Aggregated({"a": mask_of(5)}))
     assert machine.neighbours["a"].newest == mask_of(5), "what follows from the sign masks"
     machine.handle(events.Trained(mask_of(1)))
-    assert machine.handle(events.DeadlinePassed(1)) in ([], [events.Aggregate(1, (events.Heard("a", None, (), 1),))])
+    assert machine.handle(events.DeadlinePassed(1)) in (
+        [],
+        [events.Aggregate(1, (events.NeighbourMasks("a", None, (), 1),))],
+    )
 
 
 def test_a_neighbour_that_floods_sign_masks_is_refused() -> None:
     machine = signing(Exchange.SIGN, "a")
-    answers = [machine.handle(events.Received("a", sign(number))) for number in range(round_machine.MAX_SIGNS + 1)]
+    answers = [
+        machine.handle(events.Received("a", sign(number))) for number in range(round_machine.MAX_PENDING_SIGNS + 1)
+    ]
     assert not any(answers[:-1])
     [refusal] = answers[-1]
     assert isinstance(refusal, events.Refuse)
@@ -468,7 +477,8 @@ def test_a_link_that_breaks_often_while_a_node_rests_is_no_flood() -> None:
 def test_what_was_said_before_an_edge_began_anew_waits_no_longer() -> None:
     machine = signing(Exchange.SIGN, "a")
     anew = [
-        replace(sign(number), step=replace(step_of(sign(number)), epoch=2)) for number in range(round_machine.MAX_SIGNS)
+        replace(sign(number), step=replace(step_of(sign(number)), epoch=2))
+        for number in range(round_machine.MAX_PENDING_SIGNS)
     ]
     for message in [sign(0), sign(1), *anew]:
         assert machine.handle(events.Received("a", message)) == []
@@ -485,20 +495,20 @@ def test_who_is_paced_or_rests_is_not_expected() -> None:
 
 def test_a_greeting_is_answered_with_this_rounds_masks_if_they_are_out_already() -> None:
     machine = signing(Exchange.SIGN)
-    greeting = Greeting(1, 0, bytes(8))
+    greeting = ExchangeState(1, 0, bytes(8))
     machine.handle(events.PeerUp("late", 0))
-    assert machine.handle(events.Greeted("late", greeting)) == [events.Meet("late", greeting)]
+    assert machine.handle(events.ExchangeStateReceived("late", greeting)) == [events.Resynchronize("late", greeting)]
     machine.handle(events.Trained(mask_of(0)))
     machine.handle(events.PeerUp("later", 4))
-    answer = machine.handle(events.Greeted("later", greeting))
-    assert answer == [events.Meet("later", greeting), events.SendSigns(0, ("later",), None)]
+    answer = machine.handle(events.ExchangeStateReceived("later", greeting))
+    assert answer == [events.Resynchronize("later", greeting), events.SendSignMasks(0, ("later",), None)]
 
 
 def test_neighbours_that_are_gone_for_good_are_forgotten() -> None:
     machine = signing(Exchange.SIGN, "a")
     machine.handle(events.PeerDown("a"))
     machine.handle(events.Trained(mask_of(0)))
-    assert machine.handle(events.Aggregated())[0] == events.Forget(("a",))
+    assert machine.handle(events.Aggregated())[0] == events.ForgetPeers(("a",))
 
 
 def test_a_keep_mask_that_arrives_during_aggregation_is_not_replaced_by_the_one_aggregated() -> None:
@@ -508,12 +518,12 @@ def test_a_keep_mask_that_arrives_during_aggregation_is_not_replaced_by_the_one_
     machine.handle(events.Received("a", message(1)))
     machine.handle(events.Aggregated({"a": mask_of(0)}))
     [*_, aggregate] = machine.handle(events.Trained(mask_of(1)))
-    assert aggregate == events.Aggregate(1, (events.Heard("a", mask_of(1), (), 1),))
+    assert aggregate == events.Aggregate(1, (events.NeighbourMasks("a", mask_of(1), (), 1),))
 
 
 def test_a_sign_mask_from_the_far_future_is_dropped() -> None:
     machine = signing(Exchange.SIGN, "a")
-    [refusal] = machine.handle(events.Received("a", sign(round_machine.MAX_JUMP + 1)))
+    [refusal] = machine.handle(events.Received("a", sign(round_machine.MAX_ROUND_LEAD + 1)))
     assert isinstance(refusal, events.Refuse)
     assert refusal.reason == "far_future"
     assert machine.neighbours["a"].signs == []
@@ -522,7 +532,7 @@ def test_a_sign_mask_from_the_far_future_is_dropped() -> None:
 def test_a_skipped_neighbour_gets_nothing_and_a_paced_one_is_not_waited_for() -> None:
     machine = started(peers=("a", "b"))
     commands = machine.handle(events.Trained(mask_of(0), frozenset({"a"}), frozenset({"a", "b"})))
-    assert [command.peer for command in commands if isinstance(command, events.Send)] == ["b"]
+    assert [command.peer for command in commands if isinstance(command, events.SendMask)] == ["b"]
     assert isinstance(commands[-1], events.Aggregate)
 
 
@@ -531,14 +541,14 @@ def test_a_paced_neighbour_is_used_when_it_speaks_and_waited_for_again_only_afte
     for number in range(3):
         machine.handle(events.Trained(mask_of(number), frozenset({"a"}), frozenset({"a"})))
         machine.handle(
-            events.Received("a", message(round_machine.MAX_JUMP * (number + 2)))
+            events.Received("a", message(round_machine.MAX_ROUND_LEAD * (number + 2)))
         )  # rounds are its own affair
         machine.handle(events.Aggregated())
-    assert machine.neighbours["a"].newest == message(round_machine.MAX_JUMP * 4).mask
+    assert machine.neighbours["a"].newest == message(round_machine.MAX_ROUND_LEAD * 4).mask
     machine.handle(events.Trained(mask_of(3)))
     assert machine.phase is Phase.AGGREGATING, "paced until its next mask"
     machine.handle(events.Aggregated())
-    machine.handle(events.Received("a", message(round_machine.MAX_JUMP * 9)))
+    machine.handle(events.Received("a", message(round_machine.MAX_ROUND_LEAD * 9)))
     machine.handle(events.Trained(mask_of(4)))
     machine.handle(events.Aggregated())
     machine.handle(events.Trained(mask_of(5)))
@@ -560,7 +570,7 @@ def test_the_word_that_nothing_changed_ends_the_neighbours_part_and_its_mask_sta
     machine.handle(events.Trained(mask_of(1)))
     assert machine.awaited() == ["a"]
     [aggregate] = machine.handle(events.Received("a", Unchanged(1)))
-    assert aggregate == events.Aggregate(1, (events.Heard("a", mask_of(0), (), 0),))
+    assert aggregate == events.Aggregate(1, (events.NeighbourMasks("a", mask_of(0), (), 0),))
 
 
 def test_no_news_of_signs_acknowledges_and_waits_for_the_keep_mask_where_both_travel() -> None:
@@ -570,19 +580,19 @@ def test_no_news_of_signs_acknowledges_and_waits_for_the_keep_mask_where_both_tr
         machine.handle(events.PeerUp("a", 0))
         machine.handle(events.Trained(mask_of(0)))
         commands = machine.handle(events.Received("a", Unchanged(0, epoch=2, held=7)))
-        assert commands[0] == events.Meet("a", Greeting(2, 7, b"", opening=False))
+        assert commands[0] == events.Resynchronize("a", ExchangeState(2, 7, b"", opening=False))
         assert machine.awaited() == waits
 
 
 def test_a_node_that_rests_goes_on_without_waiting_for_neighbours_that_went_on_for_any_number_of_rounds() -> None:
     machine = started(peers=("a",))
-    assert machine.handle(events.Resting()) == []
+    assert machine.handle(events.TrainingPaused()) == []
     assert machine.phase is Phase.WAITING
-    assert machine.handle(events.Received("a", message(round_machine.MAX_JUMP * 5))) == []
-    machine.handle(events.Resting())
-    machine.handle(events.Resting(over=True))
+    assert machine.handle(events.Received("a", message(round_machine.MAX_ROUND_LEAD * 5))) == []
+    machine.handle(events.TrainingPaused())
+    machine.handle(events.TrainingPaused(over=True))
     assert str(machine.phase) == "training"
-    assert machine.handle(events.Received("a", message(round_machine.MAX_JUMP * 9))) == []
+    assert machine.handle(events.Received("a", message(round_machine.MAX_ROUND_LEAD * 9))) == []
     machine.handle(events.Trained(mask_of(0)))
     assert str(machine.phase) == "aggregating"
     machine.handle(events.Aggregated())

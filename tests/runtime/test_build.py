@@ -15,7 +15,7 @@ from torch import nn
 from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings
 from dslnode.errors import DataError, ModelError, SettingsError
-from dslnode.learning.options import Origin, TrainingPlan
+from dslnode.learning.options import InitializationOptions, TrainingOptions
 from dslnode.runtime import build
 
 RENAMED = {"signed": "signed_scores", "network_seed": "seed"}
@@ -58,41 +58,43 @@ def with_only(field: str) -> Settings:
     return Settings.model_validate({**BASE, **needed, field: another(field)})
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(TrainingPlan)])
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(TrainingOptions)])
 def test_every_part_of_the_training_plan_follows_the_setting_of_its_meaning(field: str) -> None:
     setting = RENAMED.get(field, field)
     settings = with_only(setting)
-    changed, default = (getattr(build.training_plan(s), field) for s in (settings, Settings(**BASE)))
+    changed, default = (getattr(build.training_options(s), field) for s in (settings, Settings(**BASE)))
     assert changed == getattr(settings, setting)
     assert changed != default
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Origin) if field.name != "node_seed"])
+@pytest.mark.parametrize(
+    "field", [field.name for field in dataclasses.fields(InitializationOptions) if field.name != "node_seed"]
+)
 def test_every_part_of_the_origin_follows_the_setting_of_its_meaning(field: str) -> None:
     setting = RENAMED.get(field, field)
     settings = with_only(setting)
-    changed, default = (getattr(build.origin(s), field) for s in (settings, Settings(**BASE)))
+    changed, default = (getattr(build.initialization_options(s), field) for s in (settings, Settings(**BASE)))
     value = getattr(settings, setting)
     assert changed == (tuple(value.items()) if isinstance(value, dict) else value)
     assert changed != default
 
 
 def test_the_defaults_of_settings_and_of_the_learner_are_the_same() -> None:
-    assert build.training_plan(Settings(**BASE)) == TrainingPlan()
-    default = build.origin(Settings(**BASE))
-    assert default == Origin(default.network_seed, default.node_seed)
+    assert build.training_options(Settings(**BASE)) == TrainingOptions()
+    default = build.initialization_options(Settings(**BASE))
+    assert default == InitializationOptions(default.network_seed, default.node_seed)
 
 
 def test_the_authors_preset_reaches_the_learner() -> None:
     settings = Settings(**BASE, **PRESETS["authors"])
-    plan, origin = build.training_plan(settings), build.origin(settings)
+    plan, origin = build.training_options(settings), build.initialization_options(settings)
     assert (plan.step_rule, plan.signed, plan.novelty, plan.fine_tuning) == ("momentum", False, False, "stale")
     assert (origin.linear_keep_ratio, origin.shared_scores, origin.scale_kept) == (0.9, False, False)
 
 
 def test_a_nodes_own_seed_follows_from_the_seed_and_its_name_alone() -> None:
     seeds = {
-        build.origin(Settings(name=name, seed=seed, share=share)).node_seed
+        build.initialization_options(Settings(name=name, seed=seed, share=share)).node_seed
         for name, seed, share in (("a", 1, "1/1"), ("a", 1, "1/2"), ("b", 1, "1/1"), ("a", 2, "1/1"))
     }
     assert len(seeds) == 3

@@ -18,8 +18,8 @@ from dslnode.config.settings import Settings
 from dslnode.learning.learner import Learner
 from dslnode.runtime.build import build_learner
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
-from dslnode.runtime.checkpointing import Keeper, Schedule
-from dslnode.runtime.learner_thread import Worker
+from dslnode.runtime.checkpointing import CheckpointSchedule, CheckpointWriter
+from dslnode.runtime.learner_thread import LearnerThread
 from dslnode.telemetry.metrics import Metrics
 
 
@@ -29,10 +29,12 @@ class Node:
     def __init__(self, directory: Path) -> None:
         self.state = StateDirectory(directory)
         self.learner: Learner = build_learner(Settings(local_steps=1, samples_per_class=2))
-        self.worker = Worker(self.learner)
+        self.worker = LearnerThread(self.learner)
         metrics = Metrics(list)
         log = structlog.get_logger()
-        self.keeper = Keeper(self.state, Schedule(3, 10), self.worker, self.facts, log=log, metrics=metrics)
+        self.keeper = CheckpointWriter(
+            self.state, CheckpointSchedule(3, 10), self.worker, self.facts, log=log, metrics=metrics
+        )
 
     def facts(self, number: int) -> Mapping[str, Any]:
         return {"round": number}
@@ -62,8 +64,8 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 
 def test_every_so_many_rounds_and_the_last_one_are_due() -> None:
-    assert [number for number in range(1, 11) if Schedule(3, 10).is_due(number)] == [3, 6, 9, 10]
-    assert [number for number in range(1, 8) if Schedule(1).is_due(number)] == [1, 2, 3, 4, 5, 6, 7]
+    assert [number for number in range(1, 11) if CheckpointSchedule(3, 10).is_due(number)] == [3, 6, 9, 10]
+    assert [number for number in range(1, 8) if CheckpointSchedule(1).is_due(number)] == [1, 2, 3, 4, 5, 6, 7]
 
 
 async def test_rounds_in_between_are_said_and_not_written(node: Node) -> None:

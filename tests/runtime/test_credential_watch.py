@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from dslnode.runtime.credential_watch import Watch, watch
+from dslnode.runtime.credential_watch import CredentialWatcher, watch_credentials
 from dslnode.security.credentials import Credentials
 from dslnode.security.secret_files import write_private
-from dslnode.security.tls_tunnels import Tunnels
+from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.telemetry.logs import Logger
 from tests.networks import DAY, NOW, Operator
 
@@ -39,7 +39,7 @@ class Board:
         self.now = NOW
         self.log, self.ends = Log(), list[datetime]()
         credentials = Credentials(self.file, operator.revoked, lambda: self.now)
-        self.watch = Watch(Tunnels(credentials), self.ends.append, cast(Logger, self.log))
+        self.watch = CredentialWatcher(TlsTunnels(credentials), self.ends.append, cast(Logger, self.log))
 
 
 @pytest.fixture
@@ -104,5 +104,5 @@ def test_a_file_that_cannot_be_read_any_more_is_said_once(operator: Operator) ->
 
 async def test_without_a_ticket_there_is_nothing_to_watch() -> None:
     log = Log()
-    await watch(None, lambda _: None, cast(Logger, log))
+    await watch_credentials(None, lambda _: None, cast(Logger, log))
     assert log.take() == []

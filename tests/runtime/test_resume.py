@@ -12,25 +12,25 @@ import pytest
 from dslnode.config.settings import Settings
 from dslnode.errors import StateError
 from dslnode.protocol.messages import MaskKind
-from dslnode.runtime.resume import check, remember, restore_traffic
-from dslnode.transport.connection_manager import Network
+from dslnode.runtime.resume import check, restore_traffic, snapshot
+from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.traffic import Flow, Traffic
 
 SETTINGS = Settings(run_id="mine", state_dir=Path("/var/lib/node"))
 FINGERPRINT = bytes(range(16))
 
 
-def network(traffic: dict[str, Traffic] | None = None, **links: object) -> Network:
-    return cast(Network, SimpleNamespace(links=links, traffic=traffic or {}))
+def network(traffic: dict[str, Traffic] | None = None, **links: object) -> ConnectionManager:
+    return cast(ConnectionManager, SimpleNamespace(links=links, traffic=traffic or {}))
 
 
 def remembered(settings: Settings = SETTINGS, fingerprint: bytes = FINGERPRINT) -> dict[str, Any]:
-    return remember(5, settings, fingerprint, network())
+    return snapshot(5, settings, fingerprint, network())
 
 
 def test_the_facts_survive_json_and_pass_the_check_of_the_same_run() -> None:
     neighbour = SimpleNamespace(name="board", advertise="10.0.0.2:7711")
-    facts = remember(5, SETTINGS, FINGERPRINT, network({"ab": Traffic()}, ab=SimpleNamespace(neighbour=neighbour)))
+    facts = snapshot(5, SETTINGS, FINGERPRINT, network({"ab": Traffic()}, ab=SimpleNamespace(neighbour=neighbour)))
     assert json.loads(json.dumps(facts)) == facts
     assert facts["round"] == 5
     assert facts["neighbours"] == [{"node_id": "ab", "name": "board", "advertise": "10.0.0.2:7711"}]
@@ -55,7 +55,7 @@ def test_traffic_counts_on_after_a_restart() -> None:
     sent = Flow(masks=3, payload_bits=800, mask_bytes=120, control_bytes=30, link_bytes=250, resent_bytes=7)
     received = Flow(masks=2, payload_bits=500, mask_bytes=70, control_bytes=20)
     before = {"ab": Traffic(sent, received), "cd": Traffic()}
-    facts = json.loads(json.dumps(remember(5, SETTINGS, FINGERPRINT, network(before))))
+    facts = json.loads(json.dumps(snapshot(5, SETTINGS, FINGERPRINT, network(before))))
 
     restarted = network()
     restore_traffic(facts, restarted)
@@ -73,7 +73,7 @@ def test_traffic_counts_on_after_a_restart() -> None:
 def test_a_second_restart_counts_nothing_twice() -> None:
     once = network({"ab": Traffic(Flow(link_bytes=15))})
     for _ in range(2):
-        facts = remember(5, SETTINGS, FINGERPRINT, once)
+        facts = snapshot(5, SETTINGS, FINGERPRINT, once)
         once = network()
         restore_traffic(facts, once)
     assert once.traffic["ab"].sent.wire_bytes == 15

@@ -2,12 +2,12 @@
 
 import asyncio
 
-from dslnode.runtime.tasks import Alarm, Background
+from dslnode.runtime.tasks import BackgroundTasks, Timer
 
 
 async def test_a_job_that_fails_is_told() -> None:
     told: list[BaseException] = []
-    background = Background(told.append)
+    background = BackgroundTasks(told.append)
 
     async def fail() -> None:
         raise ValueError("broken")
@@ -18,7 +18,7 @@ async def test_a_job_that_fails_is_told() -> None:
 
 
 async def test_a_job_that_goes_on_is_said_to_run() -> None:
-    background = Background(lambda _: None)
+    background = BackgroundTasks(lambda _: None)
     goes_on = asyncio.Event()
 
     async def wait() -> None:
@@ -31,7 +31,7 @@ async def test_a_job_that_goes_on_is_said_to_run() -> None:
 
 
 async def test_an_alarm_set_anew_rings_once_and_a_cancelled_one_never() -> None:
-    alarm, rung = Alarm(), asyncio.Queue[int]()
+    alarm, rung = Timer(), asyncio.Queue[int]()
     alarm.set(0, lambda: rung.put_nowait(1))
     alarm.set(0, lambda: rung.put_nowait(2))
     async with asyncio.timeout(5):

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from dslnode.accounting.exchange_pacing import Pacer
+from dslnode.accounting.exchange_pacing import ExchangeScheduler
 from dslnode.config.settings import Settings
-from dslnode.protocol.events import Event, Resting
+from dslnode.protocol.events import Event, TrainingPaused
 from dslnode.runtime import training_gate
 from dslnode.runtime.training_limits import HostState
 from dslnode.telemetry.logs import Logger
@@ -29,8 +29,12 @@ class Setup:
         self.log: list[str] = []
         self.metrics = Metrics(list)
         settings = Settings(name="node", **options)
-        self.rest = training_gate.Rest(
-            settings, self.metrics, cast(Pacer, _Pacer(self.paces)), cast(Logger, _Log(self.log)), self.events.append
+        self.rest = training_gate.TrainingGate(
+            settings,
+            self.metrics,
+            cast(ExchangeScheduler, _Pacer(self.paces)),
+            cast(Logger, _Log(self.log)),
+            self.events.append,
         )
 
     async def look(self, *states: HostState, stopped: bool = False) -> list[str]:
@@ -85,7 +89,7 @@ async def test_a_cool_machine_trains_at_once_and_nobody_is_told_anything() -> No
 async def test_a_hot_machine_waits_and_says_so_once() -> None:
     setup = Setup(max_temperature=70)
     assert await setup.look(HOT, HOT, HOT, COOL) == ["heat"] * 3
-    assert setup.events == [Resting(), Resting(), Resting(), Resting(over=True)]
+    assert setup.events == [TrainingPaused(), TrainingPaused(), TrainingPaused(), TrainingPaused(over=True)]
     assert setup.paces == [training_gate.INTERVAL, 0]
     assert setup.log == ["waiting", "training again"]
 
@@ -99,7 +103,7 @@ async def test_an_empty_battery_waits_until_it_is_charged() -> None:
 async def test_a_node_that_must_end_waits_no_longer() -> None:
     setup = Setup(max_temperature=70)
     await setup.look(HOT, stopped=True)
-    assert setup.events == [Resting(over=True)]
+    assert setup.events == [TrainingPaused(over=True)]
 
 
 async def test_a_limit_that_cannot_be_watched_is_said_once_and_does_not_hold_the_node() -> None:

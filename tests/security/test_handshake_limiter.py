@@ -13,13 +13,13 @@ from dslnode.security.handshake_limiter import (
     OPEN_HANDSHAKES,
     OPEN_HANDSHAKES_OF_A_HOST,
     SECONDS_PER_FAILURE,
-    Screening,
+    HandshakeLimiter,
     network_of,
 )
 
 
 def test_a_host_that_keeps_failing_is_turned_away_and_let_in_again_in_time() -> None:
-    screening = Screening()
+    screening = HandshakeLimiter()
     for _ in range(FAILURES):
         assert screening.refusal("10.0.0.1", 0.0) is None
         screening.failed("10.0.0.1", 0.0)
@@ -32,7 +32,7 @@ def test_a_host_that_keeps_failing_is_turned_away_and_let_in_again_in_time() -> 
 
 
 def test_only_so_many_handshakes_are_open_at_once() -> None:
-    screening = Screening()
+    screening = HandshakeLimiter()
     for number in range(OPEN_HANDSHAKES):
         host = f"10.0.0.{number // OPEN_HANDSHAKES_OF_A_HOST}"
         assert screening.refusal(host, 0.0) is None
@@ -54,7 +54,7 @@ def test_a_whole_ipv6_network_of_one_owner_counts_as_one(seed: int) -> None:
 
 
 def test_strangers_cannot_fill_the_memory_nor_wash_off_what_they_did() -> None:
-    screening = Screening()
+    screening = HandshakeLimiter()
     for number in range(2 * MAX_HOSTS):
         screening.failed(f"10.0.{number >> 8}.{number & 255}", 0.0)
         for _ in range(FAILURES if number % 500 == 499 else 0):

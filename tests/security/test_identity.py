@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dslnode.errors import PeerError
-from dslnode.security.identity import Identity, Revocations, check_introduction, check_standing, node_id_of
+from dslnode.security.identity import Identity, Revocations, check_claimed_identity, check_validity, node_id_of
 
 BEGINS, ENDS = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
 BOARD = Identity(b"n" * 16, "board-7", 77, BEGINS, ENDS)
@@ -18,13 +18,13 @@ INSTANT = timedelta(microseconds=1)
 
 def refusal(now: datetime, revoked: Revocations | None = None) -> str:
     with pytest.raises(PeerError) as refused:
-        check_standing(BOARD, revoked or Revocations(), now)
+        check_validity(BOARD, revoked or Revocations(), now)
     return f"{refused.value.reason}: {refused.value}"
 
 
 def test_a_certificate_is_believed_from_its_beginning_until_just_before_its_end() -> None:
     for moment in (BEGINS, BEGINS + timedelta(days=100), ENDS - INSTANT):
-        check_standing(BOARD, Revocations(1, frozenset({76, 78})), moment)
+        check_validity(BOARD, Revocations(1, frozenset({76, 78})), moment)
 
 
 def test_a_certificate_out_of_its_time_is_refused_with_both_dates_and_a_word_on_the_clock() -> None:
@@ -42,10 +42,10 @@ def test_a_revoked_certificate_is_refused_whatever_the_time() -> None:
 
 
 def test_nobody_can_introduce_itself_as_somebody_else() -> None:
-    check_introduction(BOARD, b"n" * 16, "board-7")
+    check_claimed_identity(BOARD, b"n" * 16, "board-7")
     for node_id, name in ((b"m" * 16, "board-7"), (b"n" * 16, "board-8"), (b"", "board-7")):
         with pytest.raises(PeerError) as refused:
-            check_introduction(BOARD, node_id, name)
+            check_claimed_identity(BOARD, node_id, name)
         assert refused.value.reason == "identity"
 
 

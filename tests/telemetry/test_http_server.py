@@ -15,7 +15,7 @@ from PIL import Image
 from prometheus_client import CollectorRegistry, Gauge
 
 from dslnode.errors import ListenError
-from dslnode.telemetry.http_server import application, page, serve, serve_pages
+from dslnode.telemetry.http_server import application, page, serve, serve_http
 from dslnode.telemetry.status_json import as_dict
 from dslnode.v1 import node_pb2 as pb
 from tests.browser import look_at, needs_chromium, photograph
@@ -87,7 +87,7 @@ def test_an_address_that_cannot_be_served_on_is_explained() -> None:
 
 
 def test_off_serves_nothing() -> None:
-    serve_pages("off", CollectorRegistry(), lambda: REPLY, lambda: True)()
+    serve_http("off", CollectorRegistry(), lambda: REPLY, lambda: True)()
 
 
 def test_the_status_is_the_one_that_the_command_prints(address: str) -> None:

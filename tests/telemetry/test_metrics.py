@@ -16,9 +16,9 @@ from dslnode import __version__
 from dslnode.learning.results import AggregatedRound, Progress, TrainedRound
 from dslnode.protocol.events import Phase
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
-from dslnode.telemetry.metrics import Metrics, NeighbourFigures
+from dslnode.telemetry.metrics import Metrics, PeerStatus
 
-HEARD = NeighbourFigures(
+HEARD = PeerStatus(
     name="board-2",
     node_id="ab" * 16,
     address="10.0.0.2:7711",
@@ -34,7 +34,7 @@ HEARD = NeighbourFigures(
     wire_bytes_sent=400,
     wire_bytes_received=700,
 )
-UNREACHED = NeighbourFigures("10.0.0.9:7711", "", "10.0.0.9:7711", connected=False, problem="connection refused")
+UNREACHED = PeerStatus("10.0.0.9:7711", "", "10.0.0.9:7711", connected=False, problem="connection refused")
 LAYOUT = MaskLayout((MaskLayer("0.weight", (2, 5)), MaskLayer("2.weight", (2, 5))))
 MASK = Mask(LAYOUT, frozenbitarray(bitarray("11100000001111000000", endian="little")))
 FLIPS = {"0.weight": 0.02, "2.weight": 0.0}
@@ -42,7 +42,7 @@ TRAINED = TrainedRound(MASK, Progress(loss=0.5, accuracy=0.9, steps=10), FLIPS, 
 BOARD = {"neighbour": "board-2", "node_id": "ab" * 16}
 
 
-def filled(neighbours: Callable[[], list[NeighbourFigures]] = lambda: [HEARD, UNREACHED]) -> Metrics:
+def filled(neighbours: Callable[[], list[PeerStatus]] = lambda: [HEARD, UNREACHED]) -> Metrics:
     """Return the metrics of a node that has done some rounds."""
     found = Metrics(neighbours)
     found.describe("board-1", "greenhouse")

@@ -15,10 +15,10 @@ from dslnode.protocol import events
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.protocol.round_machine import RoundMachine
-from dslnode.telemetry.node_status import MAX_KNOWN, MAX_TOLD, SPARE_BYTES, Observer
-from dslnode.transport.connection_manager import Network
+from dslnode.telemetry.node_status import MAX_KNOWN, MAX_NEIGHBOURS_REPORTED, SPARE_BYTES, NodeStatus
+from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.grpc_options import MESSAGE_BYTES
-from dslnode.transport.handshake import Introduction, ModelFacts
+from dslnode.transport.handshake import NetworkFingerprint, NodeInfo
 from dslnode.transport.traffic import Flow, Traffic
 
 LAYOUT = MaskLayout((MaskLayer("only", (4, 8)),))
@@ -40,9 +40,9 @@ def aggregated(held_out: float | None, masks: int = 0) -> AggregatedRound:
     )
 
 
-def introduction(number: int, name: str) -> Introduction:
-    facts = ModelFacts(bytes(16), LAYOUT.digest, 1, LAYOUT.size, 1, LAYOUT.size)
-    return Introduction(SETTINGS.run_id, bytes([number] * 16), bytes(8), name, "", facts, "keep")
+def introduction(number: int, name: str) -> NodeInfo:
+    facts = NetworkFingerprint(bytes(16), LAYOUT.digest, 1, LAYOUT.size, 1, LAYOUT.size)
+    return NodeInfo(SETTINGS.run_id, bytes([number] * 16), bytes(8), name, "", facts, "keep")
 
 
 ME, BOARD = introduction(1, "board-1"), introduction(2, "board-2")
@@ -67,11 +67,11 @@ class Links:
 
 def observer_of(
     machine: RoundMachine, links: Links | None = None, problems: Mapping[str, str] | None = None
-) -> Observer:
-    return Observer(SETTINGS, ME, machine, cast(Network, links or Links()), problems or {})
+) -> NodeStatus:
+    return NodeStatus(SETTINGS, ME, machine, cast(ConnectionManager, links or Links()), problems or {})
 
 
-def met_board() -> tuple[Observer, Links]:
+def met_board() -> tuple[NodeStatus, Links]:
     """Return a node in its second round that heard from board-2 in its first, over a link that it dialled."""
     machine = RoundMachine()
     machine.handle(events.Started())
@@ -202,16 +202,16 @@ def test_strangers_cannot_fill_the_memory() -> None:
     observer = observer_of(RoundMachine())
     for number in range(MAX_KNOWN + 5):
         observer.met(
-            Introduction("", number.to_bytes(16, "big"), bytes(8), "x", "", ME.model, "keep"), f"10.0.0.1:{number}"
+            NodeInfo("", number.to_bytes(16, "big"), bytes(8), "x", "", ME.model, "keep"), f"10.0.0.1:{number}"
         )
     assert len(observer.neighbours()) <= MAX_KNOWN + len(SETTINGS.peers)
 
 
-def crowd(observer: Observer, links: Links, count: int) -> list[str]:
+def crowd(observer: NodeStatus, links: Links, count: int) -> list[str]:
     """Let a node meet many neighbours, with long names and addresses; return their keys."""
     keys = []
     for number in range(count):
-        board = Introduction("", number.to_bytes(16, "big"), bytes(8), f"{number:064}", "", ME.model, "keep")
+        board = NodeInfo("", number.to_bytes(16, "big"), bytes(8), f"{number:064}", "", ME.model, "keep")
         observer.met(board, f"{'x' * 240}:{number}")
         links.traffic[board.key] = Traffic(*(Flow(payload_bits=2**50, link_bytes=2**50) for _ in range(2)))
         keys.append(board.key)
@@ -233,7 +233,7 @@ def test_of_many_that_left_the_reply_tells_of_the_last_ones_met() -> None:
     links = Links()
     observer = observer_of(RoundMachine(), links)
     keys = crowd(observer, links, MAX_KNOWN - 1)
-    observer.met(Introduction("", bytes(16), bytes(8), "first, back again", "", ME.model, "keep"), "")
+    observer.met(NodeInfo("", bytes(16), bytes(8), "first, back again", "", ME.model, "keep"), "")
     told = [neighbour.node_id for neighbour in observer.reply().neighbours if neighbour.node_id]
-    assert 100 <= len(told) <= MAX_TOLD
+    assert 100 <= len(told) <= MAX_NEIGHBOURS_REPORTED
     assert set(told) == {keys[0], *keys[-len(told) + 1 :]}

@@ -14,13 +14,13 @@ from bitarray import frozenbitarray
 from dslnode.protocol.codec.mask_codec import READABLE
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage
-from dslnode.security.channels import Plain, Secure
-from dslnode.security.tls_tunnels import Tunnels
-from dslnode.transport.connection_manager import Network
-from dslnode.transport.dialer import keep_dialling
-from dslnode.transport.handshake import INCARNATION_BYTES, NODE_ID_BYTES, Introduction, ModelFacts
-from dslnode.transport.link_events import PeerRefused, Report
-from dslnode.transport.link_factory import Edges
+from dslnode.security.channels import PlainChannels, TlsChannels
+from dslnode.security.tls_tunnels import TlsTunnels
+from dslnode.transport.connection_manager import ConnectionManager
+from dslnode.transport.dialer import keep_dialing
+from dslnode.transport.handshake import INCARNATION_BYTES, NODE_ID_BYTES, NetworkFingerprint, NodeInfo
+from dslnode.transport.link_events import LinkEvent, PeerRefused
+from dslnode.transport.link_factory import LinkFactory
 from dslnode.transport.server import Server
 from dslnode.v1 import node_pb2 as pb
 
@@ -30,14 +30,16 @@ LARGE = MaskLayout((MaskLayer("only", (5_000, 5_003)),))
 PATIENCE = 20.0
 """Seconds after which a test that waits has failed; what it waits for takes milliseconds."""
 
-SomeReport = TypeVar("SomeReport", bound=Report)
+SomeReport = TypeVar("SomeReport", bound=LinkEvent)
 
 
-def introduction(number: int, layout: MaskLayout = SMALL, life: int = 0) -> Introduction:
+def introduction(number: int, layout: MaskLayout = SMALL, life: int = 0) -> NodeInfo:
     """Return what node ``number`` says of itself; nodes with smaller numbers have smaller node ids."""
-    model = ModelFacts(layout.digest[::-1], layout.digest, len(layout.layers), layout.size, seed=7, scores=layout.size)
+    model = NetworkFingerprint(
+        layout.digest[::-1], layout.digest, len(layout.layers), layout.size, seed=7, scores=layout.size
+    )
     incarnation = bytes([number, life]).ljust(INCARNATION_BYTES, b"i")
-    return Introduction(
+    return NodeInfo(
         "run",
         bytes([number]).ljust(NODE_ID_BYTES, b"n"),
         incarnation,
@@ -88,21 +90,21 @@ class Node:
     """A network with its server, and everything that it reported."""
 
     news: News
-    me: Introduction
+    me: NodeInfo
     layout: MaskLayout = SMALL
-    tunnels: Tunnels | None = None
+    tunnels: TlsTunnels | None = None
     round: int = 0
     port: int = 0
-    reports: list[Report] = field(default_factory=list)
+    reports: list[LinkEvent] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.network = Network(self.me, self.edges(), lambda: self.round, self._take)
+        self.network = ConnectionManager(self.me, self.edges(), lambda: self.round, self._take)
         self.server = Server(self.network, lambda: pb.StatusReply(name=self.me.name), tunnels=self.tunnels)
 
-    def edges(self) -> Edges:
+    def edges(self) -> LinkFactory:
         """Return how this node codes its masks; every node starts from the same one."""
-        return Edges(self.me, dict.fromkeys(MaskKind, self.layout), message(self.layout, 99).mask)
+        return LinkFactory(self.me, dict.fromkeys(MaskKind, self.layout), message(self.layout, 99).mask)
 
     @property
     def address(self) -> str:
@@ -119,8 +121,8 @@ class Node:
 
     def dial(self, address: str) -> asyncio.Task[None]:
         """Keep a link to this address until the end of the test."""
-        way = Plain() if self.tunnels is None else Secure(self.tunnels)
-        task = self.spawn(keep_dialling(self.network, address, random.Random(self.me.key), way))
+        way = PlainChannels() if self.tunnels is None else TlsChannels(self.tunnels)
+        task = self.spawn(keep_dialing(self.network, address, random.Random(self.me.key), way))
         self.tasks.append(task)
         return task
 
@@ -145,7 +147,7 @@ class Node:
         me = replace(self.me, incarnation=introduction(self.me.node_id[0], life=life).incarnation)
         return Node(self.news, me, self.layout, port=0 if elsewhere else self.port)
 
-    def _take(self, report: Report) -> None:
+    def _take(self, report: LinkEvent) -> None:
         self.reports.append(report)
         self.news.spread()
 
@@ -163,7 +165,7 @@ class Loopback:
         self._nodes.append(node)
         return node
 
-    async def node(self, number: int, layout: MaskLayout = SMALL, me: Introduction | None = None) -> Node:
+    async def node(self, number: int, layout: MaskLayout = SMALL, me: NodeInfo | None = None) -> Node:
         """Start a node; with equal layouts all of them match."""
         return await self.start(Node(self.news, me or introduction(number, layout), layout))
 

@@ -12,11 +12,11 @@ from dataclasses import replace
 import pytest
 
 from dslnode.protocol.mask import MaskLayout
-from dslnode.protocol.messages import Pace
+from dslnode.protocol.messages import IntervalRequest
 from dslnode.transport import connection_manager as network_module
-from dslnode.transport.dialer import keep_dialling
-from dslnode.transport.handshake import Introduction
-from dslnode.transport.link_events import DialFailed, LinkDown, LinkUp, MaskArrived, PaceAsked, PeerRefused
+from dslnode.transport.dialer import keep_dialing
+from dslnode.transport.handshake import NodeInfo
+from dslnode.transport.link_events import DialFailed, IntervalRequested, LinkDown, LinkUp, MaskArrived, PeerRefused
 from tests.transport.nodes import LARGE, SMALL, Loopback, Node, introduction, message, soon
 
 
@@ -235,7 +235,7 @@ async def test_leaving_while_a_dialled_peer_is_saying_hello_opens_no_link(net: L
 
     other.network._round_now = leave_when_asked_for_the_round  # it answers the other's hello only now
     jitter = Noticing(net)
-    leaving.tasks.append(leaving.spawn(keep_dialling(leaving.network, other.address, jitter)))
+    leaving.tasks.append(leaving.spawn(keep_dialing(leaving.network, other.address, jitter)))
     await net.news.until(lambda: jitter.asked)  # that conversation is over, and what it was worth saying is reported
     assert asked == [1]
     assert not leaving.all(LinkUp)
@@ -252,7 +252,7 @@ async def test_leaving_while_a_dialled_peer_is_saying_hello_opens_no_link(net: L
     ids=["run", "weights", "layout"],
 )
 async def test_nodes_that_do_not_match_refuse_each_other_and_both_say_what_differs(
-    net: Loopback, stranger: Introduction, reason: str, words: str
+    net: Loopback, stranger: NodeInfo, reason: str, words: str
 ) -> None:
     one, other = await net.node(1), await net.node(2, me=stranger)
     other.dial(one.address)
@@ -380,8 +380,11 @@ async def test_a_storm_of_restarts_ends_with_everybody_connected(net: Loopback) 
 
 async def test_a_neighbour_hears_how_often_masks_are_welcome(net: Loopback) -> None:
     one, other = await net.pair()
-    one.network.send(other.me.key, Pace(90))
-    one.network.send(other.me.key, Pace(0))
-    await net.news.until(lambda: len(other.all(PaceAsked)) == 2)
-    assert other.all(PaceAsked) == [PaceAsked(one.me, Pace(90)), PaceAsked(one.me, Pace(0))]
+    one.network.send(other.me.key, IntervalRequest(90))
+    one.network.send(other.me.key, IntervalRequest(0))
+    await net.news.until(lambda: len(other.all(IntervalRequested)) == 2)
+    assert other.all(IntervalRequested) == [
+        IntervalRequested(one.me, IntervalRequest(90)),
+        IntervalRequested(one.me, IntervalRequest(0)),
+    ]
     assert one.network.traffic[other.me.key].sent.control_bytes > 0

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dslnode.transport import dialer
-from dslnode.transport.dialer import Pauses
+from dslnode.transport.dialer import ExponentialBackoff
 from dslnode.transport.link_events import DialFailed, LinkUp
 from tests.transport.nodes import Loopback, Node, introduction, soon
 
@@ -32,13 +32,13 @@ class Middle(random.Random):
 
 @pytest.mark.usefixtures("real_pauses")
 def test_pauses_double_up_to_the_longest() -> None:
-    pauses = Pauses(Middle())
+    pauses = ExponentialBackoff(Middle())
     assert [pauses.take() for _ in range(7)] == pytest.approx([0.3, 0.6, 1.2, 2.4, 4.8, 5.0, 5.0])
 
 
 @pytest.mark.usefixtures("real_pauses")
 def test_pauses_begin_anew_after_a_reset() -> None:
-    pauses = Pauses(Middle())
+    pauses = ExponentialBackoff(Middle())
     taken = [pauses.take() for _ in range(10)]
     pauses.reset()
     assert [pauses.take() for _ in range(10)] == taken
@@ -46,14 +46,14 @@ def test_pauses_begin_anew_after_a_reset() -> None:
 
 @given(st.integers(0, 2**32), st.integers(1, 40))
 def test_a_pause_is_jittered_by_a_quarter_and_never_longer_than_that_over_the_cap(seed: int, tries: int) -> None:
-    jittered, plain = Pauses(random.Random(seed)), Pauses(Middle())
+    jittered, plain = ExponentialBackoff(random.Random(seed)), ExponentialBackoff(Middle())
     for _ in range(tries):
         pause, middle = jittered.take(), plain.take()
         assert 0.75 * middle <= pause <= 1.25 * middle <= 1.25 * dialer.LONGEST_PAUSE
 
 
 def test_nodes_that_start_together_do_not_dial_in_step() -> None:
-    assert len({Pauses(random.Random(seed)).take() for seed in range(20)}) == 20
+    assert len({ExponentialBackoff(random.Random(seed)).take() for seed in range(20)}) == 20
 
 
 async def failure(net: Loopback, node: Node, address: str) -> str:

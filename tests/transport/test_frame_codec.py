@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from bitarray import bitarray, frozenbitarray
 
-from dslnode.protocol.codec.delta import Base, BaseChoice
+from dslnode.protocol.codec.delta import Reference, ReferenceChoice
 from dslnode.protocol.codec.mask_codec import Codec, CodedMask, encode_for
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage, Unchanged
@@ -95,8 +95,8 @@ async def test_one_encoding_serves_all_neighbours_that_hold_the_same(
     coded: list[MaskMessage] = []
 
     def encode_counted(
-        readable: frozenset[Codec], sent: MaskMessage, choice: BaseChoice, base: Base | None
-    ) -> tuple[CodedMask, Base]:
+        readable: frozenset[Codec], sent: MaskMessage, choice: ReferenceChoice, base: Reference | None
+    ) -> tuple[CodedMask, Reference]:
         coded.append(sent)
         return encode_for(readable, sent, choice, base)
 

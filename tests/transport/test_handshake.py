@@ -20,8 +20,8 @@ from dslnode.transport.handshake import (
     NODE_ID_BYTES,
     PROTOCOL,
     REASONS,
-    Introduction,
-    ModelFacts,
+    NetworkFingerprint,
+    NodeInfo,
     check_match,
     read_hello,
     read_refusal,
@@ -36,7 +36,7 @@ ME, OTHER = introduction(1), introduction(2)
 texts = st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=MAX_TEXT)
 unsigned64 = st.integers(0, 2**64 - 1)
 models = st.builds(
-    ModelFacts,
+    NetworkFingerprint,
     fingerprint=st.binary(min_size=16, max_size=16),
     layout=st.binary(min_size=16, max_size=16),
     layers=st.integers(0, 2**32 - 1),
@@ -46,7 +46,7 @@ models = st.builds(
 )
 node_ids = st.binary(min_size=NODE_ID_BYTES, max_size=NODE_ID_BYTES)
 introductions = st.builds(
-    Introduction,
+    NodeInfo,
     run_id=texts,
     node_id=node_ids,
     incarnation=st.binary(min_size=INCARNATION_BYTES, max_size=INCARNATION_BYTES),
@@ -72,7 +72,7 @@ def hello_with(change: Callable[[pb.Hello], object]) -> pb.Frame:
 
 
 @given(introductions, st.integers(0, MAX_ROUND - 1))
-def test_a_hello_says_everything_about_its_sender(me: Introduction, round_number: int) -> None:
+def test_a_hello_says_everything_about_its_sender(me: NodeInfo, round_number: int) -> None:
     wire = me.hello(round_number).SerializeToString()
     assert read_hello(pb.Frame.FromString(wire)) == (me, round_number)
 
@@ -165,7 +165,7 @@ def test_a_node_of_another_run_is_refused_naming_both_runs_and_the_option() -> N
     assert all(word in str(error) for word in ("'barn'", "'run'", "--run-id"))
 
 
-def model_with(fingerprint: bytes = b"g" * 16, **changes: object) -> Introduction:
+def model_with(fingerprint: bytes = b"g" * 16, **changes: object) -> NodeInfo:
     """Return the other node with another frozen network."""
     model = replace(OTHER.model, fingerprint=fingerprint)
     for field, value in changes.items():
@@ -229,7 +229,7 @@ def test_every_reason_that_this_version_gives_is_known_to_those_who_read_it() ->
     assert given_reasons == REASONS
 
 
-def dialled_the_kept_link(me: Introduction, neighbour: Introduction, *, dialled_first: bool) -> bool:
+def dialled_the_kept_link(me: NodeInfo, neighbour: NodeInfo, *, dialled_first: bool) -> bool:
     """Return whether a node dialled the link that it keeps when it sees first one, then the other."""
     old, new = (neighbour, dialled_first), (neighbour, not dialled_first)
     return (not dialled_first) if replaces(me.node_id, old, new) else dialled_first

@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from dslnode.protocol.codec.mask_codec import CHUNK_BYTES, encode
 from dslnode.protocol.mask import MaskLayout
-from dslnode.protocol.messages import Pace
+from dslnode.protocol.messages import IntervalRequest
 from dslnode.transport import connection_manager as network_module
 from dslnode.transport import link as link_module
 from dslnode.transport import peer_bans
@@ -265,7 +265,7 @@ async def test_who_reads_nothing_is_cut_off_before_what_waits_for_it_fills_the_m
         await stranger.greet()
         async with asyncio.timeout(20):
             while not node.refusals():
-                node.network.send(STRANGER.key, Pace(1))
+                node.network.send(STRANGER.key, IntervalRequest(1))
                 await asyncio.sleep(0)
     assert node.refusals() == ["slow"]
     await net.news.until(lambda: node.all(LinkDown))

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dslnode.errors import PeerError
-from dslnode.protocol.membership import MAX_TOLD, MAX_VERSION, Record, Tidings
+from dslnode.protocol.membership import MAX_RECORDS, MAX_VERSION, MemberRecord, MembershipUpdate
 from dslnode.transport.grpc_options import MESSAGE_BYTES
 from dslnode.transport.member_frames import MAX_NAME, MAX_NEIGHBOURS, members_frame, read_members
 from dslnode.v1 import node_pb2 as pb
 
 node_ids = st.binary(min_size=16, max_size=16).map(bytes.hex)
 records = st.builds(
-    Record,
+    MemberRecord,
     key=node_ids,
     version=st.integers(1, MAX_VERSION - 1),
     name=st.text("abc-._9ü", max_size=MAX_NAME).filter(lambda name: len(name.encode()) <= MAX_NAME),
@@ -26,23 +26,23 @@ records = st.builds(
 )
 
 
-@given(st.lists(records, max_size=MAX_TOLD).map(lambda some: Tidings(tuple(some))))
-def test_records_survive_the_wire(tidings: Tidings) -> None:
+@given(st.lists(records, max_size=MAX_RECORDS).map(lambda some: MembershipUpdate(tuple(some))))
+def test_records_survive_the_wire(tidings: MembershipUpdate) -> None:
     wire = members_frame(tidings).SerializeToString()
     assert read_members(pb.Members.FromString(wire)) == tidings
 
 
 def test_the_largest_frame_is_a_message_that_both_ends_take() -> None:
     links = frozenset(f"{number:032x}" for number in range(MAX_NEIGHBOURS))
-    largest = Record("ff" * 16, MAX_VERSION - 1, "n" * MAX_NAME, "h" * 249 + ":65535", links, left=True)
-    frame = pb.Frame(members=members_frame(Tidings((largest,) * MAX_TOLD)))
-    assert read_members(frame.members).records == (largest,) * MAX_TOLD
+    largest = MemberRecord("ff" * 16, MAX_VERSION - 1, "n" * MAX_NAME, "h" * 249 + ":65535", links, left=True)
+    frame = pb.Frame(members=members_frame(MembershipUpdate((largest,) * MAX_RECORDS)))
+    assert read_members(frame.members).records == (largest,) * MAX_RECORDS
     assert frame.ByteSize() <= MESSAGE_BYTES
 
 
 def test_who_has_more_links_than_may_be_told_tells_of_as_many_as_may() -> None:
     links = frozenset(f"{number:032x}" for number in range(MAX_NEIGHBOURS + 30))
-    [told] = read_members(members_frame(Tidings((Record("ff" * 16, 1, "hub", "", links),)))).records
+    [told] = read_members(members_frame(MembershipUpdate((MemberRecord("ff" * 16, 1, "hub", "", links),)))).records
     assert len(told.links) == MAX_NEIGHBOURS
     assert told.links < links
 
@@ -78,7 +78,7 @@ def test_a_record_out_of_bounds_is_refused(change: Callable[[pb.Member], None]) 
 def test_too_many_records_at_once_are_refused() -> None:
     member = pb.Member(node_id=b"i" * 16, version=1)
     with pytest.raises(PeerError, match="32 is the most"):
-        read_members(pb.Members(nodes=[member] * (MAX_TOLD + 1)))
+        read_members(pb.Members(nodes=[member] * (MAX_RECORDS + 1)))
 
 
 @given(

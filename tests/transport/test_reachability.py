@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from dslnode.errors import UnreachableError
 from dslnode.security.credentials import Credentials
 from dslnode.security.handshake_limiter import MAX_HOSTS
-from dslnode.security.tls_tunnels import Tunnels
+from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.transport import client, reachability
-from dslnode.transport.reachability import BETWEEN_SECONDS, Declined, DialBack, Turns
+from dslnode.transport.reachability import BETWEEN_SECONDS, AttemptLimiter, Declined, ReachabilityService
 from dslnode.transport.server import Server
 from dslnode.v1 import node_pb2 as pb
 from tests.cluster.processes import free_port
@@ -71,7 +71,7 @@ async def test_with_tickets_the_callers_own_address_is_dialled(net: Loopback, tm
     operator = Operator(tmp_path / "authority")
     credentials = Credentials(operator.ticket("host"), None)
     me = replace(introduction(1), node_id=credentials.identity.node_id, name="host")
-    node = await net.start(Node(net.news, me, tunnels=Tunnels(credentials)))
+    node = await net.start(Node(net.news, me, tunnels=TlsTunnels(credentials)))
     listener, port = listening()
     with listener:
         answer = await ask(node, port, operator.ticket("board-2"))
@@ -85,7 +85,7 @@ async def test_behind_the_door_no_address_is_taken_from_anybody_else(net: Loopba
     """A process of the same user that calls gRPC's Unix socket has no address to be dialled at."""
     credentials = Credentials(Operator(tmp_path / "authority").ticket("host"), None)
     me = replace(introduction(1), node_id=credentials.identity.node_id, name="host")
-    node = await net.start(Node(net.news, me, tunnels=Tunnels(credentials)))
+    node = await net.start(Node(net.news, me, tunnels=TlsTunnels(credentials)))
     async with grpc.aio.insecure_channel(f"unix:{node.server._inner}") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await call(channel, 7711)
@@ -141,7 +141,7 @@ async def test_one_attempt_is_made_at_a_time_and_ends(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(reachability, "attempt", attempt)
     counted: list[str] = []
-    asked = DialBack(counted.append)
+    asked = ReachabilityService(counted.append)
     first = asyncio.ensure_future(asked.answer("192.0.2.7", 7711))
     async with asyncio.timeout(PATIENCE):
         await begun.wait()
@@ -155,7 +155,7 @@ async def test_one_attempt_is_made_at_a_time_and_ends(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("host", ["", "board-2", "/run/socket", "127.0.0.1:1", "localhost"])
 async def test_a_name_is_never_looked_up(host: str) -> None:
-    declined = await DialBack(lambda _: None).answer(host, 7711)
+    declined = await ReachabilityService(lambda _: None).answer(host, 7711)
     assert isinstance(declined, Declined)
     assert declined.code is grpc.StatusCode.FAILED_PRECONDITION
 
@@ -176,7 +176,7 @@ async def test_what_swallows_packets_takes_no_longer_than_allowed(monkeypatch: p
 
 
 def test_neighbours_of_one_ipv6_network_share_their_turns() -> None:
-    turns = Turns()
+    turns = AttemptLimiter()
     turns.began("2001:db8::1", 0.0)
     turns.ended()
     assert turns.refusal("2001:db8::2", BETWEEN_SECONDS - 0.1) is not None
@@ -186,7 +186,7 @@ def test_neighbours_of_one_ipv6_network_share_their_turns() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 2 * MAX_HOSTS), st.floats(0, 10)), max_size=60))
 def test_no_caller_is_dialled_more_often_than_said(steps: list[tuple[int, float]]) -> None:
-    turns, now, last = Turns(), 0.0, dict[str, float]()
+    turns, now, last = AttemptLimiter(), 0.0, dict[str, float]()
     for number, pause in steps:
         now += pause
         host = f"10.0.{number // 256}.{number % 256}"
@@ -199,7 +199,7 @@ def test_no_caller_is_dialled_more_often_than_said(steps: list[tuple[int, float]
 
 
 def test_who_asks_is_forgotten_when_too_many_do() -> None:
-    turns = Turns()
+    turns = AttemptLimiter()
     for number in range(MAX_HOSTS + 5):
         turns.began(f"10.1.{number // 256}.{number % 256}", 0.0)
         turns.ended()

@@ -7,7 +7,7 @@ import contextlib
 from pathlib import Path
 
 from dslnode.protocol.mask import MaskLayout
-from dslnode.security.channels import Secure
+from dslnode.security.channels import TlsChannels
 from dslnode.transport.link_events import LinkDown, MaskArrived
 from tests.fuzz.http2 import END_HEADERS, HEADERS, PREFACE, SETTINGS, frame
 from tests.networks import Operator
@@ -75,7 +75,7 @@ async def test_a_holder_of_a_ticket_cannot_close_the_door_by_it(net: Loopback, t
     await net.connected(host, board)
     assert liar.tunnels is not None
     for _ in range(2):
-        async with Secure(liar.tunnels).open("127.0.0.1", host.port, ANSWER_SECONDS) as opened:
+        async with TlsChannels(liar.tunnels).open("127.0.0.1", host.port, ANSWER_SECONDS) as opened:
             await struck(host, 1, opened.target.removeprefix("unix:"))
     late.dial(host.address)
     await net.connected(host, late)

@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from dslnode.accounting.ledger import EARLIEST, Amounts, Direction, Ledger, Per
+from dslnode.accounting.ledger import EARLIEST, Amounts, Direction, Ledger, Period
 from dslnode.accounting.ledger_messages import ask_ledger, row_messages
 from dslnode.errors import ExitCode, ListenError
 from dslnode.transport.link_events import LinkUp
@@ -152,7 +152,7 @@ async def test_the_ledger_comes_row_by_row_however_long_it_is(net: Loopback) -> 
     server = Server(node.network, pb.StatusReply, lambda per: row_messages(ledger, {"0" * 32: "board"}, per))
     port = await server.listen("127.0.0.1:0")
     try:
-        rows = await asyncio.to_thread(ask_ledger, f"127.0.0.1:{port}", Per.DAY, 20.0)
+        rows = await asyncio.to_thread(ask_ledger, f"127.0.0.1:{port}", Period.DAY, 20.0)
     finally:
         await server.stop(0)
     assert len(rows) == 500

@@ -17,7 +17,7 @@ from dslnode.protocol.mask import MaskLayout
 from dslnode.security import tls_listener as door_module
 from dslnode.security.credentials import Credentials
 from dslnode.security.handshake_limiter import FAILURES, OPEN_HANDSHAKES_OF_A_HOST
-from dslnode.security.tls_tunnels import Tunnels
+from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.transport import connection_manager as network_module
 from dslnode.transport.client import ask_status
 from dslnode.transport.link_events import DialFailed, LinkDown, MaskArrived, PeerRefused
@@ -37,7 +37,7 @@ def member(net: Loopback, ticket: Path, number: int, revoked: Path | None = None
     credentials = Credentials(ticket, revoked)
     who = credentials.identity
     me = replace(introduction(number, layout), node_id=who.node_id, name=who.name)
-    return Node(net.news, me, layout, Tunnels(credentials))
+    return Node(net.news, me, layout, TlsTunnels(credentials))
 
 
 async def host(net: Loopback, operator: Operator) -> Node:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from dslnode.transport import tcp_info
-from dslnode.transport.tcp_info import Connection, connections
+from dslnode.transport.tcp_info import TcpConnection, connections
 
 HEADERS = 20 + 12 + 20
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells")
@@ -29,7 +29,7 @@ def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
             yield dialled, accepted
 
 
-def measured(remote: tuple[str, int]) -> Connection:
+def measured(remote: tuple[str, int]) -> TcpConnection:
     """Return the one connection to a far end."""
     [found] = [connection for connection in connections() if connection.remote == remote]
     return found
@@ -117,14 +117,14 @@ def info(*, received: int, segments_out: int, segments_in: int, sent: int, resen
 
 def test_headers_count_once_a_segment() -> None:
     raw = info(received=5_000, segments_out=3, segments_in=7, sent=2_000, resent=300)
-    expected = Connection(("10.0.0.2", 80), 2_000 + 3 * HEADERS, 5_000 + 7 * HEADERS, 300, 9, heard=7)
+    expected = TcpConnection(("10.0.0.2", 80), 2_000 + 3 * HEADERS, 5_000 + 7 * HEADERS, 300, 9, heard=7)
     assert tcp_info._read_info(("10.0.0.2", 80), raw, HEADERS, 9) == expected
 
 
 def test_an_ipv4_host_behind_an_ipv6_socket_goes_by_its_ipv4_address() -> None:
     raw = info(received=0, segments_out=0, segments_in=0, sent=0)
     found = tcp_info._read_info(("::ffff:10.0.0.2", 80), raw, HEADERS)
-    assert found == Connection(("10.0.0.2", 80), 0, 0)
+    assert found == TcpConnection(("10.0.0.2", 80), 0, 0)
 
 
 def test_a_kernel_too_old_to_count_bytes_tells_nothing() -> None:

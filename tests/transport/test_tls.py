@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dslnode.security.credentials import Credentials
-from dslnode.security.tls_errors import reason_of, told_by_dialler, told_by_listener
+from dslnode.security.tls_errors import caller_problem, dialer_problem, reason_of
 from dslnode.security.tls_stream import TlsStream
 from tests.networks import Operator
 from tests.transport.nodes import PATIENCE
@@ -124,5 +124,5 @@ async def test_no_bytes_get_past_the_handshake_or_break_it_in_another_way(creden
 )
 def test_every_failure_has_a_reason_and_a_sentence_on_both_sides(error: OSError, reason: str) -> None:
     assert reason_of(error) == reason
-    assert told_by_listener(reason)
-    assert told_by_dialler(error)
+    assert caller_problem(reason)
+    assert dialer_problem(error)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dslnode.transport import wire_meter as module
-from dslnode.transport.tcp_info import Connection
+from dslnode.transport.tcp_info import TcpConnection
 from dslnode.transport.traffic import Traffic
-from dslnode.transport.wire_meter import Meter
+from dslnode.transport.wire_meter import WireMeter
 
 HERE, THERE = ("10.0.0.2", 7711), ("10.0.0.3", 7711)
 
@@ -16,7 +16,7 @@ class Kernel:
     """What the kernel says next."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.open: list[Connection] = []
+        self.open: list[TcpConnection] = []
         monkeypatch.setattr(module, "connections", lambda: list(self.open))
 
 
@@ -26,38 +26,38 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
 
 
 def test_growth_is_booked_once_however_often_it_is_read(kernel: Kernel) -> None:
-    meter, neighbour, others = Meter(), Traffic(), Traffic()
+    meter, neighbour, others = WireMeter(), Traffic(), Traffic()
     for sent, received, resent in ((100, 50, 0), (100, 50, 0), (300, 80, 40)):
-        kernel.open = [Connection(HERE, sent, received, resent, 1)]
+        kernel.open = [TcpConnection(HERE, sent, received, resent, 1)]
         meter.read({HERE: neighbour}, others)
     assert (neighbour.sent.link_bytes, neighbour.received.link_bytes, neighbour.sent.resent_bytes) == (300, 80, 40)
     assert others == Traffic()
 
 
 def test_connections_of_nobody_go_to_the_others_unless_they_are_local(kernel: Kernel) -> None:
-    meter, neighbour, others = Meter(), Traffic(), Traffic()
+    meter, neighbour, others = WireMeter(), Traffic(), Traffic()
     kernel.open = [
-        Connection(HERE, 10, 20, 0, 1),
-        Connection(THERE, 100, 200, 0, 2),
-        Connection(("127.0.0.1", 80), 1_000, 2_000, 0, 3),
+        TcpConnection(HERE, 10, 20, 0, 1),
+        TcpConnection(THERE, 100, 200, 0, 2),
+        TcpConnection(("127.0.0.1", 80), 1_000, 2_000, 0, 3),
     ]
     meter.read({HERE: neighbour}, others)
     assert (neighbour.sent.link_bytes, others.sent.link_bytes, others.received.link_bytes) == (10, 100, 200)
 
 
 def test_a_link_over_loopback_counts_as_any_other(kernel: Kernel) -> None:
-    meter, neighbour = Meter(), Traffic()
-    kernel.open = [Connection(("127.0.0.1", 80), 10, 20, 0, 1)]
+    meter, neighbour = WireMeter(), Traffic()
+    kernel.open = [TcpConnection(("127.0.0.1", 80), 10, 20, 0, 1)]
     meter.read({("127.0.0.1", 80): neighbour}, Traffic())
     assert neighbour.sent.link_bytes == 10
 
 
 def test_a_number_that_is_used_again_begins_at_nothing(kernel: Kernel) -> None:
-    meter, neighbour = Meter(), Traffic()
+    meter, neighbour = WireMeter(), Traffic()
     for connection in (
-        Connection(HERE, 500, 500, 0, 1),
-        Connection(THERE, 600, 700, 0, 1),
-        Connection(THERE, 50, 60, 0, 1),
+        TcpConnection(HERE, 500, 500, 0, 1),
+        TcpConnection(THERE, 600, 700, 0, 1),
+        TcpConnection(THERE, 50, 60, 0, 1),
     ):
         kernel.open = [connection]
         meter.read({HERE: neighbour, THERE: neighbour}, Traffic())
@@ -65,8 +65,8 @@ def test_a_number_that_is_used_again_begins_at_nothing(kernel: Kernel) -> None:
 
 
 def test_closed_connections_are_forgotten(kernel: Kernel) -> None:
-    meter, neighbour = Meter(), Traffic()
-    for open_now in ([Connection(HERE, 500, 500, 0, 1)], [], [Connection(HERE, 600, 600, 0, 1)]):
+    meter, neighbour = WireMeter(), Traffic()
+    for open_now in ([TcpConnection(HERE, 500, 500, 0, 1)], [], [TcpConnection(HERE, 600, 600, 0, 1)]):
         kernel.open = open_now
         meter.read({HERE: neighbour}, Traffic())
     assert neighbour.sent.link_bytes == 1_100

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dslnode.accounting.ledger import Amounts, Direction, Ledger, Row
-from dslnode.accounting.ledger_file import Books, load, pack, save
+from dslnode.accounting.ledger_file import LedgerState, load, pack, save
 from dslnode.accounting.ledger_messages import amounts_of
 from dslnode.errors import StateError
 from dslnode.telemetry.logs import Logger
-from dslnode.transport.connection_manager import OTHERS, Network
+from dslnode.transport.connection_manager import OTHERS, ConnectionManager
 
 BOOK_SECONDS = 5.0
 SAVE_SECONDS = 600.0
@@ -27,7 +27,7 @@ class Bookkeeper:
     """
 
     def __init__(
-        self, network: Network, directory: Path | None, log: Logger, clock: Callable[[], float] = time.time
+        self, network: ConnectionManager, directory: Path | None, log: Logger, clock: Callable[[], float] = time.time
     ) -> None:
         self.ledger = Ledger()
         self.names: dict[str, str] = {}
@@ -113,7 +113,7 @@ class Bookkeeper:
             self.book()
             known = {row[0] for period in self.ledger.days.values() for row in period}
             names = {key: name for key, name in self.names.items() if key in known}
-            books = Books(self.ledger, names, self._booked, reserve, self.hour)
+            books = LedgerState(self.ledger, names, self._booked, reserve, self.hour)
             limit = self.moved + reserve
             try:
                 await asyncio.to_thread(self._write, self._directory, pack(books))
@@ -127,7 +127,7 @@ class Bookkeeper:
         with self._writing:
             save(directory, content)
 
-    def _recover(self, books: Books) -> int:
+    def _recover(self, books: LedgerState) -> int:
         """Book what the last round's state has and the ledger has not; return it in bytes."""
         recovered = 0
         for row, now in self.accounts().items():

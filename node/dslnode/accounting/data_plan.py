@@ -46,7 +46,7 @@ def used(ledger: Ledger, per: CapPer, now: float) -> int:
 
 
 @dataclass(frozen=True)
-class Partner:
+class PeerBudget:
     """A connected neighbour: seconds since masks last went to it, the interval it asked for, and a mask's cost.
 
     ``cost`` is what an exchange is expected to cost, both ways, in bytes on the wire.
@@ -59,7 +59,7 @@ class Partner:
 
 
 @dataclass(frozen=True)
-class Means:
+class Budget:
     """What there is to spend: bytes left of the cap, seconds left of the period, and a message's largest cost.
 
     ``largest`` is for one message, one way. ``round_seconds`` is how long a round takes, ``period_seconds`` a period.
@@ -73,14 +73,14 @@ class Means:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ExchangeChoice:
     """Whom to send masks to now, and the seconds between exchanges with one neighbour; 0: every round."""
 
     neighbours: tuple[str, ...]
     interval: float = 0.0
 
 
-def choose(means: Means | None, partners: Iterable[Partner]) -> Choice:
+def choose_exchanges(means: Budget | None, partners: Iterable[PeerBudget]) -> ExchangeChoice:
     """Return whom to speak to: those whose time has come, the longest silent first, as far as the cap allows.
 
     Without ``means`` there is no cap, and only what neighbours asked for counts. Never chosen are more than what
@@ -88,7 +88,7 @@ def choose(means: Means | None, partners: Iterable[Partner]) -> Choice:
     """
     waiting = sorted(partners, key=lambda partner: (-partner.silent_for, partner.key))
     if means is None:
-        return Choice(tuple(partner.key for partner in waiting if partner.silent_for >= partner.wish))
+        return ExchangeChoice(tuple(partner.key for partner in waiting if partner.silent_for >= partner.wish))
     budget = spendable(means, len(waiting))
     interval = spacing(budget, means, waiting)
     chosen: list[str] = []
@@ -96,16 +96,16 @@ def choose(means: Means | None, partners: Iterable[Partner]) -> Choice:
         if partner.silent_for >= max(interval, partner.wish) and budget >= 2 * means.largest:
             budget -= 2 * means.largest
             chosen.append(partner.key)
-    return Choice(tuple(chosen), interval)
+    return ExchangeChoice(tuple(chosen), interval)
 
 
-def spendable(means: Means, links: int) -> int:
+def spendable(means: Budget, links: int) -> int:
     """Return the bytes that exchanges may cost: less keep-alives, and one largest message that each may still send."""
     kept = IDLE_BYTES_PER_SECOND * links * means.seconds_left + links * means.largest
     return max(0, means.bytes_left - math.ceil(kept))
 
 
-def spacing(budget: int, means: Means, partners: Iterable[Partner]) -> float:
+def spacing(budget: int, means: Budget, partners: Iterable[PeerBudget]) -> float:
     """Return the interval at which all partners can be spoken to until the period ends; 0 if that is every round.
 
     When nothing is left it is a whole period: an interval counts from the last mask, so that what is left of the

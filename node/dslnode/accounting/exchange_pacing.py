@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from dslnode.accounting.bookkeeper import Bookkeeper
 from dslnode.accounting.data_plan import (
     LONGEST_INTERVAL,
-    Choice,
-    Means,
-    Partner,
-    choose,
+    Budget,
+    ExchangeChoice,
+    PeerBudget,
+    choose_exchanges,
     elapsed,
     forecast,
     seconds_left,
@@ -21,14 +21,14 @@ from dslnode.accounting.data_plan import (
 )
 from dslnode.accounting.ledger import total
 from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, SECONDS, CapPer, DataCap
-from dslnode.protocol.messages import Pace
-from dslnode.transport.connection_manager import MAX_ACCOUNTS, Network
+from dslnode.protocol.messages import IntervalRequest
+from dslnode.transport.connection_manager import MAX_ACCOUNTS, ConnectionManager
 from dslnode.transport.link import Link
 from dslnode.transport.traffic import Traffic
 
 RESERVES_A_CAP = 100
 """Parts of a cap that are reserved on the disk one after another: a crash costs at most one of them."""
-NEWS = 1.25
+INTERVAL_CHANGE = 1.25
 """Factor by which the interval must have changed for a neighbour to be told."""
 
 
@@ -47,7 +47,7 @@ class Usage:
 
 
 @dataclass
-class _Partner:
+class _PeerState:
     """What is remembered of a neighbour: when masks last went to it, what an exchange cost, what was said on a link."""
 
     cost: int
@@ -60,14 +60,14 @@ class _Partner:
     link: Link | None = None
 
 
-class Pacer:
+class ExchangeScheduler:
     """Decides for one node. ``largest`` bounds what one mask costs, one way, in bytes on the wire."""
 
     def __init__(
         self,
         cap: DataCap | None,
         largest: int,
-        network: Network,
+        network: ConnectionManager,
         books: Bookkeeper,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -79,7 +79,7 @@ class Pacer:
         self._network = network
         self._books = books
         self._clock = clock
-        self._partners: dict[str, _Partner] = {}
+        self._partners: dict[str, _PeerState] = {}
         self._decided = self._began = clock()
         self._round_seconds = 0.0
         books.ahead = 0 if cap is None else max(1, cap.size // RESERVES_A_CAP)
@@ -94,7 +94,7 @@ class Pacer:
         now = self._clock()
         means = self._means()
         if means is not None:
-            self.interval = choose(means, [self._view(one, now) for one in self._network.links]).interval
+            self.interval = choose_exchanges(means, [self._view(one, now) for one in self._network.links]).interval
             for key in self._network.links:
                 self._tell(key, self._partner(key))
 
@@ -104,7 +104,7 @@ class Pacer:
         for key in self._network.links:
             self._tell(key, self._partner(key))
 
-    def asked(self, key: str, pace: Pace) -> None:
+    def asked(self, key: str, pace: IntervalRequest) -> None:
         """A neighbour asked for masks at most once in so many seconds."""
         self._partner(key).wish = min(pace.seconds, LONGEST_INTERVAL)
 
@@ -117,10 +117,10 @@ class Pacer:
             self._check_spoken(key)
         self._round_seconds, self._decided = now - self._decided, now
         means = self._means()
-        choice = choose(means, [self._view(key, now) for key in links])
+        choice = choose_exchanges(means, [self._view(key, now) for key in links])
         if means is not None and choice.neighbours:
             kept = await self._books.reserve(2 * self._largest * len(choice.neighbours))
-            choice = choice if kept else Choice((), choice.interval)
+            choice = choice if kept else ExchangeChoice((), choice.interval)
         self.interval = choice.interval
         for key in links:
             self._tell(key, self._partner(key))
@@ -140,21 +140,21 @@ class Pacer:
         expected = forecast(spent, rate, left, self._cap)
         return Usage(hour, day, self._cap, spent, expected, self.skipped, self.interval, elapsed(per, now))
 
-    def _means(self) -> Means | None:
+    def _means(self) -> Budget | None:
         if self._cap is None:
             return None
         self._books.book()
         wall = self._books.seconds
         left = self._cap.size - used(self._books.ledger, self._cap.per, wall)
         per = self._cap.per
-        return Means(left, seconds_left(per, wall), SECONDS[per], self._largest, self._round_seconds)
+        return Budget(left, seconds_left(per, wall), SECONDS[per], self._largest, self._round_seconds)
 
-    def _view(self, key: str, now: float) -> Partner:
+    def _view(self, key: str, now: float) -> PeerBudget:
         partner = self._partner(key)
-        return Partner(key, now - partner.spoken, partner.wish, partner.cost)
+        return PeerBudget(key, now - partner.spoken, partner.wish, partner.cost)
 
-    def _partner(self, key: str) -> _Partner:
-        partner = self._partners.setdefault(key, _Partner(2 * self._largest, self._moved(key)))
+    def _partner(self, key: str) -> _PeerState:
+        partner = self._partners.setdefault(key, _PeerState(2 * self._largest, self._moved(key)))
         link = self._network.links.get(key)
         if link is not partner.link:  # a new one: there, neither side asked for anything yet
             partner.link, partner.told, partner.wish = link, 0, 0.0
@@ -182,8 +182,10 @@ class Pacer:
         traffic = self._network.traffic.get(key, Traffic())
         return traffic.sent.wire_bytes + traffic.received.wire_bytes
 
-    def _tell(self, key: str, partner: _Partner) -> None:
+    def _tell(self, key: str, partner: _PeerState) -> None:
         wanted = max(math.ceil(self.interval), self._resting)
-        if (wanted > 0) != (partner.told > 0) or max(wanted, partner.told) > NEWS * min(wanted, partner.told):
+        if (wanted > 0) != (partner.told > 0) or max(wanted, partner.told) > INTERVAL_CHANGE * min(
+            wanted, partner.told
+        ):
             partner.told = wanted
-            self._network.send(key, Pace(wanted))
+            self._network.send(key, IntervalRequest(wanted))

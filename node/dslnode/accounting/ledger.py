@@ -22,7 +22,7 @@ HELD_HOURS = 24
 """A clock set back by up to so many hours is waited for under the newest hour."""
 
 
-class Per(StrEnum):
+class Period(StrEnum):
     """The length of a period."""
 
     HOUR = "hour"
@@ -85,15 +85,15 @@ class Amounts:
 KINDS = tuple(kind.name for kind in fields(Amounts))
 Row = tuple[str, Direction]
 """Neighbour (node id in hex, or ``others``) and direction."""
-Period = dict[Row, Amounts]
+PeriodAmounts = dict[Row, Amounts]
 
 
 @dataclass
 class Ledger:
     """Amounts by hour and by day (days since 1970), each with a row for every neighbour and direction."""
 
-    hours: dict[int, Period] = field(default_factory=dict)
-    days: dict[int, Period] = field(default_factory=dict)
+    hours: dict[int, PeriodAmounts] = field(default_factory=dict)
+    days: dict[int, PeriodAmounts] = field(default_factory=dict)
 
     @property
     def newest(self) -> int | None:
@@ -129,9 +129,9 @@ class Ledger:
         _keep_newest(self.days, KEPT_DAYS)
         self._fold_oldest()
 
-    def periods(self, per: Per) -> Mapping[int, Period]:
+    def periods(self, per: Period) -> Mapping[int, PeriodAmounts]:
         """Return the periods of one length, by number since 1970."""
-        return self.hours if per is Per.HOUR else self.days
+        return self.hours if per is Period.HOUR else self.days
 
     def _fold_oldest(self) -> None:
         rows = sum(map(len, self.hours.values())) + sum(map(len, self.days.values()))
@@ -139,35 +139,35 @@ class Ledger:
             for number in sorted(periods)[:-1]:
                 if rows <= MAX_ROWS:
                     return
-                folded: Period = {}
+                folded: PeriodAmounts = {}
                 _merge(folded, (((OTHERS, row[1]), amounts) for row, amounts in periods[number].items()))
                 rows -= len(periods[number]) - len(folded)
                 periods[number] = folded
 
 
-def total(period: Period | Iterable[Period]) -> Amounts:
+def total(period: PeriodAmounts | Iterable[PeriodAmounts]) -> Amounts:
     """Return the sum of all rows of a period, or of several."""
     several = [period] if isinstance(period, dict) else period
     return sum((amounts for one in several for amounts in one.values()), Amounts())
 
 
-def start_of(per: Per, number: int) -> datetime:
+def start_of(per: Period, number: int) -> datetime:
     """Return when a period begins, in UTC."""
-    return datetime.fromtimestamp(number * (3_600 if per is Per.HOUR else 86_400), UTC)
+    return datetime.fromtimestamp(number * (3_600 if per is Period.HOUR else 86_400), UTC)
 
 
-def lines(ledger: Ledger, per: Per) -> Iterator[tuple[int, str, Direction, Amounts]]:
+def lines(ledger: Ledger, per: Period) -> Iterator[tuple[int, str, Direction, Amounts]]:
     """Yield period, neighbour, direction and amounts, oldest first, neighbours in order, sent before received."""
     for number, period in sorted(ledger.periods(per).items()):
         for (neighbour, direction), amounts in sorted(period.items(), key=lambda row: (row[0][0], row[0][1] != "sent")):
             yield number, neighbour, direction, amounts
 
 
-def _merge(into: Period, rows: Iterable[tuple[Row, Amounts]]) -> None:
+def _merge(into: PeriodAmounts, rows: Iterable[tuple[Row, Amounts]]) -> None:
     for row, amounts in rows:
         into[row] = into.get(row, Amounts()) + amounts
 
 
-def _keep_newest(periods: dict[int, Period], count: int) -> None:
+def _keep_newest(periods: dict[int, PeriodAmounts], count: int) -> None:
     for number in sorted(periods)[:-count]:
         del periods[number]

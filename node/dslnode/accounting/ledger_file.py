@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dslnode.accounting.ledger import KINDS, Amounts, Direction, Ledger, Period, Row
+from dslnode.accounting.ledger import KINDS, Amounts, Direction, Ledger, PeriodAmounts, Row
 from dslnode.atomic_file import replace_file
 from dslnode.errors import StateError
 
@@ -23,7 +23,7 @@ DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
-class Books:
+class LedgerState:
     """The ledger, neighbours' names by node id, the accounts' state when they were last booked, and the reserve.
 
     ``reserved`` bytes may have been moved after this was saved, under ``hour``.
@@ -36,7 +36,7 @@ class Books:
     hour: int = 0
 
 
-def pack(books: Books) -> bytes:
+def pack(books: LedgerState) -> bytes:
     """Return the books as bytes."""
     content = {
         "kinds": KINDS,
@@ -51,7 +51,7 @@ def pack(books: Books) -> bytes:
     return MAGIC + _digest(body) + b"\n" + body
 
 
-def unpack(content: bytes) -> Books:
+def unpack(content: bytes) -> LedgerState:
     """Read books back; ``ValueError`` saying what is wrong if the bytes are not what ``pack`` made."""
     head, newline, body = content.partition(b"\n")
     if not head.startswith(MAGIC) or not newline:
@@ -64,7 +64,7 @@ def unpack(content: bytes) -> Books:
         hours, days = ({int(number): _period(rows, kinds) for number, rows in found[per]} for per in ("hours", "days"))
         booked = _period(found["booked"], kinds)
         names = {str(neighbour): str(name) for neighbour, name in dict(found["names"]).items()}
-        return Books(Ledger(hours, days), names, booked, int(found["reserved"]), int(found["hour"]))
+        return LedgerState(Ledger(hours, days), names, booked, int(found["reserved"]), int(found["hour"]))
     except (KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"is not what dslnode writes ({error})") from error
 
@@ -77,7 +77,7 @@ def save(directory: Path, content: bytes) -> None:
         raise StateError(f"{directory / FILE}: cannot be written ({error.strerror or error})") from error
 
 
-def load(directory: Path) -> Books | None:
+def load(directory: Path) -> LedgerState | None:
     """Return the books in a state directory, None if there are none. Raises ``StateError`` if they cannot be read."""
     file = directory / FILE
     try:
@@ -99,7 +99,7 @@ def _rows(period: Mapping[Row, Amounts]) -> list[list[Any]]:
     return [[neighbour, direction, *amounts.values()] for (neighbour, direction), amounts in period.items()]
 
 
-def _period(rows: list[list[Any]], kinds: list[str]) -> Period:
+def _period(rows: list[list[Any]], kinds: list[str]) -> PeriodAmounts:
     return {
         (str(neighbour), Direction(direction)): Amounts(**dict(zip(kinds, map(int, values), strict=True)))
         for neighbour, direction, *values in rows

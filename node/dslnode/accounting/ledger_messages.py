@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dslnode.accounting.ledger import KINDS, Amounts, Direction, Ledger, Per, lines
+from dslnode.accounting.ledger import KINDS, Amounts, Direction, Ledger, Period, lines
 from dslnode.transport.client import ask_ledger_rows
 from dslnode.transport.traffic import Flow
 from dslnode.v1 import node_pb2 as pb
@@ -31,7 +31,7 @@ def amounts_of(flow: Flow) -> Amounts:
 
 def row_messages(ledger: Ledger, names: Mapping[str, str], per: str) -> Iterator[pb.LedgerRow]:
     """Yield a ledger's rows for each hour, or day if ``per`` is anything else, as they travel, oldest first."""
-    for period, neighbour, direction, amounts in lines(ledger, Per.HOUR if per == Per.HOUR else Per.DAY):
+    for period, neighbour, direction, amounts in lines(ledger, Period.HOUR if per == Period.HOUR else Period.DAY):
         values = dict(zip(KINDS, amounts.values(), strict=True))
         name = names.get(neighbour, neighbour)
         yield pb.LedgerRow(period=period, neighbour=neighbour, name=name, direction=direction, **values)
@@ -43,6 +43,6 @@ def read_row(row: pb.LedgerRow) -> Line:
     return row.period, row.neighbour, row.name, Direction(row.direction), amounts
 
 
-def ask_ledger(address: str, per: Per, timeout: float, ticket: Path | None = None) -> list[Line]:
+def ask_ledger(address: str, per: Period, timeout: float, ticket: Path | None = None) -> list[Line]:
     """Return the rows of the node at ``HOST:PORT``, oldest first. Raises as ``ask_status`` does."""
     return [read_row(row) for row in ask_ledger_rows(address, per, timeout, ticket)]

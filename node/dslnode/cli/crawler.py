@@ -1,6 +1,6 @@
 """The whole network as one node's neighbours, their neighbours and so on tell it: who asks whom, and one picture of it.
 
-A node knows its neighbours only. ``look_around`` asks one, then all whom it names, wave by wave, within bounds in
+A node knows its neighbours only. ``crawl`` asks one, then all whom it names, wave by wave, within bounds in
 number, time and concurrency; the asking itself is passed in. Who does not answer is shown as those tell who know it.
 """
 
@@ -50,7 +50,7 @@ class SeenNode:
 
 
 @dataclass(frozen=True)
-class Picture:
+class NetworkSnapshot:
     """The network at one moment: nodes by name, and open links as pairs of keys, told by either end."""
 
     run_id: str
@@ -68,7 +68,7 @@ class Picture:
 
 
 @dataclass
-class Findings:
+class CrawlState:
     """What asking has given so far: ``answers`` by address, in the order of arrival, and ``problems`` by address."""
 
     answers: dict[str, pb.StatusReply] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Findings:
         waiting = sorted((address for address in found if address not in self.answers), key=lambda a: not found[a])
         return waiting[: max(0, MAX_NODES - len(self.answers) - len(self.problems))]
 
-    def picture(self) -> Picture:
+    def picture(self) -> NetworkSnapshot:
         """Return all that is known as one picture."""
         own = {reply.node_id: address for address, reply in reversed(self.answers.items()) if self._is_ours(reply)}
         replies = {key: self.answers[address] for key, address in own.items()}
@@ -96,7 +96,9 @@ class Findings:
             told.setdefault(_key(word, keys), []).append((teller, word))
         nodes = [self._seen(key, own.get(key), replies.get(key), tuple(told.get(key, ()))) for key in {**own, **told}]
         links = {_link(teller, _key(word, keys)) for teller, word in words if word.connected}
-        return Picture(self.run_id, tuple(sorted(nodes, key=lambda node: (node.name, node.key))), frozenset(links))
+        return NetworkSnapshot(
+            self.run_id, tuple(sorted(nodes, key=lambda node: (node.name, node.key))), frozenset(links)
+        )
 
     @property
     def run_id(self) -> str:
@@ -125,12 +127,12 @@ class Findings:
         return SeenNode(key, newest.name, where, None, told, why)
 
 
-def look_around(start: Iterable[str], ask: Ask, now: Callable[[], float] = time.monotonic) -> Picture:
+def crawl(start: Iterable[str], ask: Ask, now: Callable[[], float] = time.monotonic) -> NetworkSnapshot:
     """Ask at the addresses to start from and at all that follow from the answers; return the picture.
 
     ``ask`` raises ``UnreachableError`` within a time of its own. No wave begins after ``SECONDS_IN_ALL``.
     """
-    findings, began = Findings(), now()
+    findings, began = CrawlState(), now()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="asking") as threads:
         wave = list(dict.fromkeys(start))[:MAX_NODES]
         while wave and now() - began < SECONDS_IN_ALL:
@@ -143,7 +145,7 @@ def look_around(start: Iterable[str], ask: Ask, now: Callable[[], float] = time.
     return findings.picture()
 
 
-def addresses_of(picture: Picture, first: Sequence[str]) -> list[str]:
+def addresses_of(picture: NetworkSnapshot, first: Sequence[str]) -> list[str]:
     """Return where to begin the next time: at all who answered, so that the loss of one does not end the view."""
     return [*first, *(node.address for node in picture.nodes if node.reply is not None)]
 

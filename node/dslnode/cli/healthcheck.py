@@ -1,7 +1,7 @@
 """Asks the node on this machine whether it is ready, as the health check of a container does every half minute.
 
-``python -m dslnode.cli.healthcheck`` asks ``/ready`` where the metrics are served (``DSLNODE_METRICS``), by a process
-that imports next to nothing. Where nothing is served there, as with ``--metrics off``, it becomes ``dslnode status``, which
+``python -m dslnode.cli.healthcheck`` asks ``/ready`` at the metrics address (``DSLNODE_METRICS``), by a process that
+imports next to nothing. Where nothing is served there, as with ``--metrics off``, it becomes ``dslnode status``. That
 asks the node's own address and takes some twenty times the processor time. Ends with 0 if the node is ready.
 """
 

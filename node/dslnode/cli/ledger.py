@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dslnode.accounting.ledger import KINDS, OTHERS, Per, lines, start_of
+from dslnode.accounting.ledger import KINDS, OTHERS, Period, lines, start_of
 from dslnode.accounting.ledger_file import FILE, load
 from dslnode.accounting.ledger_messages import Line, ask_ledger
 from dslnode.addresses import check_address
 from dslnode.errors import SettingsError
 
 
-class Form(StrEnum):
+class OutputFormat(StrEnum):
     """How a ledger is printed."""
 
     TABLE = "table"
@@ -34,7 +34,7 @@ COLUMNS = ("start", "neighbour", "node_id", "direction", *KINDS, "total")
 
 
 def show_ledger(
-    address: str, directory: Path | None, per: Per, form: Form, *, timeout: float, ticket: Path | None = None
+    address: str, directory: Path | None, per: Period, form: OutputFormat, *, timeout: float, ticket: Path | None = None
 ) -> None:
     """Print the ledger of the node at ``address``, or of the state directory if one is given.
 
@@ -42,9 +42,9 @@ def show_ledger(
     """
     found = _asked(address, per, timeout, ticket) if directory is None else _on_disk(directory, per)
     rows = [_row(line, per) for line in found]
-    if form is Form.JSON:
+    if form is OutputFormat.JSON:
         print(json.dumps(rows, indent=2))
-    elif form is Form.CSV:
+    elif form is OutputFormat.CSV:
         writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -72,15 +72,15 @@ def as_table(rows: Iterable[dict[str, Any]]) -> Table:
     return table
 
 
-def _row(line: Line, per: Per) -> dict[str, Any]:
+def _row(line: Line, per: Period) -> dict[str, Any]:
     period, neighbour, name, direction, amounts = line
-    start = start_of(per, period).strftime("%Y-%m-%d" if per is Per.DAY else "%Y-%m-%dT%H:00Z")
+    start = start_of(per, period).strftime("%Y-%m-%d" if per is Period.DAY else "%Y-%m-%dT%H:00Z")
     shown = "".join(letter if letter.isprintable() else " " for letter in name)
     who = ("" if neighbour == OTHERS else neighbour, str(direction))
     return dict(zip(COLUMNS, (start, shown, *who, *amounts.values(), amounts.total), strict=True))
 
 
-def _asked(address: str, per: Per, timeout: float, ticket: Path | None) -> list[Line]:
+def _asked(address: str, per: Period, timeout: float, ticket: Path | None) -> list[Line]:
     try:
         check_address(address)
     except ValueError as error:
@@ -88,7 +88,7 @@ def _asked(address: str, per: Per, timeout: float, ticket: Path | None) -> list[
     return ask_ledger(address, per, timeout, ticket)
 
 
-def _on_disk(directory: Path, per: Per) -> list[Line]:
+def _on_disk(directory: Path, per: Period) -> list[Line]:
     books = load(directory)
     if books is None:
         raise SettingsError(f"--state-dir: there is no {FILE} in {directory}; name the --state-dir of a node")

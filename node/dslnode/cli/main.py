@@ -12,11 +12,11 @@ from typing import Annotated, Optional
 import typer
 
 from dslnode import __version__
-from dslnode.accounting.ledger import Per
+from dslnode.accounting.ledger import Period
 from dslnode.cli import ca
 from dslnode.cli.help import CommandHelp, GroupHelp
 from dslnode.cli.options import with_settings
-from dslnode.config.loader import Loaded
+from dslnode.config.loader import LoadedSettings
 from dslnode.errors import DslnodeError, ExitCode, SettingsError
 
 app = typer.Typer(
@@ -38,7 +38,7 @@ AnyTicket = Annotated[
 ]
 
 
-def start(loaded: Loaded) -> None:
+def start(loaded: LoadedSettings) -> None:
     """Run one node until it is stopped, or for --rounds N."""
     from dslnode.runtime.start import run_node
 
@@ -49,7 +49,7 @@ app.command("start", cls=CommandHelp)(with_settings(start))
 
 
 def config(
-    loaded: Loaded,
+    loaded: LoadedSettings,
     file: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Argument(metavar="FILE", help="The file to write with --init. Default: dslnode.toml."),
@@ -104,7 +104,7 @@ def ledger(
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="DIRECTORY", help="Read what a node has saved there, instead of asking one."),
     ] = None,
-    per: Annotated[Per, typer.Option(help="Length of the periods.")] = Per.DAY,
+    per: Annotated[Period, typer.Option(help="Length of the periods.")] = Period.DAY,
     *,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -112,12 +112,12 @@ def ledger(
     ticket: AnyTicket = None,
 ) -> None:
     """Show what a node sent and received, by day or hour (UTC), neighbour, direction and kind."""
-    from dslnode.cli.ledger import Form, show_ledger
+    from dslnode.cli.ledger import OutputFormat, show_ledger
 
     if as_csv and as_json:
         raise SettingsError("--csv and --json exclude each other; give one of them")
     with _until_reader_leaves():
-        form = Form.CSV if as_csv else Form.JSON if as_json else Form.TABLE
+        form = OutputFormat.CSV if as_csv else OutputFormat.JSON if as_json else OutputFormat.TABLE
         show_ledger(address, state_dir, per, form, timeout=timeout, ticket=ticket)
 
 
@@ -139,7 +139,7 @@ def top(
 
 
 def doctor(
-    loaded: Loaded,
+    loaded: LoadedSettings,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each peer's answer.", min=0.1)] = 3.0,
 ) -> None:

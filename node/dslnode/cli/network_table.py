@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from dslnode.cli.crawler import Picture, SeenNode
+from dslnode.cli.crawler import NetworkSnapshot, SeenNode
 from dslnode.telemetry.accuracy_history import sampled
 from dslnode.telemetry.status_json import as_dict
 from dslnode.transport.handshake import clean
@@ -26,8 +26,8 @@ class Column:
 
     title: str
     width: int
-    text: Callable[[SeenNode, Picture], str]
-    order: Callable[[SeenNode, Picture], float | str | None]
+    text: Callable[[SeenNode, NetworkSnapshot], str]
+    order: Callable[[SeenNode, NetworkSnapshot], float | str | None]
     is_number: bool = True
 
 
@@ -49,11 +49,11 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(BLOCKS[min(len(BLOCKS) - 1, int((value - low) / span * len(BLOCKS)))] for value in values)
 
 
-def _of_reply(say: Callable[[pb.StatusReply], str]) -> Callable[[SeenNode, Picture], str]:
+def _of_reply(say: Callable[[pb.StatusReply], str]) -> Callable[[SeenNode, NetworkSnapshot], str]:
     return lambda node, _: "-" if node.reply is None else say(node.reply)
 
 
-def _state(node: SeenNode, picture: Picture) -> str:
+def _state(node: SeenNode, picture: NetworkSnapshot) -> str:
     if node.reply is not None:
         return node.reply.phase
     return "no answer" if picture.links_of(node.key) else "down"
@@ -85,7 +85,7 @@ COLUMNS = (
 )
 
 
-def row(node: SeenNode, picture: Picture) -> list[Text]:
+def row(node: SeenNode, picture: NetworkSnapshot) -> list[Text]:
     """Return a node's cells; those who do not answer are dim."""
     style = "" if node.reply is not None else "dim"
     return [
@@ -100,14 +100,14 @@ def row(node: SeenNode, picture: Picture) -> list[Text]:
     ]
 
 
-def ordered(picture: Picture, column: Column, *, reverse: bool) -> list[SeenNode]:
+def ordered(picture: NetworkSnapshot, column: Column, *, reverse: bool) -> list[SeenNode]:
     """Return the nodes in a column's order; those of which it knows nothing come last, whatever the direction."""
     known = [node for node in picture.nodes if column.order(node, picture) is not None]
     known.sort(key=lambda node: column.order(node, picture), reverse=reverse)  # type: ignore[arg-type,return-value]
     return known + [node for node in picture.nodes if column.order(node, picture) is None]
 
 
-def headline(picture: Picture, column: Column, *, reverse: bool, lost: bool) -> Text:
+def headline(picture: NetworkSnapshot, column: Column, *, reverse: bool, lost: bool) -> Text:
     """Return two lines that say how the network is as a whole."""
     replies = picture.answering
     measured = [reply.accuracy for reply in replies if reply.HasField("accuracy")]
@@ -144,7 +144,7 @@ def curve(reply: pb.StatusReply, width: int) -> list[Text]:
     return lines
 
 
-def told_lines(node: SeenNode, picture: Picture) -> Text:
+def told_lines(node: SeenNode, picture: NetworkSnapshot) -> Text:
     """Return what others say of a node that does not answer."""
     names = {one.key: one.name for one in picture.nodes}
     lines = [f"{node.name}  {_state(node, picture)}", f"address {node.address or 'unknown'}: {node.problem}", ""]
@@ -155,7 +155,7 @@ def told_lines(node: SeenNode, picture: Picture) -> Text:
     return Text("\n".join(clean(line, 300) for line in lines))
 
 
-def picture_as_dict(picture: Picture) -> dict[str, Any]:
+def picture_as_dict(picture: NetworkSnapshot) -> dict[str, Any]:
     """Return the picture for scripts: nodes with their status (null without answer), and links as pairs of keys."""
     nodes = [
         {

@@ -18,7 +18,7 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Static
 
-from dslnode.cli.crawler import Picture, addresses_of, look_around
+from dslnode.cli.crawler import NetworkSnapshot, addresses_of, crawl
 from dslnode.cli.network_table import COLUMNS, curve, headline, ordered, picture_as_dict, row, told_lines
 from dslnode.cli.status import as_table, checked_address
 from dslnode.errors import SettingsError
@@ -26,7 +26,7 @@ from dslnode.transport.client import ask_status
 from dslnode.v1 import node_pb2 as pb
 
 PAUSE_SECONDS = 2.0
-Look = Callable[[list[str]], Picture]
+Look = Callable[[list[str]], NetworkSnapshot]
 
 
 def show_network(address: str, *, as_json: bool, timeout: float, ticket: Path | None = None) -> None:
@@ -41,11 +41,11 @@ def show_network(address: str, *, as_json: bool, timeout: float, ticket: Path | 
         return first if as_json and where == address else ask(where)
 
     if as_json:
-        print(json.dumps(picture_as_dict(look_around([address], ask_others)), indent=2))
+        print(json.dumps(picture_as_dict(crawl([address], ask_others)), indent=2))
     elif not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise SettingsError("dslnode top draws on a terminal, and this is none; use --json to print the network once")
     else:
-        Top(address, lambda addresses: look_around(addresses, ask)).run()
+        Top(address, lambda addresses: crawl(addresses, ask)).run()
 
 
 class Nodes(DataTable[Text]):
@@ -70,7 +70,7 @@ class Top(App[None]):
         self._start = [address]
         self._look = look
         self._ended = threading.Event()
-        self.picture: Picture | None = None
+        self.picture: NetworkSnapshot | None = None
         self.sorted_by = 0
         self.reversed = False
 
@@ -119,7 +119,7 @@ class Top(App[None]):
                 self.call_from_thread(self._take, picture)
             self._ended.wait(PAUSE_SECONDS)
 
-    def _take(self, picture: Picture) -> None:
+    def _take(self, picture: NetworkSnapshot) -> None:
         """Show a new picture; if nobody answered any more, keep the last one and say so."""
         lost = not picture.nodes
         self.picture = self.picture if lost else picture
@@ -167,7 +167,7 @@ class NodeScreen(Screen[None]):
         picture = self.app.picture if isinstance(self.app, Top) else None
         self.query_one("#node", Static).update(self._lines(picture))
 
-    def _lines(self, picture: Picture | None) -> RenderableType:
+    def _lines(self, picture: NetworkSnapshot | None) -> RenderableType:
         node = next((one for one in picture.nodes if one.key == self._key), None) if picture else None
         if picture is None or node is None:
             return Text("This node is gone: nobody knows it any more.")

@@ -27,7 +27,7 @@ PATTERNS = {
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedSettings:
     """Effective settings, and where each comes from, by field name: ``--alpha``, ``DSLNODE_ALPHA``, a file."""
 
     settings: Settings
@@ -37,7 +37,7 @@ class Loaded:
 
 def load(
     arguments: Mapping[str, str], environment: Mapping[str, str], file: Path | None, *, examine: bool = False
-) -> Loaded:
+) -> LoadedSettings:
     """Return the effective settings. To ``examine`` them, go on without a ticket that cannot be read.
 
     ``arguments`` are the command line's options by field name, as text. Raises ``SettingsError`` naming the setting,
@@ -65,7 +65,7 @@ def load(
     except ValidationError as error:
         raise SettingsError(_explain(error, merged)) from error
     origins = {name: merged.get(name, (None, "default"))[1] for name in Settings.model_fields}
-    return Loaded(settings, origins, problem)
+    return LoadedSettings(settings, origins, problem)
 
 
 def _from_file(file: Path | None) -> dict[str, tuple[Any, str]]:

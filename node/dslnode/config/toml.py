@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from dslnode.config.loader import Loaded
+from dslnode.config.loader import LoadedSettings
 from dslnode.config.settings import Settings, describe, section_of
 from dslnode.errors import SettingsError
 
@@ -17,14 +17,14 @@ TEMPLATE_HEAD = """\
 """
 
 
-def settings_as_toml(loaded: Loaded) -> str:
+def settings_as_toml(loaded: LoadedSettings) -> str:
     """Return a file that ``--config`` reads back; unset settings stand there as comments."""
     scalars = [name for name in Settings.model_fields if not _is_table(loaded, name)]
     tables = [name for name in Settings.model_fields if _is_table(loaded, name)]
     return "\n".join(_entry(loaded, name) for name in scalars + tables)
 
 
-def write_template(loaded: Loaded, file: Path) -> Path:
+def write_template(loaded: LoadedSettings, file: Path) -> Path:
     """Write a file with all settings by section: those that are set somewhere as they are, the others commented out.
 
     Returns where it was written. Raises ``SettingsError`` if there is a file already, or it cannot be written.
@@ -42,7 +42,7 @@ def write_template(loaded: Loaded, file: Path) -> Path:
     return file
 
 
-def settings_template(loaded: Loaded, file: Path) -> str:
+def settings_template(loaded: LoadedSettings, file: Path) -> str:
     """Return what ``write_template`` writes. Tables come last, as TOML wants it."""
     parts, section = [TEMPLATE_HEAD.format(file=file)], ""
     tables = [name for name in Settings.model_fields if _is_table(loaded, name)]
@@ -54,18 +54,18 @@ def settings_template(loaded: Loaded, file: Path) -> str:
     return "\n".join(parts)
 
 
-def _template_entry(loaded: Loaded, name: str) -> str:
+def _template_entry(loaded: LoadedSettings, name: str) -> str:
     lines = _lines(loaded, name)
     if loaded.origins[name] == "default":
         lines = [line if line.startswith("#") else f"# {line}" for line in lines]
     return "\n".join([_comment(name), *lines, ""])
 
 
-def _is_table(loaded: Loaded, name: str) -> bool:
+def _is_table(loaded: LoadedSettings, name: str) -> bool:
     return isinstance(getattr(loaded.settings, name), Mapping)
 
 
-def _entry(loaded: Loaded, name: str) -> str:
+def _entry(loaded: LoadedSettings, name: str) -> str:
     return "\n".join([_comment(name), f"# from: {loaded.origins[name]}", *_lines(loaded, name), ""])
 
 
@@ -73,7 +73,7 @@ def _comment(name: str) -> str:
     return textwrap.fill(describe(name), 108, initial_indent="# ", subsequent_indent="# ")
 
 
-def _lines(loaded: Loaded, name: str) -> list[str]:
+def _lines(loaded: LoadedSettings, name: str) -> list[str]:
     value = getattr(loaded.settings, name)
     if isinstance(value, Mapping):
         return [f"[{name}]", *(f"{_quoted(key)} = {ratio}" for key, ratio in value.items())]

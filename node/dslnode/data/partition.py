@@ -17,10 +17,10 @@ from dslnode.data.dataset import DataSet, Examples
 from dslnode.data.partition_schemes import (
     Draw,
     Positions,
-    deal_classes,
-    deal_dirichlet,
-    deal_even,
-    draw_hands,
+    assign_classes,
+    assign_dirichlet,
+    assign_even,
+    draw_class_sets,
     draw_like,
     shuffled_by_class,
 )
@@ -35,7 +35,7 @@ Split = Literal["even"] | tuple[Literal["classes"], int] | tuple[Literal["dirich
 
 
 @dataclass(frozen=True)
-class Slice:
+class PartitionSpec:
     """Which examples this node holds; by default all.
 
     `share` is (i, n): part i, from 1, of n parts made by `split`; `classes` then keeps only these, and
@@ -118,7 +118,7 @@ def split_held_out(data: DataSet, fraction: float, seed: int) -> DataSet:
     return replace(data, train=train, held_out=held_out)
 
 
-def cut(data: DataSet, part: Slice) -> DataSet:
+def take_partition(data: DataSet, part: PartitionSpec) -> DataSet:
     """Return the part of the data that this node holds; the classes keep their numbers and their count.
 
     The train parts of all shares are disjoint. Held-out examples follow the node's classes (and, for
@@ -138,24 +138,24 @@ def cut(data: DataSet, part: Slice) -> DataSet:
     return replace(data, train=train, held_out=held_out)
 
 
-def _take_share(data: DataSet, part: Slice) -> tuple[Examples | None, Examples | None]:
+def _take_share(data: DataSet, part: PartitionSpec) -> tuple[Examples | None, Examples | None]:
     if part.share is None:
         return data.train, data.held_out
     by_class = shuffled_by_class(data.train.labels, part.seed, Draw.ORDER)
     if part.split == "even":
-        return _some(data.train, deal_even(by_class, part.share)), data.held_out
+        return _some(data.train, assign_even(by_class, part.share)), data.held_out
     if part.split[0] == "classes":
         hands = _hands(data.name, list(by_class), part.split[1], part.share[1], part.seed)
-        train = _some(data.train, deal_classes(by_class, hands, part.share))
+        train = _some(data.train, assign_classes(by_class, hands, part.share))
         return train, _only(data.held_out, hands[part.share[0] - 1])
-    train = _some(data.train, deal_dirichlet(by_class, part.split[1], part.share, part.seed))
+    train = _some(data.train, assign_dirichlet(by_class, part.split[1], part.share, part.seed))
     return train, _like(train, data.held_out, part.seed)
 
 
 def _hands(name: str, present: list[int], count: int, shares: int, seed: int) -> list[list[int]]:
     if count > len(present):
         raise SettingsError(f"split classes:{count}, but {name} has examples of {len(present)} classes; ask for fewer")
-    return draw_hands(present, count, shares, seed)
+    return draw_class_sets(present, count, shares, seed)
 
 
 def _like(train: Examples | None, held_out: Examples | None, seed: int) -> Examples | None:
@@ -193,7 +193,7 @@ def _check_classes(classes: tuple[int, ...], data: DataSet) -> None:
         )
 
 
-def _describe(part: Slice) -> str:
+def _describe(part: PartitionSpec) -> str:
     share = [f"--share {part.share[0]}/{part.share[1]} (split {format_split(part.split)})"] if part.share else []
     classes = [f"--classes {','.join(map(str, part.classes))}"] if part.classes else []
     return " and ".join(share + classes) + "; ask for more, or bring more data"

@@ -32,12 +32,12 @@ def shuffled_by_class(labels: NDArray[np.int64], seed: int, draw: Draw) -> dict[
     return {int(label): generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)}
 
 
-def deal_even(by_class: dict[int, Positions], share: tuple[int, int]) -> Positions:
+def assign_even(by_class: dict[int, Positions], share: tuple[int, int]) -> Positions:
     """Deal all examples, class after class, in turn: shares differ by one at most, in all and in each class."""
     return np.concatenate(list(by_class.values()))[share[0] - 1 :: share[1]]
 
 
-def deal_classes(by_class: dict[int, Positions], hands: list[list[int]], share: tuple[int, int]) -> Positions:
+def assign_classes(by_class: dict[int, Positions], hands: list[list[int]], share: tuple[int, int]) -> Positions:
     """Deal each class evenly among the nodes that hold it; `hands` are the classes of each node."""
     number = share[0]
     pieces = []
@@ -47,7 +47,7 @@ def deal_classes(by_class: dict[int, Positions], hands: list[list[int]], share: 
     return np.concatenate(pieces)
 
 
-def draw_hands(present: list[int], count: int, shares: int, seed: int) -> list[list[int]]:
+def draw_class_sets(present: list[int], count: int, shares: int, seed: int) -> list[list[int]]:
     """Draw `count` different classes for each of the shares, from the classes `present` (at least `count`).
 
     Classes are dealt like cards from a shuffled pack, and a new pack is opened when it runs out: so every
@@ -66,7 +66,7 @@ def draw_hands(present: list[int], count: int, shares: int, seed: int) -> list[l
     return hands
 
 
-def deal_dirichlet(
+def assign_dirichlet(
     by_class: dict[int, Positions], concentration: float, share: tuple[int, int], seed: int
 ) -> Positions:
     """Cut each class at the sums of proportions drawn from Dirichlet(concentration), one for each share."""

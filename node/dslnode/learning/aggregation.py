@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dslnode.learning.masking import from_mask
 from dslnode.learning.options import RobustAggregation
-from dslnode.learning.robust_aggregation import believed
+from dslnode.learning.robust_aggregation import robust_weights
 from dslnode.protocol.mask import Mask, MaskLayout
 
 
@@ -35,7 +35,7 @@ def weighted_mean(size: int, masks: Sequence[tuple[Mask, float]], vector_of: Cal
     return mean
 
 
-def believed_masks(
+def robust_masks(
     masks: Sequence[tuple[Mask, float]],
     ground: Callable[[tuple[int, ...]], Tensor] | None,
     rule: RobustAggregation,
@@ -50,7 +50,7 @@ def believed_masks(
         bits = from_mask(mask)
         return bits if ground is None else bits - ground(mask.layer_counts())
 
-    found = believed(said, len(masks), [slice(None)], rule)
+    found = robust_weights(said, len(masks), [slice(None)], rule)
     return [(masks[i][0], masks[i][1] * factor) for i, (factor,) in found.items()]
 
 

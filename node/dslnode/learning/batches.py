@@ -10,7 +10,7 @@ from torch import Tensor
 from dslnode.data.dataset import Examples
 
 
-class Samples:
+class ExampleTensors:
     """A node's examples as tensors, stored as they came; minibatches are float32, shape ``(batch, *input_shape)``."""
 
     def __init__(self, stored: Tensor, labels: Tensor, full_scale: float) -> None:
@@ -19,7 +19,7 @@ class Samples:
         self._full_scale = full_scale
 
     @classmethod
-    def of(cls, examples: Examples) -> Samples:
+    def of(cls, examples: Examples) -> ExampleTensors:
         """Return what a data set holds; nothing is copied."""
         return cls(torch.from_numpy(examples.stored), torch.from_numpy(examples.labels), examples.full_scale)
 
@@ -30,12 +30,12 @@ class Samples:
         """Return the chosen images and labels."""
         return self._stored[chosen].float().div_(self._full_scale), self._labels[chosen]
 
-    def thinned(self, count: int) -> Samples:
+    def thinned(self, count: int) -> ExampleTensors:
         """Return at most ``count`` of them, spread evenly over all."""
         if len(self) <= count:
             return self
         chosen = torch.arange(count) * len(self) // count
-        return Samples(self._stored[chosen], self._labels[chosen], self._full_scale)
+        return ExampleTensors(self._stored[chosen], self._labels[chosen], self._full_scale)
 
     def parts(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield all images and labels in order, at most ``size`` at a time."""

@@ -7,12 +7,14 @@ from torch import Tensor
 from dslnode.learning.batches import Batches
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.local_training import mask_gradient, score_gradient
-from dslnode.learning.options import TrainingPlan
+from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import choose_mask, ranking
-from dslnode.learning.state import TrainedState
+from dslnode.learning.state import LearnerState
 
 
-def fine_tune(network: FrozenNetwork, state: TrainedState, mean: Tensor, plan: TrainingPlan, batches: Batches) -> None:
+def fine_tune(
+    network: FrozenNetwork, state: LearnerState, mean: Tensor, plan: TrainingOptions, batches: Batches
+) -> None:
     """Personalised fine-tuning with the new mean ``m`` of the neighbours' masks: ``S <- S - eta_f * g * m`` (step 6).
 
     ``stale`` reuses the last gradient of local training, as the authors' code does; ``fresh`` takes a new one.

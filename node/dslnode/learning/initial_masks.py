@@ -16,7 +16,7 @@ from dslnode.protocol.mask import Mask, MaskLayout
 MAX_MASKS = 16
 
 
-class CommonGround:
+class InitialMasks:
     """Seeded masks, as float vectors of shape ``(layout.size,)``, by counts a layer; the last few are remembered."""
 
     def __init__(self, layout: MaskLayout, seed: int) -> None:

@@ -18,15 +18,15 @@ from dslnode.learning.frozen_network import (
     shared_layout,
 )
 from dslnode.learning.masking import keep_counts, resolve_keep_ratios, top_k
-from dslnode.learning.options import Origin
+from dslnode.learning.options import InitializationOptions
 from dslnode.learning.rng import generator, random_bits, raw_words
-from dslnode.learning.state import TrainedState
+from dslnode.learning.state import LearnerState
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 NEVER = -1e9  # a logit that never wins
 
 
-def frozen_network(model: nn.Module, layout: MaskLayout, origin: Origin, data: DataSet) -> FrozenNetwork:
+def frozen_network(model: nn.Module, layout: MaskLayout, origin: InitializationOptions, data: DataSet) -> FrozenNetwork:
     """Return the frozen network as this node sees it; ``SettingsError`` if a keep-ratio pattern matches nothing."""
     ratios = resolve_keep_ratios(layout, origin.keep_ratio, origin.linear_keep_ratio, dict(origin.layer_keep_ratios))
     scale = kept_scale if origin.scale_kept else framework_scale
@@ -37,7 +37,7 @@ def frozen_network(model: nn.Module, layout: MaskLayout, origin: Origin, data: D
     return FrozenNetwork(model, layout, scores, sharing, weights, counts, _logit_offset(origin, data))
 
 
-def _logit_offset(origin: Origin, data: DataSet) -> Tensor:
+def _logit_offset(origin: InitializationOptions, data: DataSet) -> Tensor:
     offset = torch.zeros(data.class_count)
     if origin.own_classes:
         offset += NEVER
@@ -45,7 +45,7 @@ def _logit_offset(origin: Origin, data: DataSet) -> Tensor:
     return offset
 
 
-def first_state(network: FrozenNetwork, origin: Origin) -> TrainedState:
+def initial_state(network: FrozenNetwork, origin: InitializationOptions) -> LearnerState:
     """Return the scores, moments and neighbour mean of a node that has learned nothing yet."""
     layout, score_count = network.layout, network.score_layout.size
     seed = origin.network_seed if origin.shared_scores else _own_seed(origin)
@@ -54,8 +54,8 @@ def first_state(network: FrozenNetwork, origin: Origin) -> TrainedState:
         draws = generator("first mean", origin.node_seed, 0).random(layout.size, dtype=np.float32)
         for (layer, span), count in zip(layout.spans(), network.counts, strict=True):
             mean[span] = torch.from_numpy((draws[span] < count / layer.size).astype(np.float32))
-    scores = first_scores(network, seed)
-    return TrainedState(
+    scores = initial_scores(network, seed)
+    return LearnerState(
         scores=scores,
         average=scores.clone(),
         velocity=torch.zeros(score_count),
@@ -65,14 +65,14 @@ def first_state(network: FrozenNetwork, origin: Origin) -> TrainedState:
     )
 
 
-def first_scores(network: FrozenNetwork, seed: int) -> Tensor:
+def initial_scores(network: FrozenNetwork, seed: int) -> Tensor:
     """Return the scores that training begins with: the seeded ones; where scores are shared, no move from these."""
     if network.sharing is None:
         return seeded_scores(network.layout, seed)
     return torch.zeros(network.score_layout.size)
 
 
-def _own_seed(origin: Origin) -> int:
+def _own_seed(origin: InitializationOptions) -> int:
     return int(generator("own scores", origin.node_seed, origin.network_seed).integers(2**63))
 
 

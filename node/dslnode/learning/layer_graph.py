@@ -49,7 +49,7 @@ class Chain:
         return constants
 
 
-def chains(model: nn.Module) -> list[Chain]:
+def layer_chains(model: nn.Module) -> list[Chain]:
     """Return all chains of a model in evaluation mode; none if it cannot be traced."""
     try:
         graph = fx.symbolic_trace(model).graph

@@ -16,30 +16,30 @@ from torch import Tensor, nn
 from dslnode.data.dataset import DataSet
 from dslnode.errors import StateError
 from dslnode.learning import collaboration, local_training, masking
-from dslnode.learning.aggregation import believed_masks, neighbour_mean
-from dslnode.learning.batches import Samples
+from dslnode.learning.aggregation import neighbour_mean, robust_masks
+from dslnode.learning.batches import ExampleTensors
 from dslnode.learning.evaluation import EVALUATION_BATCH, evaluate
 from dslnode.learning.export import PersonalModel, bake
 from dslnode.learning.fine_tuning import fine_tune
 from dslnode.learning.frozen_network import fingerprint
-from dslnode.learning.initial_masks import CommonGround
-from dslnode.learning.initialization import first_state, frozen_network
+from dslnode.learning.initial_masks import InitialMasks
+from dslnode.learning.initialization import frozen_network, initial_state
 from dslnode.learning.model_check import check_model
-from dslnode.learning.options import Origin, TrainingPlan
+from dslnode.learning.options import InitializationOptions, TrainingOptions
 from dslnode.learning.personal_mask import choose_mask, ranking
-from dslnode.learning.pruning import compact
+from dslnode.learning.pruning import prune_dead_units
 from dslnode.learning.results import Progress
 from dslnode.learning.rng import generator, torch_draws
-from dslnode.learning.score_consensus import Consensus
-from dslnode.learning.state import TrainedState
-from dslnode.protocol.events import Heard
+from dslnode.learning.score_consensus import ScoreConsensus
+from dslnode.learning.state import LearnerState
+from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask, MaskLayout
-from dslnode.protocol.messages import Greeting, MaskKind, MaskMessage, Turn
+from dslnode.protocol.messages import ExchangeState, MaskKind, MaskMessage, RoundMessage
 
-LEANING_EXAMPLES = 300
+HALF_WEIGHT_EXAMPLES = 300
 """A node with so many training examples moves half as far towards its neighbours' scores as one with hardly any."""
-JUDGES = 256  # held-out examples by which the node judges what aggregation did to its personal model
-PROBES = 32  # training images by which the exported model is checked
+JUDGED_EXAMPLES = 256  # held-out examples by which the node judges what aggregation did to its personal model
+PROBE_EXAMPLES = 32  # training images by which the exported model is checked
 
 
 class Learner:
@@ -48,18 +48,18 @@ class Learner:
     Raises ``ModelError`` if the model has nothing to mask or does not fit the data.
     """
 
-    def __init__(self, model: nn.Module, data: DataSet, plan: TrainingPlan, origin: Origin) -> None:
+    def __init__(self, model: nn.Module, data: DataSet, plan: TrainingOptions, origin: InitializationOptions) -> None:
         layout = check_model(model, data, plan.batch_size)
         self.plan = plan
         self.data = data
         self._origin = origin
-        self._train = Samples.of(data.train)
-        self._held_out = None if data.held_out is None else Samples.of(data.held_out)
-        self._judges = self._held_out.thinned(JUDGES) if self._held_out and plan.adaptive_leaning else None
+        self._train = ExampleTensors.of(data.train)
+        self._held_out = None if data.held_out is None else ExampleTensors.of(data.held_out)
+        self._judges = self._held_out.thinned(JUDGED_EXAMPLES) if self._held_out and plan.adaptive_leaning else None
         self.network = frozen_network(model, layout, origin, data)
-        self._ground = CommonGround(layout, origin.network_seed)
-        self._state = first_state(self.network, origin)
-        self._consensus = Consensus(self.network, self._state.scores, plan.skip_below)
+        self._ground = InitialMasks(layout, origin.network_seed)
+        self._state = initial_state(self.network, origin)
+        self._consensus = ScoreConsensus(self.network, self._state.scores, plan.skip_below)
         self._update_mask()
         self.start = self.mask  # what the node keeps before it learned anything
 
@@ -102,15 +102,15 @@ class Learner:
         self._update_mask()
         return progress
 
-    def greeting(self, neighbour: str) -> Greeting:
+    def greeting(self, neighbour: str) -> ExchangeState:
         """Return what this node holds of a neighbour's scores: the first word on every new link."""
         return self._consensus.greeting(neighbour)
 
-    def meet(self, neighbour: str, greeting: Greeting) -> list[MaskMessage]:
+    def meet(self, neighbour: str, greeting: ExchangeState) -> list[MaskMessage]:
         """Take in a neighbour's greeting; return the sign masks that it lost."""
         return self._consensus.meet(neighbour, greeting)
 
-    def signs(self, round_number: int, neighbours: Iterable[str]) -> dict[str, Turn]:
+    def signs(self, round_number: int, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
         """Return the sign mask to send to each neighbour that keeps up."""
         return self._consensus.steps(round_number, self._state.scores, neighbours)
 
@@ -118,7 +118,7 @@ class Learner:
         """Drop what is kept of the scores of neighbours that are gone for good."""
         self._consensus.forget(neighbours)
 
-    def aggregate(self, round_number: int, heard: Sequence[Heard]) -> dict[str, Mask]:
+    def aggregate(self, round_number: int, heard: Sequence[NeighbourMasks]) -> dict[str, Mask]:
         """Take in what neighbours sent: scores move towards theirs, their masks make the new neighbour mean.
 
         A mask weighs half as much for every round of staleness. With no masks the mean stays what it was: silence is
@@ -138,30 +138,30 @@ class Learner:
             self._update_mask()
         return known
 
-    def _take_in(self, round_number: int, heard: Sequence[Heard]) -> dict[str, Mask]:
+    def _take_in(self, round_number: int, heard: Sequence[NeighbourMasks]) -> dict[str, Mask]:
         self._agree(heard)
         found = [(one, self._mask_of(one)) for one in heard]
         known = {one.peer: (mask, 0.5**one.staleness) for one, mask in found if mask is not None}
         if known:
             ground = self._ground.mask if self.plan.novelty else None
-            self._take_mean(round_number, believed_masks(list(known.values()), ground, self.plan.robust_aggregation))
+            self._take_mean(round_number, robust_masks(list(known.values()), ground, self.plan.robust_aggregation))
         self._update_mask()
         return {peer: mask for peer, (mask, _) in known.items()}
 
-    def _judged(self, judges: Samples) -> float:
+    def _judged(self, judges: ExampleTensors) -> float:
         accuracy = self._measure(judges, lambda: False)
         assert accuracy is not None, "nothing stops it"
         return accuracy
 
-    def _agree(self, heard: Sequence[Heard]) -> None:
+    def _agree(self, heard: Sequence[NeighbourMasks]) -> None:
         for one in heard:
             for message in one.signs:
                 self._consensus.hear(one.peer, message)
-        strength = self._state.leaning * self.plan.consensus / (1 + len(self._train) / LEANING_EXAMPLES)
+        strength = self._state.leaning * self.plan.consensus / (1 + len(self._train) / HALF_WEIGHT_EXAMPLES)
         speakers = [one.peer for one in heard if one.signs]
         self._state.shift(self._consensus.pull(speakers, strength, self.plan.robust_aggregation))
 
-    def _mask_of(self, heard: Heard) -> Mask | None:
+    def _mask_of(self, heard: NeighbourMasks) -> Mask | None:
         return heard.mask if heard.mask is not None else self._consensus.implied_mask(heard.peer)
 
     def _take_mean(self, round_number: int, neighbours: Sequence[tuple[Mask, float]]) -> None:
@@ -176,7 +176,7 @@ class Learner:
         """Return the personal accuracy on held-out data, 0 to 1; None if the node has none, or ``stop`` said so."""
         return None if self._held_out is None else self._measure(self._held_out, stop)
 
-    def _measure(self, samples: Samples, stop: Callable[[], bool]) -> float | None:
+    def _measure(self, samples: ExampleTensors, stop: Callable[[], bool]) -> float | None:
         return evaluate(self.network, self._keep, samples.parts(EVALUATION_BATCH), stop)
 
     def export(self) -> PersonalModel:
@@ -185,8 +185,8 @@ class Learner:
         The mask is baked into its weights, and it is smaller by the units that the mask left dead.
         """
         baked = bake(self.network.model, self.network.weights, self.mask)
-        images, _ = self._train.at(slice(PROBES))
-        return PersonalModel(compact(baked, images), self.network.logit_offset).eval()
+        images, _ = self._train.at(slice(PROBE_EXAMPLES))
+        return PersonalModel(prune_dead_units(baked, images), self.network.logit_offset).eval()
 
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of all that a checkpoint must hold, as arrays by name."""
@@ -213,7 +213,7 @@ class Learner:
                 raise StateError(f"the saved state does not fit this model: {name} is missing or of another shape")
         tensors = {name: torch.from_numpy(np.array(arrays[name])) for name in expected}
         local = {name.removeprefix("local."): t for name, t in tensors.items() if name.startswith("local.")}
-        self._state = TrainedState(
+        self._state = LearnerState(
             scores=tensors["scores"],
             average=tensors["average"],
             velocity=tensors["velocity"],

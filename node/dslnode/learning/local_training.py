@@ -21,10 +21,10 @@ from dslnode.learning.batches import Batches
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.group_sparsity import shrink_channels
 from dslnode.learning.initialization import score_scale
-from dslnode.learning.options import TrainingPlan
+from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import choose_mask
 from dslnode.learning.results import Progress
-from dslnode.learning.state import TrainedState
+from dslnode.learning.state import LearnerState
 
 SECOND_MOMENT = 0.99  # Adam's memory of squared gradients
 WARM_UP = 10  # steps after which the average of the scores begins to reach as far back as it may
@@ -44,8 +44,8 @@ def mask_gradient(
 
 def train_locally(
     network: FrozenNetwork,
-    state: TrainedState,
-    plan: TrainingPlan,
+    state: LearnerState,
+    plan: TrainingOptions,
     batches: Batches,
     stop: Callable[[], bool],
 ) -> Progress:
@@ -81,13 +81,13 @@ def train_locally(
     return Progress(loss_sum / max(1, seen), right / max(1, seen), steps)
 
 
-def score_gradient(scores: Tensor, at_mask: Tensor, plan: TrainingPlan) -> Tensor:
+def score_gradient(scores: Tensor, at_mask: Tensor, plan: TrainingOptions) -> Tensor:
     """Return dL/dS from the gradient at the mask: straight through, plus weight decay."""
     gradient = at_mask if plan.signed else at_mask * scores.sign()
     return gradient + plan.weight_decay * scores if plan.weight_decay else gradient
 
 
-def step_scores(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan) -> None:
+def step_scores(network: FrozenNetwork, state: LearnerState, plan: TrainingOptions) -> None:
     """Take one step down the newest gradient.
 
     ``adam`` (Kingma and Ba 2015) with steps in units of the layer's first scores: gradients differ by orders of
@@ -110,7 +110,7 @@ def step_scores(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan)
         state.scores[span].sub_(direction[span], alpha=rate)
 
 
-def rate_at(steps: int, plan: TrainingPlan) -> float:
+def rate_at(steps: int, plan: TrainingOptions) -> float:
     """Return the rate of a step: as planned, after ``steady_steps`` falling with the root of the number of steps.
 
     A node whose scores wander on at a constant rate never has nothing to say. (Kingma and Ba 2015, section 4.)

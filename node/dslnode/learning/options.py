@@ -21,7 +21,7 @@ StepRule = Literal["adam", "momentum"]
 
 
 @dataclass(frozen=True)
-class TrainingPlan:
+class TrainingOptions:
     """How one node trains its scores. The field comments say the unit and which way to tune."""
 
     local_steps: int = 30  # minibatches a round; more: fewer messages, masks drift further apart
@@ -47,7 +47,7 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True)
-class Origin:
+class InitializationOptions:
     """Where a node starts from. ``network_seed`` is shared by the run; ``node_seed`` is the node's own."""
 
     network_seed: int

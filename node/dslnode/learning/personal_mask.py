@@ -10,18 +10,18 @@ from dslnode.learning.aggregation import aggregation_term, intermediate_aggregat
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.group_sparsity import dead_channels, drop_thin_channels, living_counts
 from dslnode.learning.masking import top_k
-from dslnode.learning.options import TrainingPlan
-from dslnode.learning.state import TrainedState
+from dslnode.learning.options import TrainingOptions
+from dslnode.learning.state import LearnerState
 
 
-def ranking(network: FrozenNetwork, state: TrainedState, plan: TrainingPlan) -> Tensor:
+def ranking(network: FrozenNetwork, state: LearnerState, plan: TrainingOptions) -> Tensor:
     """Return the intermediate aggregation tensor of the averaged scores and the present neighbour mean."""
     scores = network.spread(state.average)
     term = aggregation_term(scores, state.neighbour_mean, plan.alpha * state.leaning, network.layout)
     return intermediate_aggregation_tensor(scores, term, signed=plan.signed)
 
 
-def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, plan: TrainingPlan) -> Tensor:
+def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, plan: TrainingOptions) -> Tensor:
     """Return the mask of an intermediate aggregation tensor: top-k a layer, then the structured step if it is on.
 
     A channel that the group lasso emptied keeps nothing, whatever the neighbours keep: which channels live is for

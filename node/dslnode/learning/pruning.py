@@ -11,13 +11,13 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from dslnode.learning.layer_graph import Chain, Weighted, chains
+from dslnode.learning.layer_graph import Chain, Weighted, layer_chains
 
 TOLERANCE = 1e-4
 """How far the answers may be off, as a part of the largest logit: float32 sums in another order."""
 
 
-def compact(model: nn.Module, inputs: Tensor) -> nn.Module:
+def prune_dead_units(model: nn.Module, inputs: Tensor) -> nn.Module:
     """Return a copy of ``model`` for evaluation, of the same class, whose layers have lost their dead units.
 
     Layers whose surroundings are not understood stay whole. If the answers to ``inputs``, shape
@@ -25,7 +25,7 @@ def compact(model: nn.Module, inputs: Tensor) -> nn.Module:
     """
     whole = copy.deepcopy(model).eval()
     smaller = copy.deepcopy(whole)
-    found = chains(smaller)
+    found = layer_chains(smaller)
     with torch.no_grad():
         while any(_drop_dead_units(chain) for chain in found):
             pass  # from the first chain on again

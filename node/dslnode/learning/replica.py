@@ -13,7 +13,7 @@ from dslnode.protocol.mask import Mask, MaskLayout
 
 
 @dataclass(frozen=True, eq=False)
-class Move:
+class QuantizedStep:
     """One step of a replica; ``length`` is how far it moved, as ``step_length`` measures it."""
 
     after: Tensor
@@ -23,16 +23,16 @@ class Move:
     length: float
 
 
-def move(replica: Tensor, scores: Tensor, layout: MaskLayout) -> Move:
+def quantize(replica: Tensor, scores: Tensor, layout: MaskLayout) -> QuantizedStep:
     """Return the step that brings a replica nearest to the scores with one bit a score and one scale a layer."""
     difference = scores - replica
     scales = tuple(float(difference[span].abs().mean()) for _, span in layout.spans())
     signs = to_mask(difference >= 0, layout)
-    after = advanced(replica, signs, scales)
-    return Move(after, signs, scales, checksum(after), step_length(signs, scales))
+    after = apply_step(replica, signs, scales)
+    return QuantizedStep(after, signs, scales, checksum(after), step_length(signs, scales))
 
 
-def advanced(replica: Tensor, signs: Mask, scales: Sequence[float]) -> Tensor:
+def apply_step(replica: Tensor, signs: Mask, scales: Sequence[float]) -> Tensor:
     """Return the replica after a step: every score moved by its layer's scale, up where the bit is set, else down."""
     directions = from_mask(signs).mul_(2).sub_(1)
     for (_, span), scale in zip(signs.layout.spans(), scales, strict=True):

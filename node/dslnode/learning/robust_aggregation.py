@@ -29,7 +29,7 @@ NORMAL = 1.4826
 """By what the median absolute deviation of normal values is multiplied to estimate their standard deviation."""
 
 
-def believed(
+def robust_weights(
     pull_of: Callable[[int], Tensor], count: int, spans: Sequence[slice], rule: RobustAggregation
 ) -> dict[int, tuple[float, ...]]:
     """Return by which factors, above 0 to 1, one a span, each of ``count`` pulls counts; who is left out is missing.
@@ -39,20 +39,20 @@ def believed(
     if rule is RobustAggregation.OFF or not count:
         return dict.fromkeys(range(count), (1.0,) * len(spans))
     lengths = [[float(pull[span].norm()) for span in spans] for pull in map(pull_of, range(count))]
-    factors = list(zip(*map(shortened, zip(*lengths, strict=True)), strict=True))
+    factors = list(zip(*map(clip_factors, zip(*lengths, strict=True)), strict=True))
     if count < QUORUM:
         return dict(enumerate(factors))
-    left_out = contradicting(_cosines(lambda i: scaled(pull_of(i), factors[i], spans), count))
+    left_out = cosine_outliers(_cosines(lambda i: scaled(pull_of(i), factors[i], spans), count))
     return {i: factors[i] for i in range(count) if not left_out[i]}
 
 
-def shortened(lengths: Sequence[float]) -> list[float]:
+def clip_factors(lengths: Sequence[float]) -> list[float]:
     """Return the factor that makes each pull at most as long as their median; those of length 0 have no say in it."""
     radius = statistics.median([length for length in lengths if length] or [0.0])
     return [min(1.0, radius / length) if length else 1.0 for length in lengths]
 
 
-def contradicting(cosines: Sequence[float]) -> list[bool]:
+def cosine_outliers(cosines: Sequence[float]) -> list[bool]:
     """Return whose cosine with the sum of the others lies far below the median of all cosines."""
     middle = statistics.median(cosines)
     spread = NORMAL * statistics.median(abs(cosine - middle) for cosine in cosines)

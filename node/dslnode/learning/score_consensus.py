@@ -25,18 +25,26 @@ from dslnode.learning import robust_aggregation
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.masking import to_mask, top_k
 from dslnode.learning.options import RobustAggregation
-from dslnode.learning.replica import Move, advanced, checksum, distance, move, step_length
+from dslnode.learning.replica import QuantizedStep, apply_step, checksum, distance, quantize, step_length
 from dslnode.protocol.mask import Mask
-from dslnode.protocol.messages import Greeting, MaskKind, MaskMessage, ReplicaStep, Turn, Unchanged, step_of
+from dslnode.protocol.messages import (
+    ExchangeState,
+    MaskKind,
+    MaskMessage,
+    ReplicaStep,
+    RoundMessage,
+    Unchanged,
+    step_of,
+)
 
 WINDOW = 4
 """Steps that may be on their way to a neighbour; one that does not keep up is sent nothing until it answers."""
-CLOSE = 0.3
+WARM_UP_LIMIT = 0.3
 """What a replica's last step may be, as a part of all it holds, for it to pull where an edge began late."""
 
 
 @dataclass
-class Edge:
+class PeerReplicas:
     """One neighbour: the two replicas (never changed in place), the last steps each way, and what is on its way.
 
     ``rough`` edges began late. ``our_step`` and ``their_step`` are how far the replicas last moved, the mean of scores.
@@ -61,7 +69,7 @@ class Edge:
         return [message for message in self.unacknowledged if step_of(message).sequence > held]
 
 
-class Consensus:
+class ScoreConsensus:
     """All edges of one node. ``restarts`` counts how often one had to begin anew.
 
     A neighbour whose replica lacks no more than the part ``skip_below`` of what was learned is sent no step. From
@@ -72,18 +80,18 @@ class Consensus:
         self.restarts = 0
         self.learned = False
         self._skip_below = skip_below
-        self._close = max(CLOSE, 2 * skip_below)  # steps smaller than skip_below are not sent
+        self._close = max(WARM_UP_LIMIT, 2 * skip_below)  # steps smaller than skip_below are not sent
         self._network = network
         self._first = first_scores.clone()
-        self._edges: dict[str, Edge] = {}
+        self._edges: dict[str, PeerReplicas] = {}
 
-    def greeting(self, neighbour: str) -> Greeting:
+    def greeting(self, neighbour: str) -> ExchangeState:
         """Return what this node holds of a neighbour's scores, to be said whenever a link opens."""
         edge = self._edge(neighbour)
         edge.met, edge.opened = False, edge.sent
-        return Greeting(edge.epoch, edge.held, checksum(edge.theirs))
+        return ExchangeState(edge.epoch, edge.held, checksum(edge.theirs))
 
-    def meet(self, neighbour: str, greeting: Greeting) -> list[MaskMessage]:
+    def meet(self, neighbour: str, greeting: ExchangeState) -> list[MaskMessage]:
         """Take in what a neighbour holds of our scores; return the steps that were lost on the way, to send again."""
         edge = self._edge(neighbour)
         if not greeting.opening:
@@ -98,20 +106,20 @@ class Consensus:
         self._restart(neighbour, max(edge.epoch, greeting.epoch) + 1)
         return []
 
-    def steps(self, round_number: int, scores: Tensor, neighbours: Iterable[str]) -> dict[str, Turn]:
+    def steps(self, round_number: int, scores: Tensor, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
         """Move every neighbour's replica of our scores; return the sign masks that tell them.
 
         Once a round, however often links open. Who has too many on their way is told only what we hold of its own, or
         both might wait for ever. Replicas that are the same tensor, all that never missed a step, get the same mask.
         """
-        moves: dict[Tensor, Move | None] = {}  # tensors are told apart by identity
-        messages: dict[str, Turn] = {}
+        moves: dict[Tensor, QuantizedStep | None] = {}  # tensors are told apart by identity
+        messages: dict[str, RoundMessage] = {}
         for neighbour in neighbours:
             edge = self._edge(neighbour)
             if not edge.met or edge.told == round_number:
                 continue
             if len(edge.unacknowledged) >= WINDOW:
-                messages[neighbour] = Greeting(edge.epoch, edge.held, checksum(edge.theirs), opening=False)
+                messages[neighbour] = ExchangeState(edge.epoch, edge.held, checksum(edge.theirs), opening=False)
                 continue
             if edge.ours not in moves:
                 moves[edge.ours] = self._move(edge.ours, scores)
@@ -120,13 +128,13 @@ class Consensus:
             messages[neighbour] = unchanged if made is None else self._advance(edge, made, round_number)
         return messages
 
-    def _move(self, replica: Tensor, scores: Tensor) -> Move | None:
+    def _move(self, replica: Tensor, scores: Tensor) -> QuantizedStep | None:
         """Return the step of a replica of our scores; None if it lacks too little of what was learned."""
         if distance(scores, replica) <= self._skip_below * self._learned_by(scores):
             return None
-        return move(replica, scores, self._network.score_layout)
+        return quantize(replica, scores, self._network.score_layout)
 
-    def _advance(self, edge: Edge, made: Move, round_number: int) -> MaskMessage:
+    def _advance(self, edge: PeerReplicas, made: QuantizedStep, round_number: int) -> MaskMessage:
         edge.ours, edge.our_step = made.after, made.length
         edge.sent, edge.told = edge.sent + 1, round_number
         step = ReplicaStep(edge.epoch, edge.sent, edge.held, made.scales, self._network.counts, made.checksum)
@@ -141,7 +149,7 @@ class Consensus:
             edge = self._restart(neighbour, step.epoch)
         if step.epoch < edge.epoch or step.sequence <= edge.held:
             return
-        replica = advanced(edge.theirs, message.mask, step.scales)
+        replica = apply_step(edge.theirs, message.mask, step.scales)
         if step.sequence != edge.held + 1 or checksum(replica) != step.checksum:
             self._restart(neighbour, edge.epoch + 1)
             return
@@ -170,7 +178,7 @@ class Consensus:
         spans = [span for _, span in self._network.score_layout.spans()]
         pulling = {name: edge for name in neighbours if not self._is_rough(edge := self._edge(name))}
         edges = list(pulling.values())
-        believed = robust_aggregation.believed(lambda i: edges[i].theirs - edges[i].ours, len(edges), spans, rule)
+        believed = robust_aggregation.robust_weights(lambda i: edges[i].theirs - edges[i].ours, len(edges), spans, rule)
         silent = sum(edge.met for name, edge in self._edges.items() if name not in pulling)
         total = torch.zeros_like(self._first)
         for i, factors in believed.items():
@@ -183,7 +191,7 @@ class Consensus:
         for neighbour in neighbours:
             self._edges.pop(neighbour, None)
 
-    def _is_rough(self, edge: Edge) -> bool:
+    def _is_rough(self, edge: PeerReplicas) -> bool:
         if edge.rough:
             replicas = (edge.ours, edge.our_step), (edge.theirs, edge.their_step)
             edge.rough = any(step > self._close * self._learned_by(replica) for replica, step in replicas)
@@ -192,8 +200,8 @@ class Consensus:
     def _learned_by(self, scores: Tensor) -> float:
         return distance(scores, self._first)
 
-    def _edge(self, neighbour: str) -> Edge:
-        return self._edges.setdefault(neighbour, Edge(self._first, self._first, rough=self.learned))
+    def _edge(self, neighbour: str) -> PeerReplicas:
+        return self._edges.setdefault(neighbour, PeerReplicas(self._first, self._first, rough=self.learned))
 
     def _acknowledge(self, neighbour: str, epoch: int, held: int) -> None:
         """Take in what a neighbour holds; who began the edge anew and has no step to send says so by this alone."""
@@ -203,7 +211,7 @@ class Consensus:
         elif epoch == edge.epoch:
             edge.unacknowledged = edge.unheard(held)
 
-    def _restart(self, neighbour: str, epoch: int) -> Edge:
+    def _restart(self, neighbour: str, epoch: int) -> PeerReplicas:
         self.restarts += 1
-        self._edges[neighbour] = Edge(self._first, self._first, epoch, self.learned, met=True)
+        self._edges[neighbour] = PeerReplicas(self._first, self._first, epoch, self.learned, met=True)
         return self._edges[neighbour]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 @dataclass
-class TrainedState:
+class LearnerState:
     """What training changes: scores, the moments of their gradient, the neighbour mean m, the newest gradient dL/dS.
 
     ``average`` is that of the scores over the last steps: the personal mask follows from it (Polyak and Juditsky 1992),

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from dslnode.addresses import WILDCARDS, bracketed, host_and_port, is_loopback
 from dslnode.errors import SettingsError
-from dslnode.protocol.membership import Record
+from dslnode.protocol.membership import MemberRecord
 from dslnode.telemetry.logs import Logger
-from dslnode.transport.handshake import NODE_ID_BYTES, Introduction
+from dslnode.transport.handshake import NODE_ID_BYTES, NodeInfo
 from dslnode.transport.member_frames import MAX_NAME, is_dialable
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ MAX_ASKED = 16
 class Announcement:
     """What this node says of itself: who it is, and the host and port where it listens."""
 
-    me: Introduction
+    me: NodeInfo
     host: str
     port: int
 
@@ -46,8 +46,8 @@ def check_discovery(*, discover: bool) -> None:
 
 
 def read_announcement(
-    fields: Mapping[bytes, bytes | None], addresses: Sequence[str], port: int | None, me: Introduction
-) -> Record | None:
+    fields: Mapping[bytes, bytes | None], addresses: Sequence[str], port: int | None, me: NodeInfo
+) -> MemberRecord | None:
     """Return who announces itself, and where to dial it; None for this node, another run, or anything out of bounds."""
     run, key, name, advertise = (
         (fields.get(field.encode()) or b"").decode(errors="replace") for field in ("run", "id", "name", "at")
@@ -55,10 +55,10 @@ def read_announcement(
     address = advertise or (bracketed(addresses[0], port) if addresses and addresses[0] and port else "")
     known = run == me.run_id and key != me.key and _is_node_id(key)
     named = len(name) <= MAX_NAME and name.isprintable()
-    return Record(key, 0, name, address) if known and named and address and is_dialable(address) else None
+    return MemberRecord(key, 0, name, address) if known and named and address and is_dialable(address) else None
 
 
-async def discover(mine: Announcement, found: Callable[[Record], None], log: Logger) -> None:
+async def discover(mine: Announcement, found: Callable[[MemberRecord], None], log: Logger) -> None:
     """Announce this node and tell ``found`` of others, until cancelled."""
     from zeroconf import Error, InterfaceChoice
     from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf
@@ -86,7 +86,9 @@ async def discover(mine: Announcement, found: Callable[[Record], None], log: Log
         await asyncio.Event().wait()
 
 
-async def _ask(zeroconf: Zeroconf, service: str, name: str, me: Introduction, found: Callable[[Record], None]) -> None:
+async def _ask(
+    zeroconf: Zeroconf, service: str, name: str, me: NodeInfo, found: Callable[[MemberRecord], None]
+) -> None:
     from zeroconf.asyncio import AsyncServiceInfo
 
     info = AsyncServiceInfo(service, name)
@@ -113,7 +115,7 @@ async def _closing(network: AsyncZeroconf) -> AsyncIterator[None]:
         await network.async_close()
 
 
-def announcement(me: Introduction, listen: str, port: int) -> Announcement:
+def announcement(me: NodeInfo, listen: str, port: int) -> Announcement:
     """Return what a node that listens there announces."""
     return Announcement(me, host_and_port(listen)[0], port)
 

@@ -12,12 +12,21 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from dslnode.protocol.membership import MAX_MEMBERS, MAX_TOLD, Choice, Outlook, Record, Roster, Tidings, choose
-from dslnode.security.channels import Way
+from dslnode.protocol.membership import (
+    MAX_MEMBERS,
+    MAX_RECORDS,
+    MemberRecord,
+    MembershipUpdate,
+    MemberTable,
+    PeerChoice,
+    ReachabilityView,
+    choose_peers,
+)
+from dslnode.security.channels import ChannelProvider
 from dslnode.telemetry.logs import Logger
 from dslnode.transport import link_events
-from dslnode.transport.connection_manager import Network
-from dslnode.transport.dialer import Pauses, dial, keep_dialling
+from dslnode.transport.connection_manager import ConnectionManager
+from dslnode.transport.dialer import ExponentialBackoff, dial, keep_dialing
 from dslnode.transport.member_frames import is_dialable
 
 TICK_SECONDS = 1.0
@@ -33,32 +42,32 @@ NAMED = 5
 
 
 @dataclass
-class Attempts:
+class DialState:
     """How dialling one learned node goes: not again before ``due``; ``failing`` until a link comes up."""
 
-    pauses: Pauses
+    pauses: ExponentialBackoff
     due: float = 0.0
     failing: bool = False
     essential: bool = False
 
 
-class Neighbourhood:
+class PeerManager:
     """``peers`` are dialled for ever; of those that neighbours tell of, as many as ``limit`` allows, 0 for none."""
 
     def __init__(
         self,
-        network: Network,
+        network: ConnectionManager,
         peers: Iterable[str],
         limit: int,
         *,
-        way: Way,
+        way: ChannelProvider,
         log: Logger,
         registry: CollectorRegistry,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         me = network.me
-        self.roster = Roster(Record(me.key, 1, me.name, me.advertise))
-        self.outlook = Outlook(frozenset({me.key}))
+        self.roster = MemberTable(MemberRecord(me.key, 1, me.name, me.advertise))
+        self.outlook = ReachabilityView(frozenset({me.key}))
         self._network = network
         self._peers = tuple(peers)
         self._limit = limit
@@ -66,7 +75,7 @@ class Neighbourhood:
         self._log = log
         self._clock = clock
         self._jitter = random.Random(me.incarnation)
-        self._attempts: dict[str, Attempts] = {}
+        self._attempts: dict[str, DialState] = {}
         self._dials: dict[str, asyncio.Task[bool]] = {}
         self._told: dict[str, dict[str, int]] = {}
         self._changed = asyncio.Event()
@@ -84,7 +93,7 @@ class Neighbourhood:
 
     def jobs(self) -> list[Coroutine[None, None, None]]:
         """Return what runs for as long as the node does."""
-        diallers = (keep_dialling(self._network, peer, self._jitter, self._way) for peer in self._peers)
+        diallers = (keep_dialing(self._network, peer, self._jitter, self._way) for peer in self._peers)
         return [self._keep(), *diallers]
 
     def recall(self, facts: Mapping[str, Any]) -> None:
@@ -99,7 +108,7 @@ class Neighbourhood:
         dialable.sort(key=lambda one: one.key not in self.outlook.reachable)
         return [{"node_id": one.key, "name": one.name, "advertise": one.address} for one in dialable[:REMEMBERED]]
 
-    def notice(self, report: link_events.Report) -> None:
+    def notice(self, report: link_events.LinkEvent) -> None:
         """Take in what happened to links."""
         match report:
             case link_events.LinkUp(neighbour):
@@ -109,7 +118,7 @@ class Neighbourhood:
                 if neighbour.key in self._attempts:
                     self._attempts[neighbour.key].pauses.reset()
                     self._attempts[neighbour.key].failing = False
-            case link_events.MembersTold(neighbour, tidings):
+            case link_events.MembershipUpdateArrived(neighbour, tidings):
                 told = self._told.setdefault(neighbour.key, {})
                 self.roster.hear(tidings.records)
                 known = [one for one in tidings.records if one.key in self.roster.others]
@@ -122,7 +131,7 @@ class Neighbourhood:
                 return
         self._changed.set()
 
-    def discovered(self, record: Record) -> None:
+    def discovered(self, record: MemberRecord) -> None:
         """Take in a node that announced itself nearby: it may be dialled, and is believed nothing else."""
         self.roster.recall(record.key, record.name, record.address)
         self._changed.set()
@@ -158,13 +167,13 @@ class Neighbourhood:
             told = self._told.setdefault(key, {})
             news = self.roster.news(told) if link.neighbour.members else []
             told.update({record.key: record.version for record in news})
-            for start in range(0, len(news), MAX_TOLD):
-                self._network.send(key, Tidings(tuple(news[start : start + MAX_TOLD])))
+            for start in range(0, len(news), MAX_RECORDS):
+                self._network.send(key, MembershipUpdate(tuple(news[start : start + MAX_RECORDS])))
             if len(told) > 2 * MAX_MEMBERS:  # of nodes forgotten meanwhile
                 self._told[key] = {}
         self._told = {key: told for key, told in self._told.items() if key in self._network.links}
 
-    def _choose(self, now: float) -> Choice:
+    def _choose(self, now: float) -> PeerChoice:
         passed_by = {key for key, one in self._attempts.items() if one.failing and now < one.due}
         candidates = {
             key
@@ -172,9 +181,9 @@ class Neighbourhood:
             if self.roster.others[key].address
         }
         always = {self._network.dialled[peer] for peer in self._peers if peer in self._network.dialled}
-        return choose(self._network.me.key, candidates, always, self._limit)
+        return choose_peers(self._network.me.key, candidates, always, self._limit)
 
-    def _dial_chosen(self, choice: Choice, now: float) -> None:
+    def _dial_chosen(self, choice: PeerChoice, now: float) -> None:
         self._dials = {address: task for address, task in self._dials.items() if not task.done()}
         others = self.roster.others
         self._attempts = {key: one for key, one in self._attempts.items() if key in others}
@@ -202,7 +211,7 @@ class Neighbourhood:
 
     def _dial(self, key: str, now: float, *, essential: bool) -> None:
         address = self.roster.others[key].address
-        attempts = self._attempts.setdefault(key, Attempts(Pauses(self._jitter, LONGEST_PAUSE)))
+        attempts = self._attempts.setdefault(key, DialState(ExponentialBackoff(self._jitter, LONGEST_PAUSE)))
         busy = [one for one in self._dials if self._network.dialled.get(one) not in self._network.links]
         idle = key not in self._network.links and address not in self._dials and address not in self._peers
         if not address or not idle or now < attempts.due or len(busy) >= MAX_DIALS:
@@ -210,7 +219,7 @@ class Neighbourhood:
         attempts.due, attempts.essential = now + attempts.pauses.take(), essential
         self._dials[address] = asyncio.create_task(dial(self._network, address, self._way))
 
-    def _part_with_surplus(self, choice: Choice) -> None:
+    def _part_with_surplus(self, choice: PeerChoice) -> None:
         surplus = len(self._network.links) - self._limit
         wanted = choice.essential | choice.others
         ours = [key for key, link in self._network.links.items() if link.we_dialled and key not in wanted]

@@ -9,7 +9,7 @@ from dslnode.telemetry.logs import Logger
 MAX_REMEMBERED = 1_000
 
 
-class Notices:
+class ProblemLog:
     """Logs problems with peers. ``standing`` holds the present problem of each configured peer's address."""
 
     def __init__(self, peers: Collection[str], log: Logger) -> None:

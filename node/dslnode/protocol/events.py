@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dslnode.protocol.mask import Mask
-from dslnode.protocol.messages import Greeting, MaskMessage, Unchanged
+from dslnode.protocol.messages import ExchangeState, MaskMessage, Unchanged
 
 
 class Phase(StrEnum):
@@ -55,11 +55,11 @@ class Received:
 
 
 @dataclass(frozen=True)
-class Greeted:
+class ExchangeStateReceived:
     """A connected neighbour said what it holds of our scores."""
 
     peer: str
-    greeting: Greeting
+    greeting: ExchangeState
 
 
 @dataclass(frozen=True)
@@ -85,17 +85,27 @@ class DeadlinePassed:
 
 
 @dataclass(frozen=True)
-class Resting:
+class TrainingPaused:
     """The node yields to something else before it trains, or does so no more; neighbours go on meanwhile."""
 
     over: bool = False
 
 
-Event = Started | Trained | Aggregated | Received | Greeted | PeerUp | PeerDown | DeadlinePassed | Resting
+Event = (
+    Started
+    | Trained
+    | Aggregated
+    | Received
+    | ExchangeStateReceived
+    | PeerUp
+    | PeerDown
+    | DeadlinePassed
+    | TrainingPaused
+)
 
 
 @dataclass(frozen=True)
-class Heard:
+class NeighbourMasks:
     """What a neighbour has said: its newest keep mask, if it sends any, and the sign masks not yet taken in, in order.
 
     ``staleness`` is how many of this node's rounds ago the newest of them arrived.
@@ -115,7 +125,7 @@ class Train:
 
 
 @dataclass(frozen=True)
-class Send:
+class SendMask:
     """Send a keep mask to this neighbour; a newer one may overtake one that still waits."""
 
     peer: str
@@ -123,7 +133,7 @@ class Send:
 
 
 @dataclass(frozen=True)
-class SendSigns:
+class SendSignMasks:
     """Make sign masks and send each of these neighbours its own, and after it the keep mask if there is one."""
 
     round: int
@@ -132,22 +142,22 @@ class SendSigns:
 
 
 @dataclass(frozen=True)
-class Greet:
+class OpenExchange:
     """Tell this neighbour what we hold of its scores."""
 
     peer: str
 
 
 @dataclass(frozen=True)
-class Meet:
+class Resynchronize:
     """Take in what this neighbour holds of our scores, and send again what it lost."""
 
     peer: str
-    greeting: Greeting
+    greeting: ExchangeState
 
 
 @dataclass(frozen=True)
-class Forget:
+class ForgetPeers:
     """These neighbours are gone for good: drop what is kept of their scores."""
 
     peers: tuple[str, ...]
@@ -165,7 +175,7 @@ class Aggregate:
     """Aggregate what neighbours have said and fine-tune; answer with ``Aggregated``."""
 
     round: int
-    heard: tuple[Heard, ...]
+    heard: tuple[NeighbourMasks, ...]
 
 
 @dataclass(frozen=True)
@@ -189,4 +199,16 @@ class Finish:
     """All rounds that were asked for are done."""
 
 
-Command = Train | Send | SendSigns | Greet | Meet | Forget | SetDeadline | Aggregate | Save | Refuse | Finish
+Command = (
+    Train
+    | SendMask
+    | SendSignMasks
+    | OpenExchange
+    | Resynchronize
+    | ForgetPeers
+    | SetDeadline
+    | Aggregate
+    | Save
+    | Refuse
+    | Finish
+)

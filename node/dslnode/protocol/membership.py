@@ -13,18 +13,18 @@ from bisect import bisect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-MAX_TOLD = 32
+MAX_RECORDS = 32
 """Records in one frame."""
 MAX_VERSION = 2**31
 MAX_MEMBERS = 1_000
 SUCCESSORS = 2
 """Next nodes on the ring of node ids that a node is always linked with: one may die and the ring holds."""
-LATELY = 86_400.0
+MISSED_SECONDS = 86_400.0
 """Seconds for which a node that cannot be reached any more is missed."""
 
 
 @dataclass(frozen=True)
-class Record:
+class MemberRecord:
     """What a node says of itself; ``key`` is its node id in hex. Version 0: remembered from an earlier life."""
 
     key: str
@@ -36,14 +36,14 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Tidings:
+class MembershipUpdate:
     """Records on their way to a neighbour."""
 
-    records: tuple[Record, ...]
+    records: tuple[MemberRecord, ...]
 
 
 @dataclass(frozen=True)
-class Outlook:
+class ReachabilityView:
     """What a node sees: whom it can reach, whom it misses, and the parts that all these fall into."""
 
     reachable: frozenset[str]
@@ -51,12 +51,12 @@ class Outlook:
     components: int = 1
 
 
-class Roster:
+class MemberTable:
     """All records that a node knows, its own among them; at most ``MAX_MEMBERS``."""
 
-    def __init__(self, me: Record) -> None:
+    def __init__(self, me: MemberRecord) -> None:
         self.me = me
-        self.others: dict[str, Record] = {}
+        self.others: dict[str, MemberRecord] = {}
         self._reached: dict[str, float] = {}
         self._in_reach: frozenset[str] = frozenset()  # as of the last look
 
@@ -72,37 +72,37 @@ class Roster:
     def recall(self, key: str, name: str, address: str) -> None:
         """Take in who was known in an earlier life."""
         if key != self.me.key:
-            self._keep(self.others.get(key, Record(key, 0, name, address)))
+            self._keep(self.others.get(key, MemberRecord(key, 0, name, address)))
 
-    def hear(self, records: Iterable[Record]) -> None:
+    def hear(self, records: Iterable[MemberRecord]) -> None:
         """Take in what a neighbour passed on. What others still tell of an earlier life of ours is outdone."""
         for record in records:
             if record.key == self.me.key:
                 if record.version >= self.me.version and record != self.me:
                     self._say(replace(self.me, version=record.version))
-            elif record.version > self.others.get(record.key, Record("", -1, "", "")).version:
+            elif record.version > self.others.get(record.key, MemberRecord("", -1, "", "")).version:
                 self._keep(record)
 
-    def news(self, told: Mapping[str, int]) -> list[Record]:
+    def news(self, told: Mapping[str, int]) -> list[MemberRecord]:
         """Return the records that somebody lacks who was told of these versions."""
         return [one for one in (self.me, *self.others.values()) if one.version > told.get(one.key, 0)]
 
-    def look(self, now: float) -> Outlook:
+    def look(self, now: float) -> ReachabilityView:
         """Return what this node sees at ``now`` (its own steady clock, in seconds)."""
         reachable = self._in_reach = self._reachable()
         self._reached.update(dict.fromkeys(reachable, now))
-        self._reached = {key: then for key, then in self._reached.items() if now - then <= LATELY}
+        self._reached = {key: then for key, then in self._reached.items() if now - then <= MISSED_SECONDS}
         taken = {self.others[key].address for key in reachable & self.others.keys()}
         missing = frozenset(
             key
             for key in self._reached.keys() & self.others.keys() - reachable
             if not self.others[key].left and (self.others[key].address or key) not in taken
         )
-        return Outlook(reachable, missing, 1 + self._parts(missing))
+        return ReachabilityView(reachable, missing, 1 + self._parts(missing))
 
     def _reachable(self) -> frozenset[str]:
         """Return all nodes to which a path of links leads, this one among them."""
-        return _spread(self.me.key, self._heads)
+        return _closure(self.me.key, self._heads)
 
     def _heads(self, key: str) -> set[str]:
         """Return the ends of links of which a node in reach tells; of those that left, only our own links tell."""
@@ -116,17 +116,17 @@ class Roster:
         left, parts = set(missing), 0
         while left:
             parts += 1
-            left -= _spread(min(left), lambda key: {one for one in self._ends(key) if key in self._ends(one)})
+            left -= _closure(min(left), lambda key: {one for one in self._ends(key) if key in self._ends(one)})
         return parts
 
     def _ends(self, key: str) -> frozenset[str]:
         return self.others[key].links if key in self.others else frozenset()
 
-    def _say(self, record: Record) -> None:
+    def _say(self, record: MemberRecord) -> None:
         if record.version + 1 < MAX_VERSION:
             self.me = replace(record, version=record.version + 1)
 
-    def _keep(self, record: Record) -> None:
+    def _keep(self, record: MemberRecord) -> None:
         """Remember a record; where there is no room, in place of one that was out of reach for longest, or not."""
         if record.key not in self.others and len(self.others) >= MAX_MEMBERS:
             gone = [key for key in self.others if key not in self._in_reach]
@@ -136,7 +136,7 @@ class Roster:
         self.others[record.key] = record
 
 
-def _spread(start: str, following: Callable[[str], set[str]]) -> frozenset[str]:
+def _closure(start: str, following: Callable[[str], set[str]]) -> frozenset[str]:
     found, waiting = {start}, [start]
     while waiting:
         more = following(waiting.pop()) - found
@@ -146,14 +146,14 @@ def _spread(start: str, following: Callable[[str], set[str]]) -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class Choice:
+class PeerChoice:
     """Whom a node dials: ``essential`` links hold the network together, ``others`` mix what is learned faster."""
 
     essential: frozenset[str]
     others: frozenset[str]
 
 
-def choose(me: str, candidates: Collection[str], always: Collection[str], limit: int) -> Choice:
+def choose_peers(me: str, candidates: Collection[str], always: Collection[str], limit: int) -> PeerChoice:
     """Return whom node ``me`` dials: of the ``candidates`` (nodes that can be dialled), and those kept ``always``.
 
     The next ones on the ring of node ids make one component of all that know each other. The rest are those of the
@@ -162,13 +162,13 @@ def choose(me: str, candidates: Collection[str], always: Collection[str], limit:
     """
     ring = sorted(set(candidates) - {me})
     if not limit or not ring:
-        return Choice(frozenset(always) - {me}, frozenset())
+        return PeerChoice(frozenset(always) - {me}, frozenset())
     start = bisect(ring, me)
     following = {ring[(start + step) % len(ring)] for step in range(min(SUCCESSORS, len(ring)))}
     essential = frozenset(always) - {me} | following
     room = max(0, limit // 2 - len(essential))
     ranked = sorted(set(ring) - essential, key=lambda key: _rendezvous(me, key), reverse=True)
-    return Choice(essential, frozenset(ranked[:room]))
+    return PeerChoice(essential, frozenset(ranked[:room]))
 
 
 def _rendezvous(one: str, other: str) -> bytes:

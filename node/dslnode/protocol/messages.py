@@ -9,7 +9,7 @@ from dslnode.protocol.mask import Mask
 
 
 @dataclass(frozen=True)
-class Pace:
+class IntervalRequest:
     """A node wants masks at most once in so many seconds, and nobody to wait for its own; 0: neither."""
 
     seconds: int
@@ -58,7 +58,7 @@ class ReplicaStep:
 
 
 @dataclass(frozen=True)
-class Greeting:
+class ExchangeState:
     """What a node holds of a neighbour's scores: the edge's epoch, the last step applied, the replica's checksum.
 
     The first word when a link opens; later an acknowledgement, if there was no step to carry it.
@@ -74,7 +74,7 @@ class Greeting:
 class Unchanged:
     """A node's word for a round in which its masks are as the neighbour holds them, or near enough.
 
-    Where sign masks are exchanged, it acknowledges as a ``Greeting`` does; else ``epoch`` is 0.
+    Where sign masks are exchanged, it acknowledges as a ``ExchangeState`` does; else ``epoch`` is 0.
     """
 
     round: int
@@ -101,9 +101,9 @@ def step_of(sign_mask: MaskMessage) -> ReplicaStep:
     return sign_mask.step
 
 
-Turn = MaskMessage | Greeting | Unchanged
+RoundMessage = MaskMessage | ExchangeState | Unchanged
 """What nodes say to each other in their turn of a round."""
 
 
-Word = Turn | Pace
+Message = RoundMessage | IntervalRequest
 """All that nodes say to each other after their hellos."""

@@ -9,7 +9,7 @@ from dslnode.protocol.messages import MaskMessage, step_of
 
 
 @dataclass
-class Neighbour:
+class PeerProgress:
     """A neighbour's link, its pace, and what it has said; changed by the round machine alone."""
 
     connected: bool = False

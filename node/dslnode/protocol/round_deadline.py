@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from statistics import median
 
-ENOUGH = 8
+MIN_OBSERVATIONS = 8
 """Observations without which the limit holds."""
-NEWEST = 8
+OBSERVATIONS_PER_NEIGHBOUR = 8
 """Observations that count of each neighbour, so that none outweighs another."""
-SHORTEST = 1.0
+MIN_SECONDS = 1.0
 """Seconds that a round waits at least: less is noise of schedulers and links."""
-SPREADS = 6.0
+SPREAD_FACTOR = 6.0
 
 
 def observed_deadline(delays: Sequence[float], limit: float) -> float:
@@ -24,14 +24,14 @@ def observed_deadline(delays: Sequence[float], limit: float) -> float:
     The spread is the median distance from the median, so one neighbour in five may be as slow as it likes and moves
     neither. With few observations it is ``limit``.
     """
-    if len(delays) < ENOUGH:
+    if len(delays) < MIN_OBSERVATIONS:
         return limit
     middle = median(delays)
     spread = median(abs(delay - middle) for delay in delays)
-    return min(limit, max(SHORTEST, 2 * middle + SPREADS * spread))
+    return min(limit, max(MIN_SECONDS, 2 * middle + SPREAD_FACTOR * spread))
 
 
-class Deadlines:
+class RoundDeadline:
     """Watches when neighbours speak, and sets the deadline of each round; ``limit`` seconds are the most."""
 
     def __init__(self, limit: float) -> None:
@@ -62,4 +62,4 @@ class Deadlines:
             self._observe(peer, now - self._due.pop(peer))
 
     def _observe(self, peer: str, delay: float) -> None:
-        self._delays.setdefault(peer, deque(maxlen=NEWEST)).append(delay)
+        self._delays.setdefault(peer, deque(maxlen=OBSERVATIONS_PER_NEIGHBOUR)).append(delay)

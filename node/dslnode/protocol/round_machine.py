@@ -20,33 +20,33 @@ from dslnode.protocol.events import (
     Command,
     DeadlinePassed,
     Event,
+    ExchangeStateReceived,
     Finish,
-    Forget,
-    Greet,
-    Greeted,
-    Heard,
-    Meet,
+    ForgetPeers,
+    NeighbourMasks,
+    OpenExchange,
     PeerDown,
     PeerUp,
     Phase,
     Received,
     Refuse,
-    Resting,
+    Resynchronize,
     Save,
-    Send,
-    SendSigns,
+    SendMask,
+    SendSignMasks,
     SetDeadline,
     Started,
     Train,
     Trained,
+    TrainingPaused,
 )
 from dslnode.protocol.mask import Mask
-from dslnode.protocol.messages import Exchange, Greeting, MaskKind, MaskMessage, Unchanged
-from dslnode.protocol.peer_progress import Neighbour
+from dslnode.protocol.messages import Exchange, ExchangeState, MaskKind, MaskMessage, Unchanged
+from dslnode.protocol.peer_progress import PeerProgress
 
-MAX_JUMP = 1_000
+MAX_ROUND_LEAD = 1_000
 """Rounds by which a neighbour's masks may run ahead of where it was due; beyond that the mask is refused."""
-MAX_SIGNS = 8
+MAX_PENDING_SIGNS = 8
 """Sign masks of one neighbour that may wait for the next aggregation; an honest one never has so many under way."""
 
 
@@ -60,7 +60,7 @@ class RoundMachine:
     max_lead: int = 0
     round: int = 0
     phase: Phase = Phase.STARTING
-    neighbours: dict[str, Neighbour] = field(default_factory=dict)
+    neighbours: dict[str, PeerProgress] = field(default_factory=dict)
     own: MaskMessage | None = None
     gave_up: int = -1  # the round that last closed by its deadline
 
@@ -75,7 +75,7 @@ class RoundMachine:
                 return self._finish_round(masks)
             case Received(peer, message):
                 return self._receive(peer, message)
-            case Greeted(peer, greeting):
+            case ExchangeStateReceived(peer, greeting):
                 return self._meet(peer, greeting)
             case PeerUp(peer, their_round):
                 return self._link_up(peer, their_round)
@@ -83,10 +83,10 @@ class RoundMachine:
                 return self._link_down(peer)
             case DeadlinePassed(deadline_round):
                 return self._give_up_waiting(deadline_round)
-            case Resting(over):
+            case TrainingPaused(over):
                 return self._rest(over=over)
 
-    def staleness(self, neighbour: Neighbour) -> int:
+    def staleness(self, neighbour: PeerProgress) -> int:
         """Return how many of our rounds ago the neighbour's newest mask arrived; of all rounds if none ever did."""
         return self.round - neighbour.arrived if neighbour.arrived is not None else self.round
 
@@ -128,8 +128,8 @@ class RoundMachine:
     def _share(self, own: MaskMessage, peers: tuple[str, ...]) -> list[Command]:
         kinds = self.exchange.kinds
         if MaskKind.SIGN not in kinds:
-            return [Send(peer, own) for peer in peers]
-        return [SendSigns(own.round, peers, own if MaskKind.KEEP in kinds else None)] if peers else []
+            return [SendMask(peer, own) for peer in peers]
+        return [SendSignMasks(own.round, peers, own if MaskKind.KEEP in kinds else None)] if peers else []
 
     def _close_if_complete(self) -> list[Command]:
         if self.phase is not Phase.EXCHANGING or self.awaited():
@@ -142,12 +142,12 @@ class RoundMachine:
         )
         return [Aggregate(self.round, heard)]
 
-    def _take_heard(self, peer: str, neighbour: Neighbour) -> Heard:
+    def _take_heard(self, peer: str, neighbour: PeerProgress) -> NeighbourMasks:
         signs, neighbour.signs = tuple(neighbour.signs), []
         keep = neighbour.newest if MaskKind.KEEP in self.exchange.kinds else None
-        return Heard(peer, keep, signs, self.staleness(neighbour))
+        return NeighbourMasks(peer, keep, signs, self.staleness(neighbour))
 
-    def _is_of_use(self, neighbour: Neighbour) -> bool:
+    def _is_of_use(self, neighbour: PeerProgress) -> bool:
         return neighbour.arrived is not None and self.staleness(neighbour) <= self.max_staleness
 
     def _finish_round(self, masks: Mapping[str, Mask]) -> list[Command]:
@@ -162,7 +162,7 @@ class RoundMachine:
         gone = [peer for peer, one in self.neighbours.items() if not one.connected and not self._is_of_use(one)]
         for peer in gone:
             del self.neighbours[peer]
-        return [Forget(tuple(gone))] if gone and MaskKind.SIGN in self.exchange.kinds else []
+        return [ForgetPeers(tuple(gone))] if gone and MaskKind.SIGN in self.exchange.kinds else []
 
     def _receive(self, peer: str, message: MaskMessage | Unchanged) -> list[Command]:
         neighbour = self.neighbours.get(peer)
@@ -172,28 +172,28 @@ class RoundMachine:
             explanation = f"sent a {message.kind.name} mask, this run exchanges {self.exchange.value}"
             return [Refuse(peer, "mask_kind", explanation)]
         lead = message.round - (self.round + neighbour.offset)
-        if lead > MAX_JUMP and not neighbour.adrift:
+        if lead > MAX_ROUND_LEAD and not neighbour.adrift:
             return [Refuse(peer, "far_future", f"sent a mask {lead} rounds ahead of where it was due")]
         if isinstance(message, Unchanged):
             return self._hear_no_news(peer, neighbour, message, lead)
         if message.kind is MaskKind.SIGN:
-            if not neighbour.keep(message, MAX_SIGNS):
-                return [Refuse(peer, "too_many", f"sent {MAX_SIGNS} sign masks without waiting for an answer")]
+            if not neighbour.keep(message, MAX_PENDING_SIGNS):
+                return [Refuse(peer, "too_many", f"sent {MAX_PENDING_SIGNS} sign masks without waiting for an answer")]
             neighbour.arrived = self.round
         closes = message.kind is MaskKind.KEEP or self.exchange is Exchange.SIGN
         return self._keep_pace(neighbour, message, lead) if closes else []
 
-    def _hear_no_news(self, peer: str, neighbour: Neighbour, word: Unchanged, lead: int) -> list[Command]:
+    def _hear_no_news(self, peer: str, neighbour: PeerProgress, word: Unchanged, lead: int) -> list[Command]:
         """Take in that a neighbour's masks are as they were; with ``both``, its keep mask's turn is yet to come."""
         of_signs = bool(word.epoch) and MaskKind.SIGN in self.exchange.kinds
         commands: list[Command] = []
         if of_signs:
-            commands.append(Meet(peer, Greeting(word.epoch, word.held, b"", opening=False)))
+            commands.append(Resynchronize(peer, ExchangeState(word.epoch, word.held, b"", opening=False)))
         if not of_signs or self.exchange is Exchange.SIGN:
             commands += self._keep_pace(neighbour, word, lead)
         return commands
 
-    def _keep_pace(self, neighbour: Neighbour, message: MaskMessage | Unchanged, lead: int) -> list[Command]:
+    def _keep_pace(self, neighbour: PeerProgress, message: MaskMessage | Unchanged, lead: int) -> list[Command]:
         """Take in the message by which a neighbour ends its part of a round."""
         if message.round <= neighbour.last_round:
             return []
@@ -209,23 +209,23 @@ class RoundMachine:
         return self._close_if_complete()
 
     def _link_up(self, peer: str, their_round: int) -> list[Command]:
-        neighbour = self.neighbours.setdefault(peer, Neighbour())
+        neighbour = self.neighbours.setdefault(peer, PeerProgress())
         neighbour.connected = True
         neighbour.in_pace = True
         neighbour.offset = their_round - self.round
         neighbour.last_round = min(neighbour.last_round, their_round - 1)
         if MaskKind.SIGN in self.exchange.kinds:
-            return [Greet(peer)]
-        return [] if self.own is None or neighbour.paced else [Send(peer, self.own)]
+            return [OpenExchange(peer)]
+        return [] if self.own is None or neighbour.paced else [SendMask(peer, self.own)]
 
-    def _meet(self, peer: str, greeting: Greeting) -> list[Command]:
+    def _meet(self, peer: str, greeting: ExchangeState) -> list[Command]:
         """Go on where the neighbour's replica stands; if this round's masks are out already, send it its own."""
         if peer not in self.neighbours or MaskKind.SIGN not in self.exchange.kinds:
             return []
         sent = greeting.opening and self.own is not None and self.own.round == self.round
         sent = sent and not self.neighbours[peer].paced
         share = self._share(self.own, (peer,)) if sent and self.own is not None else []
-        return [Meet(peer, greeting), *share]
+        return [Resynchronize(peer, greeting), *share]
 
     def _link_down(self, peer: str) -> list[Command]:
         if peer in self.neighbours:
@@ -240,10 +240,10 @@ class RoundMachine:
         self.gave_up = self.round
         return self._close_if_complete()
 
-    def _is_awaited(self, neighbour: Neighbour) -> bool:
+    def _is_awaited(self, neighbour: PeerProgress) -> bool:
         spoken = neighbour.last_round >= self.round + neighbour.offset
         due = neighbour.in_pace or (self._is_far_behind(neighbour) and self.gave_up != self.round)
         return neighbour.expected and due and not spoken
 
-    def _is_far_behind(self, neighbour: Neighbour) -> bool:
+    def _is_far_behind(self, neighbour: PeerProgress) -> bool:
         return 0 < self.max_lead < self.staleness(neighbour) and neighbour.arrived is not None

@@ -8,9 +8,9 @@ import torch
 
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet, load_data_set
-from dslnode.data.partition import Slice, cut, parse_share, parse_split, split_held_out
+from dslnode.data.partition import PartitionSpec, parse_share, parse_split, split_held_out, take_partition
 from dslnode.learning.learner import Learner
-from dslnode.learning.options import Origin, TrainingPlan
+from dslnode.learning.options import InitializationOptions, TrainingOptions
 from dslnode.plugins import model_factory
 
 
@@ -19,19 +19,19 @@ def node_data(settings: Settings) -> DataSet:
     whole = split_held_out(
         load_data_set(settings.data, settings.class_count), settings.held_out_fraction, settings.seed
     )
-    part = Slice(
+    part = PartitionSpec(
         classes=settings.classes or None,
         share=parse_share(settings.share),
         split=parse_split(settings.split),
         samples_per_class=settings.samples_per_class,
         seed=settings.seed,
     )
-    return cut(whole, part)
+    return take_partition(whole, part)
 
 
-def training_plan(settings: Settings) -> TrainingPlan:
+def training_options(settings: Settings) -> TrainingOptions:
     """Return how the node trains."""
-    return TrainingPlan(
+    return TrainingOptions(
         local_steps=settings.local_steps,
         batch_size=settings.batch_size,
         step_rule=settings.step_rule,
@@ -55,10 +55,10 @@ def training_plan(settings: Settings) -> TrainingPlan:
     )
 
 
-def origin(settings: Settings) -> Origin:
+def initialization_options(settings: Settings) -> InitializationOptions:
     """Return where the node starts from; its own random numbers follow from the seed and its name."""
     own = hashlib.blake2b(f"{settings.seed} {settings.name}".encode(), digest_size=7).digest()
-    return Origin(
+    return InitializationOptions(
         network_seed=settings.seed,
         node_seed=int.from_bytes(own, "little"),
         keep_ratio=settings.keep_ratio,
@@ -82,4 +82,4 @@ def build_learner(settings: Settings) -> Learner:
     torch.manual_seed(settings.seed)
     data = node_data(settings)
     model = model_factory(settings.model)(data.input_shape, data.class_count)
-    return Learner(model, data, training_plan(settings), origin(settings))
+    return Learner(model, data, training_options(settings), initialization_options(settings))

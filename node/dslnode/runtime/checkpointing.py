@@ -9,13 +9,13 @@ from typing import Any
 
 from dslnode.errors import StateError
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
-from dslnode.runtime.learner_thread import Worker
+from dslnode.runtime.learner_thread import LearnerThread
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True)
-class Schedule:
+class CheckpointSchedule:
     """Every how many rounds to write; the ``last`` one of all is written, too (0: there is no end)."""
 
     every: int
@@ -26,7 +26,7 @@ class Schedule:
         return finished % self.every == 0 or finished == self.last
 
 
-class Keeper:
+class CheckpointWriter:
     """Keeps finished rounds; without ``state`` it only logs them. ``facts`` returns what to remember of a round.
 
     A round that is not written yet, or could not be, waits in memory, so that an orderly stop loses none, whatever the
@@ -36,8 +36,8 @@ class Keeper:
     def __init__(
         self,
         state: StateDirectory | None,
-        schedule: Schedule,
-        worker: Worker,
+        schedule: CheckpointSchedule,
+        worker: LearnerThread,
         facts: Callable[[int], Mapping[str, Any]],
         *,
         log: Logger,

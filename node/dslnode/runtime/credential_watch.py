@@ -8,27 +8,27 @@ from datetime import datetime, timedelta
 
 from dslnode.errors import SettingsError
 from dslnode.security.identity import Identity, clock, day
-from dslnode.security.tls_tunnels import Tunnels
+from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.telemetry.logs import Logger
 
 LOOK_EVERY_SECONDS = 5.0
 REMIND_AFTER = timedelta(days=1)
 
 
-async def watch(tunnels: Tunnels | None, ends: Callable[[datetime], None], log: Logger) -> None:
+async def watch_credentials(tunnels: TlsTunnels | None, ends: Callable[[datetime], None], log: Logger) -> None:
     """Look for as long as the node lives, if it has a ticket."""
     if tunnels is None:
         return
-    watching = Watch(tunnels, ends, log)
+    watching = CredentialWatcher(tunnels, ends, log)
     while True:
         watching.look()
         await asyncio.sleep(LOOK_EVERY_SECONDS)
 
 
-class Watch:
+class CredentialWatcher:
     """Looks at files and clock whenever it is told to; says what is new once. ``ends`` is told when the ticket ends."""
 
-    def __init__(self, tunnels: Tunnels, ends: Callable[[datetime], None], log: Logger) -> None:
+    def __init__(self, tunnels: TlsTunnels, ends: Callable[[datetime], None], log: Logger) -> None:
         self._tunnels = tunnels
         self._credentials = tunnels.credentials
         self._ends = ends

@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 
 from dslnode.learning.learner import Learner
 from dslnode.learning.results import AggregatedRound, TrainedRound
-from dslnode.protocol.events import Heard
+from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask
-from dslnode.protocol.messages import Greeting, MaskMessage, Turn
+from dslnode.protocol.messages import ExchangeState, MaskMessage, RoundMessage
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
 
 Result = TypeVar("Result")
 
 
-class Worker:
+class LearnerThread:
     """Runs the learner's work in order, one piece at a time. After ``interrupt`` a running piece ends early."""
 
     def __init__(self, learner: Learner, nice: int = 0) -> None:
@@ -45,15 +45,15 @@ class Worker:
         """Run the local training of a round."""
         return await self._run(lambda: self._train(number))
 
-    async def greeting(self, peer: str) -> Greeting:
+    async def greeting(self, peer: str) -> ExchangeState:
         """Return what to tell a neighbour when a link opens."""
         return await self._run(lambda: self._learner.greeting(peer))
 
-    async def meet(self, peer: str, greeting: Greeting) -> list[MaskMessage]:
+    async def meet(self, peer: str, greeting: ExchangeState) -> list[MaskMessage]:
         """Take in a neighbour's greeting; return the sign masks that it lost."""
         return await self._run(lambda: self._learner.meet(peer, greeting))
 
-    async def signs(self, number: int, peers: tuple[str, ...]) -> dict[str, Turn]:
+    async def signs(self, number: int, peers: tuple[str, ...]) -> dict[str, RoundMessage]:
         """Return the sign mask for each of the neighbours that keeps up."""
         return await self._run(lambda: self._learner.signs(number, peers))
 
@@ -61,7 +61,7 @@ class Worker:
         """Drop what is kept of these neighbours' scores."""
         await self._run(lambda: self._learner.forget(peers))
 
-    async def aggregate(self, number: int, heard: tuple[Heard, ...], *, evaluate: bool) -> AggregatedRound:
+    async def aggregate(self, number: int, heard: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
         """Aggregate what neighbours said, and measure the held-out accuracy if asked."""
         return await self._run(lambda: self._aggregate(number, heard, evaluate=evaluate))
 
@@ -83,7 +83,7 @@ class Worker:
         flips = Mask(mask.layout, mask.bits ^ before.bits)
         return TrainedRound(mask, progress, flips.layer_densities(), flips.density, time.monotonic() - began)
 
-    def _aggregate(self, number: int, heard: tuple[Heard, ...], *, evaluate: bool) -> AggregatedRound:
+    def _aggregate(self, number: int, heard: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
         began = time.monotonic()
         masks = self._learner.aggregate(number, heard)
         seconds = time.monotonic() - began

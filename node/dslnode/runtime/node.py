@@ -17,77 +17,77 @@ from dslnode.config.settings import Settings
 from dslnode.errors import DslnodeError, ExitCode
 from dslnode.learning.learner import Learner
 from dslnode.overlay.mdns import announcement, discover
-from dslnode.overlay.peer_manager import Neighbourhood
-from dslnode.overlay.peer_problems import Notices
+from dslnode.overlay.peer_manager import PeerManager
+from dslnode.overlay.peer_problems import ProblemLog
 from dslnode.protocol import events
-from dslnode.protocol.round_deadline import Deadlines
+from dslnode.protocol.round_deadline import RoundDeadline
 from dslnode.protocol.round_machine import RoundMachine
 from dslnode.runtime.checkpoint import StateDirectory
-from dslnode.runtime.checkpointing import Keeper, Schedule
-from dslnode.runtime.credential_watch import watch
-from dslnode.runtime.learner_thread import Worker
-from dslnode.runtime.mask_sender import Sender
-from dslnode.runtime.resume import remember, take_over
+from dslnode.runtime.checkpointing import CheckpointSchedule, CheckpointWriter
+from dslnode.runtime.credential_watch import watch_credentials
+from dslnode.runtime.learner_thread import LearnerThread
+from dslnode.runtime.mask_sender import MaskSender
+from dslnode.runtime.resume import restore, snapshot
 from dslnode.runtime.systemd import keep_told
-from dslnode.runtime.tasks import Alarm, Background
-from dslnode.runtime.traffic_accounting import Accounting
-from dslnode.runtime.training_gate import Rest
-from dslnode.security.channels import Way
-from dslnode.telemetry.http_server import serve_pages
+from dslnode.runtime.tasks import BackgroundTasks, Timer
+from dslnode.runtime.traffic_accounting import TrafficAccounting
+from dslnode.runtime.training_gate import TrainingGate
+from dslnode.security.channels import ChannelProvider
+from dslnode.telemetry.http_server import serve_http
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
-from dslnode.telemetry.node_status import Observer
+from dslnode.telemetry.node_status import NodeStatus
 from dslnode.transport import link_events
-from dslnode.transport.connection_manager import Network
-from dslnode.transport.handshake import ORDERLY, Introduction
-from dslnode.transport.keepalive import keep_vigil
-from dslnode.transport.link_factory import Edges
+from dslnode.transport.connection_manager import ConnectionManager
+from dslnode.transport.handshake import ORDERLY, NodeInfo
+from dslnode.transport.keepalive import keep_alive
+from dslnode.transport.link_factory import LinkFactory
 from dslnode.transport.server import Server
 
 GOODBYE_SECONDS, LAST_STEP_SECONDS = 0.5, 0.7
 
 
-class Daemon:
+class Node:
     """One running node. ``run`` returns why it ended; ``busy`` then says whether a training step still runs."""
 
     def __init__(
         self,
         settings: Settings,
         learner: Learner,
-        me: Introduction,
+        me: NodeInfo,
         state: StateDirectory | None,
         log: Logger,
         *,
-        way: Way,
+        way: ChannelProvider,
     ) -> None:
         self.settings = settings
         self.busy = False
         self._learner = learner
-        self._worker = Worker(learner, settings.nice)
+        self._worker = LearnerThread(learner, settings.nice)
         self._state, self._log, self._way = state, log, way
         self._events: asyncio.Queue[events.Event | None] = asyncio.Queue()
         self._exit: ExitCode | None = None
-        self._background = Background(self._failed)
-        self._alarm, self._deadlines = Alarm(), Deadlines(settings.round_deadline)
+        self._background = BackgroundTasks(self._failed)
+        self._alarm, self._deadlines = Timer(), RoundDeadline(settings.round_deadline)
         self._exchange_began = time.monotonic()
         self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange, settings.max_lead)
-        edges = Edges(me, learner.layouts, learner.start, settings.skip_below)
-        self._network = Network(me, edges, lambda: self._machine.round, self._on_report)
-        self._sender = Sender(self._worker, self._network)
-        self._notices = Notices(settings.peers, log)
-        self._observer = Observer(settings, me, self._machine, self._network, self._notices.standing)
+        edges = LinkFactory(me, learner.layouts, learner.start, settings.skip_below)
+        self._network = ConnectionManager(me, edges, lambda: self._machine.round, self._on_report)
+        self._sender = MaskSender(self._worker, self._network)
+        self._notices = ProblemLog(settings.peers, log)
+        self._observer = NodeStatus(settings, me, self._machine, self._network, self._notices.standing)
         self._metrics = Metrics(self._observer.neighbours)
         self._metrics.describe(settings.name, settings.run_id, settings.state_dir)
         parts = (self._network, self._observer, self._metrics)
-        self._accounting = Accounting(settings, learner.layouts, *parts, state=state, log=log)
-        self._neighbourhood = Neighbourhood(
+        self._accounting = TrafficAccounting(settings, learner.layouts, *parts, state=state, log=log)
+        self._neighbourhood = PeerManager(
             self._network, settings.peers, settings.max_neighbours, way=way, log=log, registry=self._metrics.registry
         )
         asked = (self._accounting.reply, self._accounting.rows)
         self._server = Server(self._network, *asked, tunnels=way.tunnels, dialled_back=self._metrics.dialled_back)
-        schedule = Schedule(settings.checkpoint_every, settings.rounds)
-        self._keeper = Keeper(state, schedule, self._worker, self._facts, log=log, metrics=self._metrics)
-        self._rest = Rest(settings, self._metrics, self._accounting.pacer, log, self._post)
+        schedule = CheckpointSchedule(settings.checkpoint_every, settings.rounds)
+        self._keeper = CheckpointWriter(state, schedule, self._worker, self._facts, log=log, metrics=self._metrics)
+        self._rest = TrainingGate(settings, self._metrics, self._accounting.pacer, log, self._post)
 
     async def run(self) -> ExitCode:
         """Serve, dial and learn until all rounds are done or a signal comes; return the exit code.
@@ -97,7 +97,7 @@ class Daemon:
         self._resume()
         with contextlib.ExitStack() as ending:
             told = (self._metrics.registry, self._accounting.reply, self._server.is_open)
-            ending.callback(serve_pages(self.settings.metrics, *told))
+            ending.callback(serve_http(self.settings.metrics, *told))
             async with self._serving():
                 while self._exit is None:
                     event = await self._events.get()
@@ -118,11 +118,11 @@ class Daemon:
         for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
         jobs = [self._begin(), keep_told(self._observer.one_line), *self._neighbourhood.jobs()]
-        jobs.append(keep_vigil(self._network))
+        jobs.append(keep_alive(self._network))
         if self.settings.discover:
             mine = announcement(self._network.me, self.settings.listen, port)
             jobs.append(discover(mine, self._neighbourhood.discovered, self._log))
-        jobs += [self._accounting.keep(), watch(self._way.tunnels, self._metrics.ticket_ends, self._log)]
+        jobs += [self._accounting.keep(), watch_credentials(self._way.tunnels, self._metrics.ticket_ends, self._log)]
         tasks = [asyncio.create_task(job) for job in jobs]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
         try:
@@ -159,7 +159,13 @@ class Daemon:
         match command:
             case events.Train(number):
                 self._background.start(self._train(number))
-            case events.Send() | events.SendSigns() | events.Greet() | events.Meet() | events.Forget():
+            case (
+                events.SendMask()
+                | events.SendSignMasks()
+                | events.OpenExchange()
+                | events.Resynchronize()
+                | events.ForgetPeers()
+            ):
                 self._background.start(self._sender.execute(command))
             case events.SetDeadline(number):
                 awaited, late = self._machine.awaited(), self._machine.leads_too_far()
@@ -186,7 +192,7 @@ class Daemon:
         self._exchange_began = time.monotonic()
         self._post(events.Trained(trained.mask, *await self._accounting.pacer.decide()))
 
-    async def _aggregate(self, number: int, heard: tuple[events.Heard, ...]) -> None:
+    async def _aggregate(self, number: int, heard: tuple[events.NeighbourMasks, ...]) -> None:
         self._metrics.took("exchange", time.monotonic() - self._exchange_began)
         evaluate = number + 1 == self.settings.rounds or number % self.settings.evaluate_every == 0
         aggregated = await self._worker.aggregate(number, heard, evaluate=evaluate)
@@ -203,9 +209,9 @@ class Daemon:
         self._background.start(self._keeper.finished(number, self._observer.round_line()))
 
     def _facts(self, number: int) -> dict[str, Any]:
-        return remember(number, self.settings, self._learner.fingerprint, self._network, self._neighbourhood.known())
+        return snapshot(number, self.settings, self._learner.fingerprint, self._network, self._neighbourhood.known())
 
-    def _on_report(self, report: link_events.Report) -> None:
+    def _on_report(self, report: link_events.LinkEvent) -> None:
         self._neighbourhood.notice(report)
         match report:
             case link_events.LinkUp(neighbour, their_round, address):
@@ -219,9 +225,9 @@ class Daemon:
             case link_events.MaskArrived(neighbour, message):
                 self._deadlines.heard(neighbour.key, time.monotonic())
                 self._post(events.Received(neighbour.key, message))
-            case link_events.GreetingArrived(neighbour, greeting):
-                self._post(events.Greeted(neighbour.key, greeting))
-            case link_events.PaceAsked(neighbour, pace):
+            case link_events.ExchangeStateArrived(neighbour, greeting):
+                self._post(events.ExchangeStateReceived(neighbour.key, greeting))
+            case link_events.IntervalRequested(neighbour, pace):
                 self._accounting.pacer.asked(neighbour.key, pace)
             case link_events.PeerRefused(address, reason, explanation) if reason not in ORDERLY:
                 self._refuse(address, reason, explanation)
@@ -233,7 +239,7 @@ class Daemon:
         self._notices.refused(who, reason, explanation)
 
     def _resume(self) -> None:
-        facts = take_over(self._state, self.settings, self._learner, self._network, self._log)
+        facts = restore(self._state, self.settings, self._learner, self._network, self._log)
         self._accounting.books.open()
         if facts is None:
             return

@@ -10,15 +10,15 @@ from dslnode.errors import StateError
 from dslnode.learning.learner import Learner
 from dslnode.runtime.checkpoint import StateDirectory
 from dslnode.telemetry.logs import Logger
-from dslnode.transport.connection_manager import Network
+from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.traffic import Flow, Traffic
 
 
-def remember(
+def snapshot(
     round_number: int,
     settings: Settings,
     fingerprint: bytes,
-    network: Network,
+    network: ConnectionManager,
     members: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """Return the facts of a snapshot; ``round_number`` is the one to begin with after a restart.
@@ -41,8 +41,8 @@ def remember(
     }
 
 
-def take_over(
-    state: StateDirectory | None, settings: Settings, learner: Learner, network: Network, log: Logger
+def restore(
+    state: StateDirectory | None, settings: Settings, learner: Learner, network: ConnectionManager, log: Logger
 ) -> Mapping[str, Any] | None:
     """Let learner and network go on where the state ends; return its facts, or None if there is none.
 
@@ -73,7 +73,7 @@ def check(facts: Mapping[str, Any], settings: Settings, fingerprint: bytes) -> N
         )
 
 
-def restore_traffic(facts: Mapping[str, Any], network: Network) -> None:
+def restore_traffic(facts: Mapping[str, Any], network: ConnectionManager) -> None:
     """Let the network count on from what was sent and received before."""
     for key, flows in facts["traffic"].items():
         network.traffic[key] = Traffic(Flow(**flows["sent"]), Flow(**flows["received"]))

@@ -15,12 +15,12 @@ from dslnode.overlay.mdns import check_discovery
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
 from dslnode.runtime.build import build_learner
 from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory
-from dslnode.runtime.node import Daemon
-from dslnode.security.channels import Plain, Secure
+from dslnode.runtime.node import Node
+from dslnode.security.channels import PlainChannels, TlsChannels
 from dslnode.security.exposure import check_exposure
-from dslnode.security.tls_tunnels import Tunnels
+from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.telemetry import logs
-from dslnode.transport.handshake import INCARNATION_BYTES, Introduction, ModelFacts
+from dslnode.transport.handshake import INCARNATION_BYTES, NetworkFingerprint, NodeInfo
 
 
 def run_node(settings: Settings) -> ExitCode:
@@ -41,12 +41,12 @@ def run_node(settings: Settings) -> ExitCode:
         check_network(learner, tunnels)
         if state is None:
             log.warning("nothing is kept", why="no --state-dir: a restart begins anew")
-        me = introduction(settings, learner, node_id)
-        way = Plain(anywhere=settings.insecure) if tunnels is None else Secure(tunnels)
-        return asyncio.run(_run(Daemon(settings, learner, me, state, log, way=way), tunnels))
+        me = node_info(settings, learner, node_id)
+        way = PlainChannels(anywhere=settings.insecure) if tunnels is None else TlsChannels(tunnels)
+        return asyncio.run(_run(Node(settings, learner, me, state, log, way=way), tunnels))
 
 
-def open_tunnels(settings: Settings) -> Tunnels | None:
+def open_tunnels(settings: Settings) -> TlsTunnels | None:
     """Return the ways of a node that has a ticket, None if it has none; ``SettingsError`` if it cannot be used."""
     if settings.ticket is None:
         if settings.revoked is not None:
@@ -60,10 +60,10 @@ def open_tunnels(settings: Settings) -> Tunnels | None:
             f"name = {settings.name!r}, but {settings.ticket} is the ticket of {credentials.identity.name!r}; "
             "leave --name out"
         )
-    return Tunnels(credentials)
+    return TlsTunnels(credentials)
 
 
-def check_network(learner: Learner, tunnels: Tunnels | None) -> None:
+def check_network(learner: Learner, tunnels: TlsTunnels | None) -> None:
     """Raise ``ModelError`` if the ticket names the frozen network of the run, and this node has built another."""
     expected = "" if tunnels is None else tunnels.credentials.ticket.fingerprint
     if expected and expected != learner.fingerprint.hex():
@@ -73,13 +73,13 @@ def check_network(learner: Learner, tunnels: Tunnels | None) -> None:
         )
 
 
-def _node_id(state: StateDirectory | None, tunnels: Tunnels | None) -> bytes:
+def _node_id(state: StateDirectory | None, tunnels: TlsTunnels | None) -> bytes:
     if tunnels is not None:
         return tunnels.credentials.identity.node_id
     return secrets.token_bytes(NODE_ID_BYTES) if state is None else state.node_id()
 
 
-async def _run(daemon: Daemon, tunnels: Tunnels | None) -> ExitCode:
+async def _run(daemon: Node, tunnels: TlsTunnels | None) -> ExitCode:
     code = await daemon.run()
     if daemon.busy:  # a long step of a large model: its result is not wanted, and what is on disk is whole
         if tunnels is not None:
@@ -89,10 +89,10 @@ async def _run(daemon: Daemon, tunnels: Tunnels | None) -> ExitCode:
     return code
 
 
-def introduction(settings: Settings, learner: Learner, node_id: bytes) -> Introduction:
+def node_info(settings: Settings, learner: Learner, node_id: bytes) -> NodeInfo:
     """Return what this process says of itself to every neighbour."""
     layout = learner.layout
-    facts = ModelFacts(
+    facts = NetworkFingerprint(
         fingerprint=learner.fingerprint,
         layout=layout.digest,
         layers=len(layout.layers),
@@ -101,7 +101,7 @@ def introduction(settings: Settings, learner: Learner, node_id: bytes) -> Introd
         scores=learner.network.score_layout.size,
     )
     incarnation = secrets.token_bytes(INCARNATION_BYTES)
-    return Introduction(
+    return NodeInfo(
         settings.run_id,
         node_id,
         incarnation,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 
 
-class Background:
+class BackgroundTasks:
     """Starts jobs; ``failed`` is called with the exception of one that failed."""
 
     def __init__(self, failed: Callable[[BaseException], None]) -> None:
@@ -31,7 +31,7 @@ class Background:
             self._failed(error)
 
 
-class Alarm:
+class Timer:
     """Calls back once when its time is up; setting it anew replaces what was set before."""
 
     def __init__(self) -> None:

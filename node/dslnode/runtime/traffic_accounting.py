@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dslnode.accounting.bookkeeper import Bookkeeper
-from dslnode.accounting.exchange_pacing import Pacer, Usage
+from dslnode.accounting.exchange_pacing import ExchangeScheduler, Usage
 from dslnode.accounting.ledger_messages import row_messages
 from dslnode.accounting.ledger_metrics import LedgerCollector
 from dslnode.config.quantities import parse_cap
@@ -14,21 +14,21 @@ from dslnode.protocol.codec.mask_codec import Layouts
 from dslnode.runtime.checkpoint import StateDirectory
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
-from dslnode.telemetry.node_status import Observer
-from dslnode.transport.connection_manager import Network
-from dslnode.transport.handshake import Introduction
+from dslnode.telemetry.node_status import NodeStatus
+from dslnode.transport.connection_manager import ConnectionManager
+from dslnode.transport.handshake import NodeInfo
 from dslnode.v1 import node_pb2 as pb
 
 
-class Accounting:
+class TrafficAccounting:
     """``books`` to open before anything moves; ``pacer`` to ask in every round."""
 
     def __init__(
         self,
         settings: Settings,
         layouts: Layouts,
-        network: Network,
-        observer: Observer,
+        network: ConnectionManager,
+        observer: NodeStatus,
         metrics: Metrics,
         *,
         state: StateDirectory | None,
@@ -36,11 +36,11 @@ class Accounting:
     ) -> None:
         cap = parse_cap(settings.data_cap) if settings.data_cap else None
         self.books = Bookkeeper(network, None if state is None else state.path, log)
-        self.pacer = Pacer(cap, largest_cost(settings, layouts), network, self.books)
+        self.pacer = ExchangeScheduler(cap, largest_cost(settings, layouts), network, self.books)
         metrics.registry.register(LedgerCollector(self.books.accounts, observer.name_of, self.pacer.usage))
         self._observer = observer
 
-    def met(self, neighbour: Introduction, address: str) -> None:
+    def met(self, neighbour: NodeInfo, address: str) -> None:
         """A link came up: remember the neighbour, and tell it at once how often masks are welcome."""
         self._observer.met(neighbour, address)
         self.pacer.up(neighbour.key)

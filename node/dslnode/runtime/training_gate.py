@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
 
-from dslnode.accounting.exchange_pacing import Pacer
+from dslnode.accounting.exchange_pacing import ExchangeScheduler
 from dslnode.config.quantities import parse_hours
 from dslnode.config.settings import Settings
-from dslnode.protocol.events import Event, Resting
+from dslnode.protocol.events import Event, TrainingPaused
 from dslnode.runtime.host_sensors import read_host_state
-from dslnode.runtime.training_limits import HostState, Limits, why_wait
+from dslnode.runtime.training_limits import HostState, TrainingLimits, why_wait
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
 
@@ -26,14 +26,14 @@ SHOWN = ("load", "temperature", "battery")
 """What the log says of the machine."""
 
 
-class Rest:
+class TrainingGate:
     """``post`` feeds the round machine. A node without limits never looks at anything."""
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, pacer: Pacer, log: Logger, post: Callable[[Event], None]
+        self, settings: Settings, metrics: Metrics, pacer: ExchangeScheduler, log: Logger, post: Callable[[Event], None]
     ) -> None:
         hours = parse_hours(settings.only_between) if settings.only_between else None
-        self._limits = Limits(settings.max_temperature, settings.max_load, hours, settings.min_battery)
+        self._limits = TrainingLimits(settings.max_temperature, settings.max_load, hours, settings.min_battery)
         self._metrics = metrics
         self._pacer = pacer
         self._log = log
@@ -42,16 +42,16 @@ class Rest:
 
     async def until_allowed(self, stopped: Callable[[], bool], read: Callable[[], HostState] = read_host_state) -> bool:
         """Return True when the node may train, False when it has ``stopped``."""
-        why = "" if self._limits == Limits() else self._look(read(), "")
+        why = "" if self._limits == TrainingLimits() else self._look(read(), "")
         if not why:
             return True
         self._pacer.rest(INTERVAL)
         while why and not stopped():
-            self._post(Resting())
+            self._post(TrainingPaused())
             await self._pause(stopped)
             why = self._look(read(), why)
         self._pacer.rest(0)
-        self._post(Resting(over=True))
+        self._post(TrainingPaused(over=True))
         return not stopped()
 
     def _look(self, now: HostState, before: str) -> str:

@@ -15,7 +15,7 @@ FULLER = 5.0
 
 
 @dataclass(frozen=True)
-class Limits:
+class TrainingLimits:
     """When to train; None: whatever it is. Degrees Celsius, processes that want to run, percent of a battery."""
 
     temperature: float | None = None
@@ -37,7 +37,7 @@ class HostState:
     battery: float | None = None
 
 
-def why_wait(limits: Limits, now: HostState, waiting_for: str = "") -> str:
+def why_wait(limits: TrainingLimits, now: HostState, waiting_for: str = "") -> str:
     """Return what to wait for: ``hours``, ``heat``, ``battery`` or ``load``; empty if the node may train.
 
     ``waiting_for`` is what it waits for already: that must be over by a margin.

@@ -11,33 +11,33 @@ from typing import Protocol
 
 from dslnode.addresses import is_loopback
 from dslnode.security.identity import Identity
-from dslnode.security.tls_errors import told_by_dialler
+from dslnode.security.tls_errors import dialer_problem
 from dslnode.security.tls_stream import CHUNK, TlsStream
-from dslnode.security.tls_tunnels import Ends, Tunnels
+from dslnode.security.tls_tunnels import Ends, TlsTunnels
 
 LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Opened:
+class ChannelTarget:
     """Where a gRPC channel leads to the other node, and who that has proved to be, if it had to."""
 
     target: str
     identity: Identity | None = None
 
 
-class Way(Protocol):
+class ChannelProvider(Protocol):
     """How a host is reached, and the tunnels by which this node is reached itself; None: as it is, unencrypted."""
 
     @property
-    def tunnels(self) -> Tunnels | None:
+    def tunnels(self) -> TlsTunnels | None:
         """Return what a ticket gives."""
 
-    def open(self, host: str, port: int, seconds: float) -> contextlib.AbstractAsyncContextManager[Opened]:
+    def open(self, host: str, port: int, seconds: float) -> contextlib.AbstractAsyncContextManager[ChannelTarget]:
         """Give a target for gRPC while the context lasts; ``OSError`` saying why if there is none in time."""
 
 
-class Plain:
+class PlainChannels:
     """Without encryption, and not beyond this machine unless ``anywhere``."""
 
     tunnels = None
@@ -46,27 +46,27 @@ class Plain:
         self._anywhere = anywhere
 
     @contextlib.asynccontextmanager
-    async def open(self, host: str, port: int, seconds: float) -> AsyncIterator[Opened]:  # noqa: ARG002
+    async def open(self, host: str, port: int, seconds: float) -> AsyncIterator[ChannelTarget]:  # noqa: ARG002
         """Give the address itself."""
         if not self._anywhere and not is_loopback(host):
             raise OSError(f"{host} is not this machine, and this node has no ticket; see --ticket and --insecure")
-        yield Opened(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        yield ChannelTarget(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
-class Secure:
+class TlsChannels:
     """Over TLS, to whom the same authority has given a ticket."""
 
-    def __init__(self, tunnels: Tunnels) -> None:
+    def __init__(self, tunnels: TlsTunnels) -> None:
         self.tunnels = tunnels
 
     @contextlib.asynccontextmanager
-    async def open(self, host: str, port: int, seconds: float) -> AsyncIterator[Opened]:
+    async def open(self, host: str, port: int, seconds: float) -> AsyncIterator[ChannelTarget]:
         """Give a Unix socket that leads there. Raises ``PeerError`` too, if the other side's certificate is revoked."""
         outer, first = await self._connect(host, port, seconds)
         try:
             identity = self.tunnels.credentials.peer(outer.object)
             async with self._inner_end(identity, outer, first) as target:
-                yield Opened(target, identity)
+                yield ChannelTarget(target, identity)
         finally:
             outer.close()
 
@@ -112,7 +112,7 @@ def _why(error: OSError, seconds: float) -> str:
     if isinstance(error, TimeoutError) and not error.errno:
         return f"no connection within {seconds:g} s (is the node running, the port open?)"
     if isinstance(error, (ssl.SSLError, ConnectionResetError)):
-        return told_by_dialler(error)
+        return dialer_problem(error)
     return f"refused the connection ({error.strerror or error}); is the node running, the port open?"
 
 

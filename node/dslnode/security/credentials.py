@@ -10,14 +10,14 @@ from pathlib import Path
 
 from dslnode.errors import PeerError, SettingsError
 from dslnode.security.certificates import identity_from_der, identity_from_pem, read_revocations
-from dslnode.security.identity import Identity, Revocations, check_standing
+from dslnode.security.identity import Identity, Revocations, check_validity
 from dslnode.security.ticket import Ticket, read_ticket
 
 REVOKED = "revoked.pem"
 """What the authority calls its list, and where a node looks for one beside its ticket."""
 
 
-def present() -> datetime:
+def utc_now() -> datetime:
     """Return the time by this board's clock, in UTC."""
     return datetime.now(UTC)
 
@@ -29,7 +29,7 @@ class Credentials:
     ``server`` and ``client`` are the contexts for the next handshakes; connections that are open keep theirs.
     """
 
-    def __init__(self, ticket: Path, revoked: Path | None, now: Callable[[], datetime] = present) -> None:
+    def __init__(self, ticket: Path, revoked: Path | None, now: Callable[[], datetime] = utc_now) -> None:
         self.now = now
         self._file = ticket
         self._revoked_file = revoked or ticket.with_name(REVOKED)
@@ -63,7 +63,7 @@ class Credentials:
 
     def check(self, identity: Identity) -> None:
         """Raise ``PeerError`` if a certificate is revoked, or not valid now."""
-        check_standing(identity, self.revocations, self.now())
+        check_validity(identity, self.revocations, self.now())
 
     def _read_ticket(self) -> None:
         stamp = _stamp(self._file)

@@ -24,7 +24,7 @@ class _Record:
     since: float
 
 
-class Screening:
+class HandshakeLimiter:
     """Remembers hosts by address, IPv6 ones by their /64, which one owner has whole. Times are in seconds."""
 
     def __init__(self) -> None:

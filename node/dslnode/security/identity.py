@@ -57,7 +57,7 @@ def node_id_of(uris: list[str]) -> bytes:
     return node_id
 
 
-def check_standing(identity: Identity, revoked: Revocations, now: datetime) -> None:
+def check_validity(identity: Identity, revoked: Revocations, now: datetime) -> None:
     """Raise ``PeerError`` if the certificate is revoked, or its time has not come or is over by this node's clock."""
     if identity.serial in revoked.serials:
         raise PeerError("revoked", f"presents the certificate of {identity.name}, which the authority has revoked")
@@ -67,7 +67,7 @@ def check_standing(identity: Identity, revoked: Revocations, now: datetime) -> N
         raise PeerError("not_yet_valid", f"presents a certificate valid from {day(identity.begins)} ({clock(now)})")
 
 
-def check_introduction(identity: Identity, node_id: bytes, name: str) -> None:
+def check_claimed_identity(identity: Identity, node_id: bytes, name: str) -> None:
     """Raise ``PeerError`` if a neighbour introduces itself as somebody other than its certificate says."""
     if node_id != identity.node_id:
         raise PeerError(

@@ -10,7 +10,7 @@ from dslnode.security.identity import SERVER_NAME
 MAX_FLIGHTS = 10
 
 
-def shake_hands(credentials: Credentials) -> str:
+def try_handshake(credentials: Credentials) -> str:
     """Hold both ends of a handshake; return why it fails, empty if it does not."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = credentials.server.wrap_bio(to_server, to_client, server_side=True)

@@ -49,12 +49,12 @@ def reason_of(error: Exception) -> str:
     return "plaintext" if reason in _NOT_TLS else "tls"
 
 
-def told_by_listener(reason: str) -> str:
+def caller_problem(reason: str) -> str:
     """Return what a listening node says of a caller whose handshake failed."""
     return _CALLER[reason]
 
 
-def told_by_dialler(error: Exception) -> str:
+def dialer_problem(error: Exception) -> str:
     """Return what a dialling node says of the node that it could not make a connection to."""
     alert = _ALERTS.get(getattr(error, "reason", None) or "")
     if alert is not None:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError
-from dslnode.security.handshake_limiter import Screening
+from dslnode.security.handshake_limiter import HandshakeLimiter
 from dslnode.security.identity import Identity
-from dslnode.security.tls_errors import reason_of, told_by_listener
+from dslnode.security.tls_errors import caller_problem, reason_of
 from dslnode.security.tls_stream import CHUNK, TlsStream
-from dslnode.security.tls_tunnels import Tunnels
+from dslnode.security.tls_tunnels import TlsTunnels
 
 HANDSHAKE_SECONDS = 5.0
 MAX_CONNECTIONS = 150
@@ -26,25 +26,27 @@ PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Caller:
+class AuthenticatedPeer:
     """Who is at the other end of a connection that gRPC serves, and where."""
 
     remote: tuple[str, int]
     identity: Identity
 
 
-class Door:
+class TlsListener:
     """Accepts connections until ``stop``. ``inner`` returns the Unix socket on which gRPC serves now.
 
     ``refused`` is called with address, reason and explanation of each connection that is turned away.
     """
 
-    def __init__(self, tunnels: Tunnels, inner: Callable[[], Path], refused: Callable[[str, str, str], None]) -> None:
+    def __init__(
+        self, tunnels: TlsTunnels, inner: Callable[[], Path], refused: Callable[[str, str, str], None]
+    ) -> None:
         self._tunnels = tunnels
         self._inner = inner
         self._refused = refused
-        self._screening = Screening()
-        self._callers: dict[str, Caller] = {}
+        self._screening = HandshakeLimiter()
+        self._callers: dict[str, AuthenticatedPeer] = {}
         self._jobs: set[asyncio.Task[None]] = set()
 
     def listen(self, address: str) -> int:
@@ -57,7 +59,7 @@ class Door:
         self._start(self._accept())
         return int(self._listener.getsockname()[1])
 
-    def caller(self, peer: str) -> Caller | None:
+    def caller(self, peer: str) -> AuthenticatedPeer | None:
         """Return who has the connection that gRPC calls ``peer``; None if it did not come through this door."""
         return self._callers.get(peer.rpartition("/")[2])
 
@@ -103,7 +105,7 @@ class Door:
         finally:
             self._screening.ended(remote[0])
         with contextlib.suppress(OSError):
-            await self._carry(Caller(remote, identity), outer)
+            await self._carry(AuthenticatedPeer(remote, identity), outer)
         outer.close()
 
     async def _admit(self, connection: socket.socket) -> tuple[TlsStream, Identity]:
@@ -119,14 +121,14 @@ class Door:
                     await outer.shake_hands()
             except OSError as error:  # of which TLS errors and timeouts are
                 reason = reason_of(error)
-                raise PeerError(reason, told_by_listener(reason)) from error
+                raise PeerError(reason, caller_problem(reason)) from error
             identity = self._tunnels.credentials.peer(outer.object)
             if self._tunnels.count(identity) >= MAX_CONNECTIONS_OF_A_NODE:
                 raise PeerError("too_many", f"{identity.name} has {MAX_CONNECTIONS_OF_A_NODE} connections already")
             unless_done.pop_all()
         return outer, identity
 
-    async def _carry(self, caller: Caller, outer: TlsStream) -> None:
+    async def _carry(self, caller: AuthenticatedPeer, outer: TlsStream) -> None:
         """Connect to gRPC from a socket of a path that says which caller this is."""
         path = self._tunnels.path()
         link = socket.socket(socket.AF_UNIX)

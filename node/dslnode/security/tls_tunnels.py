@@ -23,19 +23,19 @@ Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, eq=False)
-class Tunnel:
+class TlsTunnel:
     """One connection whose other end has proved who it is."""
 
     identity: Identity
     outer: TlsStream
 
 
-class Tunnels:
+class TlsTunnels:
     """All open tunnels of a node, the credentials they were opened with, and the directory of their Unix sockets."""
 
     def __init__(self, credentials: Credentials) -> None:
         self.credentials = credentials
-        self._open: set[Tunnel] = set()
+        self._open: set[TlsTunnel] = set()
         self._directory: Path | None = None
         self._count = 0
 
@@ -55,7 +55,7 @@ class Tunnels:
 
     async def carry(self, identity: Identity, outer: TlsStream, inner: Ends, first: bytes = b"") -> None:
         """Carry bytes both ways, ``first`` to the inner end before all, until either end closes; then close both."""
-        tunnel = Tunnel(identity, outer)
+        tunnel = TlsTunnel(identity, outer)
         self._open.add(tunnel)
         try:
             inner[1].write(first)

@@ -5,7 +5,7 @@ from __future__ import annotations
 MAX_POINTS = 200
 
 
-class History:
+class AccuracyHistory:
     """Measured accuracies by round, oldest first: ``points``, at most ``MAX_POINTS``.
 
     When it is full, every second point goes, and from then on only every second measurement is kept, so that the

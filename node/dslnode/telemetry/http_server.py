@@ -42,7 +42,7 @@ COMMON_HEADERS = [
 ]
 
 
-def serve_pages(
+def serve_http(
     address: str, registry: CollectorRegistry, status: Callable[[], pb.StatusReply], ready: Callable[[], bool]
 ) -> Callable[[], None]:
     """Serve at ``HOST:PORT`` from threads of their own, or not at all if it is ``off``; return what stops it.

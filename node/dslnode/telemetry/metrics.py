@@ -26,7 +26,7 @@ PHASE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
 
 @dataclass(frozen=True)
-class NeighbourFigures:
+class PeerStatus:
     """What is known of one neighbour at the moment of a scrape. Bits and bytes count from the node's first start."""
 
     name: str
@@ -50,7 +50,7 @@ class NeighbourFigures:
 class Metrics:
     """The node's metrics; ``neighbours`` is asked at every scrape for the neighbours' figures."""
 
-    def __init__(self, neighbours: Callable[[], Iterable[NeighbourFigures]]) -> None:
+    def __init__(self, neighbours: Callable[[], Iterable[PeerStatus]]) -> None:
         self.registry = CollectorRegistry()
         gauge, counter = partial(Gauge, registry=self.registry), partial(Counter, registry=self.registry)
         self._info = gauge("dslnode_info", "Constant 1; its labels describe the node.", ["version", "name", "run"])
@@ -140,7 +140,7 @@ class Metrics:
 class _NeighbourCollector(Collector):
     """Neighbours come and go, so their series are made at each scrape from what is known then."""
 
-    def __init__(self, neighbours: Callable[[], Iterable[NeighbourFigures]]) -> None:
+    def __init__(self, neighbours: Callable[[], Iterable[PeerStatus]]) -> None:
         self._neighbours = neighbours
 
     def collect(self) -> Iterator[Metric]:
@@ -153,11 +153,11 @@ class _NeighbourCollector(Collector):
         yield from _traffic(figures)
 
 
-def _labels(neighbour: NeighbourFigures) -> list[str]:
+def _labels(neighbour: PeerStatus) -> list[str]:
     return [neighbour.name, neighbour.node_id]
 
 
-def _per_neighbour(figures: list[NeighbourFigures]) -> Iterator[Metric]:
+def _per_neighbour(figures: list[PeerStatus]) -> Iterator[Metric]:
     documentation = {
         "up": "1 while a link to the neighbour is open.",
         "round": "Round of the neighbour's newest mask, in its own counting.",
@@ -178,7 +178,7 @@ def _per_neighbour(figures: list[NeighbourFigures]) -> Iterator[Metric]:
         yield family
 
 
-def _quarantined(figures: list[NeighbourFigures]) -> GaugeMetricFamily:
+def _quarantined(figures: list[PeerStatus]) -> GaugeMetricFamily:
     text = "1 while no conversation is held with a neighbour that broke the rules, by its last offence."
     family = GaugeMetricFamily("dslnode_quarantined", text, labels=["neighbour", "node_id", "reason"])
     for neighbour in figures:
@@ -187,7 +187,7 @@ def _quarantined(figures: list[NeighbourFigures]) -> GaugeMetricFamily:
     return family
 
 
-def _traffic(figures: list[NeighbourFigures]) -> Iterator[Metric]:
+def _traffic(figures: list[PeerStatus]) -> Iterator[Metric]:
     labels = ["neighbour", "node_id", "direction", "kind"]
     payload = CounterMetricFamily(
         "dslnode_payload_bit", "Mask bits as coded, without headers and framing.", labels=labels

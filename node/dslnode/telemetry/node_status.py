@@ -11,30 +11,30 @@ from dslnode.data.dataset import DataSet
 from dslnode.learning.results import AggregatedRound, Progress, TrainedRound
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.round_machine import RoundMachine
-from dslnode.telemetry.accuracy_history import History
-from dslnode.telemetry.metrics import NeighbourFigures
-from dslnode.transport.connection_manager import Network
+from dslnode.telemetry.accuracy_history import AccuracyHistory
+from dslnode.telemetry.metrics import PeerStatus
+from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.grpc_options import MESSAGE_BYTES
-from dslnode.transport.handshake import Introduction
+from dslnode.transport.handshake import NodeInfo
 from dslnode.transport.traffic import Traffic
 from dslnode.v1 import node_pb2 as pb
 
 MAX_KNOWN = 1_000
 MAX_LAYERS = 100  # told of; the reply must fit into one message
-MAX_TOLD = 200  # neighbours told of: as many as there may be links and configured peers
+MAX_NEIGHBOURS_REPORTED = 200  # neighbours told of: as many as there may be links and configured peers
 FIELD_BYTES = 4  # before each of them in the reply: the field's number and its length
 SPARE_BYTES = 4_096  # left in the message for what others add to the reply
 
 
-class Observer:
+class NodeStatus:
     """Watches one node and describes it; it decides nothing. ``problems`` says why a peer's address fails."""
 
     def __init__(
         self,
         settings: Settings,
-        me: Introduction,
+        me: NodeInfo,
         machine: RoundMachine,
-        network: Network,
+        network: ConnectionManager,
         problems: Mapping[str, str],
     ) -> None:
         self._settings = settings
@@ -48,11 +48,11 @@ class Observer:
         self._progress: Progress | None = None
         self._held_out: float | None = None
         self._leaning = 1.0
-        self._history = History()
+        self._history = AccuracyHistory()
         self._flipped = 0.0
         self.masks_used = 0
 
-    def met(self, neighbour: Introduction, address: str) -> None:
+    def met(self, neighbour: NodeInfo, address: str) -> None:
         """Remember a neighbour's name and address."""
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
@@ -74,7 +74,7 @@ class Observer:
             self._held_out = aggregated.held_out
             self._history.add(self._machine.round + 1, aggregated.held_out)
 
-    def neighbours(self) -> list[NeighbourFigures]:
+    def neighbours(self) -> list[PeerStatus]:
         """Return the figures of every neighbour met, and of every peer not reached yet. Safe from any thread."""
         known = sorted(dict(self._known).items(), key=lambda item: item[1])
         met = [self._figures(key, name, address) for key, (name, address) in known]
@@ -166,7 +166,7 @@ class Observer:
         everyone = self.neighbours()
         places = sorted(range(len(everyone)), key=lambda place: _importance(everyone[place], recent))
         chosen: dict[int, pb.NeighbourStatus] = {}
-        for place in places[:MAX_TOLD]:
+        for place in places[:MAX_NEIGHBOURS_REPORTED]:
             status = _neighbour_status(everyone[place])
             room -= status.ByteSize() + FIELD_BYTES
             if room < 0:
@@ -177,11 +177,11 @@ class Observer:
     def _float32_bits(self, traffic: Traffic) -> int:
         return 32 * self._me.model.weights * traffic.sent.masks
 
-    def _figures(self, key: str, name: str, address: str) -> NeighbourFigures:
+    def _figures(self, key: str, name: str, address: str) -> PeerStatus:
         heard = self._machine.neighbours.get(key)
         newest = heard.newest if heard else None
         traffic = self._network.traffic.get(key, Traffic())
-        return NeighbourFigures(
+        return PeerStatus(
             name=name,
             node_id=key,
             address=address,
@@ -201,12 +201,12 @@ class Observer:
         )
 
 
-def _importance(figures: NeighbourFigures, recent: Mapping[str, int]) -> tuple[bool, bool, int]:
+def _importance(figures: PeerStatus, recent: Mapping[str, int]) -> tuple[bool, bool, int]:
     return not figures.connected, bool(figures.node_id), -recent.get(figures.node_id, 0)
 
 
-def _unreached(address: str, problem: str) -> NeighbourFigures:
-    return NeighbourFigures(address, "", address, connected=False, problem=problem)
+def _unreached(address: str, problem: str) -> PeerStatus:
+    return PeerStatus(address, "", address, connected=False, problem=problem)
 
 
 def _layer_statuses(mask: Mask | None) -> list[pb.LayerStatus]:
@@ -219,7 +219,7 @@ def _layer_statuses(mask: Mask | None) -> list[pb.LayerStatus]:
     ]
 
 
-def _neighbour_status(figures: NeighbourFigures) -> pb.NeighbourStatus:
+def _neighbour_status(figures: PeerStatus) -> pb.NeighbourStatus:
     return pb.NeighbourStatus(
         name=figures.name,
         node_id=figures.node_id,

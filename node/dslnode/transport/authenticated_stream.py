@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dslnode.security.identity import Identity, check_introduction
+from dslnode.security.identity import Identity, check_claimed_identity
 from dslnode.transport.link import Stream
 from dslnode.v1 import node_pb2 as pb
 
 
-class Vouched:
+class AuthenticatedStream:
     """Passes frames on; ``read`` raises ``PeerError`` at a hello that does not match the certificate."""
 
     def __init__(self, stream: Stream, identity: Identity) -> None:
@@ -18,7 +18,7 @@ class Vouched:
         """Return the next frame, or ``grpc.aio.EOF``."""
         frame = await self._stream.read()
         if isinstance(frame, pb.Frame) and frame.HasField("hello"):
-            check_introduction(self._identity, frame.hello.node_id, frame.hello.name)
+            check_claimed_identity(self._identity, frame.hello.node_id, frame.hello.name)
         return frame
 
     async def write(self, message: pb.Frame, /) -> None:

@@ -11,9 +11,9 @@ import grpc
 
 from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError, UnreachableError
-from dslnode.security.channels import Secure, answers_with_tls
+from dslnode.security.channels import TlsChannels, answers_with_tls
 from dslnode.security.credentials import Credentials
-from dslnode.security.tls_tunnels import Tunnels
+from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.transport.grpc_options import CHANNEL_OPTIONS
 from dslnode.transport.reachability import ATTEMPT_SECONDS
 from dslnode.v1 import node_pb2 as pb
@@ -68,7 +68,7 @@ def _ask(address: str, timeout: float, ticket: Path | None, question: Question[A
     try:
         if ticket is None:
             return _put(question, address)
-        return asyncio.run(_ask_by_tls(address, timeout, Tunnels(Credentials(ticket, None)), question))
+        return asyncio.run(_ask_by_tls(address, timeout, TlsTunnels(Credentials(ticket, None)), question))
     except grpc.RpcError as error:
         code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
         if code in DECLINED:
@@ -78,10 +78,10 @@ def _ask(address: str, timeout: float, ticket: Path | None, question: Question[A
         raise UnreachableError(f"no dslnode answers at {address}: it {error}") from error
 
 
-async def _ask_by_tls(address: str, timeout: float, tunnels: Tunnels, question: Question[Answer]) -> Answer:
+async def _ask_by_tls(address: str, timeout: float, tunnels: TlsTunnels, question: Question[Answer]) -> Answer:
     host, port = host_and_port(address)
     try:
-        async with Secure(tunnels).open(host, port, timeout) as opened:
+        async with TlsChannels(tunnels).open(host, port, timeout) as opened:
             return await asyncio.to_thread(_put, question, opened.target)
     finally:
         tunnels.remove()

@@ -9,25 +9,25 @@ import time
 from collections.abc import Callable, Container
 
 from dslnode.errors import PeerError
-from dslnode.protocol.membership import Tidings
-from dslnode.protocol.messages import Greeting, Pace
-from dslnode.transport.frame_codec import Speech
-from dslnode.transport.handshake import Introduction, check_match, read_hello, refusal, replaces
+from dslnode.protocol.membership import MembershipUpdate
+from dslnode.protocol.messages import ExchangeState, IntervalRequest
+from dslnode.transport.frame_codec import LinkMessage
+from dslnode.transport.handshake import NodeInfo, check_match, read_hello, refusal, replaces
 from dslnode.transport.link import Link, Stream, read_frame
 from dslnode.transport.link_events import (
-    GreetingArrived,
+    ExchangeStateArrived,
+    IntervalRequested,
     LinkDown,
+    LinkEvent,
     LinkUp,
     MaskArrived,
-    MembersTold,
-    PaceAsked,
+    MembershipUpdateArrived,
     PeerRefused,
-    Report,
 )
-from dslnode.transport.link_factory import Edges
-from dslnode.transport.peer_bans import Quarantine
+from dslnode.transport.link_factory import LinkFactory
+from dslnode.transport.peer_bans import PeerBans
 from dslnode.transport.traffic import Traffic
-from dslnode.transport.wire_meter import Meter
+from dslnode.transport.wire_meter import WireMeter
 
 HELLO_SECONDS = 5.0
 TAKE_OVER_SECONDS = 1.0
@@ -36,7 +36,7 @@ MAX_ACCOUNTS = 1_000
 OTHERS = "others"
 
 
-class Network:
+class ConnectionManager:
     """The node's links by neighbour key (node id in hex). ``round_now`` tells the round for the handshake.
 
     ``traffic`` counts by neighbour key; ``dialled`` remembers who answered at which address. With ``enough`` links it
@@ -45,10 +45,10 @@ class Network:
 
     def __init__(
         self,
-        me: Introduction,
-        edges: Edges,
+        me: NodeInfo,
+        edges: LinkFactory,
         round_now: Callable[[], int],
-        report: Callable[[Report], None],
+        report: Callable[[LinkEvent], None],
     ) -> None:
         self.me = me
         self.links: dict[str, Link] = {}
@@ -60,16 +60,16 @@ class Network:
         self._round_now = round_now
         self._report = report
         self._leaving: str | None = None
-        self._meter = Meter()
-        self._quarantine = Quarantine()
+        self._meter = WireMeter()
+        self._quarantine = PeerBans()
         self._changed = asyncio.Condition()
 
-    def send(self, neighbour: str, message: Speech) -> None:
+    def send(self, neighbour: str, message: LinkMessage) -> None:
         """Hand a message to a neighbour's link; dropped if there is none, it will be sent anew when one comes up."""
         if neighbour in self.links:
             self.links[neighbour].offer(message)
 
-    def report(self, report: Report) -> None:
+    def report(self, report: LinkEvent) -> None:
         """Tell the owner what happened."""
         self._report(report)
 
@@ -159,14 +159,14 @@ class Network:
         key = neighbour if neighbour in self.traffic or len(self.traffic) < MAX_ACCOUNTS else OTHERS
         return self.traffic.setdefault(key, Traffic())
 
-    async def _meet(self, stream: Stream) -> tuple[Introduction, int]:
+    async def _meet(self, stream: Stream) -> tuple[NodeInfo, int]:
         neighbour, their_round = read_hello(await read_frame(stream, HELLO_SECONDS))
         check_match(self.me, neighbour)
         if reason := self.shut_out(neighbour.key):
             raise PeerError("quarantined", f"is kept out for a while, because of {reason}")
         return neighbour, their_round
 
-    def _check_room(self, neighbour: Introduction) -> None:
+    def _check_room(self, neighbour: NodeInfo) -> None:
         if neighbour.key in self.links:
             return
         if len(self.links) >= MAX_LINKS:
@@ -174,7 +174,7 @@ class Network:
         if len(self.links) >= self.enough and not neighbour.essential:
             raise PeerError("enough", f"has {self.enough} neighbours and takes more only to hold the network together")
 
-    def _check_not_duplicate(self, neighbour: Introduction, *, we_dialled: bool) -> None:
+    def _check_not_duplicate(self, neighbour: NodeInfo, *, we_dialled: bool) -> None:
         former = self.links.get(neighbour.key)
         if former is None:
             return
@@ -185,7 +185,7 @@ class Network:
     async def _converse(
         self,
         stream: Stream,
-        neighbour: Introduction,
+        neighbour: NodeInfo,
         their_round: int,
         *,
         we_dialled: bool,
@@ -236,13 +236,13 @@ def _now() -> float:
     return time.monotonic()
 
 
-def _arrival(who: Introduction, what: Speech) -> Report:
+def _arrival(who: NodeInfo, what: LinkMessage) -> LinkEvent:
     match what:
-        case Greeting():
-            return GreetingArrived(who, what)
-        case Pace():
-            return PaceAsked(who, what)
-        case Tidings():
-            return MembersTold(who, what)
+        case ExchangeState():
+            return ExchangeStateArrived(who, what)
+        case IntervalRequest():
+            return IntervalRequested(who, what)
+        case MembershipUpdate():
+            return MembershipUpdateArrived(who, what)
         case _:
             return MaskArrived(who, what)

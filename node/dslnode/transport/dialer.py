@@ -11,9 +11,9 @@ import grpc.aio
 
 from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError
-from dslnode.security.channels import Opened, Plain, Way, answers_with_tls
-from dslnode.transport.authenticated_stream import Vouched
-from dslnode.transport.connection_manager import Network
+from dslnode.security.channels import ChannelProvider, ChannelTarget, PlainChannels, answers_with_tls
+from dslnode.transport.authenticated_stream import AuthenticatedStream
+from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.grpc_options import CHANNEL_OPTIONS
 from dslnode.transport.handshake import clean
 from dslnode.transport.link import FAREWELL_SECONDS
@@ -27,7 +27,7 @@ CONNECT_SECONDS = 5.0
 MAX_HOSTS = 4
 
 
-class Pauses:
+class ExponentialBackoff:
     """Capped, jittered exponential backoff."""
 
     def __init__(self, jitter: random.Random, longest: float | None = None) -> None:
@@ -46,9 +46,11 @@ class Pauses:
         return pause
 
 
-async def keep_dialling(network: Network, address: str, jitter: random.Random, way: Way | None = None) -> None:
+async def keep_dialing(
+    network: ConnectionManager, address: str, jitter: random.Random, way: ChannelProvider | None = None
+) -> None:
     """Keep a link to the peer at ``address`` until cancelled; a peer that has dialled us is left alone meanwhile."""
-    backoff, way = Pauses(jitter), way or Plain()
+    backoff, way = ExponentialBackoff(jitter), way or PlainChannels()
     while True:
         await network.wait_until_needed(address)
         if await dial(network, address, way):
@@ -56,7 +58,7 @@ async def keep_dialling(network: Network, address: str, jitter: random.Random, w
         await asyncio.sleep(backoff.take())
 
 
-async def dial(network: Network, address: str, way: Way) -> bool:
+async def dial(network: ConnectionManager, address: str, way: ChannelProvider) -> bool:
     """Dial once and talk to the end; return whether it ended without fault. What failed is reported."""
     try:
         await _dial(network, address, way)
@@ -70,7 +72,7 @@ async def dial(network: Network, address: str, way: Way) -> bool:
     return False
 
 
-async def _dial(network: Network, address: str, way: Way) -> None:
+async def _dial(network: ConnectionManager, address: str, way: ChannelProvider) -> None:
     """Talk with the first host behind this address that answers: a name may stand for IPv6 and IPv4 ones."""
     problem = OSError(f"the name in {address} stands for no host")
     for host, port in await _resolve(address):
@@ -86,11 +88,11 @@ async def _dial(network: Network, address: str, way: Way) -> None:
     raise problem
 
 
-def _channel(opened: Opened) -> grpc.aio.Channel:
+def _channel(opened: ChannelTarget) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(opened.target, options=CHANNEL_OPTIONS)
 
 
-async def _wait_until_ready(channel: grpc.aio.Channel, opened: Opened, where: tuple[str, int]) -> None:
+async def _wait_until_ready(channel: grpc.aio.Channel, opened: ChannelTarget, where: tuple[str, int]) -> None:
     """Return when the other side has greeted; ``OSError`` saying what to look at if it does not."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
@@ -102,11 +104,11 @@ async def _wait_until_ready(channel: grpc.aio.Channel, opened: Opened, where: tu
 
 
 async def _talk(
-    network: Network, channel: grpc.aio.Channel, address: str, remote: tuple[str, int], opened: Opened
+    network: ConnectionManager, channel: grpc.aio.Channel, address: str, remote: tuple[str, int], opened: ChannelTarget
 ) -> None:
     call = node_pb2_grpc.NeighbourStub(channel).Converse()
     try:
-        stream = call if opened.identity is None else Vouched(call, opened.identity)
+        stream = call if opened.identity is None else AuthenticatedStream(call, opened.identity)
         await network.open(stream, address, remote)
     finally:
         await _end(call)

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, replace
 
-from dslnode.protocol.codec.delta import Base, BaseChoice
+from dslnode.protocol.codec.delta import Reference, ReferenceChoice
 from dslnode.protocol.codec.mask_codec import Codec, CodedMask, encode_for
 from dslnode.protocol.messages import MaskMessage
 
@@ -20,15 +20,15 @@ KEPT = 4
 class _Done:
     message: MaskMessage
     readable: frozenset[Codec]
-    base: Base | None
+    base: Reference | None
     coded: CodedMask
-    following: Base
+    following: Reference
 
-    def serves(self, message: MaskMessage, readable: frozenset[Codec], base: Base | None) -> bool:
+    def serves(self, message: MaskMessage, readable: frozenset[Codec], base: Reference | None) -> bool:
         return self.message.mask is message.mask and self.base is base and self.readable == readable
 
 
-class Coder:
+class EncodeCache:
     """All links of a node share one."""
 
     def __init__(self) -> None:
@@ -36,8 +36,8 @@ class Coder:
         self._turn = asyncio.Lock()
 
     async def code(
-        self, message: MaskMessage, readable: frozenset[Codec], choice: BaseChoice, base: Base | None
-    ) -> tuple[CodedMask, Base]:
+        self, message: MaskMessage, readable: frozenset[Codec], choice: ReferenceChoice, base: Reference | None
+    ) -> tuple[CodedMask, Reference]:
         """Return the coded mask, and what a neighbour holds after it."""
         async with self._turn:
             done = next((one for one in self._done if one.serves(message, readable, base)), None)

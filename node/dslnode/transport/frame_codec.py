@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from dslnode.errors import PeerError
-from dslnode.protocol.codec.delta import BaseChoice
+from dslnode.protocol.codec.delta import ReferenceChoice
 from dslnode.protocol.codec.mask_codec import CHUNK_BYTES, Codec, CodedMask, Layouts, MaskAssembler, encode, scale_bits
-from dslnode.protocol.codec.reference import Copies
-from dslnode.protocol.membership import Tidings
-from dslnode.protocol.messages import Greeting, MaskKind, MaskMessage, Pace, Unchanged, Word
-from dslnode.transport.encode_cache import LARGE, Coder
+from dslnode.protocol.codec.reference import MaskReferences
+from dslnode.protocol.membership import MembershipUpdate
+from dslnode.protocol.messages import ExchangeState, IntervalRequest, MaskKind, MaskMessage, Message, Unchanged
+from dslnode.transport.encode_cache import LARGE, EncodeCache
 from dslnode.transport.member_frames import members_frame, read_members
-from dslnode.transport.rate_limit import Allowance
+from dslnode.transport.rate_limit import PeerRateLimit
 from dslnode.transport.step_frames import (
-    Counts,
-    greeting_frame,
-    read_greeting,
+    StepCodec,
+    exchange_state_frame,
+    read_exchange_state,
     read_holding,
     read_unchanged,
     unchanged_frame,
@@ -27,7 +27,7 @@ from dslnode.v1 import node_pb2 as pb
 MAX_OPENINGS = 8
 """Greetings that open a link; one is due, and one for each link from which it took over while that was answered."""
 
-Speech = Word | Tidings
+LinkMessage = Message | MembershipUpdate
 """All that may wait in a link's outbox, or come out of it at the other end."""
 
 INLINE_BYTES = CHUNK_BYTES // 2
@@ -35,7 +35,7 @@ INLINE_BYTES = CHUNK_BYTES // 2
 
 
 @dataclass(frozen=True)
-class Terms:
+class LinkParameters:
     """How masks are coded on a link: the codecs that both ends read, and how near a copy is near enough."""
 
     readable: frozenset[Codec]
@@ -49,7 +49,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class OutgoingFrame:
     """A frame to be written, and what of it is payload."""
 
     frame: pb.Frame
@@ -58,38 +58,38 @@ class Parcel:
     ends_mask: bool = False
 
 
-class Speaker:
+class FrameEncoder:
     """Turns words into frames, in the order in which they are written."""
 
-    def __init__(self, copies: Copies, coder: Coder, terms: Terms) -> None:
+    def __init__(self, copies: MaskReferences, coder: EncodeCache, terms: LinkParameters) -> None:
         self._copies = copies
         self._coder = coder
         self._terms = terms
-        self._counts = Counts()
+        self._counts = StepCodec()
 
-    def holding(self) -> Parcel | None:
+    def holding(self) -> OutgoingFrame | None:
         """Return what to say before anything else; None if the neighbour could make no use of it."""
         if not self._terms.holding:
             return None
         held = self._copies.incoming.held
-        return Parcel(pb.Frame(holding=pb.Holding(base=b"" if held is None else held.digest)))
+        return OutgoingFrame(pb.Frame(holding=pb.Holding(base=b"" if held is None else held.digest)))
 
-    async def frames(self, word: Speech, *, in_haste: bool = False) -> AsyncIterator[Parcel]:
+    async def frames(self, word: LinkMessage, *, in_haste: bool = False) -> AsyncIterator[OutgoingFrame]:
         """Yield a word's frames; a keep mask is coded against what the neighbour holds once all before it is written.
 
         ``in_haste``, for a node that leaves, a mask that takes long to code travels plain.
         """
         match word:
-            case Greeting():
-                yield Parcel(pb.Frame(greeting=greeting_frame(word)))
+            case ExchangeState():
+                yield OutgoingFrame(pb.Frame(greeting=exchange_state_frame(word)))
             case Unchanged():
-                yield Parcel(pb.Frame(unchanged=unchanged_frame(word)))
-            case Pace():
-                yield Parcel(pb.Frame(pace=pb.Pace(seconds=word.seconds)))
-            case Tidings():
-                yield Parcel(pb.Frame(members=members_frame(word)))
+                yield OutgoingFrame(pb.Frame(unchanged=unchanged_frame(word)))
+            case IntervalRequest():
+                yield OutgoingFrame(pb.Frame(pace=pb.Pace(seconds=word.seconds)))
+            case MembershipUpdate():
+                yield OutgoingFrame(pb.Frame(members=members_frame(word)))
             case MaskMessage(kind=MaskKind.KEEP) if self._is_near(word):
-                yield Parcel(pb.Frame(unchanged=unchanged_frame(Unchanged(word.round))))
+                yield OutgoingFrame(pb.Frame(unchanged=unchanged_frame(Unchanged(word.round))))
             case MaskMessage():
                 plain = in_haste and word.mask.layout.size > LARGE
                 for parcel in self._mask_frames(encode(word) if plain else await self._code(word)):
@@ -100,12 +100,12 @@ class Speaker:
 
     async def _code(self, message: MaskMessage) -> CodedMask:
         if message.kind is MaskKind.SIGN or not self._terms.holding:
-            return (await self._coder.code(message, self._terms.readable, BaseChoice.NONE, None))[0]
+            return (await self._coder.code(message, self._terms.readable, ReferenceChoice.NONE, None))[0]
         coded, following = await self._coder.code(message, self._terms.readable, *self._copies.outgoing.base())
         self._copies.outgoing.sent(following)
         return coded
 
-    def _mask_frames(self, mask: CodedMask) -> list[Parcel]:
+    def _mask_frames(self, mask: CodedMask) -> list[OutgoingFrame]:
         inline = len(mask.data) <= INLINE_BYTES
         header = pb.MaskHeader(
             round=mask.round,
@@ -119,20 +119,20 @@ class Speaker:
         )
         chunks = [] if inline else list(mask.chunks())
         payload_bits = scale_bits(mask.step) + 8 * len(header.data)
-        parcels = [Parcel(pb.Frame(mask=header), mask.kind, payload_bits, ends_mask=inline)]
+        parcels = [OutgoingFrame(pb.Frame(mask=header), mask.kind, payload_bits, ends_mask=inline)]
         for number, chunk in enumerate(chunks, start=1):
             frame = pb.Frame(chunk=pb.MaskChunk(data=chunk))
-            parcels.append(Parcel(frame, mask.kind, 8 * len(chunk), ends_mask=number == len(chunks)))
+            parcels.append(OutgoingFrame(frame, mask.kind, 8 * len(chunk), ends_mask=number == len(chunks)))
         return parcels
 
 
-class Listener:
+class FrameDecoder:
     """Turns frames into words. ``resumed`` says whether it is known what the neighbour holds."""
 
-    def __init__(self, layouts: Layouts, copies: Copies, terms: Terms) -> None:
+    def __init__(self, layouts: Layouts, copies: MaskReferences, terms: LinkParameters) -> None:
         self._copies = copies
         self._assembler = MaskAssembler(layouts, copies.incoming)
-        self._counts = Counts()
+        self._counts = StepCodec()
         self._arriving: MaskKind | None = None
         self._openings = 0
         self.resumed = not terms.holding
@@ -144,7 +144,7 @@ class Listener:
         """Whether the neighbour has begun a mask and owes the rest."""
         return self._assembler.midway
 
-    def hear(self, frame: pb.Frame) -> Speech | None:  # noqa: PLR0911 (one kind of frame each)
+    def hear(self, frame: pb.Frame) -> LinkMessage | None:  # noqa: PLR0911 (one kind of frame each)
         """Take a frame; return the word that it ends, if it does. Raises ``PeerError`` if it has no place here."""
         if frame.HasField("mask"):
             return self._header(frame.mask)
@@ -153,7 +153,7 @@ class Listener:
         if frame.HasField("greeting"):
             return self._greeting(frame.greeting)
         if frame.HasField("pace"):
-            return Pace(frame.pace.seconds)
+            return IntervalRequest(frame.pace.seconds)
         if frame.HasField("members"):
             return read_members(frame.members)
         if frame.HasField("unchanged"):
@@ -164,9 +164,9 @@ class Listener:
             return None
         raise PeerError("unexpected_frame", "sent a frame that has no place in a conversation")
 
-    def _greeting(self, frame: pb.Greeting) -> Greeting:
+    def _greeting(self, frame: pb.Greeting) -> ExchangeState:
         """Read a greeting. Each that opens a link may have a step made anew, so there are a few of them a link."""
-        greeting = read_greeting(frame)
+        greeting = read_exchange_state(frame)
         self._openings += greeting.opening
         if self._openings > MAX_OPENINGS:
             raise PeerError("unexpected_frame", f"sent more than {MAX_OPENINGS} greetings that open a link")
@@ -192,13 +192,13 @@ class Listener:
 
 
 @dataclass(frozen=True)
-class Voice:
+class FrameCodec:
     """How one end of a link speaks and hears, and how much at most it hears; ``large`` masks are put together beside
     the event loop.
     """
 
-    speaker: Speaker
-    listener: Listener
-    copies: Copies
-    allowance: Allowance
+    speaker: FrameEncoder
+    listener: FrameDecoder
+    copies: MaskReferences
+    allowance: PeerRateLimit
     large: bool

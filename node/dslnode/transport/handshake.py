@@ -26,7 +26,7 @@ ORDERLY = frozenset(f"{who}{why}" for who in ("", "peer_") for why in ("duplicat
 
 
 @dataclass(frozen=True)
-class ModelFacts:
+class NetworkFingerprint:
     """What two nodes compare of their frozen networks: equal fingerprints mean equal networks."""
 
     fingerprint: bytes
@@ -38,7 +38,7 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class Introduction:
+class NodeInfo:
     """What a node says of itself when a link opens."""
 
     run_id: str
@@ -46,7 +46,7 @@ class Introduction:
     incarnation: bytes
     name: str
     advertise: str
-    model: ModelFacts
+    model: NetworkFingerprint
     exchange: str
     codecs: frozenset[int] = frozenset()  # numbers of those that it can read; one of another release may know more
     start: bytes = b""  # checksum of the keep mask that it started from
@@ -85,16 +85,16 @@ class Introduction:
             )
         )
 
-    def common_codecs(self, other: Introduction) -> frozenset[Codec]:
+    def common_codecs(self, other: NodeInfo) -> frozenset[Codec]:
         """Return the codecs that both can read, plain masks apart."""
         return frozenset(codec for codec in Codec if codec in self.codecs & other.codecs) - {Codec.RAW}
 
-    def starts_like(self, other: Introduction) -> bool:
+    def starts_like(self, other: NodeInfo) -> bool:
         """Return whether both started from the same keep mask."""
         return bool(self.start) and self.start == other.start
 
 
-def read_hello(frame: pb.Frame) -> tuple[Introduction, int]:
+def read_hello(frame: pb.Frame) -> tuple[NodeInfo, int]:
     """Return who introduces itself and the round it is in.
 
     Raises ``PeerError`` if the frame is a refusal, no hello, of another protocol version, or out of bounds.
@@ -111,8 +111,8 @@ def read_hello(frame: pb.Frame) -> tuple[Introduction, int]:
         )
     _check_bounds(hello)
     model = hello.model
-    facts = ModelFacts(model.fingerprint, model.layout, model.layers, model.weights, model.seed, model.scores)
-    introduction = Introduction(
+    facts = NetworkFingerprint(model.fingerprint, model.layout, model.layers, model.weights, model.seed, model.scores)
+    introduction = NodeInfo(
         hello.run_id,
         hello.node_id,
         hello.incarnation,
@@ -144,7 +144,7 @@ def refusal(error: PeerError) -> pb.Frame:
     return pb.Frame(refusal=pb.Refusal(reason=error.reason, message=str(error)))
 
 
-def check_match(mine: Introduction, theirs: Introduction) -> None:
+def check_match(mine: NodeInfo, theirs: NodeInfo) -> None:
     """Raise ``PeerError``, saying what differs, unless both may learn together."""
     if theirs.node_id == mine.node_id:
         raise PeerError("self", "this address leads back to the node itself (or two nodes share a copied --state-dir)")
@@ -156,7 +156,7 @@ def check_match(mine: Introduction, theirs: Introduction) -> None:
         raise PeerError("exchange", f"exchanges {theirs.exchange!r}, this node {mine.exchange!r} (see --exchange)")
 
 
-def replaces(me: bytes, old: tuple[Introduction, bool], new: tuple[Introduction, bool]) -> bool:
+def replaces(me: bytes, old: tuple[NodeInfo, bool], new: tuple[NodeInfo, bool]) -> bool:
     """Return whether a new link to a neighbour takes the place of the old one (each with: did we dial it).
 
     A restarted neighbour's link replaces the one to its former life, and a link dialled again by the same side
@@ -168,7 +168,7 @@ def replaces(me: bytes, old: tuple[Introduction, bool], new: tuple[Introduction,
     return we_dialled_new == (me < neighbour.node_id)
 
 
-def _model_difference(mine: ModelFacts, theirs: ModelFacts) -> str:
+def _model_difference(mine: NetworkFingerprint, theirs: NetworkFingerprint) -> str:
     if mine.layout != theirs.layout:
         return (
             f"runs another model: {theirs.layers} maskable layers with {theirs.weights:,} weights, this node "

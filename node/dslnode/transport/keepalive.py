@@ -12,25 +12,25 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from dslnode.transport.connection_manager import Network
-from dslnode.transport.tcp_info import Connection, Probing, connections, probe
+from dslnode.transport.connection_manager import ConnectionManager
+from dslnode.transport.tcp_info import KeepaliveProbes, TcpConnection, connections, probe
 
 TICK_SECONDS = 0.5
 LOST_SECONDS = 9.0
 """After which silence a link is given up: half a second more until somebody looks, and a neighbour is missed."""
-DIALLER, ANSWERER = Probing(6, 1, LOST_SECONDS), Probing(7, 2, LOST_SECONDS)
+DIALER_PROBES, LISTENER_PROBES = KeepaliveProbes(6, 1, LOST_SECONDS), KeepaliveProbes(7, 2, LOST_SECONDS)
 """When each end asks. One second of delay is no cause for the answerer to ask, too; a lost probe is sent again."""
 AT_ONCE, NEVER = 1, 32_767
 
 
-class Vigil:
+class KeepaliveMonitor:
     """When each connection was heard last, and which ones are being asked. Times are the caller's steady clock."""
 
     def __init__(self) -> None:
         self._heard: dict[int, tuple[int, float]] = {}
         self._asked: set[int] = set()
 
-    def look(self, now: float, open_ones: Mapping[int, tuple[int, Probing]]) -> dict[int, Probing]:
+    def look(self, now: float, open_ones: Mapping[int, tuple[int, KeepaliveProbes]]) -> dict[int, KeepaliveProbes]:
         """Return how to probe those for which that changes.
 
         ``open_ones`` are segments heard, and how to ask, by the number of the connection.
@@ -48,15 +48,17 @@ class Vigil:
         }
 
 
-async def keep_vigil(network: Network) -> None:
+async def keep_alive(network: ConnectionManager) -> None:
     """Watch over the links of a node for as long as it lives."""
-    vigil = Vigil()
+    vigil = KeepaliveMonitor()
     while True:
         await asyncio.sleep(TICK_SECONDS)
-        ways = {link.remote: DIALLER if link.we_dialled else ANSWERER for link in network.links.values()}
+        ways = {link.remote: DIALER_PROBES if link.we_dialled else LISTENER_PROBES for link in network.links.values()}
         for number, how in vigil.look(time.monotonic(), _watched(connections() if ways else (), ways)).items():
             probe(number, how)
 
 
-def _watched(found: Collection[Connection], ways: Mapping[tuple[str, int], Probing]) -> dict[int, tuple[int, Probing]]:
+def _watched(
+    found: Collection[TcpConnection], ways: Mapping[tuple[str, int], KeepaliveProbes]
+) -> dict[int, tuple[int, KeepaliveProbes]]:
     return {one.number: (one.heard, ways[one.remote]) for one in found if one.remote in ways}

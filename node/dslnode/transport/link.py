@@ -17,8 +17,8 @@ from google.protobuf.message import DecodeError
 
 from dslnode.errors import PeerError
 from dslnode.protocol.messages import MaskKind, MaskMessage
-from dslnode.transport.frame_codec import Parcel, Speech, Voice
-from dslnode.transport.handshake import Introduction, read_refusal
+from dslnode.transport.frame_codec import FrameCodec, LinkMessage, OutgoingFrame
+from dslnode.transport.handshake import NodeInfo, read_refusal
 from dslnode.transport.traffic import Traffic
 from dslnode.v1 import node_pb2 as pb
 
@@ -52,8 +52,8 @@ class Link:
     def __init__(
         self,
         stream: Stream,
-        neighbour: Introduction,
-        voice: Voice,
+        neighbour: NodeInfo,
+        voice: FrameCodec,
         traffic: Traffic,
         *,
         we_dialled: bool,
@@ -66,14 +66,14 @@ class Link:
         self.copies = voice.copies
         self._stream = stream
         self._voice = voice
-        self._outbox: deque[Speech] = deque()
+        self._outbox: deque[LinkMessage] = deque()
         self._work = asyncio.Event()
         self._resumed = asyncio.Event()  # it is known which of our keep masks the neighbour holds
         self._farewell: pb.Frame | None = None
         self._leaving = asyncio.Event()
         self._clogged = asyncio.Event()
 
-    def offer(self, message: Speech) -> None:
+    def offer(self, message: LinkMessage) -> None:
         """Send this as soon as the stream takes it, in order; a keep mask takes the place of one that still waits.
 
         Where too much waits the conversation ends.
@@ -92,7 +92,7 @@ class Link:
         self._work.set()
         self._leaving.set()
 
-    async def converse(self, arrived: Callable[[Speech], None]) -> str:
+    async def converse(self, arrived: Callable[[LinkMessage], None]) -> str:
         """Talk until one side ends; return why in a few words.
 
         Raises ``PeerError`` if the neighbour breaks the protocol.
@@ -126,7 +126,7 @@ class Link:
                 async for parcel in self._voice.speaker.frames(self._outbox.popleft(), in_haste=in_haste):
                     await self._write(parcel)
             if self._farewell is not None:
-                await self._write(Parcel(self._farewell))
+                await self._write(OutgoingFrame(self._farewell))
                 self._farewell = None
 
     async def _part(self) -> str:
@@ -139,13 +139,13 @@ class Link:
         await self._clogged.wait()
         raise PeerError("slow", f"read nothing while {MAX_WAITING} words for it had to wait")
 
-    async def _write(self, parcel: Parcel) -> None:
+    async def _write(self, parcel: OutgoingFrame) -> None:
         await self._stream.write(parcel.frame)
         sent = self.traffic.sent
         sent.count(parcel.frame.ByteSize(), parcel.kind, parcel.payload_bits)
         sent.masks += parcel.ends_mask
 
-    async def _receive(self, arrived: Callable[[Speech], None]) -> str:
+    async def _receive(self, arrived: Callable[[LinkMessage], None]) -> str:
         listener, received = self._voice.listener, self.traffic.received
         while True:
             frame = await self._next_in_time()
@@ -176,7 +176,7 @@ class Link:
             raise PeerError("flood", complaint)
 
 
-def _is_keep(word: Speech) -> bool:
+def _is_keep(word: LinkMessage) -> bool:
     return isinstance(word, MaskMessage) and word.kind is MaskKind.KEEP
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dslnode.protocol.membership import Tidings
-from dslnode.protocol.messages import Greeting, MaskMessage, Pace, Unchanged
-from dslnode.transport.handshake import Introduction
+from dslnode.protocol.membership import MembershipUpdate
+from dslnode.protocol.messages import ExchangeState, IntervalRequest, MaskMessage, Unchanged
+from dslnode.transport.handshake import NodeInfo
 
 
 @dataclass(frozen=True)
 class LinkUp:
     """A neighbour is connected; ``round`` is what it is in."""
 
-    neighbour: Introduction
+    neighbour: NodeInfo
     round: int
     address: str
 
@@ -22,7 +22,7 @@ class LinkUp:
 class LinkDown:
     """A neighbour is no longer connected."""
 
-    neighbour: Introduction
+    neighbour: NodeInfo
     why: str
 
 
@@ -30,32 +30,32 @@ class LinkDown:
 class MaskArrived:
     """A neighbour's mask arrived whole, or its word that this node has it already."""
 
-    neighbour: Introduction
+    neighbour: NodeInfo
     message: MaskMessage | Unchanged
 
 
 @dataclass(frozen=True)
-class GreetingArrived:
+class ExchangeStateArrived:
     """A neighbour said what it holds of this node's scores."""
 
-    neighbour: Introduction
-    greeting: Greeting
+    neighbour: NodeInfo
+    greeting: ExchangeState
 
 
 @dataclass(frozen=True)
-class PaceAsked:
+class IntervalRequested:
     """A neighbour said how often it wants masks."""
 
-    neighbour: Introduction
-    pace: Pace
+    neighbour: NodeInfo
+    pace: IntervalRequest
 
 
 @dataclass(frozen=True)
-class MembersTold:
+class MembershipUpdateArrived:
     """A neighbour passed on what it knows of nodes of the network."""
 
-    neighbour: Introduction
-    tidings: Tidings
+    neighbour: NodeInfo
+    tidings: MembershipUpdate
 
 
 @dataclass(frozen=True)
@@ -75,4 +75,13 @@ class DialFailed:
     why: str
 
 
-Report = LinkUp | LinkDown | MaskArrived | GreetingArrived | PaceAsked | MembersTold | PeerRefused | DialFailed
+LinkEvent = (
+    LinkUp
+    | LinkDown
+    | MaskArrived
+    | ExchangeStateArrived
+    | IntervalRequested
+    | MembershipUpdateArrived
+    | PeerRefused
+    | DialFailed
+)

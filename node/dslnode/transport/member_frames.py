@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dslnode.addresses import check_address
 from dslnode.errors import PeerError
-from dslnode.protocol.membership import MAX_TOLD, MAX_VERSION, Record, Tidings
+from dslnode.protocol.membership import MAX_RECORDS, MAX_VERSION, MemberRecord, MembershipUpdate
 from dslnode.transport.handshake import MAX_TEXT, NODE_ID_BYTES
 from dslnode.v1 import node_pb2 as pb
 
@@ -12,19 +12,19 @@ MAX_NAME = 64
 MAX_NEIGHBOURS = 100
 
 
-def members_frame(tidings: Tidings) -> pb.Members:
+def members_frame(tidings: MembershipUpdate) -> pb.Members:
     """Return records as they travel."""
     return pb.Members(nodes=[_member(record) for record in tidings.records])
 
 
-def read_members(frame: pb.Members) -> Tidings:
+def read_members(frame: pb.Members) -> MembershipUpdate:
     """Return the records; ``PeerError`` if there are too many or one is out of bounds."""
-    if len(frame.nodes) > MAX_TOLD:
-        raise PeerError("bad_members", f"told of {len(frame.nodes)} nodes at once; {MAX_TOLD} is the most")
-    return Tidings(tuple(_record(member) for member in frame.nodes))
+    if len(frame.nodes) > MAX_RECORDS:
+        raise PeerError("bad_members", f"told of {len(frame.nodes)} nodes at once; {MAX_RECORDS} is the most")
+    return MembershipUpdate(tuple(_record(member) for member in frame.nodes))
 
 
-def _member(record: Record) -> pb.Member:
+def _member(record: MemberRecord) -> pb.Member:
     return pb.Member(
         node_id=bytes.fromhex(record.key),
         version=record.version,
@@ -35,7 +35,7 @@ def _member(record: Record) -> pb.Member:
     )
 
 
-def _record(member: pb.Member) -> Record:
+def _record(member: pb.Member) -> MemberRecord:
     if len(member.node_id) != NODE_ID_BYTES or not 0 < member.version < MAX_VERSION:
         raise PeerError("bad_members", "told of a node whose id or version is out of bounds")
     if len(member.name.encode()) > MAX_NAME or not member.name.isprintable() or not is_dialable(member.advertise):
@@ -44,7 +44,7 @@ def _record(member: pb.Member) -> Record:
         raise PeerError("bad_members", "told of a node with too many neighbours, or parts of one")
     starts = range(0, len(member.links), NODE_ID_BYTES)
     links = frozenset(member.links[start : start + NODE_ID_BYTES].hex() for start in starts)
-    return Record(member.node_id.hex(), member.version, member.name, member.advertise, links, member.left)
+    return MemberRecord(member.node_id.hex(), member.version, member.name, member.advertise, links, member.left)
 
 
 def is_dialable(address: str) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FIRST_TERM = 5.0
-LONGEST_TERM = 3_600.0
+FIRST_BAN_SECONDS = 5.0
+LONGEST_BAN_SECONDS = 3_600.0
 """Also how long after its release a neighbour has to behave for the next term to be a first one again."""
-MAX_CASES = 1_000
-OFFENCES = frozenset(
+MAX_BANS = 1_000
+VIOLATIONS = frozenset(
     "bad_holding bad_step checksum chunk_size codec far_future flood garbage mask_bits mask_kind mask_size slow "  # noqa: SIM905
     "too_many unexpected_chunk unexpected_frame unexpected_header".split()
 )
@@ -20,7 +20,7 @@ OFFENCES = frozenset(
 
 
 @dataclass(frozen=True)
-class Case:
+class Ban:
     """Why a neighbour was shut out last, for how long, and when that ends."""
 
     reason: str
@@ -28,27 +28,27 @@ class Case:
     until: float
 
 
-class Quarantine:
+class PeerBans:
     """Remembers by neighbour key, whatever becomes of its links."""
 
     def __init__(self) -> None:
-        self._cases: dict[str, Case] = {}
+        self._cases: dict[str, Ban] = {}
 
     def offended(self, key: str, reason: str, now: float) -> float:
         """Take in an offence; return for how many seconds the neighbour is shut out. Other reasons are none: 0.
 
         Of who is shut out already it changes nothing.
         """
-        if reason not in OFFENCES:
+        if reason not in VIOLATIONS:
             return 0.0
         if left := self.seconds_left(key, now):  # what was on its way already
             return left
         former = self._cases.pop(key, None)
-        again = former is not None and now < former.until + LONGEST_TERM
-        term = min(LONGEST_TERM, 2 * former.term) if former is not None and again else FIRST_TERM
-        if len(self._cases) >= MAX_CASES:
+        again = former is not None and now < former.until + LONGEST_BAN_SECONDS
+        term = min(LONGEST_BAN_SECONDS, 2 * former.term) if former is not None and again else FIRST_BAN_SECONDS
+        if len(self._cases) >= MAX_BANS:
             self._forget_one()
-        self._cases[key] = Case(reason, term, now + term)
+        self._cases[key] = Ban(reason, term, now + term)
         return term
 
     def reason(self, key: str, now: float) -> str:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MESSAGES_A_SECOND = 1_000.0
-MASKS_A_SECOND = 20.0
+MESSAGES_PER_SECOND = 1_000.0
+MASKS_PER_SECOND = 20.0
 """Packed masks of the larger kind whose bytes a neighbour may send in a second."""
-LEAST_BYTES_A_SECOND = 1_000_000.0
+MIN_BYTES_PER_SECOND = 1_000_000.0
 DEPTH_SECONDS = 5.0
 """Seconds of its rate that a bucket holds."""
 
 
 @dataclass
-class Bucket:
+class TokenBucket:
     """What may be taken at once, and how fast that comes back."""
 
     rate: float
@@ -31,12 +31,12 @@ class Bucket:
         return self.taken <= self.rate * DEPTH_SECONDS
 
 
-class Allowance:
+class PeerRateLimit:
     """What one neighbour may send, by whatever links. ``mask_bytes`` is the size of the largest packed mask."""
 
     def __init__(self, mask_bytes: int) -> None:
-        self._messages = Bucket(MESSAGES_A_SECOND)
-        self._bytes = Bucket(max(LEAST_BYTES_A_SECOND, MASKS_A_SECOND * mask_bytes))
+        self._messages = TokenBucket(MESSAGES_PER_SECOND)
+        self._bytes = TokenBucket(max(MIN_BYTES_PER_SECOND, MASKS_PER_SECOND * mask_bytes))
 
     def take(self, size: int, now: float) -> str:
         """Take in a message of ``size`` bytes; return what it was too much of, empty if the neighbour may go on."""

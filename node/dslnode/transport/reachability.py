@@ -33,7 +33,7 @@ class Declined:
     why: str
 
 
-class Turns:
+class AttemptLimiter:
     """Whose turn it is: one attempt at a time, and one in ``BETWEEN_SECONDS`` for each host. Times are handed in."""
 
     def __init__(self) -> None:
@@ -59,12 +59,12 @@ class Turns:
         self._busy = False
 
 
-class DialBack:
+class ReachabilityService:
     """Answers the question of one node. ``count`` is told each outcome: reached, failed or declined."""
 
     def __init__(self, count: Callable[[str], None]) -> None:
         self._count = count
-        self._turns = Turns()
+        self._turns = AttemptLimiter()
 
     async def answer(self, host: str, port: int) -> pb.DialBackReply | Declined:
         """Dial a port of the caller, whose address is ``host`` as this node sees it."""

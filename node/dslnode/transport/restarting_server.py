@@ -17,7 +17,7 @@ PAUSE_SECONDS = 0.1
 """Between attempts to have the port again, which the failed server gives back a moment later."""
 
 
-class Services:
+class GenericServices:
     """Where generated code puts services: on the server, but not as registered methods.
 
     gRPC waits for a call of each registered method; when its loop fails, it frees what these waits are told by, and the
@@ -35,7 +35,7 @@ class Services:
         """Register nothing: the same methods have been given as generic handlers."""
 
 
-class Serving:
+class RestartingServer:
     """``make`` returns a server with its services; ``bind`` gives it a port and returns that, 0 if it cannot be had."""
 
     def __init__(self, make: Callable[[], grpc.aio.Server], bind: Callable[[grpc.aio.Server], int]) -> None:

@@ -11,14 +11,14 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from dslnode.errors import ListenError
-from dslnode.security.tls_listener import Door
-from dslnode.security.tls_tunnels import Tunnels
-from dslnode.transport.authenticated_stream import Vouched
-from dslnode.transport.connection_manager import Network
+from dslnode.security.tls_listener import TlsListener
+from dslnode.security.tls_tunnels import TlsTunnels
+from dslnode.transport.authenticated_stream import AuthenticatedStream
+from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.grpc_options import SERVER_OPTIONS
 from dslnode.transport.link_events import PeerRefused
-from dslnode.transport.reachability import Declined, DialBack
-from dslnode.transport.restarting_server import Services, Serving
+from dslnode.transport.reachability import Declined, ReachabilityService
+from dslnode.transport.restarting_server import GenericServices, RestartingServer
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 
@@ -40,21 +40,21 @@ class Server:
 
     def __init__(
         self,
-        network: Network,
+        network: ConnectionManager,
         status: Callable[[], pb.StatusReply],
         ledger: Callable[[str], Iterable[pb.LedgerRow]] = lambda _: (),
         *,
-        tunnels: Tunnels | None = None,
+        tunnels: TlsTunnels | None = None,
         dialled_back: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._network = network
         self._tunnels = tunnels
-        self._door: Door | None = None
+        self._door: TlsListener | None = None
         self._address = ""
-        self._dial_back = DialBack(dialled_back)
+        self._dial_back = ReachabilityService(dialled_back)
         self._neighbour, self._status = _Neighbour(self._converse), _Status(status, ledger, self._reach)
         self._health = health.aio.HealthServicer()
-        self._serving = Serving(self._make, self._bind)
+        self._serving = RestartingServer(self._make, self._bind)
 
     async def listen(self, address: str) -> int:
         """Bind ``HOST:PORT`` and serve; return the port (useful with port 0). ``ListenError`` if it cannot be had."""
@@ -83,7 +83,7 @@ class Server:
 
     def _make(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
-        services = cast(grpc.aio.Server, Services(server))
+        services = cast(grpc.aio.Server, GenericServices(server))
         node_pb2_grpc.add_NeighbourServicer_to_server(self._neighbour, services)
         node_pb2_grpc.add_StatusServicer_to_server(self._status, services)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
@@ -103,7 +103,7 @@ class Server:
         """Return the port of the door before gRPC, or gRPC's own if there is none; 0 if it cannot be had."""
         if self._tunnels is None:
             return port
-        door = Door(self._tunnels, lambda: self._inner, self._refused)
+        door = TlsListener(self._tunnels, lambda: self._inner, self._refused)
         try:
             port, self._door = door.listen(self._address), door
         except OSError:
@@ -117,7 +117,7 @@ class Server:
         if self._door is None:
             await self._network.answer(context, read_address(context.peer()))
         elif (caller := self._door.caller(context.peer())) is not None:
-            await self._network.answer(Vouched(context, caller.identity), caller.remote)
+            await self._network.answer(AuthenticatedStream(context, caller.identity), caller.remote)
         else:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, BY_THE_DOOR)
 
@@ -156,7 +156,7 @@ class _Status(node_pb2_grpc.StatusServicer):
         for row in list(self._ledger(request.per)):
             yield row
 
-    async def DialBack(self, request: pb.DialBackRequest, context: Asking) -> pb.DialBackReply:
+    async def ReachabilityService(self, request: pb.DialBackRequest, context: Asking) -> pb.DialBackReply:
         return await self._reach(request, context)
 
 

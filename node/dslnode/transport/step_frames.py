@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dslnode.errors import PeerError
 from dslnode.protocol.codec.mask_codec import CHECKSUM_BYTES, MAX_ROUND
-from dslnode.protocol.messages import Greeting, ReplicaStep, Unchanged
+from dslnode.protocol.messages import ExchangeState, ReplicaStep, Unchanged
 from dslnode.v1 import node_pb2 as pb
 
 MAX_LAYERS = 100_000
 
 
-class Counts:
+class StepCodec:
     """The keep counts of the last step in one direction of a link: they travel only when they changed."""
 
     def __init__(self) -> None:
@@ -37,16 +37,16 @@ class Counts:
         return ReplicaStep(step.epoch, step.sequence, step.acknowledged, tuple(step.scales), self._last, step.checksum)
 
 
-def greeting_frame(greeting: Greeting) -> pb.Greeting:
+def exchange_state_frame(greeting: ExchangeState) -> pb.Greeting:
     """Return the greeting as it travels."""
     return pb.Greeting(epoch=greeting.epoch, held=greeting.held, checksum=greeting.checksum, opening=greeting.opening)
 
 
-def read_greeting(greeting: pb.Greeting) -> Greeting:
+def read_exchange_state(greeting: pb.Greeting) -> ExchangeState:
     """Return the greeting; ``PeerError`` if it is out of bounds."""
     if max(greeting.epoch, greeting.held) >= MAX_ROUND or len(greeting.checksum) != CHECKSUM_BYTES:
         raise PeerError("bad_step", "sent a greeting whose numbers or checksum are out of bounds")
-    return Greeting(greeting.epoch, greeting.held, greeting.checksum, greeting.opening)
+    return ExchangeState(greeting.epoch, greeting.held, greeting.checksum, greeting.opening)
 
 
 def unchanged_frame(unchanged: Unchanged) -> pb.Unchanged:

@@ -21,7 +21,7 @@ _IP_HEADERS = {socket.AF_INET: 20, socket.AF_INET6: 40}
 
 
 @dataclass(frozen=True)
-class Connection:
+class TcpConnection:
     """A TCP connection as its far end and what crossed the wire for it, in bytes with TCP and IP headers.
 
     ``sent`` includes ``resent``, which is without headers. ``number`` tells connections of one process apart.
@@ -37,7 +37,7 @@ class Connection:
 
 
 @dataclass(frozen=True)
-class Probing:
+class KeepaliveProbes:
     """How the kernel asks a far end that is silent for ``idle`` seconds whether it lives: every ``interval`` seconds.
 
     The connection is lost when nothing is answered, or acknowledged, for ``lost`` seconds.
@@ -48,7 +48,7 @@ class Probing:
     lost: float
 
 
-def connections() -> list[Connection]:
+def connections() -> list[TcpConnection]:
     """Return this process's TCP connections; empty where the kernel does not tell (not Linux)."""
     if not sys.platform.startswith("linux"):
         return []
@@ -56,7 +56,7 @@ def connections() -> list[Connection]:
     return [connection for connection in found if connection is not None]
 
 
-def probe(number: int, probing: Probing) -> None:
+def probe(number: int, probing: KeepaliveProbes) -> None:
     """Have the kernel probe a connection of this process in this way from now on, if it is still open."""
     for descriptor in _sockets():
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as duplicate:
@@ -65,7 +65,7 @@ def probe(number: int, probing: Probing) -> None:
                 return
 
 
-def _set_probing(connection: socket.socket, probing: Probing) -> None:
+def _set_probing(connection: socket.socket, probing: KeepaliveProbes) -> None:
     for option, value in (
         (socket.TCP_USER_TIMEOUT, round(1_000 * probing.lost)),
         (socket.TCP_KEEPINTVL, probing.interval),
@@ -86,7 +86,7 @@ def _is_socket(name: str) -> bool:
         return False
 
 
-def _examine(descriptor: int) -> Connection | None:
+def _examine(descriptor: int) -> TcpConnection | None:
     try:
         with socket.socket(fileno=os.dup(descriptor)) as duplicate:
             if duplicate.type != socket.SOCK_STREAM or duplicate.family not in _IP_HEADERS:
@@ -100,7 +100,7 @@ def _examine(descriptor: int) -> Connection | None:
     return _read_info(address, info, header, number)
 
 
-def _read_info(address: tuple[str, int], info: bytes, header: int, number: int = 0) -> Connection | None:
+def _read_info(address: tuple[str, int], info: bytes, header: int, number: int = 0) -> TcpConnection | None:
     if len(info) < _INFO_BYTES:
         return None
     received, sent, resent = (
@@ -111,4 +111,4 @@ def _read_info(address: tuple[str, int], info: bytes, header: int, number: int =
     )
     host = address[0].removeprefix("::ffff:")
     wire = (sent + segments_out * header, received + segments_in * header)
-    return Connection((host, address[1]), *wire, resent, number, segments_in)
+    return TcpConnection((host, address[1]), *wire, resent, number, segments_in)

@@ -7,13 +7,15 @@ from dslnode.config.settings import Settings
 from dslnode.data.dataset import load_data_set
 from dslnode.learning.learner import Learner
 from dslnode.learning.models import mlp
-from dslnode.learning.options import Origin, TrainingPlan
+from dslnode.learning.options import InitializationOptions, TrainingOptions
 from dslnode.protocol.messages import MaskMessage
 
 
 def test_a_trial_makes_the_sign_masks_that_it_times() -> None:
     data = load_data_set("digits")
-    learner = Learner(mlp(data.input_shape, data.class_count), data, TrainingPlan(local_steps=1), Origin(1, 2))
+    learner = Learner(
+        mlp(data.input_shape, data.class_count), data, TrainingOptions(local_steps=1), InitializationOptions(1, 2)
+    )
 
     trial = try_rounds(learner, Settings(name="a", seed=1))
 

@@ -15,7 +15,7 @@ from dslnode.config.settings import Settings
 from dslnode.security.authority import Authority
 from dslnode.security.credentials import Credentials
 from dslnode.security.secret_files import write_private
-from dslnode.security.self_test import shake_hands
+from dslnode.security.self_test import try_handshake
 from dslnode.security.ticket import read_ticket, ticket_text
 from tests.networks import DAY, NOW, Operator
 
@@ -122,7 +122,7 @@ def test_a_ticket_that_cannot_be_taken_is_a_problem(
 def test_a_certificate_of_another_authority_fails_the_handshake(operator: Operator, tmp_path: Path) -> None:
     """It reads well and its key fits, but no node that trusts the authority in it would believe it."""
     file = operator.ticket("board-1")
-    assert shake_hands(Credentials(file, None)) == ""
+    assert try_handshake(Credentials(file, None)) == ""
     strange = Operator(tmp_path / "other").authority
     changed = {"authority": strange.pem}
     write_private(file, ticket_text(read_ticket(file).model_copy(update=changed)), replace=True)

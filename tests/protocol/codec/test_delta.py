@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from dslnode.errors import PeerError
 from dslnode.protocol.codec import delta, positions, range_coder
-from dslnode.protocol.codec.delta import Base, BaseChoice
+from dslnode.protocol.codec.delta import Reference, ReferenceChoice
 from dslnode.protocol.codec.mask_codec import SPARE_BYTES, Codec, CodedMask, MaskAssembler, encode_for
-from dslnode.protocol.codec.reference import REMEMBERED, Copies, Incoming, Outgoing
+from dslnode.protocol.codec.reference import REMEMBERED, IncomingReference, MaskReferences, OutgoingReferences
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage
 
@@ -49,7 +49,7 @@ def message(mask: Mask, number: int = 0) -> MaskMessage:
     return MaskMessage(number, MaskKind.KEEP, mask)
 
 
-def read(incoming: Incoming, coded: CodedMask) -> Mask:
+def read(incoming: IncomingReference, coded: CodedMask) -> Mask:
     """Put a coded mask together again as a receiver does."""
     layouts = dict.fromkeys(MaskKind, incoming.start.mask.layout if incoming.start else LAYOUT)
     assembler = MaskAssembler(layouts, incoming)
@@ -66,7 +66,7 @@ shares = st.sampled_from([0.0, 0.001, 0.01, 0.1, 0.5, 0.9, 1.0])
 @given(st.lists(st.tuples(st.integers(0, 2**32), shares), min_size=1, max_size=8), st.booleans())
 def test_both_ends_of_an_edge_go_on_alike(steps: list[tuple[int, float]], known: bool) -> None:
     mask = drawn(LAYOUT, 1)
-    here = there = Base(mask) if known else None
+    here = there = Reference(mask) if known else None
     for seed, share in steps:
         mask = flipped(mask, seed, share)
         data, here = delta.encode(mask, here)
@@ -82,10 +82,10 @@ def test_no_mask_takes_more_than_its_plain_bits(
 ) -> None:
     base = drawn(LAYOUT, seed, density)
     mask = flipped(base, seed + 1, share)
-    for choice, held in ((BaseChoice.NONE, None), (BaseChoice.START, Base(base))):
+    for choice, held in ((ReferenceChoice.NONE, None), (ReferenceChoice.START, Reference(base))):
         coded, _ = encode_for(readable, message(mask), choice, held)
         assert len(coded.data) <= LAYOUT.byte_size
-        incoming = Incoming(Base(base), shared=True)
+        incoming = IncomingReference(Reference(base), shared=True)
         coded = CodedMask(0, MaskKind.KEEP, coded.codec, coded.checksum, coded.data, None, choice)
         assert read(incoming, coded) == mask
 
@@ -93,7 +93,7 @@ def test_no_mask_takes_more_than_its_plain_bits(
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.1])
 def test_flips_take_hardly_more_than_their_entropy(share: float) -> None:
     masks = sequence(LARGE, 6, share)
-    base, spent, floor = Base(masks[0]), 0, 0.0
+    base, spent, floor = Reference(masks[0]), 0, 0.0
     for mask in masks[1:]:
         spent += 8 * len(delta.encode(mask, base)[0])
         floor += conditional_entropy(mask, base.mask)
@@ -115,7 +115,7 @@ def conditional_entropy(mask: Mask, base: Mask) -> float:
 def test_flips_that_return_cost_less() -> None:
     """What flipped lately flips again: the classes pay."""
     mask, other = drawn(LARGE, 1), flipped(drawn(LARGE, 1), 2, 0.01)
-    base = Base(mask)
+    base = Reference(mask)
     sizes = []
     for turn in range(6):
         data, base = delta.encode((other, mask)[turn % 2], base)
@@ -139,11 +139,11 @@ def test_what_boards_without_the_range_coder_write_is_the_same_everywhere() -> N
         (frozenset({Codec.SPARSE}), "88bc373eb668e6995c44533c35b35051"),
         (frozenset[Codec](), "0bb1dd2ffaa4610364fb9592c60e4478"),
     ):
-        found, base = hashlib.blake2b(digest_size=16), Base(drawn(LARGE, 9))
+        found, base = hashlib.blake2b(digest_size=16), Reference(drawn(LARGE, 9))
         for mask in sequence(LARGE, 5, 0.004):
-            coded, _ = encode_for(readable, message(mask), BaseChoice.LAST, base)
+            coded, _ = encode_for(readable, message(mask), ReferenceChoice.LAST, base)
             found.update(bytes([coded.codec]) + coded.checksum + coded.data)
-            base = Base(mask)
+            base = Reference(mask)
         assert found.hexdigest() == golden
 
 
@@ -181,9 +181,9 @@ coded_bytes = st.binary(min_size=1, max_size=LAYOUT.byte_size + SPARE_BYTES)
 
 
 @settings(max_examples=200, deadline=None)
-@given(coded_bytes, st.sampled_from(Codec), st.sampled_from(BaseChoice))
-def test_bytes_that_nobody_wrote_are_refused(data: bytes, codec: Codec, choice: BaseChoice) -> None:
-    incoming = Incoming(Base(drawn(LAYOUT, 1)), shared=True, held=Base(drawn(LAYOUT, 2)))
+@given(coded_bytes, st.sampled_from(Codec), st.sampled_from(ReferenceChoice))
+def test_bytes_that_nobody_wrote_are_refused(data: bytes, codec: Codec, choice: ReferenceChoice) -> None:
+    incoming = IncomingReference(Reference(drawn(LAYOUT, 1)), shared=True, held=Reference(drawn(LAYOUT, 2)))
     with pytest.raises(PeerError):
         read(incoming, CodedMask(0, MaskKind.KEEP, codec, bytes(8), data, None, choice))
 
@@ -191,17 +191,17 @@ def test_bytes_that_nobody_wrote_are_refused(data: bytes, codec: Codec, choice: 
 def test_a_wrong_base_does_not_go_unnoticed() -> None:
     one, other = drawn(LAYOUT, 1), drawn(LAYOUT, 2)
     for readable in (ALL, frozenset({Codec.SPARSE})):
-        coded, _ = encode_for(readable, message(flipped(one, 3, 0.01)), BaseChoice.LAST, Base(one))
+        coded, _ = encode_for(readable, message(flipped(one, 3, 0.01)), ReferenceChoice.LAST, Reference(one))
         with pytest.raises(PeerError) as refused:
-            read(Incoming(Base(other), held=Base(other)), coded)
+            read(IncomingReference(Reference(other), held=Reference(other)), coded)
         assert refused.value.reason in {"checksum", "mask_bits"}
 
 
 def test_a_base_that_is_not_here_is_refused() -> None:
-    for choice in (BaseChoice.LAST, BaseChoice.START):
-        coded, _ = encode_for(ALL, message(drawn(LAYOUT, 2)), choice, Base(drawn(LAYOUT, 2)))
+    for choice in (ReferenceChoice.LAST, ReferenceChoice.START):
+        coded, _ = encode_for(ALL, message(drawn(LAYOUT, 2)), choice, Reference(drawn(LAYOUT, 2)))
         with pytest.raises(PeerError, match="does not hold"):
-            read(Incoming(None), coded)
+            read(IncomingReference(None), coded)
 
 
 class Edge:
@@ -209,7 +209,11 @@ class Edge:
 
     def __init__(self) -> None:
         start = drawn(LAYOUT, 0)
-        self.mask, self.sender, self.receiver = start, Copies.of(Base(start)), Copies.of(Base(start))
+        self.mask, self.sender, self.receiver = (
+            start,
+            MaskReferences.of(Reference(start)),
+            MaskReferences.of(Reference(start)),
+        )
         self.flying: list[tuple[CodedMask, Mask]] = []
         self.connect()
 
@@ -220,11 +224,11 @@ class Edge:
         self.sender.outgoing.resume(b"" if held is None else held.digest)
 
     def restart_sender(self) -> None:
-        self.sender = Copies.of(Base(drawn(LAYOUT, 0)))
+        self.sender = MaskReferences.of(Reference(drawn(LAYOUT, 0)))
         self.connect()
 
     def restart_receiver(self) -> None:
-        self.receiver = Copies.of(Base(drawn(LAYOUT, 0)))
+        self.receiver = MaskReferences.of(Reference(drawn(LAYOUT, 0)))
         self.connect()
 
     def send(self) -> None:
@@ -263,7 +267,7 @@ def test_after_a_break_masks_go_on_from_what_arrived() -> None:
     edge.deliver()
     edge.send()
     edge.connect()
-    assert edge.sender.outgoing.base()[0] is BaseChoice.LAST
+    assert edge.sender.outgoing.base()[0] is ReferenceChoice.LAST
     edge.send()
     edge.deliver()
 
@@ -275,14 +279,14 @@ def test_no_more_than_a_few_bases_are_remembered() -> None:
     for _ in range(REMEMBERED):
         edge.send()
     edge.connect()
-    assert edge.sender.outgoing.base()[0] is BaseChoice.START
+    assert edge.sender.outgoing.base()[0] is ReferenceChoice.START
 
 
 def test_a_near_copy_is_left_alone_but_never_first_on_a_link() -> None:
     start, now = drawn(LARGE, 0), flipped(drawn(LARGE, 0), 1, 0.1)
-    outgoing = Outgoing(Base(start), shared=True)
+    outgoing = OutgoingReferences(Reference(start), shared=True)
     assert not outgoing.is_near(start, 0.5)
-    outgoing.sent(Base(now))
+    outgoing.sent(Reference(now))
     assert outgoing.is_near(now, 0)
     later = flipped(now, 2, 0.004)
     assert not outgoing.is_near(later, 0)
@@ -324,8 +328,8 @@ def test_a_hundred_million_weights_take_memory_for_a_few_masks() -> None:
     tracemalloc.start()
     with contextlib.closing(contextlib.ExitStack()) as stack:
         stack.callback(tracemalloc.stop)
-        data, _ = delta.encode(later, Base(mask))
-        found, _ = delta.decode(layout, data, Base(mask))
+        data, _ = delta.encode(later, Reference(mask))
+        found, _ = delta.decode(layout, data, Reference(mask))
         peak = tracemalloc.get_traced_memory()[1]
     assert found == later
     assert len(data) < layout.byte_size / 50

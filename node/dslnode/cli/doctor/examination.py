@@ -13,7 +13,7 @@ from rich.text import Text
 from dslnode.cli.doctor import host_checks, host_facts, reach_checks, reach_facts, ticket_checks, ticket_facts
 from dslnode.cli.doctor.findings import Finding, Level, as_dict, worst
 from dslnode.cli.doctor.learning_checks import Trial, learning_seconds
-from dslnode.config.loader import Loaded
+from dslnode.config.loader import LoadedSettings
 from dslnode.config.settings import Settings
 from dslnode.errors import ExitCode, SettingsError
 from dslnode.security.exposure import check_exposure
@@ -25,7 +25,7 @@ MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.
 LONGEST = 500  # characters of a line: some come from other nodes
 
 
-def examine_node(loaded: Loaded, *, as_json: bool, timeout: float) -> ExitCode:
+def examine_node(loaded: LoadedSettings, *, as_json: bool, timeout: float) -> ExitCode:
     """Print what was found; return ``PROBLEM`` if something will not work, else ``DONE``."""
     findings: list[Finding] = []
     console = Console(soft_wrap=True, highlight=False)
@@ -41,7 +41,7 @@ def examine_node(loaded: Loaded, *, as_json: bool, timeout: float) -> ExitCode:
     return ExitCode.PROBLEM if worst(findings) is Level.PROBLEM else ExitCode.DONE
 
 
-def examine(loaded: Loaded, timeout: float) -> Iterator[Finding]:
+def examine(loaded: LoadedSettings, timeout: float) -> Iterator[Finding]:
     """Yield findings as they come: the ticket, the network, the machine, then a few real steps of learning."""
     settings = loaded.settings
     ticket = ticket_facts.look_at_ticket(settings.ticket, settings.revoked, loaded.ticket_problem)

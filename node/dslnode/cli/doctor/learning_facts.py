@@ -30,9 +30,9 @@ from dslnode.errors import DslnodeError
 from dslnode.learning.learner import Learner
 from dslnode.learning.masking import layout_of
 from dslnode.plugins import model_factory
-from dslnode.protocol.events import Heard
+from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.messages import MaskKind
-from dslnode.runtime.build import node_data, origin, training_plan
+from dslnode.runtime.build import initialization_options, node_data, training_options
 
 TRIAL_STEPS = 3
 
@@ -70,7 +70,9 @@ def _try_model(settings: Settings, data: DataSet) -> Iterator[Finding | Trial]:
     if memory.is_short:
         yield check_memory(memory, None)
         return
-    learner = Learner(model, data, replace(training_plan(settings), local_steps=TRIAL_STEPS), origin(settings))
+    learner = Learner(
+        model, data, replace(training_options(settings), local_steps=TRIAL_STEPS), initialization_options(settings)
+    )
     trial = try_rounds(learner, settings)
     yield trial
     yield check_memory(memory, trial)
@@ -89,7 +91,7 @@ def try_rounds(learner: Learner, settings: Settings) -> Trial:
     for number in range(2):
         steps = _timed(lambda: learner.train(number, lambda: False))  # noqa: B023 (called at once)
         signs = _timed(lambda: learner.signs(number, ["doctor"])) if MaskKind.SIGN in kinds else 0.0  # noqa: B023
-        heard = [Heard("doctor", learner.mask, (), 0)]
+        heard = [NeighbourMasks("doctor", learner.mask, (), 0)]
         aggregate = _timed(lambda: learner.aggregate(number, heard))  # noqa: B023
     evaluate = _timed(lambda: learner.accuracy(lambda: False))
     return Trial(

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from dslnode.cli.doctor.findings import Finding, from_error, ok, problem, warning
 from dslnode.errors import PeerError
-from dslnode.security.identity import Identity, Revocations, check_standing, clock, day
+from dslnode.security.identity import Identity, Revocations, check_validity, clock, day
 
 CHECK = "ticket"
 RENEW = "`dslnode ca renew {name}` where the authority is, and copy the new ticket over this one"
@@ -57,7 +57,7 @@ def _check_identity(found: TicketFacts, identity: Identity, name: str, now: date
     if identity.name != name:
         return problem(CHECK, f"{found.file} is the ticket of {identity.name!r}, not {name!r}", "leave --name out")
     try:
-        check_standing(identity, found.revocations, now)
+        check_validity(identity, found.revocations, now)
     except PeerError as error:
         return _fallen(error, identity, now)
     if found.handshake:

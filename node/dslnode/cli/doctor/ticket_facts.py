@@ -7,7 +7,7 @@ from pathlib import Path
 from dslnode.cli.doctor.ticket_checks import TicketFacts
 from dslnode.errors import SettingsError
 from dslnode.security.credentials import Credentials
-from dslnode.security.self_test import shake_hands
+from dslnode.security.self_test import try_handshake
 
 
 def look_at_ticket(ticket: Path | None, revoked: Path | None, unusable: str = "") -> TicketFacts | None:
@@ -20,4 +20,4 @@ def look_at_ticket(ticket: Path | None, revoked: Path | None, unusable: str = ""
         credentials = Credentials(ticket, revoked)
     except SettingsError as error:
         return TicketFacts(str(ticket), str(error))
-    return TicketFacts(str(ticket), "", credentials.identity, credentials.revocations, shake_hands(credentials))
+    return TicketFacts(str(ticket), "", credentials.identity, credentials.revocations, try_handshake(credentials))

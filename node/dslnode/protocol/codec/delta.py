@@ -1,8 +1,8 @@
 """A mask coded against what the receiver holds of it already, and on its own: a part of a layer at a time, the smaller.
 
-Both ends of a link keep the same ``Base``: the last mask that went over it, which bits flipped in the last few, and how
-often bits of each class did. A bit's class is the base's bit and how lately it flipped; the flips of a class are coded
-as one run of bits with the class's own share of ones.
+Both ends of a link keep the same ``Reference``: the last mask that went over it, which bits flipped in the last few, and
+how often bits of each class did. A bit's class is the reference's bit and how lately it flipped. The flips of a class
+are coded as one run of bits with the class's own share of ones.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LEVEL_WEIGHTS = tuple((1 << 20) // (1 if not step else 3 + step * step) for step
 """How likely a level differs from the last one of its class by -608 to 608."""
 
 
-class BaseChoice(IntEnum):
+class ReferenceChoice(IntEnum):
     """Which base a mask is coded against; the numbers are those of the wire."""
 
     LAST = 0  # the last mask of this direction, over this link or an earlier one
@@ -45,7 +45,7 @@ class BaseChoice(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Base:
+class Reference:
     """What both ends know: the mask, the flips of the last masks (newest first), the last levels by part."""
 
     mask: Mask
@@ -62,15 +62,15 @@ class Base:
         return found.digest()
 
 
-def encode(mask: Mask, base: Base | None) -> tuple[bytes, Base]:
+def encode(mask: Mask, base: Reference | None) -> tuple[bytes, Reference]:
     """Return the coded mask and the base for the next one."""
     writer, bits, levels = Writer(), bitarray(mask.bits), []
     for (start, stop), old in zip(parts(mask.layout), _levels(base, mask.layout), strict=True):
         levels.append(_write_part(writer, _bits(bits, start, stop), _Known.of(base, start, stop), old))
-    return writer.finish(), following(mask, base, tuple(levels))
+    return writer.finish(), next_reference(mask, base, tuple(levels))
 
 
-def decode(layout: MaskLayout, data: bytes, base: Base | None) -> tuple[Mask, Base]:
+def decode(layout: MaskLayout, data: bytes, base: Reference | None) -> tuple[Mask, Reference]:
     """Return the mask and the base for the next one; bytes that nobody wrote may give any mask.
 
     Raises ``ValueError`` if they cannot be read.
@@ -81,15 +81,15 @@ def decode(layout: MaskLayout, data: bytes, base: Base | None) -> tuple[Mask, Ba
         levels.append(new)
         packed += _packed(bits)
     mask = Mask(layout, frozenbitarray(packed))
-    return mask, following(mask, base, tuple(levels))
+    return mask, next_reference(mask, base, tuple(levels))
 
 
-def following(mask: Mask, base: Base | None, levels: tuple[tuple[int, ...], ...] = ()) -> Base:
+def next_reference(mask: Mask, base: Reference | None, levels: tuple[tuple[int, ...], ...] = ()) -> Reference:
     """Return the base after a mask was sent: without levels, by another codec than this one."""
     if base is None:
-        return Base(mask, (), levels)
+        return Reference(mask, (), levels)
     flips = frozenbitarray(mask.bits ^ base.mask.bits)
-    return Base(mask, (flips, *base.flips[: MEMORY - 1]), levels or base.levels)
+    return Reference(mask, (flips, *base.flips[: MEMORY - 1]), levels or base.levels)
 
 
 def parts(layout: MaskLayout) -> Iterator[tuple[int, int]]:
@@ -107,7 +107,7 @@ class _Known:
     kinds: Bits
 
     @classmethod
-    def of(cls, base: Base | None, start: int, stop: int) -> _Known | None:
+    def of(cls, base: Reference | None, start: int, stop: int) -> _Known | None:
         """Sort the part's bits into classes."""
         if base is None:
             return None
@@ -191,7 +191,7 @@ def _read_run(reader: Reader, size: int, before: int) -> tuple[Bits, int]:
     return reader.run(size, level), level
 
 
-def _levels(base: Base | None, layout: MaskLayout) -> tuple[tuple[int, ...], ...]:
+def _levels(base: Reference | None, layout: MaskLayout) -> tuple[tuple[int, ...], ...]:
     if base is not None and base.levels:
         return base.levels
     return (FIRST_LEVELS,) * sum(1 for _ in parts(layout))

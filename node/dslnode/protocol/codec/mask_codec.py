@@ -13,8 +13,8 @@ from enum import IntEnum
 
 from dslnode.errors import PeerError
 from dslnode.protocol.codec import delta, positions, range_coder
-from dslnode.protocol.codec.delta import Base, BaseChoice
-from dslnode.protocol.codec.reference import Incoming
+from dslnode.protocol.codec.delta import Reference, ReferenceChoice
+from dslnode.protocol.codec.reference import IncomingReference
 from dslnode.protocol.mask import Mask, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage, ReplicaStep
 
@@ -51,7 +51,7 @@ class CodedMask:
     checksum: bytes
     data: bytes
     step: ReplicaStep | None = None
-    base: BaseChoice = BaseChoice.LAST
+    base: ReferenceChoice = ReferenceChoice.LAST
 
     @property
     def payload_bits(self) -> int:
@@ -66,15 +66,15 @@ class CodedMask:
 
 def encode(message: MaskMessage) -> CodedMask:
     """Code a mask for a receiver that can read plain masks only."""
-    return encode_for(frozenset(), message, BaseChoice.NONE, None)[0]
+    return encode_for(frozenset(), message, ReferenceChoice.NONE, None)[0]
 
 
 def encode_for(
-    readable: Collection[Codec], message: MaskMessage, choice: BaseChoice, base: Base | None
-) -> tuple[CodedMask, Base]:
+    readable: Collection[Codec], message: MaskMessage, choice: ReferenceChoice, base: Reference | None
+) -> tuple[CodedMask, Reference]:
     """Code a mask by the best codec that the receiver can read; return also what it holds then as a base."""
     packed = message.mask.to_bytes()
-    codec, data, following = Codec.RAW, packed, Base(message.mask)
+    codec, data, following = Codec.RAW, packed, Reference(message.mask)
     if Codec.RANGE in readable and range_coder.AVAILABLE:
         coded, levels = delta.encode(message.mask, base)
         if len(coded) < len(data):
@@ -82,7 +82,7 @@ def encode_for(
     elif Codec.SPARSE in readable and base is not None:
         coded = positions.encode(message.mask, base.mask)
         if len(coded) < len(data):
-            codec, data, following = Codec.SPARSE, coded, delta.following(message.mask, base)
+            codec, data, following = Codec.SPARSE, coded, delta.next_reference(message.mask, base)
     return CodedMask(message.round, message.kind, codec, checksum(packed), data, message.step, choice), following
 
 
@@ -103,9 +103,9 @@ class MaskAssembler:
     follows cannot be told apart.
     """
 
-    def __init__(self, layouts: Layouts, bases: Incoming | None = None) -> None:
+    def __init__(self, layouts: Layouts, bases: IncomingReference | None = None) -> None:
         self._layouts = layouts
-        self._bases = bases or Incoming(None)
+        self._bases = bases or IncomingReference(None)
         self._header: CodedMask | None = None
         self._expected = 0
         self._packed = bytearray()
@@ -118,14 +118,14 @@ class MaskAssembler:
         coded_bytes: int,
         check: bytes,
         step: ReplicaStep | None = None,
-        base: int = BaseChoice.NONE,
+        base: int = ReferenceChoice.NONE,
     ) -> None:
         """Take a header; the chunks of its mask must follow."""
         if self._header is not None:
             raise PeerError("unexpected_header", "sent a mask header before the last mask was complete")
         if kind not in set(MaskKind):
             raise PeerError("mask_kind", f"sent mask kind {kind}, which this version does not know")
-        if codec not in READABLE or base not in set(BaseChoice):
+        if codec not in READABLE or base not in set(ReferenceChoice):
             raise PeerError("codec", f"sent codec {codec} with base {base}, which this node cannot read")
         if round_number >= MAX_ROUND:
             raise PeerError("far_future", f"sent round {round_number}; rounds end at {MAX_ROUND}")
@@ -138,7 +138,7 @@ class MaskAssembler:
             raise PeerError("bad_step", "sent a sign mask without its step, or a keep mask with one")
         if step is not None:
             self._check_step(step)
-        self._header = CodedMask(round_number, MaskKind(kind), Codec(codec), check, b"", step, BaseChoice(base))
+        self._header = CodedMask(round_number, MaskKind(kind), Codec(codec), check, b"", step, ReferenceChoice(base))
         self._expected = coded_bytes
 
     @property
@@ -185,13 +185,13 @@ class MaskAssembler:
             self._bases.held = None  # whatever was wrong, the next link begins without it
             raise PeerError("checksum", "sent a mask whose checksum does not match its bits")
 
-    def _decode(self, header: CodedMask, layout: MaskLayout, data: bytes) -> tuple[Mask, Base]:
+    def _decode(self, header: CodedMask, layout: MaskLayout, data: bytes) -> tuple[Mask, Reference]:
         if header.codec is Codec.RAW:
             self._check(header, data)
             mask = Mask.from_bytes(layout, data)
-            return mask, Base(mask)
+            return mask, Reference(mask)
         base = self._bases.base(header.base) if header.kind is MaskKind.KEEP else None
         if header.codec is Codec.RANGE:
             return delta.decode(layout, data, base)
         mask = positions.decode(layout, data, None if base is None else base.mask)
-        return mask, delta.following(mask, base)
+        return mask, delta.next_reference(mask, base)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from dslnode.protocol.codec.delta import Base, BaseChoice
+from dslnode.protocol.codec.delta import Reference, ReferenceChoice
 from dslnode.protocol.mask import Mask
 
 REMEMBERED = 4
@@ -18,30 +18,30 @@ REMEMBERED = 4
 
 
 @dataclass
-class Outgoing:
+class OutgoingReferences:
     """What a neighbour holds of this node's masks. ``start`` is the mask that this node started from.
 
     ``shared`` says that the neighbour started from the same one; ``certain`` that the base is known to be right and
     that a mask went over this link already.
     """
 
-    start: Base | None
+    start: Reference | None
     shared: bool = False
     certain: bool = False
-    _sent: deque[Base] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _sent: deque[Reference] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
     def resume(self, held: bytes) -> None:
         """Take in which base the neighbour holds: forget all others."""
         known = [base for base in self._sent if base.digest == held]
         self._sent = deque(known[-1:], REMEMBERED)
 
-    def base(self) -> tuple[BaseChoice, Base | None]:
+    def base(self) -> tuple[ReferenceChoice, Reference | None]:
         """Return what to code the next mask against."""
         if self._sent:
-            return BaseChoice.LAST, self._sent[-1]
-        return (BaseChoice.START, self.start) if self.shared else (BaseChoice.NONE, None)
+            return ReferenceChoice.LAST, self._sent[-1]
+        return (ReferenceChoice.START, self.start) if self.shared else (ReferenceChoice.NONE, None)
 
-    def sent(self, base: Base) -> None:
+    def sent(self, base: Reference) -> None:
         """Take in that a mask was sent, and what the neighbour holds after it."""
         self._sent.append(base)
         self.certain = True
@@ -56,46 +56,46 @@ class Outgoing:
         learned = 0 if self.start is None else mask.distance(self.start.mask)
         return mask.distance(self._sent[-1].mask) <= skip_below * learned
 
-    def again(self, *, shared: bool) -> Outgoing:
+    def again(self, *, shared: bool) -> OutgoingReferences:
         """Return what a new link to the neighbour begins with; the old link may still go on for a moment."""
-        return Outgoing(self.start, shared, _sent=self._sent.copy())
+        return OutgoingReferences(self.start, shared, _sent=self._sent.copy())
 
 
 @dataclass
-class Incoming:
+class IncomingReference:
     """What this node holds of a neighbour's masks."""
 
-    start: Base | None
+    start: Reference | None
     shared: bool = False
-    held: Base | None = None
+    held: Reference | None = None
 
-    def base(self, choice: BaseChoice) -> Base | None:
+    def base(self, choice: ReferenceChoice) -> Reference | None:
         """Return the base that the sender chose. Raises ``ValueError`` if it is not here."""
-        if choice is BaseChoice.NONE:
+        if choice is ReferenceChoice.NONE:
             return None
-        if choice is BaseChoice.START and self.shared:
+        if choice is ReferenceChoice.START and self.shared:
             return self.start
-        if choice is BaseChoice.LAST and self.held is not None:
+        if choice is ReferenceChoice.LAST and self.held is not None:
             return self.held
         raise ValueError("coded against a mask that this node does not hold")
 
-    def again(self, *, shared: bool) -> Incoming:
+    def again(self, *, shared: bool) -> IncomingReference:
         """Return what a new link to the neighbour begins with."""
-        return Incoming(self.start, shared, self.held)
+        return IncomingReference(self.start, shared, self.held)
 
 
 @dataclass(frozen=True)
-class Copies:
+class MaskReferences:
     """Both directions of one edge."""
 
-    outgoing: Outgoing
-    incoming: Incoming
+    outgoing: OutgoingReferences
+    incoming: IncomingReference
 
     @classmethod
-    def of(cls, start: Base | None) -> Copies:
+    def of(cls, start: Reference | None) -> MaskReferences:
         """Return those of a neighbour that was never met; ``start`` is the same one for all of them."""
-        return cls(Outgoing(start), Incoming(start))
+        return cls(OutgoingReferences(start), IncomingReference(start))
 
-    def again(self, *, shared: bool) -> Copies:
+    def again(self, *, shared: bool) -> MaskReferences:
         """Return what a new link to the neighbour begins with."""
-        return Copies(self.outgoing.again(shared=shared), self.incoming.again(shared=shared))
+        return MaskReferences(self.outgoing.again(shared=shared), self.incoming.again(shared=shared))
