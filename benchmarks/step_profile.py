@@ -78,7 +78,7 @@ def _run(
     for _ in range(plan.local_steps):
         images, labels = next(batches)
         watch.start()
-        tensor = intermediate_aggregation_tensor(spread, term, signed=plan.signed)
+        tensor = intermediate_aggregation_tensor(spread, term, signed=plan.signed_scores)
         watch.lap("ranking")
         keep = choose_mask(network, tensor, state.scores, plan)
         watch.lap("top-k")

@@ -36,7 +36,7 @@ ROUNDS, QUICK_ROUNDS = 30, 15
 TURNS = 40
 CALLS = {1: 8, 32: 1}  # of the model in a turn, by batch
 ALLOWED_LOSS = 1.0  # points of validation accuracy that the chosen strength may cost
-TITLE = f"Structured sparsity; with any lasso also --thin-channel {THIN_CHANNEL}; means over seeds and nodes"
+TITLE = f"Structured sparsity; with any lasso also --min-channel-fraction {THIN_CHANNEL}; means over seeds and nodes"
 COLUMNS = (
     Column("model", "model"),
     Column("group_lasso", "group lasso", ".1f"),
@@ -97,7 +97,7 @@ def _run(model: str, strength: float, seed: int, quick: bool) -> Row:
 
 def _learned(world: World, strength: float, rounds: int) -> list[nn.Module]:
     """Return the nodes' exported models after so many rounds."""
-    options = {**OWN_SCORES, "group_lasso": strength, "thin_channel": THIN_CHANNEL if strength else 0.0}
+    options = {**OWN_SCORES, "group_lasso": strength, "min_channel_fraction": THIN_CHANNEL if strength else 0.0}
     learners = learners_of(world, options)
     nodes = Lockstep(learners, world.neighbours, Exchange.KEEP)
     with torch.enable_grad():

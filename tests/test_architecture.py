@@ -1,9 +1,8 @@
-"""The rules of the house that a reader of the code cannot see in one file: who imports whom, and what nobody calls."""
+"""The rules of the house that a reader of the code cannot see in one file, beside those that import-linter holds."""
 
 from __future__ import annotations
 
 import ast
-import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,19 +10,29 @@ from pathlib import Path
 
 import pytest
 
+from tests.architecture import MODULES, PACKAGES, diagram, top_level_imports, tree_of
+
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "node" / "dslnode"
-GENERATED = PACKAGE / "v1"
-MODULES = {
-    str(path.relative_to(PACKAGE).with_suffix("")): path
-    for path in sorted(PACKAGE.rglob("*.py"))
-    if GENERATED not in path.parents
+GENERATED = ROOT / "node" / "dslnode" / "v1"
+PAGE = ROOT / "docs" / "architecture.md"
+PURE = [
+    *(name for name in MODULES if name.startswith("dslnode.protocol.")),
+    *(f"dslnode.security.{name}" for name in ("identity", "handshake_limiter")),
+    *(f"dslnode.transport.{name}" for name in ("handshake", "peer_bans", "rate_limit")),
+    *(f"dslnode.accounting.{name}" for name in ("ledger", "data_plan")),
+    *("dslnode.config.quantities", "dslnode.runtime.training_limits"),
+]
+"""Modules that only decide: what they are told is all they know."""
+READS_THE_CLOCK = ("time.", "datetime.now", "random.", "secrets.", "os.", "socket.")
+SETTINGS = "dslnode.config.settings"
+READERS_OF_SETTINGS = {
+    *(name for name in MODULES if name.startswith(("dslnode.config.", "dslnode.cli."))),
+    "dslnode.telemetry.node_status",
+    *(
+        f"dslnode.runtime.{name}"
+        for name in ("node", "start", "build", "resume", "training_gate", "traffic_accounting")
+    ),
 }
-MAX_LINES = 250
-
-
-def tree_of(module: str) -> ast.Module:
-    return ast.parse(MODULES[module].read_text(encoding="utf-8"), module)
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, frozenset[str]]]:
@@ -40,170 +49,46 @@ def roots(tree: ast.AST) -> set[str]:
     return {name.partition(".")[0] for name, _ in imports(tree)}
 
 
-def own_modules(tree: ast.AST) -> set[str]:
-    """Return the modules of this package that are imported, in either way of writing it."""
-    found = set()
-    for name, taken in imports(tree):
-        candidates = {name, *(f"{name}.{part}" for part in taken)}
-        found |= {c.removeprefix("dslnode.").replace(".", "/") for c in candidates if c.startswith("dslnode.")}
-    return found & MODULES.keys()
-
-
-def reachable(module: str) -> set[str]:
-    """Return the module and all that importing it imports, of this package, at the top level."""
-    found, waiting = set(), [module]
-    while waiting:
-        found.add(now := waiting.pop())
-        waiting += own_modules(top_level(tree_of(now))) - found
-    return found
-
-
-def top_level(tree: ast.Module) -> ast.Module:
-    """Return the tree without what stands in functions and below ``if TYPE_CHECKING``."""
-    kept = [
-        node
-        for node in tree.body
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-        and not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
-    ]
-    return ast.Module(body=kept, type_ignores=[])
-
-
-DOCTOR = [name for name in MODULES if name.startswith("doctor/") and name != "doctor/learning_facts"]
-TRANSPORT = [name for name in MODULES if name.startswith("transport/")]
-CODING = [name for name in MODULES if name.startswith("coding/")]
-ACCOUNTS = [name for name in MODULES if name.startswith("accounts/")]
-TORCHLESS = [
-    *("rounds", *CODING, "mask", "config", "sources", "settings_text", "errors"),
-    *("status_view", "status_json", "ready", "pages", "history", "crawl", "network_rows", "top"),
-    *("membership", "neighbourhood", "deadlines"),
-    *("yielding", "host_state"),
-    *ACCOUNTS,
-    *("bookkeeper", "pacing", "ledger_metrics", "ledger_view"),
-    *DOCTOR,
-    *TRANSPORT,
-]
+def calls(tree: ast.AST) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert {"rounds", "coding/codec", "learner", "cli", "transport/network"} <= MODULES.keys()
-    assert own_modules(tree_of("learner")) >= {"masking", "training", "mask", "errors"}
-    assert "torch" in roots(tree_of("learner"))
+    assert {"dslnode.protocol.round_machine", "dslnode.learning.learner", "dslnode.cli.main"} <= MODULES.keys()
+    assert len(PACKAGES) == 11
+    assert "torch" in roots(tree_of("dslnode.learning.learner"))
 
 
-@pytest.mark.parametrize("module", TORCHLESS)
-def test_torch_stays_out_of_what_does_not_learn(module: str) -> None:
-    """Neither here nor in what it imports, so that a status or a test of the rounds needs no torch at all."""
-    assert "torch" not in roots(tree_of(module))
-    assert not {name for name in reachable(module) if "torch" in roots(top_level(tree_of(name)))}
+def test_no_module_lies_flat_but_those_that_all_packages_share() -> None:
+    flat = {name.removeprefix("dslnode.") for name in MODULES if name.count(".") == 1}
+    assert flat - set(PACKAGES) <= {"__main__", "addresses", "api", "atomic_file", "errors", "plugins"}
+
+
+def test_the_package_diagram_shows_the_real_imports() -> None:
+    between = PAGE.read_text(encoding="utf-8").partition("<!-- packages -->")[2].partition("<!-- /packages -->")[0]
+    assert between.strip() == diagram().strip(), "write it anew with: python -m tests.architecture"
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_decisions_read_no_clock_chance_or_file(module: str) -> None:
+    found = [ast.unparse(call.func) for call in calls(tree_of(module))]
+    assert not [name for name in found if name.startswith(READS_THE_CLOCK) or name in {"open", "print", "input"}]
 
 
 def test_the_command_line_imports_torch_and_grpc_only_when_needed() -> None:
-    for name in reachable("cli"):
-        assert roots(top_level(tree_of(name))).isdisjoint({"torch", "grpc", "numpy", "rich", "cryptography"}), name
+    heavy = {"torch", "grpc", "numpy", "rich", "cryptography", "textual", "structlog"}
+    waiting, seen = ["dslnode.cli.main"], set[str]()
+    while waiting:
+        seen.add(module := waiting.pop())
+        found = top_level_imports(module)
+        assert {name.partition(".")[0] for name in found}.isdisjoint(heavy), module
+        waiting += [name for name in found if name in MODULES and name not in seen]
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name not in TRANSPORT])
-def test_grpc_stays_inside_the_transport(module: str) -> None:
-    assert not {root for root in roots(tree_of(module)) if root.startswith("grpc")}
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_cryptography_is_asked_for_in_three_modules_alone(module: str) -> None:
-    """So that whoever reviews what is signed and believed has read all of it; TLS itself is ssl's."""
-    asking = {f"trust/{name}" for name in ("authority", "certificates", "signing")}
-    assert ("cryptography" in roots(tree_of(module))) == (module in asking)
-    if "ssl" in roots(tree_of(module)):
-        assert module in {f"transport/{name}" for name in ("credentials", "rehearsal", "tls", "tls_errors", "ways")}
-
-
-def test_who_is_believed_is_decided_without_clock_or_input() -> None:
-    allowed = {"__future__", "dataclasses", "datetime", "dslnode"}
-    tree = tree_of("trust/identity")
-    assert roots(tree) <= allowed
-    assert not any(".now(" in ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call))
-    assert roots(tree_of("transport/screening")) <= {"__future__", "collections", "dataclasses", "ipaddress", "dslnode"}
-
-
-def test_the_round_machine_has_no_clock_no_chance_and_no_input() -> None:
-    allowed = {"__future__", "collections", "dataclasses", "enum", "dslnode"}
-    assert roots(tree_of("rounds")) <= allowed
-    assert own_modules(tree_of("rounds")) == {"events", "mask", "messages", "neighbour"}
-
-
-@pytest.mark.parametrize("module", ["mask", "rounds", "events", "neighbour", *CODING])
-def test_pure_modules_import_only_pure_modules(module: str) -> None:
-    assert reachable(module) <= {"mask", "messages", "rounds", "events", "neighbour", "errors", *CODING}
-
-
-def test_packages_import_each_other_one_way_only() -> None:
-    """Through modules beside them, too: what a package imports must not import it."""
-    below: dict[str, set[str]] = {}
-    for name in MODULES:
-        if "/" in name:
-            package = name.partition("/")[0]
-            below.setdefault(package, set()).update(found.partition("/")[0] for found in reachable(name))
-    pairs = itertools.combinations(below, 2)
-    assert not [(one, other) for one, other in pairs if one in below[other] and other in below[one]]
-
-
-@pytest.mark.parametrize("module", ["yielding", "transport/quarantine", "transport/allowance"])
-def test_limits_are_decided_without_clock_file_or_input(module: str) -> None:
-    assert roots(tree_of(module)) <= {"__future__", "collections", "dataclasses", "re"}
-
-
-@pytest.mark.parametrize("module", ["accounts/ledger", "accounts/data_plan"])
-def test_the_ledger_and_the_plan_have_no_clock_no_file_and_no_input(module: str) -> None:
-    allowed = {"__future__", "collections", "dataclasses", "datetime", "enum", "math", "re", "dslnode"}
-    assert roots(tree_of(module)) <= allowed
-    assert reachable(module) <= {"accounts/ledger", "accounts/data_plan"}
-
-
-def test_deadlines_are_told_the_time_and_ask_for_none() -> None:
-    assert roots(tree_of("deadlines")) <= {"__future__", "collections", "statistics"}
-
-
-def test_whom_a_node_is_linked_with_is_decided_without_clock_chance_or_input() -> None:
-    allowed = {"__future__", "bisect", "collections", "dataclasses", "hashlib", "math"}
-    assert roots(tree_of("membership")) <= allowed
-
-
-READERS_OF_SETTINGS = {
-    "cli_authority",
-    "accounting",
-    "cli",
-    "setting_options",
-    "sources",
-    "settings_text",
-    "daemon",
-    "start",
-    "assembly",
-    "resting",
-    "resume",
-    "status",
-    "demo",
-    "testbed",
-    "choices",
-    "doctor/examination",
-    "doctor/learning_facts",
-}
-ADDRESSES_ONLY = {
-    "pages": {"ADDRESS"},
-    "status_view": {"check_address"},
-    "crawl": {"check_address"},
-    "ledger_view": {"check_address"},
-}
-
-
-@pytest.mark.parametrize("module", [name for name in MODULES if name != "config" and name not in READERS_OF_SETTINGS])
-def test_settings_never_travel_below_the_daemon(module: str) -> None:
+@pytest.mark.parametrize("module", [name for name in MODULES if name not in READERS_OF_SETTINGS])
+def test_settings_never_travel_below_the_runtime(module: str) -> None:
     tree = tree_of(module)
-    taken = {part for name, names in imports(tree) if name == "dslnode.config.settings" for part in names}
-    assert taken <= ADDRESSES_ONLY.get(module, set())
-    if not taken:
-        assert "config" not in own_modules(tree)
-    assert "Settings" not in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    assert "sources" not in own_modules(tree)
+    assert SETTINGS not in {name for name, _ in imports(tree)} or module == "dslnode.api"
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -212,7 +97,7 @@ def test_nothing_read_from_outside_can_run_code(module: str) -> None:
     assert roots(tree).isdisjoint(
         {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
     )
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+    for call in calls(tree):
         name, options = ast.unparse(call.func), {word.arg: ast.unparse(word.value) for word in call.keywords}
         assert name not in {"eval", "exec", "compile", "__import__"}, ast.unparse(call)
         assert name not in {"os.system", "yaml.load", "torch.jit.load"}, ast.unparse(call)
@@ -226,14 +111,23 @@ def test_nothing_read_from_outside_can_run_code(module: str) -> None:
             assert "dtype" in options, ast.unparse(call)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_fits_on_a_few_pages(module: str) -> None:
-    lines = len(MODULES[module].read_text(encoding="utf-8").splitlines())
-    assert lines <= MAX_LINES
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("dslnode.cli.")])
+def test_global_effects_live_in_the_command_line_only(module: str) -> None:
+    """So that whoever embeds a node notices none: logging, signals, exits, paths, torch's threads and seed."""
+    tree = tree_of(module)
+    forbidden = {
+        *("os._exit", "sys.exit", "signal.signal", "structlog.configure", "logging.basicConfig"),
+        *("torch.set_num_threads", "torch.manual_seed", "torch.use_deterministic_algorithms"),
+        *("sys.path.append", "sys.path.insert", "os.chdir", "os.putenv", "os.umask"),
+    }
+    found = {ast.unparse(call.func) for call in calls(tree)}
+    assert not {name for name in found if name in forbidden or name.endswith("add_signal_handler")}
+    assigned = [t for node in ast.walk(tree) if isinstance(node, ast.Assign) for t in node.targets]
+    assert not [ast.unparse(t) for t in assigned if ast.unparse(t).startswith(("traceback.", "sys.", "os.environ"))]
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_every_module_says_in_its_docstring_what_it_is_for(module: str) -> None:
+def test_every_module_says_in_its_first_sentence_what_it_is_for(module: str) -> None:
     text = ast.get_docstring(tree_of(module))
     assert text
     assert text.splitlines()[0].endswith((".", ":")) or "." in text

@@ -30,7 +30,7 @@ CASES = {
     "mixed-keep-ratios": "keep ratios of 0.1 to 0.7, 15 images per class",
 }
 MAIN = ("4-classes-15-each", "4-classes-50-each", "4-classes-437")
-SHORT = ("4-classes-15-each", "4-classes-437", "dirichlet-0.3", "dirichlet-0.1")
+SHORT = ("4-classes-15-each", "4-classes-437", "dirichlet-0.3")
 SHORT_METHODS = ("dense_alone", "ours", "dpsgd", "dpsgd_finetuned")
 SPLITS = tuple(case for case in CASES if case not in MAIN)
 SPLIT_METHODS = ("ours", "masks_alone", "dense_alone", "dpsgd", "dpsgd_finetuned")
@@ -55,7 +55,7 @@ def splits_worst(result: Result) -> str:
 
 
 def short(result: Result) -> str:
-    """Return four cases and four methods, and what those send in all cases as a multiple of ours."""
+    """Return three cases and four methods, and what those send in all cases as a multiple of ours."""
     cases = [*_cases(result, SHORT), {"case": "bits", "label": "bits sent, as a multiple of ours"}]
     columns = [Column(METHODS[method], _short_cell(result, method)) for method in SHORT_METHODS]
     return table([text("label", "data of a node"), *columns], cases)

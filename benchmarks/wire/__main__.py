@@ -21,7 +21,7 @@ from benchmarks.wire.sending import wire_row
 
 TASK = ("--data", f"idx:{FASHION_MNIST}", "--model", MODEL, "--evaluate-every", "100")
 FULL_RUN = Run(300, 10, 7_200.0, (*TASK, "--samples-per-class", "100"))
-QUICK_STEPS = ("--local-steps", "3", "--batch-size", "8", "--samples-per-class", "10", "--steady-steps", "40")
+QUICK_STEPS = ("--local-steps", "3", "--batch-size", "8", "--samples-per-class", "10", "--lr-decay-after-steps", "40")
 QUICK_RUN = Run(300, 10, 75.0, (*TASK, *QUICK_STEPS))
 """A tenth of the steps in each round, and in the part in which the rate is steady."""
 KEEP = ("--exchange", "keep")

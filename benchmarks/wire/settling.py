@@ -34,7 +34,7 @@ CNN: Mapping[str, Any] = {
     "samples_per_class": 10,
     "local_steps": 3,
     "batch_size": 8,
-    "steady_steps": 40,
+    "lr_decay_after_steps": 40,
 }
 COLUMNS = (
     Column("what", "what"),

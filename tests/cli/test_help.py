@@ -24,12 +24,12 @@ def helped(*command: str) -> str:
     return run(*command, "--help", COLUMNS="100").stdout
 
 
-def test_every_exit_code_is_explained_in_help_and_readme() -> None:
-    readme = dict(re.findall(r"^\| ([0-9, ]+) \| (.+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE))
-    in_readme = {code for codes in readme for code in codes.split(", ")}
+def test_every_exit_code_is_explained_in_help_and_documentation() -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    described = {code for codes in re.findall(r"^\| ([0-9, ]+) \|", page, re.MULTILINE) for code in codes.split(", ")}
     for code in ExitCode:
         assert EXIT_CODES[str(code.value)]
-        assert str(code.value) in in_readme
+        assert str(code.value) in described
     assert len(EXIT_CODES) == len(ExitCode)
 
 

@@ -90,7 +90,7 @@ def test_what_the_command_line_does_not_know_ends_with_2(arguments: list[str]) -
 
 def test_printed_settings_read_back_are_the_same_settings(tmp_path: Path) -> None:
     options = ["--peers", "10.0.0.2:7711,[::1]:7711", "--classes", "0,3", "--layer-keep-ratios", "conv*=0.1,head=0.9"]
-    first = run("config", "--show", *options, "--no-novelty", "--state-dir", "/tmp/größe 😀", DSLNODE_ROUNDS="7")
+    first = run("config", "--show", *options, "--no-mask-novelty", "--state-dir", "/tmp/größe 😀", DSLNODE_ROUNDS="7")
     file = tmp_path / "node.toml"
     file.write_text(first.stdout, encoding="utf-8")
     second = run("config", "--show", "--config", str(file))

@@ -47,7 +47,7 @@ def start(hosts: list[Host], index: int, *options: str) -> Daemon:
 def test_the_ledger_agrees_with_the_interface(tmp_path: Path, options: tuple[str, ...], secure: bool) -> None:
     operator = Operator(tmp_path / "authority")
     tickets = [operator.ticket(f"node-{index}") for index in range(2)] if secure else []
-    quick = ("--rounds", "30", "--local-steps", "3", "--evaluate-every", "1000", "--skip-below", "0")
+    quick = ("--rounds", "30", "--local-steps", "3", "--evaluate-every", "1000", "--send-threshold", "0")
     trust: list[tuple[str, ...]] = [("--ticket", str(ticket)) for ticket in tickets] or [
         ("--insecure",),
         ("--insecure",),

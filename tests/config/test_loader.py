@@ -93,10 +93,10 @@ def test_the_authors_preset_can_be_chosen_anywhere_and_sets_what_it_says(tmp_pat
 
 
 def test_every_layer_overrides_the_preset(tmp_path: Path) -> None:
-    file = file_with(tmp_path, "rate = 0.25\nmomentum = 0.5\n")
+    file = file_with(tmp_path, "learning_rate = 0.25\nmomentum = 0.5\n")
     result = loaded({"algorithm": "authors", "alpha": "7"}, {"DSLNODE_MOMENTUM": "0.75"}, file)
     settings = result.settings
-    assert (settings.alpha, settings.momentum, settings.rate) == (7.0, 0.75, 0.25)
+    assert (settings.alpha, settings.momentum, settings.learning_rate) == (7.0, 0.75, 0.25)
     assert settings.local_steps == PRESETS["authors"]["local_steps"]
     assert result.origins["alpha"] == "--alpha"
 
@@ -149,7 +149,7 @@ def test_a_section_of_the_file_is_no_setting(tmp_path: Path) -> None:
         ("fine_tuning", "on"),
         ("state_dir", ""),
         ("algorithm", "authrs"),
-        ("rate", "inf"),
+        ("learning_rate", "inf"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_setting_and_where_it_was_set(tmp_path: Path, field: str, text: str) -> None:
@@ -223,7 +223,7 @@ def test_a_file_too_large_to_be_settings_is_not_read_whole(tmp_path: Path) -> No
         {},
         {"algorithm": "authors"},
         {"peers": "a:1,[::1]:2", "classes": "0,3", "state_dir": "/var/lib/x y", "samples_per_class": "5"},
-        {"layer_keep_ratios": 'conv*=0.1,a"b\\=1', "rate": "1e-7", "metrics": "off"},
+        {"layer_keep_ratios": 'conv*=0.1,a"b\\=1', "learning_rate": "1e-7", "metrics": "off"},
         {"data": 'npz:/x/"quoted" \\ tab\t line\n bell\x07 del\x7f größe 数 😀 \U000e0001.npz'},
     ],
     ids=["defaults", "authors", "lists", "table", "odd text"],

@@ -129,8 +129,8 @@ def test_metrics_can_be_off_and_advertise_empty() -> None:
         ("momentum", 1),
         ("alpha", -0.1),
         ("alpha", float("nan")),
-        ("rate", 0),
-        ("rate", float("inf")),
+        ("learning_rate", 0),
+        ("learning_rate", float("inf")),
         ("weight_decay", float("inf")),
         ("fine_tuning_rate", float("nan")),
         ("local_steps", 0),
@@ -178,9 +178,9 @@ def test_each_share_of_its_whole_is_taken() -> None:
 
 @pytest.mark.parametrize("field", ["signed_scores", "shared_scores"])
 def test_novelty_without_common_signed_scores_is_refused(field: str) -> None:
-    plain = {"exchange": "keep", "weights_per_score": 1, "novelty": False, field: False}
+    plain = {"exchange": "keep", "weights_per_score": 1, "mask_novelty": False, field: False}
     assert not getattr(Settings.model_validate(plain), field)
-    assert "novelty needs signed_scores and shared_scores" in problem_with(**{**plain, "novelty": True})
+    assert "mask_novelty needs signed_scores and shared_scores" in problem_with(**{**plain, "mask_novelty": True})
     assert "sign masks need signed_scores and shared_scores" in problem_with(**{**plain, "exchange": "sign"})
     assert "weights_per_score above 1 needs" in problem_with(**{**plain, "weights_per_score": 2})
 

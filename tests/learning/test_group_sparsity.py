@@ -145,13 +145,13 @@ def units_of(vector: Tensor) -> Tensor:
     return vector[: 24 * 6].view(24, 6)
 
 
-MOMENTUM = replace(PLAN, step_rule="momentum", rate=0.1)
+MOMENTUM = replace(PLAN, step_rule="momentum", learning_rate=0.1)
 
 
 @pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
 @pytest.mark.parametrize("plan", [replace(PLAN, group_lasso=3.0), replace(MOMENTUM, group_lasso=0.03)])
 def test_groups_die_and_the_rest_keeps_its_ratio(plan: TrainingOptions, signed: bool) -> None:
-    network, state, keep = trained(replace(plan, signed=signed))
+    network, state, keep = trained(replace(plan, signed_scores=signed))
     dead = ~units_of(state.scores).any(dim=1)
     assert 3 <= int(dead.sum()) < 24
     assert not units_of(keep)[dead].any()

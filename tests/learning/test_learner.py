@@ -26,7 +26,9 @@ from dslnode.protocol.mask import Mask, MaskLayout
 
 PLAN = TrainingOptions(local_steps=3, batch_size=16)
 ORIGIN = InitializationOptions(network_seed=1, node_seed=2)
-PAPER = replace(PLAN, novelty=False, signed=False, mean_memory=0.0, step_rule="momentum", rate=1.0)
+PAPER = replace(
+    PLAN, mask_novelty=False, signed_scores=False, mean_ema_decay=0.0, step_rule="momentum", learning_rate=1.0
+)
 
 
 @pytest.fixture(scope="module")
@@ -318,7 +320,7 @@ def test_the_exported_model_is_plain_and_answers_as_the_node_does(
 
 
 def test_the_exported_model_is_smaller_by_the_units_that_died(digits: DataSet) -> None:
-    learner = learner_of(digits, plan=replace(PLAN, local_steps=40, group_lasso=1.0, thin_channel=0.5))
+    learner = learner_of(digits, plan=replace(PLAN, local_steps=40, group_lasso=1.0, min_channel_fraction=0.5))
     run_rounds(learner, range(3))
     kept = masking.from_mask(learner.mask)[: 32 * 64].view(32, 64).any(dim=1)
     assert 0 < int(kept.sum()) < 32
@@ -496,7 +498,7 @@ def test_a_node_leans_less_on_neighbours_who_make_its_model_worse(digits: DataSe
     layout = learner_of(digits).layout
     noise = [mask_of(layout, number) for number in range(4)]
     assert leaning_after(learner_of(digits, plan=plan), noise) < 0.5
-    assert leaning_after(learner_of(digits, plan=replace(plan, adaptive_leaning=False)), noise) == 1
+    assert leaning_after(learner_of(digits, plan=replace(plan, adaptive_collaboration=False)), noise) == 1
     assert leaning_after(learner_of(replace(digits, held_out=None), plan=plan), noise) == 1
 
 
@@ -512,7 +514,10 @@ def test_a_pull_that_makes_the_model_worse_stays_out_of_its_mask(digits: DataSet
     """Noise as strong as this costs tens of points where nobody judges it."""
     plan = replace(PLAN, alpha=4.0)
     noise = [mask_of(learner_of(digits).layout, number) for number in range(6)]
-    judging, trusting = learner_of(digits, plan=plan), learner_of(digits, plan=replace(plan, adaptive_leaning=False))
+    judging, trusting = (
+        learner_of(digits, plan=plan),
+        learner_of(digits, plan=replace(plan, adaptive_collaboration=False)),
+    )
     leaning_after(judging, noise)
     leaning_after(trusting, noise)
     assert accuracy_of(judging) > accuracy_of(trusting)

@@ -70,7 +70,7 @@ def test_gradient_equals_autograd_through_the_straight_through_estimator() -> No
 def test_unsigned_scores_turn_the_gradient_with_the_scores_sign() -> None:
     layout = small_network().layout
     scores, gradient = seeded_scores(layout, 1), torch.rand(layout.size)
-    plan = replace(PLAN, signed=False)
+    plan = replace(PLAN, signed_scores=False)
     assert torch.equal(local_training.score_gradient(scores, gradient, plan), gradient * scores.sign())
     assert torch.equal(local_training.score_gradient(scores, gradient, PLAN), gradient)
 
@@ -139,7 +139,7 @@ def test_a_round_without_any_finite_loss_is_an_error() -> None:
 
 
 def test_the_mask_follows_from_scores_averaged_over_the_steps() -> None:
-    network, plan = small_network(), replace(PLAN, score_memory=0.9)
+    network, plan = small_network(), replace(PLAN, score_ema_decay=0.9)
     state = fresh_state(network.layout)
     expected = state.scores.clone()
     for step in range(1, 31):
@@ -154,7 +154,7 @@ def test_the_mask_follows_from_scores_averaged_over_the_steps() -> None:
 def test_without_memory_the_average_is_the_newest_scores() -> None:
     network, state = small_network(), fresh_state(small_network().layout)
     local_training.train_locally(
-        network, state, replace(PLAN, score_memory=0.0, local_steps=7), batches(), lambda: False
+        network, state, replace(PLAN, score_ema_decay=0.0, local_steps=7), batches(), lambda: False
     )
     assert torch.equal(state.average, state.scores)
 
@@ -185,7 +185,7 @@ def test_adam_steps_are_in_units_of_each_layers_first_scores() -> None:
     local_training.step_scores(network, state, PLAN)
     for layer, span in layout.spans():
         moved = before[span] - state.scores[span]
-        assert torch.allclose(moved, PLAN.rate * score_scale(layer) * state.gradient[span].sign(), rtol=1e-3)
+        assert torch.allclose(moved, PLAN.learning_rate * score_scale(layer) * state.gradient[span].sign(), rtol=1e-3)
 
 
 def test_adam_is_torchs_adam() -> None:
@@ -193,7 +193,7 @@ def test_adam_is_torchs_adam() -> None:
     layout = network.layout
     state = fresh_state(layout)
     theirs = state.scores.clone().requires_grad_()
-    rate = PLAN.rate * score_scale(layout.layers[0])
+    rate = PLAN.learning_rate * score_scale(layout.layers[0])
     optimiser = torch.optim.Adam([theirs], lr=rate, betas=(0.9, 0.99), eps=1e-12)
     for step in range(20):
         state.gradient = torch.sin(torch.arange(35.0) * (step + 1))
@@ -209,7 +209,7 @@ def test_momentum_is_the_papers_descent() -> None:
     state = fresh_state(layout)
     before = state.scores.clone()
     state.gradient = torch.ones(layout.size)
-    plan = replace(PLAN, step_rule="momentum", rate=2.0, momentum=0.5)
+    plan = replace(PLAN, step_rule="momentum", learning_rate=2.0, momentum=0.5)
     for _ in range(2):
         local_training.step_scores(network, state, plan)
     assert torch.allclose(before - state.scores, torch.tensor(2.0 + 3.0))
@@ -250,9 +250,9 @@ def test_evaluation_counts_right_answers() -> None:
 
 @pytest.mark.parametrize(("steps", "part"), [(1, 1.0), (400, 1.0), (1_600, 0.5), (40_000, 0.1)])
 def test_the_rate_is_steady_at_first_and_then_falls_with_the_root_of_the_steps(steps: int, part: float) -> None:
-    plan = replace(PLAN, rate=0.06, steady_steps=400)
+    plan = replace(PLAN, learning_rate=0.06, lr_decay_after_steps=400)
     assert local_training.rate_at(steps, plan) == pytest.approx(part * 0.06)
-    assert local_training.rate_at(steps, replace(plan, steady_steps=0)) == 0.06
+    assert local_training.rate_at(steps, replace(plan, lr_decay_after_steps=0)) == 0.06
 
 
 def test_a_step_far_on_moves_scores_less() -> None:
@@ -262,7 +262,7 @@ def test_a_step_far_on_moves_scores_less() -> None:
         state = fresh_state(network.layout)
         before = state.scores.clone()
         state.steps = 99
-        plan = replace(PLAN, step_rule="adam", steady_steps=steady, local_steps=1)
+        plan = replace(PLAN, step_rule="adam", lr_decay_after_steps=steady, local_steps=1)
         local_training.train_locally(network, state, plan, batches(), lambda: False)
         moved.append((state.scores - before).abs().sum())
     assert float(moved[0] / moved[1]) == pytest.approx(0.1, rel=1e-3)

@@ -216,7 +216,7 @@ def test_pulling_moves_scores_by_the_mean_difference_of_replicas() -> None:
 
 def test_a_mesh_whose_scores_hardly_move_falls_silent() -> None:
     """Steps move their receivers, who must not answer every one of them: three a node and round they once were."""
-    mesh = Mesh(6, skip_below=0.2)
+    mesh = Mesh(6, send_threshold=0.2)
     assert mesh.sent(10) > 0.5 * 10 * 6 * 5, "at first there is much to say"
     mesh.sent(30)
     assert mesh.sent(40) < 0.5 * 40 * 6
@@ -225,9 +225,9 @@ def test_a_mesh_whose_scores_hardly_move_falls_silent() -> None:
 class Mesh:
     """Nodes that all exchange steps with each other, and whose scores drift a hundredth of their spread a round."""
 
-    def __init__(self, count: int, skip_below: float) -> None:
+    def __init__(self, count: int, send_threshold: float) -> None:
         self._names = [str(number) for number in range(count)]
-        self._nodes = {name: ScoreConsensus(network(), FIRST, skip_below) for name in self._names}
+        self._nodes = {name: ScoreConsensus(network(), FIRST, send_threshold) for name in self._names}
         self._scores = {name: scores_of(int(name)) for name in self._names}
         self._draws = torch.Generator().manual_seed(1)
         self._number = 0

@@ -18,7 +18,7 @@ from dslnode.errors import DataError, ModelError, SettingsError
 from dslnode.learning.options import InitializationOptions, TrainingOptions
 from dslnode.runtime import build
 
-RENAMED = {"signed": "signed_scores", "network_seed": "seed"}
+RENAMED = {"network_seed": "seed"}
 BASE: dict[str, Any] = {"name": "board-1", "metrics": "off"}
 
 
@@ -52,14 +52,14 @@ def another(field: str) -> object:
 
 def with_only(field: str) -> Settings:
     """Return settings that differ from the default in one field (and in what it needs)."""
-    unsigned: dict[str, object] = {"novelty": False, "exchange": "keep", "weights_per_score": 1}
+    unsigned: dict[str, object] = {"mask_novelty": False, "exchange": "keep", "weights_per_score": 1}
     alone: dict[str, object] = {"weights_per_score": 1}
     needed = {"signed_scores": unsigned, "shared_scores": unsigned, "group_lasso": alone}.get(field, {})
     return Settings.model_validate({**BASE, **needed, field: another(field)})
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(TrainingOptions)])
-def test_every_part_of_the_training_plan_follows_the_setting_of_its_meaning(field: str) -> None:
+def test_every_part_of_the_training_options_follows_the_setting_of_its_meaning(field: str) -> None:
     setting = RENAMED.get(field, field)
     settings = with_only(setting)
     changed, default = (getattr(build.training_options(s), field) for s in (settings, Settings(**BASE)))
@@ -70,7 +70,7 @@ def test_every_part_of_the_training_plan_follows_the_setting_of_its_meaning(fiel
 @pytest.mark.parametrize(
     "field", [field.name for field in dataclasses.fields(InitializationOptions) if field.name != "node_seed"]
 )
-def test_every_part_of_the_origin_follows_the_setting_of_its_meaning(field: str) -> None:
+def test_every_part_of_the_initialization_follows_the_setting_of_its_meaning(field: str) -> None:
     setting = RENAMED.get(field, field)
     settings = with_only(setting)
     changed, default = (getattr(build.initialization_options(s), field) for s in (settings, Settings(**BASE)))
@@ -88,7 +88,12 @@ def test_the_defaults_of_settings_and_of_the_learner_are_the_same() -> None:
 def test_the_authors_preset_reaches_the_learner() -> None:
     settings = Settings(**BASE, **PRESETS["authors"])
     plan, origin = build.training_options(settings), build.initialization_options(settings)
-    assert (plan.step_rule, plan.signed, plan.novelty, plan.fine_tuning) == ("momentum", False, False, "stale")
+    assert (plan.step_rule, plan.signed_scores, plan.mask_novelty, plan.fine_tuning) == (
+        "momentum",
+        False,
+        False,
+        "stale",
+    )
     assert (origin.linear_keep_ratio, origin.shared_scores, origin.scale_kept) == (0.9, False, False)
 
 

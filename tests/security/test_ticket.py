@@ -72,14 +72,14 @@ def test_a_key_is_not_shown_by_printing_the_ticket() -> None:
 
 
 def test_a_tickets_settings_lie_between_the_presets_and_everything_else(tmp_path: Path) -> None:
-    file = Operator(tmp_path / "a").ticket("board-7", alpha="1.5", rate="0.5", algorithm="authors", rounds="9")
+    file = Operator(tmp_path / "a").ticket("board-7", alpha="1.5", learning_rate="0.5", algorithm="authors", rounds="9")
     toml = tmp_path / "node.toml"
-    toml.write_text("rate = 0.25\n")
+    toml.write_text("learning_rate = 0.25\n")
     loaded = load({"ticket": str(file)}, {"DSLNODE_ROUNDS": "7"}, toml)
     settings, origins = loaded.settings, loaded.origins
     assert (settings.name, settings.run_id, settings.listen) == ("board-7", "run", "0.0.0.0:7711")
-    assert (settings.alpha, settings.rate, settings.rounds) == (1.5, 0.25, 7)
-    assert (origins["alpha"], origins["rate"], origins["rounds"]) == (str(file), str(toml), "DSLNODE_ROUNDS")
+    assert (settings.alpha, settings.learning_rate, settings.rounds) == (1.5, 0.25, 7)
+    assert (origins["alpha"], origins["learning_rate"], origins["rounds"]) == (str(file), str(toml), "DSLNODE_ROUNDS")
     assert origins["momentum"] == "preset authors"
     assert origins["ticket"] == "--ticket"
 

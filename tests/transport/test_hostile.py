@@ -287,7 +287,7 @@ async def test_who_broke_the_rules_is_kept_out_by_name_whatever_link_it_comes_by
 
 
 async def test_who_was_kept_out_is_let_in_again(net: Loopback, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer_bans, "FIRST_TERM", 0.05)
+    monkeypatch.setattr(peer_bans, "FIRST_BAN_SECONDS", 0.05)
     async with Stranger(node.address) as stranger:
         await stranger.greet()
         await stranger.send(GARBAGE)

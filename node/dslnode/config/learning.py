@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from dslnode.config.types import Classes, Ratio, Ratios, SettingsGroup
-from dslnode.learning.options import RobustAggregation
+from dslnode.learning.options import DEFAULT_INITIALIZATION, DEFAULT_TRAINING, FineTuning, RobustAggregation, StepRule
 from dslnode.protocol.messages import Exchange
 
 
@@ -53,10 +53,17 @@ class LearningSettings(SettingsGroup):
 
     model: str = Field("mlp", description="Model: mlp, cnn, alexnet or module:function. The same on all nodes.")
     seed: int = Field(
-        1, ge=0, lt=2**63, description="Seed of the frozen network and of the shares. The same on all nodes."
+        DEFAULT_INITIALIZATION.network_seed,
+        ge=0,
+        lt=2**63,
+        description="Seed of the frozen network and of the shares. The same on all nodes.",
     )
-    keep_ratio: Ratio = Field(0.3, description="Fraction of each layer's weights that the mask keeps.")
-    linear_keep_ratio: Ratio | None = Field(None, description="Keep ratio of linear layers. Default: as keep_ratio.")
+    keep_ratio: Ratio = Field(
+        DEFAULT_INITIALIZATION.keep_ratio, description="Fraction of each layer's weights that the mask keeps."
+    )
+    linear_keep_ratio: Ratio | None = Field(
+        DEFAULT_INITIALIZATION.linear_keep_ratio, description="Keep ratio of linear layers. Default: as keep_ratio."
+    )
     layer_keep_ratios: Ratios = Field(
         {},
         description="Keep ratios by layer name, as PATTERN=RATIO,...; the first match wins over the others.",
@@ -70,93 +77,117 @@ class LearningSettings(SettingsGroup):
         description="What nodes send: keep masks, as the paper; sign masks, from which scores and masks of neighbours "
         "follow; or both. The same on all nodes.",
     )
-    consensus: float = Field(
-        0.95,
+    consensus_step_size: float = Field(
+        DEFAULT_TRAINING.consensus_step_size,
         ge=0,
         le=1,
         description="How far scores move to the neighbours' with each sign mask; less, the more examples a node has.",
     )
-    adaptive_leaning: bool = Field(
-        True,
+    adaptive_collaboration: bool = Field(
+        DEFAULT_TRAINING.adaptive_collaboration,
         description="Lean less on neighbours while what they say makes the personal model worse on held-out data.",
     )
     robust_aggregation: RobustAggregation = Field(
-        RobustAggregation.OFF,
+        DEFAULT_TRAINING.robust_aggregation,
         description="Guard against neighbours that lie: clipped (nobody pulls further than the median neighbour, and "
         "those who contradict the others are left out) or off.",
     )
-    skip_below: float = Field(
-        0.2,
+    send_threshold: float = Field(
+        DEFAULT_TRAINING.send_threshold,
         ge=0,
         lt=1,
         description="Send a neighbour nothing while it lacks no more than this part of what the node learned since its "
         "start. More: fewer bits, neighbours know less. 0: send whatever changed.",
     )
     weights_per_score: int = Field(
-        4,
+        DEFAULT_INITIALIZATION.weights_per_score,
         ge=1,
         le=1_000,
         description="Weights of a large layer that share a score. More: fewer bits in sign masks, less to overfit. "
         "The same on all nodes.",
     )
     local_steps: int = Field(
-        30, ge=1, le=100_000, description="Minibatches a round. More: fewer bits, neighbours further apart."
+        DEFAULT_TRAINING.local_steps,
+        ge=1,
+        le=100_000,
+        description="Minibatches a round. More: fewer bits, neighbours further apart.",
     )
-    batch_size: int = Field(32, ge=1, le=65_536, description="Examples a minibatch.")
+    batch_size: int = Field(DEFAULT_TRAINING.batch_size, ge=1, le=65_536, description="Examples a minibatch.")
     alpha: float = Field(
-        1.0,
+        DEFAULT_TRAINING.alpha,
         ge=0,
         le=1000,
         description="Aggregation strength; larger leans more on the neighbours, 0 ignores them.",
     )
-    novelty: bool = Field(
-        True,
+    mask_novelty: bool = Field(
+        DEFAULT_TRAINING.mask_novelty,
         description="Aggregate what masks say beyond the one that all started from; off: plain masks, as the paper.",
     )
-    score_memory: float = Field(
-        0.9,
+    score_ema_decay: float = Field(
+        DEFAULT_TRAINING.score_ema_decay,
         ge=0,
         lt=1,
         description="Part of the averaged scores, from which the mask follows, that stays at each step. Larger: "
         "steadier; much longer than a round: stale where neighbours pull hard. 0: the newest scores, as the paper.",
     )
-    mean_memory: float = Field(
-        0.5, ge=0, lt=1, description="Part of the old neighbour mean that stays when masks arrive. Larger: steadier."
+    mean_ema_decay: float = Field(
+        DEFAULT_TRAINING.mean_ema_decay,
+        ge=0,
+        lt=1,
+        description="Part of the old neighbour mean that stays when masks arrive. Larger: steadier.",
     )
     own_classes: bool = Field(
-        True, description="Train and answer over the node's own classes only; off: over all classes of the run."
+        DEFAULT_INITIALIZATION.own_classes,
+        description="Train and answer over the node's own classes only; off: over all classes of the run.",
     )
-    step_rule: Literal["adam", "momentum"] = Field(
-        "adam", description="How the scores step: adam, scaled to each layer's scores, or momentum, as the paper does."
+    step_rule: StepRule = Field(
+        DEFAULT_TRAINING.step_rule,
+        description="How the scores step: adam, scaled to each layer's scores, or momentum, as the paper does.",
     )
-    rate: float = Field(
-        0.06, gt=0, description="Learning rate of the scores; for adam relative to their size, for momentum absolute."
+    learning_rate: float = Field(
+        DEFAULT_TRAINING.learning_rate,
+        gt=0,
+        description="Learning rate of the scores; for adam relative to their size, for momentum absolute.",
     )
-    steady_steps: int = Field(
-        400,
+    lr_decay_after_steps: int = Field(
+        DEFAULT_TRAINING.lr_decay_after_steps,
         ge=0,
         description="Steps after which adam's rate falls with the root of their number, so that a node settles and "
         "sends less. 0: it never falls.",
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of the scores' steps.")
-    weight_decay: float = Field(0.0, ge=0, description="Weight decay of the scores.")
-    signed_scores: bool = Field(True, description="Rank the scores themselves; off: their size, as the paper does.")
-    shared_scores: bool = Field(True, description="Start all nodes from the same scores, drawn from the seed.")
+    momentum: float = Field(DEFAULT_TRAINING.momentum, ge=0, lt=1, description="Momentum of the scores' steps.")
+    weight_decay: float = Field(DEFAULT_TRAINING.weight_decay, ge=0, description="Weight decay of the scores.")
+    signed_scores: bool = Field(
+        DEFAULT_TRAINING.signed_scores, description="Rank the scores themselves; off: their size, as the paper does."
+    )
+    shared_scores: bool = Field(
+        DEFAULT_INITIALIZATION.shared_scores, description="Start all nodes from the same scores, drawn from the seed."
+    )
     scale_kept: bool = Field(
-        True, description="Scale frozen weights for the keep ratio; off: the framework's default scale."
+        DEFAULT_INITIALIZATION.scale_kept,
+        description="Scale frozen weights for the keep ratio; off: the framework's default scale.",
     )
     random_first_mean: bool = Field(
-        False, description="Begin with a random neighbour mean, as the authors do; off: with none."
+        DEFAULT_INITIALIZATION.random_first_mean,
+        description="Begin with a random neighbour mean, as the authors do; off: with none.",
     )
-    fine_tuning: Literal["off", "stale", "fresh"] = Field(
-        "off", description="Personalised fine-tuning: with the last gradient (stale) or a new one (fresh)."
+    fine_tuning: FineTuning = Field(
+        DEFAULT_TRAINING.fine_tuning,
+        description="Personalised fine-tuning: with the last gradient (stale) or a new one (fresh).",
     )
-    fine_tuning_rate: float = Field(10.0, ge=0, description="Learning rate of the fine-tuning step.")
+    fine_tuning_rate: float = Field(
+        DEFAULT_TRAINING.fine_tuning_rate, ge=0, description="Learning rate of the fine-tuning step."
+    )
     group_lasso: float = Field(
-        0.0, ge=0, description="Group lasso strength; larger: more channels die. Needs weights_per_score 1. 0: off."
+        DEFAULT_TRAINING.group_lasso,
+        ge=0,
+        description="Group lasso strength; larger: more channels die. Needs weights_per_score 1. 0: off.",
     )
-    thin_channel: float = Field(
-        0.0, ge=0, le=1, description="Drop channels that keep less than this part of keep ratio x fan-in; 0: off."
+    min_channel_fraction: float = Field(
+        DEFAULT_TRAINING.min_channel_fraction,
+        ge=0,
+        le=1,
+        description="Drop channels that keep less than this part of keep ratio x fan-in; 0: off.",
     )
 
     @model_validator(mode="after")
@@ -168,6 +199,8 @@ class LearningSettings(SettingsGroup):
             raise ValueError("weights_per_score above 1 needs signed_scores and shared_scores; set it to 1")
         if self.weights_per_score > 1 and self.group_lasso:
             raise ValueError("group_lasso needs weights_per_score 1: it shrinks the scores of one channel together")
-        if self.novelty and not shared:
-            raise ValueError("novelty needs signed_scores and shared_scores; set novelty to false, or both to true")
+        if self.mask_novelty and not shared:
+            raise ValueError(
+                "mask_novelty needs signed_scores and shared_scores; set mask_novelty to false, or both to true"
+            )
         return self

@@ -55,11 +55,13 @@ class Learner:
         self._origin = origin
         self._train = ExampleTensors.of(data.train)
         self._held_out = None if data.held_out is None else ExampleTensors.of(data.held_out)
-        self._judges = self._held_out.thinned(JUDGED_EXAMPLES) if self._held_out and plan.adaptive_leaning else None
+        self._judges = (
+            self._held_out.thinned(JUDGED_EXAMPLES) if self._held_out and plan.adaptive_collaboration else None
+        )
         self.network = frozen_network(model, layout, origin, data)
         self._ground = InitialMasks(layout, origin.network_seed)
         self._state = initial_state(self.network, origin)
-        self._consensus = ScoreConsensus(self.network, self._state.scores, plan.skip_below)
+        self._consensus = ScoreConsensus(self.network, self._state.scores, plan.send_threshold)
         self._update_mask()
         self.start = self.mask  # what the node keeps before it learned anything
 
@@ -143,7 +145,7 @@ class Learner:
         found = [(one, self._mask_of(one)) for one in heard]
         known = {one.peer: (mask, 0.5**one.staleness) for one, mask in found if mask is not None}
         if known:
-            ground = self._ground.mask if self.plan.novelty else None
+            ground = self._ground.mask if self.plan.mask_novelty else None
             self._take_mean(round_number, robust_masks(list(known.values()), ground, self.plan.robust_aggregation))
         self._update_mask()
         return {peer: mask for peer, (mask, _) in known.items()}
@@ -157,7 +159,7 @@ class Learner:
         for one in heard:
             for message in one.signs:
                 self._consensus.hear(one.peer, message)
-        strength = self._state.leaning * self.plan.consensus / (1 + len(self._train) / HALF_WEIGHT_EXAMPLES)
+        strength = self._state.leaning * self.plan.consensus_step_size / (1 + len(self._train) / HALF_WEIGHT_EXAMPLES)
         speakers = [one.peer for one in heard if one.signs]
         self._state.shift(self._consensus.pull(speakers, strength, self.plan.robust_aggregation))
 
@@ -166,8 +168,8 @@ class Learner:
 
     def _take_mean(self, round_number: int, neighbours: Sequence[tuple[Mask, float]]) -> None:
         mean = neighbour_mean(self.layout, neighbours)
-        news = mean - self._ground.mean(neighbours) if self.plan.novelty else mean
-        self._state.neighbour_mean.mul_(self.plan.mean_memory).add_(news, alpha=1 - self.plan.mean_memory)
+        news = mean - self._ground.mean(neighbours) if self.plan.mask_novelty else mean
+        self._state.neighbour_mean.mul_(self.plan.mean_ema_decay).add_(news, alpha=1 - self.plan.mean_ema_decay)
         batches = self._batches("fine-tuning", round_number)
         with torch_draws("fine-tuning", self._origin.node_seed, round_number):
             fine_tune(self.network, self._state, mean, self.plan, batches)

@@ -60,7 +60,7 @@ def train_locally(
     loss_sum, right, seen, steps = 0.0, 0, 0, 0
     while steps < plan.local_steps and not stop():
         images, labels = next(batches)
-        tensor = intermediate_aggregation_tensor(spread, term, signed=plan.signed)
+        tensor = intermediate_aggregation_tensor(spread, term, signed=plan.signed_scores)
         keep = choose_mask(network, tensor, state.scores, plan)
         loss, logits, gradient = mask_gradient(network, keep, images, labels)
         steps += 1
@@ -69,9 +69,9 @@ def train_locally(
         state.gradient = score_gradient(spread, gradient, plan)
         step_scores(network, state, plan)
         if plan.group_lasso:
-            strength = plan.rate * plan.group_lasso
+            strength = plan.learning_rate * plan.group_lasso
             shrink_channels(state.scores, network.layout, strength, relative=plan.step_rule == "adam")
-        state.average.lerp_(state.scores, 1 - min(plan.score_memory, state.steps / (state.steps + WARM_UP)))
+        state.average.lerp_(state.scores, 1 - min(plan.score_ema_decay, state.steps / (state.steps + WARM_UP)))
         spread = network.spread(state.scores)
         loss_sum += float(loss) * len(labels)
         right += int((logits.argmax(dim=1) == labels).sum())
@@ -83,7 +83,7 @@ def train_locally(
 
 def score_gradient(scores: Tensor, at_mask: Tensor, plan: TrainingOptions) -> Tensor:
     """Return dL/dS from the gradient at the mask: straight through, plus weight decay."""
-    gradient = at_mask if plan.signed else at_mask * scores.sign()
+    gradient = at_mask if plan.signed_scores else at_mask * scores.sign()
     return gradient + plan.weight_decay * scores if plan.weight_decay else gradient
 
 
@@ -97,7 +97,7 @@ def step_scores(network: FrozenNetwork, state: LearnerState, plan: TrainingOptio
     gradient = network.gather(state.gradient)
     if plan.step_rule == "momentum":
         state.velocity.mul_(plan.momentum).add_(gradient)
-        state.scores.sub_(state.velocity, alpha=plan.rate)
+        state.scores.sub_(state.velocity, alpha=plan.learning_rate)
         return
     state.velocity.lerp_(gradient, 1 - plan.momentum)
     state.squares.mul_(SECOND_MOMENT).addcmul_(gradient, gradient, value=1 - SECOND_MOMENT)
@@ -111,10 +111,10 @@ def step_scores(network: FrozenNetwork, state: LearnerState, plan: TrainingOptio
 
 
 def rate_at(steps: int, plan: TrainingOptions) -> float:
-    """Return the rate of a step: as planned, after ``steady_steps`` falling with the root of the number of steps.
+    """Return the rate of a step: as planned, after the decay begins falling with the root of the number of steps.
 
     A node whose scores wander on at a constant rate never has nothing to say. (Kingma and Ba 2015, section 4.)
     """
-    if not plan.steady_steps:
-        return plan.rate
-    return plan.rate * math.sqrt(min(1.0, plan.steady_steps / steps))
+    if not plan.lr_decay_after_steps:
+        return plan.learning_rate
+    return plan.learning_rate * math.sqrt(min(1.0, plan.lr_decay_after_steps / steps))

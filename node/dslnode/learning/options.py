@@ -1,4 +1,8 @@
-"""How a node learns, as values; without torch, so that settings can have their defaults from here."""
+"""How a node learns, as values: each hyper-parameter and its default, here and nowhere else. Needs no torch.
+
+The settings take their defaults from here; what each one means, and which way to tune it, is said there
+(``config.learning``) and by ``dslnode config --show``.
+"""
 
 from __future__ import annotations
 
@@ -6,57 +10,58 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+FineTuning = Literal["off", "stale", "fresh"]
+StepRule = Literal["adam", "momentum"]
+
 
 class RobustAggregation(StrEnum):
-    """How a node guards what it learns from neighbours that lie, see ``robust``."""
+    """How a node guards what it learns from neighbours that lie, see ``robust_aggregation``."""
 
-    OFF = "off"  # everybody is believed
-    CLIPPED = "clipped"  # nobody pulls further than the median neighbour; who contradicts the others is left out
-
-
-FineTuning = Literal["off", "stale", "fresh"]
-
-
-StepRule = Literal["adam", "momentum"]
+    OFF = "off"  # every neighbour counts in full
+    CLIPPED = "clipped"  # no pull is longer than the median neighbour's; cosine outliers are left out
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How one node trains its scores. The field comments say the unit and which way to tune."""
+    """How one node trains its scores and aggregates those of its neighbours."""
 
-    local_steps: int = 30  # minibatches a round; more: fewer messages, masks drift further apart
-    batch_size: int = 32  # images a minibatch
+    local_steps: int = 30  # minibatches per round
+    batch_size: int = 32  # examples per minibatch
     step_rule: StepRule = "adam"
-    rate: float = 0.06  # learning rate; adam: relative to each layer's score scale, momentum: absolute
-    steady_steps: int = 400  # adam: steps after which the rate falls with the root of their number; 0: never
+    learning_rate: float = 0.06  # adam: relative to each layer's score scale; momentum: absolute
+    lr_decay_after_steps: int = 400  # adam: the rate then falls with the root of the number of steps; 0: never
     momentum: float = 0.9
     weight_decay: float = 0.0
-    signed: bool = True  # rank S itself (True) or |S| as the paper does
-    alpha: float = 1.0  # aggregation strength; larger: closer to the neighbours
-    novelty: bool = True  # aggregate what neighbours' masks say beyond the mask that all started from
-    score_memory: float = 0.9  # part of the averaged scores that stays at each step; larger: steadier masks, later
-    mean_memory: float = 0.5  # part of the old neighbour mean that stays when a new one comes
-    consensus: float = 0.95  # how far scores move to the neighbours' replicas, less the more examples a node has
-    adaptive_leaning: bool = True  # lean less on neighbours who make the personal model worse on held-out data
-    robust_aggregation: RobustAggregation = RobustAggregation.OFF  # shorten and leave out pulls that stand alone
-    skip_below: float = 0.2  # part of what was learned that neighbours may lack before a sign mask is sent
-    group_lasso: float = 0.0  # lambda; adam: no unit, momentum: as the loss; larger: more output channels die
-    thin_channel: float = 0.0  # structured step: drop channels that keep less than this part of their share; 0: off
+    signed_scores: bool = True  # rank S itself (True), or |S| as the paper does
+    alpha: float = 1.0  # aggregation strength, the paper's alpha
+    mask_novelty: bool = True  # aggregate what masks say beyond the initial mask; False: plain masks, as the paper
+    score_ema_decay: float = 0.9  # of the averaged scores, from which the mask follows; 0: the newest scores
+    mean_ema_decay: float = 0.5  # of the neighbour mean m
+    consensus_step_size: float = 0.95  # gamma of CHOCO-SGD, less the more examples a node has
+    adaptive_collaboration: bool = True  # lean less on neighbours that make the personal model worse
+    robust_aggregation: RobustAggregation = RobustAggregation.OFF
+    send_threshold: float = 0.2  # part of what was learned that a neighbour may lack before it is sent a mask
+    group_lasso: float = 0.0  # lambda; adam: relative, momentum: as the loss; larger: more channels die
+    min_channel_fraction: float = 0.0  # drop channels that keep less than this part of their share; 0: off
     fine_tuning: FineTuning = "off"
-    fine_tuning_rate: float = 10.0
+    fine_tuning_rate: float = 10.0  # the paper's eta_f
 
 
 @dataclass(frozen=True)
 class InitializationOptions:
-    """Where a node starts from. ``network_seed`` is shared by the run; ``node_seed`` is the node's own."""
+    """What a node starts from. ``network_seed`` is shared by the run, ``node_seed`` is the node's own."""
 
     network_seed: int
     node_seed: int
-    keep_ratio: float = 0.3
+    keep_ratio: float = 0.3  # the paper's k
     linear_keep_ratio: float | None = None  # of layers with two dimensions; None: as keep_ratio
     layer_keep_ratios: tuple[tuple[str, float], ...] = ()  # (name pattern, ratio), the first match wins
     weights_per_score: int = 4  # weights of a large layer that share a score
     shared_scores: bool = True  # every node starts from the same seeded scores
     scale_kept: bool = True  # frozen weights scaled for the keep ratio; False: the framework's default scale
-    random_first_mean: bool = False  # first neighbour mean is a Bernoulli draw, as the authors' is
+    random_first_mean: bool = False  # the first neighbour mean is a Bernoulli draw, as the authors' is
     own_classes: bool = True  # train and answer over the classes of the node's own data only
+
+
+DEFAULT_TRAINING = TrainingOptions()
+DEFAULT_INITIALIZATION = InitializationOptions(network_seed=1, node_seed=0)

@@ -18,7 +18,7 @@ def ranking(network: FrozenNetwork, state: LearnerState, plan: TrainingOptions) 
     """Return the intermediate aggregation tensor of the averaged scores and the present neighbour mean."""
     scores = network.spread(state.average)
     term = aggregation_term(scores, state.neighbour_mean, plan.alpha * state.leaning, network.layout)
-    return intermediate_aggregation_tensor(scores, term, signed=plan.signed)
+    return intermediate_aggregation_tensor(scores, term, signed=plan.signed_scores)
 
 
 def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, plan: TrainingOptions) -> Tensor:
@@ -34,6 +34,6 @@ def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, plan: Tr
         dead = dead_channels(scores, network.layout)
         tensor, counts = tensor.masked_fill(dead, -math.inf), living_counts(dead, network.layout, counts)
     keep = top_k(tensor, network.layout, counts)
-    if plan.thin_channel:
-        keep = drop_thin_channels(keep, network.layout, network.counts, plan.thin_channel)
+    if plan.min_channel_fraction:
+        keep = drop_thin_channels(keep, network.layout, network.counts, plan.min_channel_fraction)
     return keep

@@ -72,15 +72,15 @@ class PeerReplicas:
 class ScoreConsensus:
     """All edges of one node. ``restarts`` counts how often one had to begin anew.
 
-    A neighbour whose replica lacks no more than the part ``skip_below`` of what was learned is sent no step. From
+    A neighbour whose replica lacks no more than the part ``send_threshold`` of what was learned is sent no step. From
     when the node has ``learned`` something on, edges begin late.
     """
 
-    def __init__(self, network: FrozenNetwork, first_scores: Tensor, skip_below: float = 0.0) -> None:
+    def __init__(self, network: FrozenNetwork, first_scores: Tensor, send_threshold: float = 0.0) -> None:
         self.restarts = 0
         self.learned = False
-        self._skip_below = skip_below
-        self._close = max(WARM_UP_LIMIT, 2 * skip_below)  # steps smaller than skip_below are not sent
+        self._skip_below = send_threshold
+        self._close = max(WARM_UP_LIMIT, 2 * send_threshold)  # steps smaller than send_threshold are not sent
         self._network = network
         self._first = first_scores.clone()
         self._edges: dict[str, PeerReplicas] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import fields
 
 import torch
 
@@ -30,46 +31,18 @@ def node_data(settings: Settings) -> DataSet:
 
 
 def training_options(settings: Settings) -> TrainingOptions:
-    """Return how the node trains."""
-    return TrainingOptions(
-        local_steps=settings.local_steps,
-        batch_size=settings.batch_size,
-        step_rule=settings.step_rule,
-        rate=settings.rate,
-        steady_steps=settings.steady_steps,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        signed=settings.signed_scores,
-        alpha=settings.alpha,
-        novelty=settings.novelty,
-        score_memory=settings.score_memory,
-        mean_memory=settings.mean_memory,
-        consensus=settings.consensus,
-        adaptive_leaning=settings.adaptive_leaning,
-        robust_aggregation=settings.robust_aggregation,
-        skip_below=settings.skip_below,
-        group_lasso=settings.group_lasso,
-        thin_channel=settings.thin_channel,
-        fine_tuning=settings.fine_tuning,
-        fine_tuning_rate=settings.fine_tuning_rate,
-    )
+    """Return how the node trains: the settings of the same names."""
+    return TrainingOptions(**{field.name: getattr(settings, field.name) for field in fields(TrainingOptions)})
 
 
 def initialization_options(settings: Settings) -> InitializationOptions:
-    """Return where the node starts from; its own random numbers follow from the seed and its name."""
+    """Return what the node starts from; its own random numbers follow from the seed and its name."""
     own = hashlib.blake2b(f"{settings.seed} {settings.name}".encode(), digest_size=7).digest()
-    return InitializationOptions(
-        network_seed=settings.seed,
-        node_seed=int.from_bytes(own, "little"),
-        keep_ratio=settings.keep_ratio,
-        linear_keep_ratio=settings.linear_keep_ratio,
-        layer_keep_ratios=tuple(settings.layer_keep_ratios.items()),
-        weights_per_score=settings.weights_per_score,
-        shared_scores=settings.shared_scores,
-        scale_kept=settings.scale_kept,
-        random_first_mean=settings.random_first_mean,
-        own_classes=settings.own_classes,
-    )
+    seeds = {"network_seed": settings.seed, "node_seed": int.from_bytes(own, "little")}
+    names = {field.name for field in fields(InitializationOptions)} - seeds.keys()
+    given = {name: getattr(settings, name) for name in names}
+    ratios = tuple(settings.layer_keep_ratios.items())
+    return InitializationOptions(**{**given, **seeds, "layer_keep_ratios": ratios})
 
 
 def build_learner(settings: Settings) -> Learner:

@@ -71,7 +71,7 @@ class Node:
         self._alarm, self._deadlines = Timer(), RoundDeadline(settings.round_deadline)
         self._exchange_began = time.monotonic()
         self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange, settings.max_lead)
-        edges = LinkFactory(me, learner.layouts, learner.start, settings.skip_below)
+        edges = LinkFactory(me, learner.layouts, learner.start, settings.send_threshold)
         self._network = ConnectionManager(me, edges, lambda: self._machine.round, self._on_report)
         self._sender = MaskSender(self._worker, self._network)
         self._notices = ProblemLog(settings.peers, log)

@@ -40,7 +40,7 @@ class LinkParameters:
 
     readable: frozenset[Codec]
     keep_masks: bool
-    skip_below: float = 0.0
+    send_threshold: float = 0.0
 
     @property
     def holding(self) -> bool:
@@ -96,7 +96,7 @@ class FrameEncoder:
                     yield parcel
 
     def _is_near(self, message: MaskMessage) -> bool:
-        return self._terms.holding and self._copies.outgoing.is_near(message.mask, self._terms.skip_below)
+        return self._terms.holding and self._copies.outgoing.is_near(message.mask, self._terms.send_threshold)
 
     async def _code(self, message: MaskMessage) -> CodedMask:
         if message.kind is MaskKind.SIGN or not self._terms.holding:

@@ -22,14 +22,14 @@ MAX_RATE_LIMITS = 1_000
 class LinkFactory:
     """``start`` is the keep mask that this node started from.
 
-    A neighbour that lacks no more than the part ``skip_below`` of what changed since then is sent no keep mask.
+    A neighbour that lacks no more than the part ``send_threshold`` of what changed since then is sent no keep mask.
     """
 
-    def __init__(self, me: NodeInfo, layouts: Layouts, start: Mask | None = None, skip_below: float = 0.0) -> None:
+    def __init__(self, me: NodeInfo, layouts: Layouts, start: Mask | None = None, send_threshold: float = 0.0) -> None:
         self._me = me
         self._layouts = layouts
         self._start = None if start is None else Reference(start)
-        self._skip_below = skip_below
+        self._skip_below = send_threshold
         self._coder = EncodeCache()
         self._copies: dict[str, MaskReferences] = {}
         self._allowances: dict[str, PeerRateLimit] = {}

@@ -156,7 +156,7 @@ class _Status(node_pb2_grpc.StatusServicer):
         for row in list(self._ledger(request.per)):
             yield row
 
-    async def ReachabilityService(self, request: pb.DialBackRequest, context: Asking) -> pb.DialBackReply:
+    async def DialBack(self, request: pb.DialBackRequest, context: Asking) -> pb.DialBackReply:
         return await self._reach(request, context)
 
 

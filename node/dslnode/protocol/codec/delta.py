@@ -1,8 +1,8 @@
 """A mask coded against what the receiver holds of it already, and on its own: a part of a layer at a time, the smaller.
 
-Both ends of a link keep the same ``Reference``: the last mask that went over it, which bits flipped in the last few, and
-how often bits of each class did. A bit's class is the reference's bit and how lately it flipped. The flips of a class
-are coded as one run of bits with the class's own share of ones.
+Both ends of a link keep the same ``Reference``: the last mask that went over it, which bits flipped in the last few,
+and how often bits of each class did. A bit's class is the reference's bit and how lately it flipped. The flips of a
+class are coded as one run of bits with the class's own share of ones.
 """
 
 from __future__ import annotations

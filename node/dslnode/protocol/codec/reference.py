@@ -46,7 +46,7 @@ class OutgoingReferences:
         self._sent.append(base)
         self.certain = True
 
-    def is_near(self, mask: Mask, skip_below: float) -> bool:
+    def is_near(self, mask: Mask, send_threshold: float) -> bool:
         """Return whether the neighbour has this mask, or lacks no more than a part of all that changed since the start.
 
         The first mask on a link is always sent: the neighbour may have forgotten what it was told on the last.
@@ -54,7 +54,7 @@ class OutgoingReferences:
         if not self.certain or not self._sent:
             return False
         learned = 0 if self.start is None else mask.distance(self.start.mask)
-        return mask.distance(self._sent[-1].mask) <= skip_below * learned
+        return mask.distance(self._sent[-1].mask) <= send_threshold * learned
 
     def again(self, *, shared: bool) -> OutgoingReferences:
         """Return what a new link to the neighbour begins with; the old link may still go on for a moment."""
