@@ -47,9 +47,9 @@ class Liar(Learner):
     lie: Lie
     remembered: Tensor | None = None
 
-    def signs(self, round_number: int, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
+    def make_steps(self, round_number: int, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
         """Return sign masks that lie."""
-        return self._consensus.steps(round_number, self.lie(self, round_number), neighbours)
+        return self._consensus.make_steps(round_number, self.lie(self, round_number), neighbours)
 
     @property
     def learned(self) -> Tensor:

@@ -114,7 +114,7 @@ class Lockstep:
             case events.SendMask(peer, message):
                 self._feed(int(peer), events.Received(_name(node), message))
             case events.SendSignMasks(number, peers, then):
-                for peer, signs in learner.signs(number, peers).items():
+                for peer, signs in learner.make_steps(number, peers).items():
                     if isinstance(signs, ExchangeState):
                         self._feed(int(peer), events.ExchangeStateReceived(_name(node), signs))
                         continue
@@ -125,9 +125,9 @@ class Lockstep:
                     for part in (signs, then) if then is not None else (signs,):
                         self._feed(int(peer), events.Received(_name(node), part))
             case events.OpenExchange(peer):
-                self._feed(int(peer), events.ExchangeStateReceived(_name(node), learner.greeting(peer)))
+                self._feed(int(peer), events.ExchangeStateReceived(_name(node), learner.open_exchange(peer)))
             case events.Resynchronize(peer, greeting):
-                learner.meet(peer, greeting)
+                learner.resynchronize(peer, greeting)
             case events.Aggregate(number, heard):
                 self._feed(node, events.Aggregated(learner.aggregate(number, heard)))
             case _:  # deadlines do not pass here, and nothing is kept

@@ -97,7 +97,7 @@ async def _quiet(end: End) -> tuple[int, int, int]:
 
 def counted(end: End) -> tuple[int, int, int]:
     """Return bits of masks sent so far, and bytes sent and received by the kernel's count."""
-    end.network.measure()
+    end.network.measure_traffic()
     [key] = end.network.links
     traffic = end.network.traffic[key]
     return traffic.sent.payload_bits, traffic.sent.link_bytes, traffic.received.link_bytes

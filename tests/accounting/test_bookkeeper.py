@@ -24,7 +24,7 @@ class Node:
         self.traffic = {"ab": Traffic()} if traffic is None else traffic
         self.hours = float(EARLIEST + 10)
         neighbour = SimpleNamespace(neighbour=SimpleNamespace(name="board"))
-        network = SimpleNamespace(traffic=self.traffic, links={"ab": neighbour}, measure=lambda: None)
+        network = SimpleNamespace(traffic=self.traffic, links={"ab": neighbour}, measure_traffic=lambda: None)
         log = structlog.get_logger()
         self.books = Bookkeeper(cast(ConnectionManager, network), directory, log, lambda: 3_600 * self.hours)
         self.books.open()

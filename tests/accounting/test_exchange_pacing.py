@@ -27,11 +27,11 @@ class Node:
         self.told: list[tuple[str, int]] = []
         self.links: dict[str, object] = {key: object() for key in keys}
         self.traffic = {key: Traffic() for key in keys}
-        network = SimpleNamespace(links={}, traffic=self.traffic, measure=lambda: None, send=self._send)
+        network = SimpleNamespace(links={}, traffic=self.traffic, measure_traffic=lambda: None, send=self._send)
         network.links = self.links
         start = 3_600.0 * EARLIEST
         self.books = Bookkeeper(
-            cast(ConnectionManager, SimpleNamespace(links={}, traffic=self.traffic, measure=lambda: None)),
+            cast(ConnectionManager, SimpleNamespace(links={}, traffic=self.traffic, measure_traffic=lambda: None)),
             None,
             structlog.get_logger(),
             lambda: start + self.now,

@@ -70,13 +70,13 @@ def run_learners(case: str) -> dict[str, Any]:
     signing = MaskKind.SIGN in kinds
     for name, node in nodes.items() if signing else ():
         for other in nodes.keys() - {name}:
-            assert not nodes[other].meet(name, node.greeting(other))
+            assert not nodes[other].resynchronize(name, node.open_exchange(other))
     for number in range(ROUNDS):
         sent: dict[str, dict[str, RoundMessage]] = {}
         for name, node in nodes.items():
             progress = node.train(number, lambda: False)
             lines.append(f"{name} {number} {progress.loss!r} {progress.accuracy!r} {_digest(node.mask.to_bytes())}")
-            sent[name] = node.signs(number, sorted(nodes.keys() - {name})) if signing else {}
+            sent[name] = node.make_steps(number, sorted(nodes.keys() - {name})) if signing else {}
         keeps = {name: node.mask for name, node in nodes.items()}
         for name, node in nodes.items():
             heard = [_heard(other, name, keeps[other], sent[other], kinds) for other in sorted(nodes.keys() - {name})]

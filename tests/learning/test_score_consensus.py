@@ -43,13 +43,13 @@ class Pair:
     def connect(self) -> None:
         for waiting in self.flying:
             waiting.clear()
-        greetings = [self.nodes[0].greeting("1"), self.nodes[1].greeting("0")]
+        greetings = [self.nodes[0].open_exchange("1"), self.nodes[1].open_exchange("0")]
         for node in (0, 1):
-            self.flying[1 - node].extend(self.nodes[node].meet(str(1 - node), greetings[1 - node]))
+            self.flying[1 - node].extend(self.nodes[node].resynchronize(str(1 - node), greetings[1 - node]))
 
     def send(self, node: int) -> bool:
         self.rounds[node] += 1
-        made = self.nodes[node].steps(self.rounds[node], self.scores[node], (str(1 - node),))
+        made = self.nodes[node].make_steps(self.rounds[node], self.scores[node], (str(1 - node),))
         self.flying[1 - node].extend(made.values())
         return any(isinstance(message, MaskMessage) for message in made.values())
 
@@ -59,9 +59,9 @@ class Pair:
             if isinstance(message, Unchanged):
                 message = ExchangeState(message.epoch, message.held, b"", opening=False)
             if isinstance(message, ExchangeState):
-                self.nodes[node].meet(str(1 - node), message)
+                self.nodes[node].resynchronize(str(1 - node), message)
             else:
-                self.nodes[node].hear(str(1 - node), message)
+                self.nodes[node].apply_step(str(1 - node), message)
 
     def restart(self, node: int) -> None:
         self.nodes[node] = ScoreConsensus(network(), FIRST)
@@ -91,8 +91,8 @@ def test_a_replica_comes_nearer_to_the_scores_with_every_step() -> None:
 def test_neighbours_whose_replicas_are_equal_get_the_same_mask() -> None:
     node = ScoreConsensus(network(), FIRST)
     for peer in "abc":
-        node.meet(peer, node.greeting(peer))
-    made = list(node.steps(0, scores_of(1), "abc").values())
+        node.resynchronize(peer, node.open_exchange(peer))
+    made = list(node.make_steps(0, scores_of(1), "abc").values())
     masks = [message.mask for message in made if isinstance(message, MaskMessage)]
     assert len(masks) == 3
     assert masks[0] is masks[1] is masks[2]
@@ -113,17 +113,17 @@ def test_what_travels_on_a_link_that_took_over_is_sent_once() -> None:
     """Nodes that dial each other at once have two links for a moment, and greet on both."""
     node, other = ScoreConsensus(network(), FIRST), ScoreConsensus(network(), FIRST)
     for holder, name in ((node, "other"), (other, "node")):
-        holder.greeting(name)
-    early, late = other.greeting("node"), other.greeting("node")
-    node.greeting("other")
-    assert node.meet("other", early) == []
-    [step] = node.steps(0, scores_of(1), ("other",)).values()
+        holder.open_exchange(name)
+    early, late = other.open_exchange("node"), other.open_exchange("node")
+    node.open_exchange("other")
+    assert node.resynchronize("other", early) == []
+    [step] = node.make_steps(0, scores_of(1), ("other",)).values()
     assert isinstance(step, MaskMessage)
-    assert node.meet("other", late) == [], "it is on its way on this link"
-    assert node.steps(0, scores_of(1), ("other",)) == {}, "and it is this round's"
-    assert node.steps(1, scores_of(1), ("other",)).keys() == {"other"}
-    node.greeting("other")
-    assert node.meet("other", late)[0] is step, "another link took over before it arrived"
+    assert node.resynchronize("other", late) == [], "it is on its way on this link"
+    assert node.make_steps(0, scores_of(1), ("other",)) == {}, "and it is this round's"
+    assert node.make_steps(1, scores_of(1), ("other",)).keys() == {"other"}
+    node.open_exchange("other")
+    assert node.resynchronize("other", late)[0] is step, "another link took over before it arrived"
 
 
 @pytest.mark.parametrize("node", [0, 1])
@@ -144,7 +144,7 @@ def test_a_restart_pulls_nobody_back_to_the_start() -> None:
     for _ in range(6):
         pair.swap()
     pair.restart(1)
-    assert not pair.nodes[0].pull(["1"], 0.5).any()
+    assert not pair.nodes[0].consensus_step(["1"], 0.5).any()
 
 
 @pytest.mark.parametrize(("learned", "apart"), [((True, True), False), ((False, False), True)])
@@ -155,7 +155,7 @@ def test_an_edge_that_begins_late_does_not_part_nodes_that_agree(learned: tuple[
     before, widest = float((pair.scores[0] - pair.scores[1]).norm()), 0.0
     for _ in range(16):
         pair.swap()
-        pulls = [node.pull([str(1 - i)], 0.95) for i, node in enumerate(pair.nodes)]
+        pulls = [node.consensus_step([str(1 - i)], 0.95) for i, node in enumerate(pair.nodes)]
         pair.scores = [score + pull for score, pull in zip(pair.scores, pulls, strict=True)]
         widest = max(widest, float((pair.scores[0] - pair.scores[1]).norm()))
     assert (widest > 2 * before) == apart
@@ -167,7 +167,7 @@ def test_a_newcomer_is_pulled_at_once_and_pulls_who_learned_before_once_it_is_cl
     pulls = []
     for _ in range(8):
         pair.swap()
-        pulls.append([bool(node.pull([str(1 - i)], 1.0).any()) for i, node in enumerate(pair.nodes)])
+        pulls.append([bool(node.consensus_step([str(1 - i)], 1.0).any()) for i, node in enumerate(pair.nodes)])
     assert pulls[0] == [False, True]
     assert pulls[-1] == [True, True]
     assert pair.nodes[0].implied_mask("1") is not None
@@ -184,7 +184,7 @@ def test_a_damaged_step_makes_the_edge_begin_anew() -> None:
     message = pair.flying[1].popleft()
     assert isinstance(message, MaskMessage)
     assert message.step is not None
-    pair.nodes[1].hear("0", replace(message, step=replace(message.step, checksum=bytes(8))))
+    pair.nodes[1].apply_step("0", replace(message, step=replace(message.step, checksum=bytes(8))))
     assert pair.nodes[1].restarts == 1
     pair.swap()
     pair.swap()
@@ -197,9 +197,9 @@ def test_a_neighbour_that_began_anew_and_has_no_step_to_send_is_followed() -> No
     pair.send(0)
     message = pair.flying[1].popleft()
     assert isinstance(message, MaskMessage)
-    pair.nodes[1].hear("0", replace(message, step=replace(step_of(message), checksum=bytes(8))))
+    pair.nodes[1].apply_step("0", replace(message, step=replace(step_of(message), checksum=bytes(8))))
     edge = pair.nodes[1]._edges["0"]
-    pair.nodes[0].meet("1", ExchangeState(edge.epoch, edge.held, b"", opening=False))
+    pair.nodes[0].resynchronize("1", ExchangeState(edge.epoch, edge.held, b"", opening=False))
     assert pair.send(0)
     pair.deliver(1)
     assert pair.in_step()
@@ -211,7 +211,7 @@ def test_pulling_moves_scores_by_the_mean_difference_of_replicas() -> None:
     for _ in range(12):
         pair.swap()
     expected = 0.25 * (pair.scores[1] - pair.scores[0])
-    assert float((pair.nodes[0].pull(["1"], 0.5) - expected).abs().mean()) < 0.01
+    assert float((pair.nodes[0].consensus_step(["1"], 0.5) - expected).abs().mean()) < 0.01
 
 
 def test_a_mesh_whose_scores_hardly_move_falls_silent() -> None:
@@ -232,9 +232,9 @@ class Mesh:
         self._draws = torch.Generator().manual_seed(1)
         self._number = 0
         edges = list(itertools.permutations(self._names, 2))
-        greetings = [self._nodes[other].greeting(name) for name, other in edges]
+        greetings = [self._nodes[other].open_exchange(name) for name, other in edges]
         for (name, other), greeting in zip(edges, greetings, strict=True):
-            self._nodes[name].meet(other, greeting)
+            self._nodes[name].resynchronize(other, greeting)
 
     def sent(self, rounds: int) -> int:
         """Run some rounds; return the number of sign masks."""
@@ -246,14 +246,14 @@ class Mesh:
         for name, node in self._nodes.items():
             self._scores[name] = self._scores[name] + 0.001 * torch.randn(LAYOUT.size, generator=self._draws)
             others = [other for other in self._names if other != name]
-            for other, turn in node.steps(self._number, self._scores[name], others).items():
+            for other, turn in node.make_steps(self._number, self._scores[name], others).items():
                 if isinstance(turn, MaskMessage):
-                    self._nodes[other].hear(name, turn)
+                    self._nodes[other].apply_step(name, turn)
                     speakers[other].append(name)
                 elif isinstance(turn, Unchanged):
-                    self._nodes[other].meet(name, ExchangeState(turn.epoch, turn.held, b"", opening=False))
+                    self._nodes[other].resynchronize(name, ExchangeState(turn.epoch, turn.held, b"", opening=False))
         for name, node in self._nodes.items():
-            self._scores[name] = self._scores[name] + node.pull(speakers[name], 0.8)
+            self._scores[name] = self._scores[name] + node.consensus_step(speakers[name], 0.8)
         return sum(map(len, speakers.values()))
 
 
@@ -349,17 +349,17 @@ def test_a_hundred_neighbours_cost_one_replica_each_and_share_that_of_our_own_sc
     node, names = ScoreConsensus(network(), FIRST), [f"{number}" for number in range(100)]
     others = {name: ScoreConsensus(network(), FIRST) for name in names}
     for name, other in others.items():
-        ours, theirs = node.greeting(name), other.greeting("node")
-        node.meet(name, theirs)
-        other.meet("node", ours)
+        ours, theirs = node.open_exchange(name), other.open_exchange("node")
+        node.resynchronize(name, theirs)
+        other.resynchronize("node", ours)
     for number in range(10):
-        for name, turn in node.steps(number, scores_of(number), names).items():
+        for name, turn in node.make_steps(number, scores_of(number), names).items():
             assert isinstance(turn, MaskMessage)
-            others[name].hear("node", turn)
+            others[name].apply_step("node", turn)
         for index, (name, other) in enumerate(others.items()):
-            [turn] = other.steps(number, scores_of(1_000 * number + index), ("node",)).values()
+            [turn] = other.make_steps(number, scores_of(1_000 * number + index), ("node",)).values()
             assert isinstance(turn, MaskMessage)
-            node.hear(name, turn)
+            node.apply_step(name, turn)
     held = [tensor for edge in node._edges.values() for tensor in (edge.ours, edge.theirs)]
     distinct = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in held}
     assert sum(distinct.values()) == (100 + 1) * 4 * LAYOUT.size
@@ -372,14 +372,14 @@ def test_a_loud_liar_moves_the_scores_no_further_than_an_honest_neighbour() -> N
     learned = scores_of(1) - FIRST
     for index, name in enumerate(names):
         other = ScoreConsensus(network(), FIRST)
-        ours, theirs = node.greeting(name), other.greeting("node")
-        node.meet(name, theirs)
-        other.meet("node", ours)
+        ours, theirs = node.open_exchange(name), other.open_exchange("node")
+        node.resynchronize(name, theirs)
+        other.resynchronize("node", ours)
         said = FIRST - 100 * learned if name == "5" else FIRST + learned + 0.5 * (scores_of(index + 2) - FIRST)
-        [turn] = other.steps(0, said, ("node",)).values()
+        [turn] = other.make_steps(0, said, ("node",)).values()
         assert isinstance(turn, MaskMessage)
-        node.hear(name, turn)
-    honest = node.pull(names[:5], 1.0)
-    assert float(node.pull(names, 1.0).norm()) > 10 * float(honest.norm())
-    guarded = node.pull(names, 1.0, RobustAggregation.CLIPPED)
+        node.apply_step(name, turn)
+    honest = node.consensus_step(names[:5], 1.0)
+    assert float(node.consensus_step(names, 1.0).norm()) > 10 * float(honest.norm())
+    guarded = node.consensus_step(names, 1.0, RobustAggregation.CLIPPED)
     assert float((guarded - honest).norm()) < 0.5 * float(honest.norm())

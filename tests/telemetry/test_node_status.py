@@ -58,10 +58,10 @@ class Links:
     measured: int = 0
     offence: str = ""
 
-    def measure(self) -> None:
+    def measure_traffic(self) -> None:
         self.measured += 1
 
-    def shut_out(self, _neighbour: str) -> str:
+    def ban_reason(self, _neighbour: str) -> str:
         return self.offence
 
 

@@ -191,7 +191,7 @@ async def test_who_leaves_sends_what_waits_and_says_why(net: Loopback, who_leave
     leaving.network.send(left.me.key, message(layout, 5, 9))
     leaving.network.leave("it finished its rounds")
     async with asyncio.timeout(5):
-        await leaving.network.wait_until_alone()
+        await leaving.network.wait_until_no_links()
     await net.news.until(lambda: left.all(LinkDown))
     assert left.all(MaskArrived) == [MaskArrived(leaving.me, message(layout, 5, 9))]
     assert left.all(LinkDown) == [LinkDown(leaving.me, "refused: it finished its rounds")]
@@ -326,7 +326,7 @@ async def test_the_kernel_counts_at_least_what_was_framed(net: Loopback) -> None
     exchange(one, other, LARGE)
     await net.news.until(lambda: arrived(one) and arrived(other))
     for node, neighbour in ((one, other), (other, one)):
-        node.network.measure()
+        node.network.measure_traffic()
         traffic = node.network.traffic[neighbour.me.key]
         assert traffic.received.link_bytes >= traffic.received.mask_bytes > LARGE.byte_size
         assert traffic.sent.link_bytes > LARGE.byte_size

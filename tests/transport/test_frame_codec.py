@@ -67,7 +67,7 @@ async def test_after_a_break_changes_go_on_from_what_arrived(net: Loopback) -> N
     one, other = await net.pair(LAYOUT)
     mask = message(LAYOUT, 1).mask
     await send(net, one, other, mask, 0)
-    one.network.links[other.me.key].leave("leaving", "for a moment")
+    one.network.links[other.me.key].close("leaving", "for a moment")
     await net.news.until(lambda: len(one.all(LinkUp)) == len(other.all(LinkUp)) == 2)
     await net.connected(one, other)
     before = sent_bytes(one)

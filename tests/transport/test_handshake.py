@@ -224,7 +224,7 @@ def test_reasons_that_a_peer_makes_up_share_one_metrics_label(reason: str) -> No
 def test_every_reason_that_this_version_gives_is_known_to_those_who_read_it() -> None:
     package = Path(dslnode.__file__).parent
     sources = [source for name in ("protocol", "security", "transport") for source in (package / name).rglob("*.py")]
-    pattern = re.compile(r"(?:PeerError|\bleave)\(\s*\"([a-z_]+)\"")
+    pattern = re.compile(r"(?:PeerError|\bclose)\(\s*\"([a-z_]+)\"")
     given_reasons = {reason for source in sources for reason in pattern.findall(source.read_text())}
     assert given_reasons == REASONS
 

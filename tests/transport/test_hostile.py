@@ -244,7 +244,7 @@ async def test_a_flood_of_words_that_are_right_ends_the_link(net: Loopback, node
         await net.news.until(node.refusals)
         sending.cancel()
     assert node.refusals() == ["flood"]
-    assert node.network.shut_out(STRANGER.key) == "flood"
+    assert node.network.ban_reason(STRANGER.key) == "flood"
 
 
 async def test_who_begins_a_mask_and_keeps_the_rest_is_cut_off(
@@ -276,7 +276,7 @@ async def test_who_broke_the_rules_is_kept_out_by_name_whatever_link_it_comes_by
         await stranger.greet()
         await stranger.send(GARBAGE)
         await net.news.until(lambda: node.all(LinkDown))
-    assert node.network.shut_out(STRANGER.key) == "garbage"
+    assert node.network.ban_reason(STRANGER.key) == "garbage"
     for _ in range(3):
         async with Stranger(node.address) as stranger:
             await stranger.send(GREETING)
@@ -292,7 +292,7 @@ async def test_who_was_kept_out_is_let_in_again(net: Loopback, node: Node, monke
         await stranger.greet()
         await stranger.send(GARBAGE)
         await net.news.until(lambda: node.all(LinkDown))
-    await soon(lambda: not node.network.shut_out(STRANGER.key))
+    await soon(lambda: not node.network.ban_reason(STRANGER.key))
     async with Stranger(node.address) as stranger:
         await stranger.greet()
     await net.news.until(lambda: len(node.all(LinkDown)) == 2)
@@ -301,9 +301,9 @@ async def test_who_was_kept_out_is_let_in_again(net: Loopback, node: Node, monke
 async def test_an_offence_that_the_owner_found_ends_the_link(net: Loopback, node: Node) -> None:
     async with Stranger(node.address) as stranger:
         await stranger.greet()
-        node.network.offended(STRANGER.key, "far_future", "sent a mask of another age")
+        node.network.report_violation(STRANGER.key, "far_future", "sent a mask of another age")
         await net.news.until(lambda: node.all(LinkDown))
-        assert node.network.shut_out(STRANGER.key) == "far_future"
+        assert node.network.ban_reason(STRANGER.key) == "far_future"
 
 
 async def test_random_frames_never_get_past_a_refusal(
@@ -461,7 +461,7 @@ async def test_a_neighbour_that_takes_nothing_in_cannot_keep_a_node_from_leaving
             node.network.send(deaf.key, message(layout, 1, round_number))
         node.network.leave("it is stopping")
         async with asyncio.timeout(FAREWELL_SECONDS + 5):
-            await node.network.wait_until_alone()
+            await node.network.wait_until_no_links()
         wakes.set()
     assert [report.why for report in node.all(LinkDown)] == ["this node left"]
 

@@ -68,7 +68,7 @@ async def test_holders_of_tickets_exchange_masks(net: Loopback, operator: Operat
     assert one.all(MaskArrived) == [MaskArrived(other.me, message(layout, 2, 2))]
     assert other.all(MaskArrived) == [MaskArrived(one.me, message(layout, 1, 1))]
     assert not one.refusals() + other.refusals()
-    one.network.measure()
+    one.network.measure_traffic()
     sent = one.network.traffic[other.me.key].sent
     assert sent.wire_bytes > sent.mask_bytes, "the kernel's count of the TLS connection is found"
 

@@ -66,7 +66,7 @@ class Bookkeeper:
 
     def book(self) -> None:
         """Book all that was moved since the last time, under the present hour."""
-        self._network.measure()
+        self._network.measure_traffic()
         hour = self.hour
         for row, now in self.accounts().items():
             before = self._booked.get(row, Amounts())

@@ -104,17 +104,17 @@ class Learner:
         self._update_mask()
         return progress
 
-    def greeting(self, neighbour: str) -> ExchangeState:
+    def open_exchange(self, neighbour: str) -> ExchangeState:
         """Return what this node holds of a neighbour's scores: the first word on every new link."""
-        return self._consensus.greeting(neighbour)
+        return self._consensus.open_exchange(neighbour)
 
-    def meet(self, neighbour: str, greeting: ExchangeState) -> list[MaskMessage]:
+    def resynchronize(self, neighbour: str, greeting: ExchangeState) -> list[MaskMessage]:
         """Take in a neighbour's greeting; return the sign masks that it lost."""
-        return self._consensus.meet(neighbour, greeting)
+        return self._consensus.resynchronize(neighbour, greeting)
 
-    def signs(self, round_number: int, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
+    def make_steps(self, round_number: int, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
         """Return the sign mask to send to each neighbour that keeps up."""
-        return self._consensus.steps(round_number, self._state.scores, neighbours)
+        return self._consensus.make_steps(round_number, self._state.scores, neighbours)
 
     def forget(self, neighbours: Iterable[str]) -> None:
         """Drop what is kept of the scores of neighbours that are gone for good."""
@@ -158,10 +158,10 @@ class Learner:
     def _agree(self, heard: Sequence[NeighbourMasks]) -> None:
         for one in heard:
             for message in one.signs:
-                self._consensus.hear(one.peer, message)
+                self._consensus.apply_step(one.peer, message)
         strength = self._state.leaning * self.plan.consensus_step_size / (1 + len(self._train) / HALF_WEIGHT_EXAMPLES)
         speakers = [one.peer for one in heard if one.signs]
-        self._state.shift(self._consensus.pull(speakers, strength, self.plan.robust_aggregation))
+        self._state.shift(self._consensus.consensus_step(speakers, strength, self.plan.robust_aggregation))
 
     def _mask_of(self, heard: NeighbourMasks) -> Mask | None:
         return heard.mask if heard.mask is not None else self._consensus.implied_mask(heard.peer)

@@ -85,15 +85,15 @@ class ScoreConsensus:
         self._first = first_scores.clone()
         self._edges: dict[str, PeerReplicas] = {}
 
-    def greeting(self, neighbour: str) -> ExchangeState:
+    def open_exchange(self, neighbour: str) -> ExchangeState:
         """Return what this node holds of a neighbour's scores, to be said whenever a link opens."""
-        edge = self._edge(neighbour)
+        edge = self._replicas_of(neighbour)
         edge.met, edge.opened = False, edge.sent
         return ExchangeState(edge.epoch, edge.held, checksum(edge.theirs))
 
-    def meet(self, neighbour: str, greeting: ExchangeState) -> list[MaskMessage]:
+    def resynchronize(self, neighbour: str, greeting: ExchangeState) -> list[MaskMessage]:
         """Take in what a neighbour holds of our scores; return the steps that were lost on the way, to send again."""
-        edge = self._edge(neighbour)
+        edge = self._replicas_of(neighbour)
         if not greeting.opening:
             self._acknowledge(neighbour, greeting.epoch, greeting.held)
             return []
@@ -103,10 +103,10 @@ class ScoreConsensus:
         if greeting.epoch == edge.epoch and complete and known:
             edge.unacknowledged, edge.met = unheard, True
             return [message for message in unheard if step_of(message).sequence <= edge.opened]
-        self._restart(neighbour, max(edge.epoch, greeting.epoch) + 1)
+        self._reset(neighbour, max(edge.epoch, greeting.epoch) + 1)
         return []
 
-    def steps(self, round_number: int, scores: Tensor, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
+    def make_steps(self, round_number: int, scores: Tensor, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
         """Move every neighbour's replica of our scores; return the sign masks that tell them.
 
         Once a round, however often links open. Who has too many on their way is told only what we hold of its own, or
@@ -115,26 +115,26 @@ class ScoreConsensus:
         moves: dict[Tensor, QuantizedStep | None] = {}  # tensors are told apart by identity
         messages: dict[str, RoundMessage] = {}
         for neighbour in neighbours:
-            edge = self._edge(neighbour)
+            edge = self._replicas_of(neighbour)
             if not edge.met or edge.told == round_number:
                 continue
             if len(edge.unacknowledged) >= WINDOW:
                 messages[neighbour] = ExchangeState(edge.epoch, edge.held, checksum(edge.theirs), opening=False)
                 continue
             if edge.ours not in moves:
-                moves[edge.ours] = self._move(edge.ours, scores)
+                moves[edge.ours] = self._quantize(edge.ours, scores)
             made = moves[edge.ours]
             unchanged = Unchanged(round_number, edge.epoch, edge.held)
-            messages[neighbour] = unchanged if made is None else self._advance(edge, made, round_number)
+            messages[neighbour] = unchanged if made is None else self._take_step(edge, made, round_number)
         return messages
 
-    def _move(self, replica: Tensor, scores: Tensor) -> QuantizedStep | None:
+    def _quantize(self, replica: Tensor, scores: Tensor) -> QuantizedStep | None:
         """Return the step of a replica of our scores; None if it lacks too little of what was learned."""
         if distance(scores, replica) <= self._skip_below * self._learned_by(scores):
             return None
         return quantize(replica, scores, self._network.score_layout)
 
-    def _advance(self, edge: PeerReplicas, made: QuantizedStep, round_number: int) -> MaskMessage:
+    def _take_step(self, edge: PeerReplicas, made: QuantizedStep, round_number: int) -> MaskMessage:
         edge.ours, edge.our_step = made.after, made.length
         edge.sent, edge.told = edge.sent + 1, round_number
         step = ReplicaStep(edge.epoch, edge.sent, edge.held, made.scales, self._network.counts, made.checksum)
@@ -142,16 +142,16 @@ class ScoreConsensus:
         edge.unacknowledged.append(message)
         return message
 
-    def hear(self, neighbour: str, message: MaskMessage) -> None:
+    def apply_step(self, neighbour: str, message: MaskMessage) -> None:
         """Apply a neighbour's sign mask to its replica; begin anew if it does not follow on what is held."""
-        step, edge = step_of(message), self._edge(neighbour)
+        step, edge = step_of(message), self._replicas_of(neighbour)
         if step.epoch > edge.epoch:
-            edge = self._restart(neighbour, step.epoch)
+            edge = self._reset(neighbour, step.epoch)
         if step.epoch < edge.epoch or step.sequence <= edge.held:
             return
         replica = apply_step(edge.theirs, message.mask, step.scales)
         if step.sequence != edge.held + 1 or checksum(replica) != step.checksum:
-            self._restart(neighbour, edge.epoch + 1)
+            self._reset(neighbour, edge.epoch + 1)
             return
         edge.theirs, edge.held, edge.their_counts = replica, step.sequence, step.counts
         edge.their_step = step_length(message.mask, step.scales)
@@ -159,13 +159,13 @@ class ScoreConsensus:
 
     def implied_mask(self, neighbour: str) -> Mask | None:
         """Return the keep mask that follows from a neighbour's replica; None while that is empty, or rough."""
-        edge = self._edge(neighbour)
-        if not edge.their_counts or self._is_rough(edge):
+        edge = self._replicas_of(neighbour)
+        if not edge.their_counts or self._is_warming_up(edge):
             return None
         keep = top_k(self._network.spread(edge.theirs), self._network.layout, edge.their_counts)
         return to_mask(keep, self._network.layout)
 
-    def pull(
+    def consensus_step(
         self, neighbours: Sequence[str], strength: float, rule: RobustAggregation = RobustAggregation.OFF
     ) -> Tensor:
         """Return how far scores move towards the neighbours' that sent steps: ``strength * sum_j (R_j - R) / n``.
@@ -176,7 +176,7 @@ class ScoreConsensus:
         some differences are shortened, and some left out as if the neighbour were not there. Rough edges are silent.
         """
         spans = [span for _, span in self._network.score_layout.spans()]
-        pulling = {name: edge for name in neighbours if not self._is_rough(edge := self._edge(name))}
+        pulling = {name: edge for name in neighbours if not self._is_warming_up(edge := self._replicas_of(name))}
         edges = list(pulling.values())
         believed = robust_aggregation.robust_weights(lambda i: edges[i].theirs - edges[i].ours, len(edges), spans, rule)
         silent = sum(edge.met for name, edge in self._edges.items() if name not in pulling)
@@ -191,7 +191,7 @@ class ScoreConsensus:
         for neighbour in neighbours:
             self._edges.pop(neighbour, None)
 
-    def _is_rough(self, edge: PeerReplicas) -> bool:
+    def _is_warming_up(self, edge: PeerReplicas) -> bool:
         if edge.rough:
             replicas = (edge.ours, edge.our_step), (edge.theirs, edge.their_step)
             edge.rough = any(step > self._close * self._learned_by(replica) for replica, step in replicas)
@@ -200,18 +200,18 @@ class ScoreConsensus:
     def _learned_by(self, scores: Tensor) -> float:
         return distance(scores, self._first)
 
-    def _edge(self, neighbour: str) -> PeerReplicas:
+    def _replicas_of(self, neighbour: str) -> PeerReplicas:
         return self._edges.setdefault(neighbour, PeerReplicas(self._first, self._first, rough=self.learned))
 
     def _acknowledge(self, neighbour: str, epoch: int, held: int) -> None:
         """Take in what a neighbour holds; who began the edge anew and has no step to send says so by this alone."""
-        edge = self._edge(neighbour)
+        edge = self._replicas_of(neighbour)
         if epoch > edge.epoch:
-            self._restart(neighbour, epoch)
+            self._reset(neighbour, epoch)
         elif epoch == edge.epoch:
             edge.unacknowledged = edge.unheard(held)
 
-    def _restart(self, neighbour: str, epoch: int) -> PeerReplicas:
+    def _reset(self, neighbour: str, epoch: int) -> PeerReplicas:
         self.restarts += 1
         self._edges[neighbour] = PeerReplicas(self._first, self._first, epoch, self.learned, met=True)
         return self._edges[neighbour]

@@ -224,7 +224,7 @@ class PeerManager:
         wanted = choice.essential | choice.others
         ours = [key for key, link in self._network.links.items() if link.we_dialled and key not in wanted]
         for key in sorted(ours)[: max(0, surplus)] if self._limit else ():
-            self._network.part(key)
+            self._network.disconnect(key)
 
     def _failed(self, address: str) -> None:
         for key, attempts in self._attempts.items():

@@ -45,17 +45,17 @@ class LearnerThread:
         """Run the local training of a round."""
         return await self._run(lambda: self._train(number))
 
-    async def greeting(self, peer: str) -> ExchangeState:
+    async def open_exchange(self, peer: str) -> ExchangeState:
         """Return what to tell a neighbour when a link opens."""
-        return await self._run(lambda: self._learner.greeting(peer))
+        return await self._run(lambda: self._learner.open_exchange(peer))
 
-    async def meet(self, peer: str, greeting: ExchangeState) -> list[MaskMessage]:
+    async def resynchronize(self, peer: str, greeting: ExchangeState) -> list[MaskMessage]:
         """Take in a neighbour's greeting; return the sign masks that it lost."""
-        return await self._run(lambda: self._learner.meet(peer, greeting))
+        return await self._run(lambda: self._learner.resynchronize(peer, greeting))
 
-    async def signs(self, number: int, peers: tuple[str, ...]) -> dict[str, RoundMessage]:
+    async def make_steps(self, number: int, peers: tuple[str, ...]) -> dict[str, RoundMessage]:
         """Return the sign mask for each of the neighbours that keeps up."""
-        return await self._run(lambda: self._learner.signs(number, peers))
+        return await self._run(lambda: self._learner.make_steps(number, peers))
 
     async def forget(self, peers: tuple[str, ...]) -> None:
         """Drop what is kept of these neighbours' scores."""

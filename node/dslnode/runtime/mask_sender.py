@@ -23,13 +23,13 @@ class MaskSender:
             case events.SendMask(peer, message):
                 self._send(peer, message)
             case events.SendSignMasks(number, peers, then):
-                signs = await self._worker.signs(number, peers)
+                signs = await self._worker.make_steps(number, peers)
                 for peer in peers:
                     self._send(peer, signs.get(peer), then)
             case events.OpenExchange(peer):
-                self._send(peer, await self._worker.greeting(peer))
+                self._send(peer, await self._worker.open_exchange(peer))
             case events.Resynchronize(peer, greeting):
-                self._send(peer, *await self._worker.meet(peer, greeting))
+                self._send(peer, *await self._worker.resynchronize(peer, greeting))
             case events.ForgetPeers(peers):
                 await self._worker.forget(peers)
 

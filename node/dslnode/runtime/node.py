@@ -137,7 +137,7 @@ class Node:
         self._neighbourhood.leave()
         self._network.leave("it finished its rounds" if done else "it is stopping")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._network.wait_until_alone(), GOODBYE_SECONDS)
+            await asyncio.wait_for(self._network.wait_until_no_links(), GOODBYE_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -176,7 +176,7 @@ class Node:
             case events.Save(number):
                 self._finish_round(number)
             case events.Refuse(peer, reason, explanation):
-                self._network.offended(peer, reason, explanation)
+                self._network.report_violation(peer, reason, explanation)
                 self._refuse(self._observer.name_of(peer), reason, explanation)
             case events.Finish():
                 self._exit = ExitCode.DONE

@@ -133,7 +133,7 @@ class NodeStatus:
 
     def reply(self) -> pb.StatusReply:
         """Return the status reply."""
-        self._network.measure()
+        self._network.measure_traffic()
         total = self.totals()
         reply = pb.StatusReply(
             name=self._settings.name,
@@ -197,7 +197,7 @@ class NodeStatus:
             wire_bytes_sent=traffic.sent.wire_bytes,
             wire_bytes_received=traffic.received.wire_bytes,
             problem=self._problems.get(address, ""),
-            shut_out=self._network.shut_out(key),
+            shut_out=self._network.ban_reason(key),
         )
 
 

@@ -67,13 +67,13 @@ class ConnectionManager:
     def send(self, neighbour: str, message: LinkMessage) -> None:
         """Hand a message to a neighbour's link; dropped if there is none, it will be sent anew when one comes up."""
         if neighbour in self.links:
-            self.links[neighbour].offer(message)
+            self.links[neighbour].send(message)
 
     def report(self, report: LinkEvent) -> None:
         """Tell the owner what happened."""
         self._report(report)
 
-    async def greet(self, stream: Stream, address: str = "") -> None:
+    async def send_hello(self, stream: Stream, address: str = "") -> None:
         """Say hello; the one who dialled ``address`` does so first."""
         essential = bool(address) and (self.essential is None or address in self.essential)
         await stream.write(self.me.hello(self._round_now(), essential=essential))
@@ -83,34 +83,34 @@ class ConnectionManager:
         self._report(PeerRefused(address, error.reason, str(error)))
         await stream.write(refusal(error))
 
-    async def answer(self, stream: Stream, remote: tuple[str, int]) -> None:
+    async def accept(self, stream: Stream, remote: tuple[str, int]) -> None:
         """Hold a conversation that somebody else opened, from its first frame to its end."""
         address = f"{remote[0]}:{remote[1]}"
         try:
-            neighbour, their_round = await self._meet(stream)
+            neighbour, their_round = await self._read_hello(stream)
             if self._leaving is not None:
                 raise PeerError("leaving", self._leaving)
             self._check_room(neighbour)
-            await self.greet(stream)
+            await self.send_hello(stream)
             self._check_room(neighbour)  # others may have come meanwhile
-            self._check_not_duplicate(neighbour, we_dialled=False)
+            self._check_duplicate(neighbour, we_dialled=False)
             await self._converse(stream, neighbour, their_round, we_dialled=False, remote=remote)
         except PeerError as error:
             await self.refuse(stream, address, error)
 
-    async def open(self, stream: Stream, address: str, remote: tuple[str, int]) -> None:
+    async def connect(self, stream: Stream, address: str, remote: tuple[str, int]) -> None:
         """Hold a conversation that this node opened, to its end.
 
         Raises ``PeerError`` if the other side refuses, does not match or breaks the protocol.
         """
-        await self.greet(stream, address)
-        neighbour, their_round = await self._meet(stream)
+        await self.send_hello(stream, address)
+        neighbour, their_round = await self._read_hello(stream)
         self.dialled[address] = neighbour.key
         if len(self.dialled) > MAX_ACCOUNTS:
             del self.dialled[next(iter(self.dialled))]
         if self._leaving is not None:
             raise PeerError("leaving", self._leaving)
-        self._check_not_duplicate(neighbour, we_dialled=True)
+        self._check_duplicate(neighbour, we_dialled=True)
         await self._converse(stream, neighbour, their_round, we_dialled=True, remote=remote, address=address)
 
     async def wait_until_needed(self, address: str) -> None:
@@ -121,16 +121,16 @@ class ConnectionManager:
             await self._changed.wait_for(lambda: self._leaving is None and self.dialled.get(address) not in self.links)
         await asyncio.sleep(self._quarantine.seconds_left(self.dialled.get(address, ""), _now()))
 
-    def shut_out(self, neighbour: str) -> str:
+    def ban_reason(self, neighbour: str) -> str:
         """Return for which offence a neighbour is kept out at present; empty if it is not."""
         return self._quarantine.reason(neighbour, _now())
 
-    def offended(self, neighbour: str, reason: str, explanation: str) -> None:
+    def report_violation(self, neighbour: str, reason: str, explanation: str) -> None:
         """A neighbour broke a rule that the owner keeps watch over: part with it for a while."""
         if self._quarantine.offended(neighbour, reason, _now()) and neighbour in self.links:
-            self.links[neighbour].leave(reason, explanation)
+            self.links[neighbour].close(reason, explanation)
 
-    def measure(self) -> None:
+    def measure_traffic(self) -> None:
         """Ask the kernel what every open link, and every other connection, has cost so far."""
         self._meter.read({link.remote: link.traffic for link in self.links.values()}, self._traffic_of(OTHERS))
 
@@ -138,18 +138,18 @@ class ConnectionManager:
         """Say goodbye on all links, after what still waits there, and open no more."""
         self._leaving = message
         for link in self.links.values():
-            link.leave("leaving", message)
+            link.close("leaving", message)
 
-    def part(self, neighbour: str) -> None:
+    def disconnect(self, neighbour: str) -> None:
         """End the link to a neighbour that this node has more of than it needs."""
-        self.links[neighbour].leave("surplus", "has neighbours enough, and no more need of this link")
+        self.links[neighbour].close("surplus", "has neighbours enough, and no more need of this link")
 
     async def wait_until_linked(self, count: int) -> None:
         """Return when at least ``count`` links are open."""
         async with self._changed:
             await self._changed.wait_for(lambda: len(self.links) >= count)
 
-    async def wait_until_alone(self) -> None:
+    async def wait_until_no_links(self) -> None:
         """Return when no link is open."""
         async with self._changed:
             await self._changed.wait_for(lambda: not self.links)
@@ -159,10 +159,10 @@ class ConnectionManager:
         key = neighbour if neighbour in self.traffic or len(self.traffic) < MAX_ACCOUNTS else OTHERS
         return self.traffic.setdefault(key, Traffic())
 
-    async def _meet(self, stream: Stream) -> tuple[NodeInfo, int]:
+    async def _read_hello(self, stream: Stream) -> tuple[NodeInfo, int]:
         neighbour, their_round = read_hello(await read_frame(stream, HELLO_SECONDS))
         check_match(self.me, neighbour)
-        if reason := self.shut_out(neighbour.key):
+        if reason := self.ban_reason(neighbour.key):
             raise PeerError("quarantined", f"is kept out for a while, because of {reason}")
         return neighbour, their_round
 
@@ -174,7 +174,7 @@ class ConnectionManager:
         if len(self.links) >= self.enough and not neighbour.essential:
             raise PeerError("enough", f"has {self.enough} neighbours and takes more only to hold the network together")
 
-    def _check_not_duplicate(self, neighbour: NodeInfo, *, we_dialled: bool) -> None:
+    def _check_duplicate(self, neighbour: NodeInfo, *, we_dialled: bool) -> None:
         former = self.links.get(neighbour.key)
         if former is None:
             return
@@ -194,34 +194,34 @@ class ConnectionManager:
     ) -> None:
         traffic = self._traffic_of(neighbour.key)
         former = self.links.get(neighbour.key)
-        link = self._edges.open(stream, neighbour, traffic, former, we_dialled=we_dialled, remote=remote)
+        link = self._edges.open_link(stream, neighbour, traffic, former, we_dialled=we_dialled, remote=remote)
         if former is not None:
-            self._retire(former, at_once=we_dialled)
-            self.measure()
+            self._replace_link(former, at_once=we_dialled)
+            self.measure_traffic()
         self.links[neighbour.key] = link
         self._report(LinkUp(neighbour, their_round, address or neighbour.advertise))
         why = "the connection was lost"
         try:
             await self._announce_change()
-            why = await link.converse(lambda message: self._report(_arrival(neighbour, message)))
+            why = await link.run(lambda message: self._report(_arrival(neighbour, message)))
         except PeerError as error:
             why = str(error)
             self._quarantine.offended(neighbour.key, error.reason, _now())
             raise
         finally:
-            await self._forget(link, why)
+            await self._remove(link, why)
 
-    def _retire(self, former: Link, *, at_once: bool) -> None:
+    def _replace_link(self, former: Link, *, at_once: bool) -> None:
         """End a link that another one replaces. Who dialled the new one knows that it is open on both sides; the other
         side waits a moment, or its goodbye on the old link could overtake its hello on the new one.
         """
         farewell = ("duplicate", "another link to the same neighbour takes over")
-        asyncio.get_running_loop().call_later(0 if at_once else TAKE_OVER_SECONDS, former.leave, *farewell)
+        asyncio.get_running_loop().call_later(0 if at_once else TAKE_OVER_SECONDS, former.close, *farewell)
 
-    async def _forget(self, link: Link, why: str) -> None:
+    async def _remove(self, link: Link, why: str) -> None:
         if self.links.get(link.neighbour.key) is not link:
             return
-        self.measure()
+        self.measure_traffic()
         del self.links[link.neighbour.key]
         self._edges.remember(link)
         self._report(LinkDown(link.neighbour, why))

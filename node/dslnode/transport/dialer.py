@@ -109,7 +109,7 @@ async def _talk(
     call = node_pb2_grpc.NeighbourStub(channel).Converse()
     try:
         stream = call if opened.identity is None else AuthenticatedStream(call, opened.identity)
-        await network.open(stream, address, remote)
+        await network.connect(stream, address, remote)
     finally:
         await _end(call)
 

@@ -73,7 +73,7 @@ class Link:
         self._leaving = asyncio.Event()
         self._clogged = asyncio.Event()
 
-    def offer(self, message: LinkMessage) -> None:
+    def send(self, message: LinkMessage) -> None:
         """Send this as soon as the stream takes it, in order; a keep mask takes the place of one that still waits.
 
         Where too much waits the conversation ends.
@@ -86,18 +86,18 @@ class Link:
         self._outbox.append(message)
         self._work.set()
 
-    def leave(self, reason: str, message: str) -> None:
+    def close(self, reason: str, message: str) -> None:
         """Send what waits, say goodbye, and end the conversation, at the latest after ``FAREWELL_SECONDS``."""
         self._farewell = pb.Frame(refusal=pb.Refusal(reason=reason, message=message))
         self._work.set()
         self._leaving.set()
 
-    async def converse(self, arrived: Callable[[LinkMessage], None]) -> str:
+    async def run(self, arrived: Callable[[LinkMessage], None]) -> str:
         """Talk until one side ends; return why in a few words.
 
         Raises ``PeerError`` if the neighbour breaks the protocol.
         """
-        coroutines = self._receive(arrived), self._send(), self._part(), self._clog()
+        coroutines = self._receive(arrived), self._send(), self._close_in_time(), self._fail_if_clogged()
         ends = [asyncio.ensure_future(end) for end in coroutines]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -129,13 +129,13 @@ class Link:
                 await self._write(OutgoingFrame(self._farewell))
                 self._farewell = None
 
-    async def _part(self) -> str:
+    async def _close_in_time(self) -> str:
         """Return when the other side had its time for our farewell; it ends the conversation sooner if it reads it."""
         await self._leaving.wait()
         await asyncio.sleep(FAREWELL_SECONDS)
         return "this node left"
 
-    async def _clog(self) -> NoReturn:
+    async def _fail_if_clogged(self) -> NoReturn:
         await self._clogged.wait()
         raise PeerError("slow", f"read nothing while {MAX_WAITING} words for it had to wait")
 

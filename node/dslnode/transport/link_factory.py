@@ -34,7 +34,7 @@ class LinkFactory:
         self._copies: dict[str, MaskReferences] = {}
         self._allowances: dict[str, PeerRateLimit] = {}
 
-    def open(
+    def open_link(
         self,
         stream: Stream,
         neighbour: NodeInfo,
@@ -51,10 +51,10 @@ class LinkFactory:
         terms = LinkParameters(self._me.common_codecs(neighbour), keep_masks, self._skip_below)
         speaker, listener = FrameEncoder(copies, self._coder, terms), FrameDecoder(self._layouts, copies, terms)
         large = max(layout.size for layout in self._layouts.values()) > LARGE
-        voice = FrameCodec(speaker, listener, copies, self._allowance(neighbour.key), large=large)
+        voice = FrameCodec(speaker, listener, copies, self._rate_limit(neighbour.key), large=large)
         return Link(stream, neighbour, voice, traffic, we_dialled=we_dialled, remote=remote)
 
-    def _allowance(self, key: str) -> PeerRateLimit:
+    def _rate_limit(self, key: str) -> PeerRateLimit:
         """Return what a neighbour may send, the same over all its links, lest it gain by dialling anew."""
         if key not in self._allowances and len(self._allowances) >= MAX_RATE_LIMITS:
             del self._allowances[next(iter(self._allowances))]

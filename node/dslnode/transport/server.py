@@ -115,9 +115,9 @@ class Server:
 
     async def _converse(self, context: Context) -> None:
         if self._door is None:
-            await self._network.answer(context, read_address(context.peer()))
+            await self._network.accept(context, read_address(context.peer()))
         elif (caller := self._door.caller(context.peer())) is not None:
-            await self._network.answer(AuthenticatedStream(context, caller.identity), caller.remote)
+            await self._network.accept(AuthenticatedStream(context, caller.identity), caller.remote)
         else:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, BY_THE_DOOR)
 

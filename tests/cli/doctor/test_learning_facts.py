@@ -20,4 +20,4 @@ def test_a_trial_makes_the_sign_masks_that_it_times() -> None:
     trial = try_rounds(learner, Settings(name="a", seed=1))
 
     assert trial.signs_seconds > 0
-    assert isinstance(learner.signs(2, ["doctor"])["doctor"], MaskMessage), "there is a neighbour to make them for"
+    assert isinstance(learner.make_steps(2, ["doctor"])["doctor"], MaskMessage), "there is a neighbour to make them for"

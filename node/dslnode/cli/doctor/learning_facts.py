@@ -87,10 +87,10 @@ def schedule(settings: Settings) -> Schedule:
 def try_rounds(learner: Learner, settings: Settings) -> Trial:
     """Do two short rounds as with a neighbour that says the same; the second one is timed. Nothing is kept."""
     kinds = settings.exchange.kinds
-    learner.meet("doctor", learner.greeting("doctor"))  # or there is nobody to make sign masks for
+    learner.resynchronize("doctor", learner.open_exchange("doctor"))  # or there is nobody to make sign masks for
     for number in range(2):
         steps = _timed(lambda: learner.train(number, lambda: False))  # noqa: B023 (called at once)
-        signs = _timed(lambda: learner.signs(number, ["doctor"])) if MaskKind.SIGN in kinds else 0.0  # noqa: B023
+        signs = _timed(lambda: learner.make_steps(number, ["doctor"])) if MaskKind.SIGN in kinds else 0.0  # noqa: B023
         heard = [NeighbourMasks("doctor", learner.mask, (), 0)]
         aggregate = _timed(lambda: learner.aggregate(number, heard))  # noqa: B023
     evaluate = _timed(lambda: learner.accuracy(lambda: False))
