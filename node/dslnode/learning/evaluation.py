@@ -19,7 +19,7 @@ def evaluate(
 ) -> float | None:
     """Return the accuracy, 0 to 1, of the network under a mask over all batches; None if ``stop`` ends it early."""
     network.model.eval()
-    kept = network.kept(keep)
+    kept = network.masked_weights(keep)
     right = seen = 0
     for images, labels in batches:
         if stop():

@@ -26,5 +26,5 @@ def fine_tune(
         images, labels = next(batches)
         keep = choose_mask(network, ranking(network, state, plan), state.scores, plan)
         _, _, at_mask = mask_gradient(network, keep, images, labels)
-        state.gradient = score_gradient(network.spread(state.scores), at_mask, plan)
-    state.shift(-plan.fine_tuning_rate * network.gather(state.gradient * mean))
+        state.gradient = score_gradient(network.expand_scores(state.scores), at_mask, plan)
+    state.shift(-plan.fine_tuning_rate * network.reduce_gradient(state.gradient * mean))

@@ -52,18 +52,18 @@ class FrozenNetwork:
     counts: tuple[int, ...]
     logit_offset: Tensor
 
-    def spread(self, scores: Tensor) -> Tensor:
+    def expand_scores(self, scores: Tensor) -> Tensor:
         """Return each weight's score S, shape ``(layout.size,)``."""
         if self.sharing is None:
             return scores
         shared = scores.index_select(0, self.sharing.owners)  # a third of the time of indexing with brackets
         return torch.addcmul(self.sharing.seeded, self.sharing.signs, shared)
 
-    def kept(self, keep: Tensor) -> dict[str, Tensor]:
+    def masked_weights(self, keep: Tensor) -> dict[str, Tensor]:
         """Return what the model runs on under a mask, by parameter name: the weights where ``keep`` is true, else 0."""
         return tensors_of(kept_weights(self.weights, keep), self.layout)
 
-    def gather(self, gradient: Tensor) -> Tensor:
+    def reduce_gradient(self, gradient: Tensor) -> Tensor:
         """Return the gradient at the scores, shape ``(score_layout.size,)``, from that at each weight's score."""
         if self.sharing is None:
             return gradient

@@ -34,7 +34,7 @@ def mask_gradient(
     network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the minibatch's loss, its logits ``(batch, classes)``, and the gradient that reaches the mask."""
-    leaves = {name: tensor.requires_grad_() for name, tensor in network.kept(keep).items()}
+    leaves = {name: tensor.requires_grad_() for name, tensor in network.masked_weights(keep).items()}
     logits = functional_call(network.model, leaves, (images,)) + network.logit_offset
     loss = cross_entropy(logits, labels)
     gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
@@ -55,7 +55,7 @@ def train_locally(
     raises ``ModelError`` if all of them were like that.
     """
     network.model.train()
-    spread = network.spread(state.scores)
+    spread = network.expand_scores(state.scores)
     term = aggregation_term(spread, state.neighbour_mean, plan.alpha * state.leaning, network.layout)
     loss_sum, right, seen, steps = 0.0, 0, 0, 0
     while steps < plan.local_steps and not stop():
@@ -72,7 +72,7 @@ def train_locally(
             strength = plan.learning_rate * plan.group_lasso
             shrink_channels(state.scores, network.layout, strength, relative=plan.step_rule == "adam")
         state.average.lerp_(state.scores, 1 - min(plan.score_ema_decay, state.steps / (state.steps + WARM_UP)))
-        spread = network.spread(state.scores)
+        spread = network.expand_scores(state.scores)
         loss_sum += float(loss) * len(labels)
         right += int((logits.argmax(dim=1) == labels).sum())
         seen += len(labels)
@@ -94,7 +94,7 @@ def step_scores(network: FrozenNetwork, state: LearnerState, plan: TrainingOptio
     magnitude between layers, and one absolute rate kills a layer (all units off) while another one crawls.
     """
     state.steps += 1
-    gradient = network.gather(state.gradient)
+    gradient = network.reduce_gradient(state.gradient)
     if plan.step_rule == "momentum":
         state.velocity.mul_(plan.momentum).add_(gradient)
         state.scores.sub_(state.velocity, alpha=plan.learning_rate)

@@ -16,7 +16,7 @@ from dslnode.learning.state import LearnerState
 
 def ranking(network: FrozenNetwork, state: LearnerState, plan: TrainingOptions) -> Tensor:
     """Return the intermediate aggregation tensor of the averaged scores and the present neighbour mean."""
-    scores = network.spread(state.average)
+    scores = network.expand_scores(state.average)
     term = aggregation_term(scores, state.neighbour_mean, plan.alpha * state.leaning, network.layout)
     return intermediate_aggregation_tensor(scores, term, signed=plan.signed_scores)
 
