@@ -108,7 +108,7 @@ class Lockstep:
         learner = self._learners[node]
         match command:
             case events.Train(number):
-                learner.train(number, _never)
+                learner.train_round(number, _never)
                 self._masks[node] = learner.mask
                 self._feed(node, events.Trained(learner.mask))
             case events.SendMask(peer, message):
@@ -129,7 +129,7 @@ class Lockstep:
             case events.Resynchronize(peer, greeting):
                 learner.resynchronize(peer, greeting)
             case events.Aggregate(number, heard):
-                self._feed(node, events.Aggregated(learner.aggregate(number, heard)))
+                self._feed(node, events.Aggregated(learner.aggregate(heard)))
             case _:  # deadlines do not pass here, and nothing is kept
                 pass
 

@@ -325,7 +325,9 @@ def test_weights_that_share_a_score_move_together(per_score: int, seed: int) -> 
     assert int(counts.max()) <= -(-layout.layers[0].size // shared.layers[0].size)
     assert int(counts.min()) >= 1
     gradient, scores = torch.randn(layout.size), torch.randn(shared.size)
-    ahead = float(wide.expand_scores(scores) @ gradient) - float(wide.expand_scores(torch.zeros(shared.size)) @ gradient)
+    ahead = float(wide.expand_scores(scores) @ gradient) - float(
+        wide.expand_scores(torch.zeros(shared.size)) @ gradient
+    )
     assert ahead == pytest.approx(float(scores @ wide.reduce_gradient(gradient)), rel=1e-3, abs=1e-2)
 
 

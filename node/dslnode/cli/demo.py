@@ -56,7 +56,7 @@ def local_only_accuracy(settings: Settings) -> float:
 
     learner = build_learner(settings)
     for number in range(settings.rounds):
-        learner.train(number, lambda: False)
+        learner.train_round(number, lambda: False)
     return learner.accuracy(lambda: False) or 0.0
 
 

@@ -45,7 +45,7 @@ def mask_gradient(
 def train_locally(
     network: FrozenNetwork,
     state: LearnerState,
-    plan: TrainingOptions,
+    options: TrainingOptions,
     batches: Batches,
     stop: Callable[[], bool],
 ) -> Progress:
@@ -56,22 +56,22 @@ def train_locally(
     """
     network.model.train()
     spread = network.expand_scores(state.scores)
-    term = aggregation_term(spread, state.neighbour_mean, plan.alpha * state.leaning, network.layout)
+    term = aggregation_term(spread, state.neighbour_mean, options.alpha * state.collaboration_weight, network.layout)
     loss_sum, right, seen, steps = 0.0, 0, 0, 0
-    while steps < plan.local_steps and not stop():
+    while steps < options.local_steps and not stop():
         images, labels = next(batches)
-        tensor = intermediate_aggregation_tensor(spread, term, signed=plan.signed_scores)
-        keep = choose_mask(network, tensor, state.scores, plan)
+        tensor = intermediate_aggregation_tensor(spread, term, signed=options.signed_scores)
+        keep = choose_mask(network, tensor, state.scores, options)
         loss, logits, gradient = mask_gradient(network, keep, images, labels)
         steps += 1
         if not math.isfinite(float(loss) + float(gradient.sum())):  # one such step would spoil all scores for good
             continue
-        state.gradient = score_gradient(spread, gradient, plan)
-        step_scores(network, state, plan)
-        if plan.group_lasso:
-            strength = plan.learning_rate * plan.group_lasso
-            shrink_channels(state.scores, network.layout, strength, relative=plan.step_rule == "adam")
-        state.average.lerp_(state.scores, 1 - min(plan.score_ema_decay, state.steps / (state.steps + WARM_UP)))
+        state.gradient = score_gradient(spread, gradient, options)
+        step_scores(network, state, options)
+        if options.group_lasso:
+            strength = options.learning_rate * options.group_lasso
+            shrink_channels(state.scores, network.layout, strength, relative=options.step_rule == "adam")
+        state.average.lerp_(state.scores, 1 - min(options.score_ema_decay, state.steps / (state.steps + WARM_UP)))
         spread = network.expand_scores(state.scores)
         loss_sum += float(loss) * len(labels)
         right += int((logits.argmax(dim=1) == labels).sum())
@@ -81,13 +81,13 @@ def train_locally(
     return Progress(loss_sum / max(1, seen), right / max(1, seen), steps)
 
 
-def score_gradient(scores: Tensor, at_mask: Tensor, plan: TrainingOptions) -> Tensor:
+def score_gradient(scores: Tensor, at_mask: Tensor, options: TrainingOptions) -> Tensor:
     """Return dL/dS from the gradient at the mask: straight through, plus weight decay."""
-    gradient = at_mask if plan.signed_scores else at_mask * scores.sign()
-    return gradient + plan.weight_decay * scores if plan.weight_decay else gradient
+    gradient = at_mask if options.signed_scores else at_mask * scores.sign()
+    return gradient + options.weight_decay * scores if options.weight_decay else gradient
 
 
-def step_scores(network: FrozenNetwork, state: LearnerState, plan: TrainingOptions) -> None:
+def step_scores(network: FrozenNetwork, state: LearnerState, options: TrainingOptions) -> None:
     """Take one step down the newest gradient.
 
     ``adam`` (Kingma and Ba 2015) with steps in units of the layer's first scores: gradients differ by orders of
@@ -95,26 +95,26 @@ def step_scores(network: FrozenNetwork, state: LearnerState, plan: TrainingOptio
     """
     state.steps += 1
     gradient = network.reduce_gradient(state.gradient)
-    if plan.step_rule == "momentum":
-        state.velocity.mul_(plan.momentum).add_(gradient)
-        state.scores.sub_(state.velocity, alpha=plan.learning_rate)
+    if options.step_rule == "momentum":
+        state.velocity.mul_(options.momentum).add_(gradient)
+        state.scores.sub_(state.velocity, alpha=options.learning_rate)
         return
-    state.velocity.lerp_(gradient, 1 - plan.momentum)
+    state.velocity.lerp_(gradient, 1 - options.momentum)
     state.squares.mul_(SECOND_MOMENT).addcmul_(gradient, gradient, value=1 - SECOND_MOMENT)
-    first = 1 - plan.momentum**state.steps
+    first = 1 - options.momentum**state.steps
     second = 1 - SECOND_MOMENT**state.steps
     direction = state.velocity / state.squares.sqrt().add_(1e-12)
-    now = rate_at(state.steps, plan)
+    now = rate_at(state.steps, options)
     for layer, (_, span) in zip(network.layout.layers, network.score_layout.spans(), strict=True):
         rate = now * score_scale(layer) * math.sqrt(second) / first
         state.scores[span].sub_(direction[span], alpha=rate)
 
 
-def rate_at(steps: int, plan: TrainingOptions) -> float:
+def rate_at(steps: int, options: TrainingOptions) -> float:
     """Return the rate of a step: as planned, after the decay begins falling with the root of the number of steps.
 
     A node whose scores wander on at a constant rate never has nothing to say. (Kingma and Ba 2015, section 4.)
     """
-    if not plan.lr_decay_after_steps:
-        return plan.learning_rate
-    return plan.learning_rate * math.sqrt(min(1.0, plan.lr_decay_after_steps / steps))
+    if not options.lr_decay_after_steps:
+        return options.learning_rate
+    return options.learning_rate * math.sqrt(min(1.0, options.lr_decay_after_steps / steps))

@@ -28,11 +28,16 @@ def _stream(purpose: str, seed: int, index: int) -> np.random.Philox:
 
 
 @contextlib.contextmanager
-def torch_draws(purpose: str, seed: int, number: int) -> Iterator[None]:
-    """Let what the model itself draws from torch (dropout) follow from the round, so that a restart repeats it."""
+def seeded_torch(seed: int) -> Iterator[None]:
+    """Let torch draw from this seed meanwhile; its own generator then goes on as if nothing had been drawn."""
     with torch.random.fork_rng(devices=()):
-        torch.manual_seed(int(generator(f"torch in {purpose}", seed, number).integers(2**63)))
+        torch.default_generator.manual_seed(seed)
         yield
+
+
+def torch_draws(purpose: str, seed: int, number: int) -> contextlib.AbstractContextManager[None]:
+    """Let what a model itself draws from torch (dropout) follow from the round, so that a restart repeats it."""
+    return seeded_torch(int(generator(f"torch in {purpose}", seed, number).integers(2**63)))
 
 
 def generator(purpose: str, seed: int, number: int) -> np.random.Generator:

@@ -61,9 +61,9 @@ class LearnerThread:
         """Drop what is kept of these neighbours' scores."""
         await self._run(lambda: self._learner.forget(peers))
 
-    async def aggregate(self, number: int, heard: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
+    async def aggregate(self, heard: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
         """Aggregate what neighbours said, and measure the held-out accuracy if asked."""
-        return await self._run(lambda: self._aggregate(number, heard, evaluate=evaluate))
+        return await self._run(lambda: self._aggregate(heard, evaluate=evaluate))
 
     async def snapshot(self, facts: Mapping[str, Any]) -> Snapshot:
         """Return the learner's state with these facts: a copy, which later rounds do not change."""
@@ -78,17 +78,17 @@ class LearnerThread:
     def _train(self, number: int) -> TrainedRound:
         began = time.monotonic()
         before = self._learner.mask
-        progress = self._learner.train(number, self._interrupted.is_set)
+        progress = self._learner.train_round(number, self._interrupted.is_set)
         mask = self._learner.mask
         flips = Mask(mask.layout, mask.bits ^ before.bits)
         return TrainedRound(mask, progress, flips.layer_densities(), flips.density, time.monotonic() - began)
 
-    def _aggregate(self, number: int, heard: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
+    def _aggregate(self, heard: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
         began = time.monotonic()
-        masks = self._learner.aggregate(number, heard)
+        masks = self._learner.aggregate(heard)
         seconds = time.monotonic() - began
         held_out = self._learner.accuracy(self._interrupted.is_set) if evaluate else None
-        return AggregatedRound(masks, held_out, self._learner.leaning, self._learner.restarts, seconds)
+        return AggregatedRound(masks, held_out, self._learner.collaboration_weight, self._learner.restarts, seconds)
 
     async def _run(self, piece: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, piece)

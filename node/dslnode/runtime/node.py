@@ -71,7 +71,7 @@ class Node:
         self._alarm, self._deadlines = Timer(), RoundDeadline(settings.round_deadline)
         self._exchange_began = time.monotonic()
         self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange, settings.max_lead)
-        edges = LinkFactory(me, learner.layouts, learner.start, settings.send_threshold)
+        edges = LinkFactory(me, learner.layouts, learner.initial_mask, settings.send_threshold)
         self._network = ConnectionManager(me, edges, lambda: self._machine.round, self._on_report)
         self._sender = MaskSender(self._worker, self._network)
         self._notices = ProblemLog(settings.peers, log)
@@ -195,7 +195,7 @@ class Node:
     async def _aggregate(self, number: int, heard: tuple[events.NeighbourMasks, ...]) -> None:
         self._metrics.took("exchange", time.monotonic() - self._exchange_began)
         evaluate = number + 1 == self.settings.rounds or number % self.settings.evaluate_every == 0
-        aggregated = await self._worker.aggregate(number, heard, evaluate=evaluate)
+        aggregated = await self._worker.aggregate(heard, evaluate=evaluate)
         if self._worker.interrupted:
             return
         self._metrics.aggregated(aggregated)

@@ -110,6 +110,6 @@ def node_info(settings: Settings, learner: Learner, node_id: bytes) -> NodeInfo:
         facts,
         settings.exchange.value,
         READABLE,
-        checksum(learner.start.to_bytes()),
+        checksum(learner.initial_mask.to_bytes()),
         members=True,
     )

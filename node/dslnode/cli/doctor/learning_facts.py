@@ -89,10 +89,10 @@ def try_rounds(learner: Learner, settings: Settings) -> Trial:
     kinds = settings.exchange.kinds
     learner.resynchronize("doctor", learner.open_exchange("doctor"))  # or there is nobody to make sign masks for
     for number in range(2):
-        steps = _timed(lambda: learner.train(number, lambda: False))  # noqa: B023 (called at once)
+        steps = _timed(lambda: learner.train_round(number, lambda: False))  # noqa: B023 (called at once)
         signs = _timed(lambda: learner.make_steps(number, ["doctor"])) if MaskKind.SIGN in kinds else 0.0  # noqa: B023
         heard = [NeighbourMasks("doctor", learner.mask, (), 0)]
-        aggregate = _timed(lambda: learner.aggregate(number, heard))  # noqa: B023
+        aggregate = _timed(lambda: learner.aggregate(heard))  # noqa: B023
     evaluate = _timed(lambda: learner.accuracy(lambda: False))
     return Trial(
         step_seconds=steps / TRIAL_STEPS,
