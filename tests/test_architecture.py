@@ -30,7 +30,7 @@ READERS_OF_SETTINGS = {
     "dslnode.telemetry.node_status",
     *(
         f"dslnode.runtime.{name}"
-        for name in ("node", "start", "build", "resume", "training_gate", "traffic_accounting")
+        for name in ("node", "prepare", "command_runner", "build", "resume", "training_gate", "traffic_accounting")
     ),
 }
 

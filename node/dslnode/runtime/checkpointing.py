@@ -10,6 +10,7 @@ from typing import Any
 from dslnode.errors import StateError
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
 from dslnode.runtime.learner_thread import LearnerThread
+from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
 
@@ -27,7 +28,7 @@ class CheckpointSchedule:
 
 
 class CheckpointWriter:
-    """Keeps finished rounds; without ``state`` it only logs them. ``facts`` returns what to remember of a round.
+    """Keeps finished rounds; without ``state`` it only logs them. ``metadata`` returns what to remember of a round.
 
     A round that is not written yet, or could not be, waits in memory, so that an orderly stop loses none, whatever the
     learner does.
@@ -38,7 +39,7 @@ class CheckpointWriter:
         state: StateDirectory | None,
         schedule: CheckpointSchedule,
         worker: LearnerThread,
-        facts: Callable[[int], Mapping[str, Any]],
+        metadata: Callable[[int], SnapshotMetadata],
         *,
         log: Logger,
         metrics: Metrics,
@@ -46,7 +47,7 @@ class CheckpointWriter:
         self._state = state
         self._schedule = schedule
         self._worker = worker
-        self._facts = facts
+        self._metadata = metadata
         self._log = log
         self._metrics = metrics
         self._unwritten: Snapshot | None = None
@@ -74,20 +75,20 @@ class CheckpointWriter:
         try:
             written = await asyncio.to_thread(self._state.save, snapshot)
         except StateError as error:
-            self._complain(snapshot.facts["round"], error)
+            self._complain(snapshot.metadata.round, error)
         else:
             self._metrics.checkpoint_bytes.inc(written)
 
     async def _keep(self, state: StateDirectory, number: int) -> bool:
-        facts, self._unwritten = self._facts(number), None
+        metadata, self._unwritten = self._metadata(number), None
         if not self._schedule.is_due(number):
-            self._unwritten = await self._worker.snapshot(facts)
+            self._unwritten = await self._worker.snapshot(metadata)
             return True
         try:
-            written, seconds = await self._worker.save(state, facts)
+            written, seconds = await self._worker.save(state, metadata)
         except StateError as error:
             self._complain(number, error)
-            self._unwritten = await self._worker.snapshot(facts)
+            self._unwritten = await self._worker.snapshot(metadata)
             return False
         self._metrics.took("save", seconds)
         self._metrics.checkpoint_bytes.inc(written)

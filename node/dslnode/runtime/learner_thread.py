@@ -6,9 +6,9 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from dslnode.learning.learner import Learner
 from dslnode.learning.results import AggregatedRound, TrainedRound
@@ -16,6 +16,7 @@ from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.messages import ExchangeState, MaskMessage, RoundMessage
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
+from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 
 Result = TypeVar("Result")
 
@@ -65,14 +66,14 @@ class LearnerThread:
         """Aggregate what neighbours said, and measure the held-out accuracy if asked."""
         return await self._run(lambda: self._aggregate(heard, evaluate=evaluate))
 
-    async def snapshot(self, facts: Mapping[str, Any]) -> Snapshot:
-        """Return the learner's state with these facts: a copy, which later rounds do not change."""
-        return await self._run(lambda: Snapshot(facts, self._learner.state()))
+    async def snapshot(self, metadata: SnapshotMetadata) -> Snapshot:
+        """Return the learner's state with this metadata: a copy, which later rounds do not change."""
+        return await self._run(lambda: Snapshot(metadata, self._learner.state()))
 
-    async def save(self, state: StateDirectory, facts: Mapping[str, Any]) -> tuple[int, float]:
+    async def save(self, state: StateDirectory, metadata: SnapshotMetadata) -> tuple[int, float]:
         """Make the learner's state durable; return bytes written and seconds. Raises ``StateError``."""
         began = time.monotonic()
-        written = await self._run(lambda: state.save(Snapshot(facts, self._learner.state())))
+        written = await self._run(lambda: state.save(Snapshot(metadata, self._learner.state())))
         return written, time.monotonic() - began
 
     def _train(self, number: int) -> TrainedRound:

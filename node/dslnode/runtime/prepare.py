@@ -1,53 +1,63 @@
-"""Starts one node from its settings and runs it to its end: what ``dslnode start`` does."""
+"""What a node needs before it can be composed: identity, state directory, learner; checked in the order of cost."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import os
 import secrets
-import sys
+from dataclasses import dataclass
 
 from dslnode.config.settings import Settings
-from dslnode.errors import ExitCode, ModelError, SettingsError
+from dslnode.errors import ModelError, SettingsError
 from dslnode.learning.learner import Learner
 from dslnode.overlay.mdns import check_discovery
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
 from dslnode.runtime.build import build_learner
 from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory
-from dslnode.runtime.node import Node
-from dslnode.security.channels import PlainChannels, TlsChannels
+from dslnode.security.channels import ChannelProvider, PlainChannels, TlsChannels
 from dslnode.security.exposure import check_exposure
 from dslnode.security.tls_tunnels import TlsTunnels
-from dslnode.telemetry import logs
+from dslnode.telemetry.logs import Logger
 from dslnode.transport.handshake import INCARNATION_BYTES, NetworkFingerprint, NodeInfo
 
 
-def run_node(settings: Settings) -> ExitCode:
-    """Return why the node ended. Raises a ``DslnodeError`` if it cannot start."""
-    log = logs.set_up(settings.log_format, settings.log_level)
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a node is made of, before anything of it runs."""
+
+    settings: Settings
+    learner: Learner
+    node_info: NodeInfo
+    state: StateDirectory | None
+    channels: ChannelProvider
+
+
+def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger) -> Prepared:
+    """Return it; what must be given back in the end is pushed on ``resources``.
+
+    Raises the ``DslnodeError`` of whoever is at fault. Takes seconds where data and model are large.
+    """
     check_exposure(settings.listen, settings.peers, settings.ticket, insecure=settings.insecure)
     check_discovery(discover=settings.discover)
     tunnels = open_tunnels(settings)
+    if tunnels is not None:
+        resources.callback(tunnels.remove)
     if settings.insecure:
         log.warning("insecure", why="--insecure: neighbours are not known and nothing is encrypted")
-    with contextlib.ExitStack() as owned:
-        state = None if settings.state_dir is None else StateDirectory(settings.state_dir)
-        if state is not None:
-            owned.enter_context(state.owned())
-        owned.callback(lambda: None if tunnels is None else tunnels.remove())
-        node_id = _node_id(state, tunnels)
-        learner = build_learner(settings)
-        check_network(learner, tunnels)
-        if state is None:
-            log.warning("nothing is kept", why="no --state-dir: a restart begins anew")
-        me = node_info(settings, learner, node_id)
-        way = PlainChannels(anywhere=settings.insecure) if tunnels is None else TlsChannels(tunnels)
-        return asyncio.run(_run(Node(settings, learner, me, state, log, way=way), tunnels))
+    state = None if settings.state_dir is None else StateDirectory(settings.state_dir)
+    if state is not None:
+        resources.enter_context(state.owned())
+    node_id = _node_id(state, tunnels)
+    learner = build_learner(settings)
+    check_network(learner, tunnels)
+    if state is None:
+        log.warning("nothing is kept", why="no --state-dir: a restart begins anew")
+    channels = PlainChannels(anywhere=settings.insecure) if tunnels is None else TlsChannels(tunnels)
+    info = node_info(settings, learner, node_id)
+    return Prepared(settings=settings, learner=learner, node_info=info, state=state, channels=channels)
 
 
 def open_tunnels(settings: Settings) -> TlsTunnels | None:
-    """Return the ways of a node that has a ticket, None if it has none; ``SettingsError`` if it cannot be used."""
+    """Return the tunnels of a node that has a ticket, else None; ``SettingsError`` if the ticket cannot be used."""
     if settings.ticket is None:
         if settings.revoked is not None:
             raise SettingsError("--revoked needs a --ticket: without one nobody's certificate is looked at")
@@ -73,26 +83,10 @@ def check_network(learner: Learner, tunnels: TlsTunnels | None) -> None:
         )
 
 
-def _node_id(state: StateDirectory | None, tunnels: TlsTunnels | None) -> bytes:
-    if tunnels is not None:
-        return tunnels.credentials.identity.node_id
-    return secrets.token_bytes(NODE_ID_BYTES) if state is None else state.node_id()
-
-
-async def _run(daemon: Node, tunnels: TlsTunnels | None) -> ExitCode:
-    code = await daemon.run()
-    if daemon.busy:  # a long step of a large model: its result is not wanted, and what is on disk is whole
-        if tunnels is not None:
-            tunnels.remove()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
-
-
 def node_info(settings: Settings, learner: Learner, node_id: bytes) -> NodeInfo:
     """Return what this process says of itself to every neighbour."""
     layout = learner.layout
-    facts = NetworkFingerprint(
+    fingerprint = NetworkFingerprint(
         fingerprint=learner.fingerprint,
         layout=layout.digest,
         layers=len(layout.layers),
@@ -100,16 +94,21 @@ def node_info(settings: Settings, learner: Learner, node_id: bytes) -> NodeInfo:
         seed=settings.seed,
         scores=learner.network.score_layout.size,
     )
-    incarnation = secrets.token_bytes(INCARNATION_BYTES)
     return NodeInfo(
-        settings.run_id,
-        node_id,
-        incarnation,
-        settings.name,
-        settings.advertise,
-        facts,
-        settings.exchange.value,
-        READABLE,
-        checksum(learner.initial_mask.to_bytes()),
+        run_id=settings.run_id,
+        node_id=node_id,
+        incarnation=secrets.token_bytes(INCARNATION_BYTES),
+        name=settings.name,
+        advertise=settings.advertise,
+        model=fingerprint,
+        exchange=settings.exchange.value,
+        codecs=READABLE,
+        start=checksum(learner.initial_mask.to_bytes()),
         members=True,
     )
+
+
+def _node_id(state: StateDirectory | None, tunnels: TlsTunnels | None) -> bytes:
+    if tunnels is not None:
+        return tunnels.credentials.identity.node_id
+    return secrets.token_bytes(NODE_ID_BYTES) if state is None else state.node_id()
