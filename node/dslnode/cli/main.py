@@ -12,7 +12,6 @@ from typing import Annotated, Optional
 
 import typer
 
-from dslnode import __version__
 from dslnode.accounting.ledger import Period
 from dslnode.cli import ca
 from dslnode.cli.help import CommandHelp, GroupHelp
@@ -181,6 +180,8 @@ def demo(
 
 def _show_version(value: bool) -> None:
     if value:
+        from dslnode import __version__
+
         typer.echo(f"dslnode {__version__}")
         raise typer.Exit
 

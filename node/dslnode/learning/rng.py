@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Iterator
 
 import numpy as np
 import torch
+
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def raw_words(purpose: str, seed: int, index: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
@@ -29,8 +32,11 @@ def _stream(purpose: str, seed: int, index: int) -> np.random.Philox:
 
 @contextlib.contextmanager
 def seeded_torch(seed: int) -> Iterator[None]:
-    """Let torch draw from this seed meanwhile; its own generator then goes on as if nothing had been drawn."""
-    with torch.random.fork_rng(devices=()):
+    """Let torch draw from this seed meanwhile; its own generator then goes on as if nothing had been drawn.
+
+    One thread at a time: torch has one generator for all, and two nodes may live in one process.
+    """
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)
         yield
 
