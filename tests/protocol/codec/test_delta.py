@@ -295,6 +295,7 @@ def test_a_near_copy_is_left_alone_but_never_first_on_a_link() -> None:
     assert not outgoing.again(shared=True).is_near(now, 0.5)
 
 
+@pytest.mark.process
 def test_a_board_without_the_range_coder_reads_and_writes_lists() -> None:
     program = (
         "import sys; sys.modules['constriction'] = None\n"
