@@ -228,7 +228,7 @@ class Node:
             case link_events.ExchangeStateArrived(neighbour, greeting):
                 self._post(events.ExchangeStateReceived(neighbour.key, greeting))
             case link_events.IntervalRequested(neighbour, pace):
-                self._accounting.pacer.asked(neighbour.key, pace)
+                self._accounting.pacer.on_interval_request(neighbour.key, pace)
             case link_events.PeerRefused(address, reason, explanation) if reason not in ORDERLY:
                 self._refuse(address, reason, explanation)
             case link_events.DialFailed(address, why):

@@ -37,17 +37,17 @@ class TrafficAccounting:
         cap = parse_cap(settings.data_cap) if settings.data_cap else None
         self.books = Bookkeeper(network, None if state is None else state.path, log)
         self.pacer = ExchangeScheduler(cap, largest_cost(settings, layouts), network, self.books)
-        metrics.registry.register(LedgerCollector(self.books.accounts, observer.name_of, self.pacer.usage))
+        metrics.registry.register(LedgerCollector(self.books.totals, observer.name_of, self.pacer.usage))
         self._observer = observer
 
     def met(self, neighbour: NodeInfo, address: str) -> None:
         """A link came up: remember the neighbour, and tell it at once how often masks are welcome."""
         self._observer.met(neighbour, address)
-        self.pacer.up(neighbour.key)
+        self.pacer.link_up(neighbour.key)
 
     async def keep(self) -> None:
         """Book, watch and save until cancelled."""
-        await self.books.keep(self.pacer.watch)
+        await self.books.run(self.pacer.update_interval)
 
     def reply(self) -> pb.StatusReply:
         """Return the status reply, with what the node used."""
@@ -59,7 +59,7 @@ class TrafficAccounting:
     def rows(self, per: str) -> Iterator[pb.LedgerRow]:
         """Yield the ledger as it travels."""
         self.books.book()
-        return row_messages(self.books.ledger, self.books.names, per)
+        return row_messages(self.books.ledger, self.books.peer_names, per)
 
 
 def largest_cost(settings: Settings, layouts: Layouts) -> int:
@@ -74,12 +74,12 @@ def largest_cost(settings: Settings, layouts: Layouts) -> int:
 
 def _usage_frame(usage: Usage) -> pb.Usage:
     return pb.Usage(
-        hour_bytes=usage.hour,
-        day_bytes=usage.day,
-        cap_bytes=None if usage.cap is None else usage.cap.size,
-        cap_period="day" if usage.cap is None else usage.cap.per,
-        used_bytes=usage.used,
-        forecast_bytes=usage.forecast,
-        exchanges_skipped=usage.skipped,
-        interval_seconds=usage.interval,
+        hour_bytes=usage.hour_bytes,
+        day_bytes=usage.day_bytes,
+        cap_bytes=None if usage.cap is None else usage.cap.max_bytes,
+        cap_period=usage.period,
+        used_bytes=usage.used_bytes,
+        forecast_bytes=usage.forecast_bytes,
+        exchanges_skipped=usage.exchanges_skipped,
+        interval_seconds=usage.interval_seconds,
     )

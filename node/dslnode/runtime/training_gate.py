@@ -45,12 +45,12 @@ class TrainingGate:
         why = "" if self._limits == TrainingLimits() else self._look(read(), "")
         if not why:
             return True
-        self._pacer.rest(INTERVAL)
+        self._pacer.set_minimum_interval(INTERVAL)
         while why and not stopped():
             self._post(TrainingPaused())
             await self._pause(stopped)
             why = self._look(read(), why)
-        self._pacer.rest(0)
+        self._pacer.set_minimum_interval(0)
         self._post(TrainingPaused(over=True))
         return not stopped()
 
