@@ -64,9 +64,9 @@ def parse_hours(text: str) -> Hours:
     """Return the hours of ``22:00-06:00``; ``ValueError`` saying what is wrong."""
     match = HOURS_PATTERN.fullmatch(text)
     if match is None:
-        raise ValueError("is no part of a day; write it as 22:00-06:00, local time")
+        raise ValueError("is not a part of a day; write it as 22:00-06:00, local time")
     hour, minute, end_hour, end_minute = map(int, match.groups())
     start, end = 60 * hour + minute, 60 * end_hour + end_minute
     if start == end:
-        raise ValueError("begins when it ends; leave it out to train at any time")
+        raise ValueError("starts when it ends; leave it out to train at any time")
     return Hours(start, end)
