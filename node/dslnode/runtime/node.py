@@ -75,13 +75,18 @@ class Node:
         self._network = ConnectionManager(me, edges, lambda: self._machine.round, self._on_report)
         self._sender = MaskSender(self._worker, self._network)
         self._notices = ProblemLog(settings.peers, log)
-        self._observer = NodeStatus(settings, me, self._machine, self._network, self._notices.standing)
+        self._observer = NodeStatus(settings, me, self._machine, self._network, self._notices.current)
         self._metrics = Metrics(self._observer.neighbours)
         self._metrics.describe(settings.name, settings.run_id, settings.state_dir)
         parts = (self._network, self._observer, self._metrics)
         self._accounting = TrafficAccounting(settings, learner.layouts, *parts, state=state, log=log)
         self._neighbourhood = PeerManager(
-            self._network, settings.peers, settings.max_neighbours, way=way, log=log, registry=self._metrics.registry
+            self._network,
+            settings.peers,
+            settings.max_neighbours,
+            channels=way,
+            log=log,
+            registry=self._metrics.registry,
         )
         asked = (self._accounting.reply, self._accounting.rows)
         self._server = Server(self._network, *asked, tunnels=way.tunnels, dialled_back=self._metrics.dialled_back)
@@ -121,7 +126,7 @@ class Node:
         jobs.append(keep_alive(self._network))
         if self.settings.discover:
             mine = announcement(self._network.me, self.settings.listen, port)
-            jobs.append(discover(mine, self._neighbourhood.discovered, self._log))
+            jobs.append(discover(mine, self._neighbourhood.on_discovered, self._log))
         jobs += [self._accounting.keep(), watch_credentials(self._way.tunnels, self._metrics.ticket_ends, self._log)]
         tasks = [asyncio.create_task(job) for job in jobs]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
@@ -209,13 +214,13 @@ class Node:
         self._background.start(self._keeper.finished(number, self._observer.round_line()))
 
     def _facts(self, number: int) -> dict[str, Any]:
-        return snapshot(number, self.settings, self._learner.fingerprint, self._network, self._neighbourhood.known())
+        return snapshot(number, self.settings, self._learner.fingerprint, self._network, self._neighbourhood.snapshot())
 
     def _on_report(self, report: link_events.LinkEvent) -> None:
-        self._neighbourhood.notice(report)
+        self._neighbourhood.on_link_event(report)
         match report:
             case link_events.LinkUp(neighbour, their_round, address):
-                self._notices.solved(address)
+                self._notices.resolved(address)
                 self._accounting.met(neighbour, address)
                 self._log.info("neighbour up", neighbour=neighbour.name, address=address, its_round=their_round)
                 self._post(events.PeerUp(neighbour.key, their_round))
@@ -232,18 +237,18 @@ class Node:
             case link_events.PeerRefused(address, reason, explanation) if reason not in ORDERLY:
                 self._refuse(address, reason, explanation)
             case link_events.DialFailed(address, why):
-                self._notices.not_reached(address, why)
+                self._notices.peer_unreachable(address, why)
 
     def _refuse(self, who: str, reason: str, explanation: str) -> None:
         self._metrics.refused.labels(reason).inc()
-        self._notices.refused(who, reason, explanation)
+        self._notices.peer_refused(who, reason, explanation)
 
     def _resume(self) -> None:
         facts = restore(self._state, self.settings, self._learner, self._network, self._log)
         self._accounting.books.open()
         if facts is None:
             return
-        self._neighbourhood.recall(facts)
+        self._neighbourhood.restore(facts)
         self._machine.round = facts["round"]
         self._metrics.round.set(self._machine.round)
 
