@@ -17,7 +17,6 @@ from dslnode.cli.network_table import (
     ordered,
     picture_as_dict,
     row,
-    scaled,
     sparkline,
     told_lines,
 )
@@ -138,13 +137,6 @@ def test_a_sparkline_has_a_block_for_each_value_and_keeps_their_order(values: li
     for value, block in zip(values, blocks, strict=True):
         for other, its_block in zip(values, blocks, strict=True):
             assert block <= its_block or value > other
-
-
-@given(st.integers(0, 10**18))
-def test_amounts_stay_short(amount: int) -> None:
-    assert len(scaled(amount, "bit")) <= len("99.9 Mbit") + 2
-    assert scaled(0, "bit") == "0 bit"
-    assert scaled(999_950, "B") == "1.0 MB"
 
 
 def test_scripts_get_the_same_as_json() -> None:

@@ -18,7 +18,7 @@ from bitarray import frozenbitarray
 from google.protobuf.message import DecodeError
 
 from dslnode.accounting import ledger_file
-from dslnode.accounting.ledger import EARLIEST, Amounts, Direction, Ledger
+from dslnode.accounting.ledger import EARLIEST_HOUR, Amounts, Direction, Ledger
 from dslnode.errors import PeerError, SettingsError
 from dslnode.overlay.mdns import read_announcement
 from dslnode.protocol.codec import delta, positions
@@ -165,7 +165,7 @@ def state() -> bytes:
 def ledger() -> bytes:
     """Return a node's ledger."""
     one = Ledger()
-    one.book(EARLIEST, "ab", Direction.SENT, Amounts(control=7))
+    one.book(EARLIEST_HOUR, "ab", Direction.SENT, Amounts(control=7))
     return ledger_file.pack(
         ledger_file.LedgerState(one, {"ab": "board"}, {("ab", Direction.SENT): Amounts(control=7)}, 5, 6)
     )

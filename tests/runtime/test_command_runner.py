@@ -51,8 +51,8 @@ class Fakes:
             "connections": SimpleNamespace(report_violation=self._note("violation")),
             "sender": SimpleNamespace(execute=self._async("send", None)),
             "accounting": SimpleNamespace(
-                pacer=SimpleNamespace(decide=self._async("decide", (frozenset({"cd"}), frozenset({"ef"})))),
-                books=SimpleNamespace(book=self._note("book")),
+                scheduler=SimpleNamespace(decide=self._async("decide", (frozenset({"cd"}), frozenset({"ef"})))),
+                bookkeeper=SimpleNamespace(book=self._note("book")),
             ),
             "status": SimpleNamespace(
                 trained=self._note("status trained"),

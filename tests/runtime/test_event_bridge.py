@@ -25,13 +25,17 @@ class Fakes:
         self.posted: list[events.Event] = []
         self.published: list[object] = []
         note = self._note
-        problems = SimpleNamespace(solved=note("solved"), not_reached=note("not reached"), refused=note("problem"))
+        problems = SimpleNamespace(
+            resolved=note("solved"), peer_unreachable=note("not reached"), peer_refused=note("problem")
+        )
         metrics = SimpleNamespace(refused=SimpleNamespace(labels=lambda reason: SimpleNamespace(inc=note(reason))))
         self.bridge = EventBridge(
             **cast(
                 Any,
                 {
-                    "accounting": SimpleNamespace(met=note("met"), pacer=SimpleNamespace(asked=note("asked"))),
+                    "accounting": SimpleNamespace(
+                        met=note("met"), scheduler=SimpleNamespace(on_interval_request=note("asked"))
+                    ),
                     "deadline": SimpleNamespace(heard=note("heard"), message_arrived=note("heard")),
                     "problems": problems,
                     "refusals": Refusals(metrics=cast(Any, metrics), problems=cast(Any, problems)),

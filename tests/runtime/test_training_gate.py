@@ -55,7 +55,7 @@ class Setup:
 
 class _Pacer:
     def __init__(self, paces: list[int]) -> None:
-        self.rest = paces.append
+        self.set_minimum_interval = paces.append
 
 
 class _Log:

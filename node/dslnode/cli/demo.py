@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from dslnode.cli.formatting import percent
 from dslnode.cli.testbed import Node, Plan, plan_nodes, run_nodes
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import load_data_set
@@ -77,7 +78,7 @@ def progress_table(nodes: list[Node]) -> Table:
             node.settings.name,
             f"{latest['round']}/{node.settings.rounds}",
             f"{latest['loss']:.3f}",
-            _percent(latest["accuracy"]) if "accuracy" in latest else "-",
+            percent(latest.get("accuracy")),
             str(latest["neighbours"]),
             f"{latest['bits_sent']:,}",
             f"{latest['float32_bits'] - latest['bits_sent']:,}",
@@ -158,15 +159,11 @@ def _display(console: Console) -> Iterator[Any]:
 
 
 def _gain(alone: float, together: float) -> tuple[str, str, str]:
-    return _percent(alone), _percent(together), f"{100 * (together - alone):+.1f}"
+    return percent(alone), percent(together), f"{100 * (together - alone):+.1f}"
 
 
 def _cost(nodes: list[Node]) -> tuple[str, ...]:
     return tuple(f"{sum(node.latest[key] for node in nodes):,}" for key in ("bits_sent", "float32_bits", "bytes_sent"))
-
-
-def _percent(ratio: float) -> str:
-    return f"{100 * ratio:.1f} %"
 
 
 def _mean(values: list[float]) -> float:

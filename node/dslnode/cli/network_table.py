@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from dslnode.cli.crawler import NetworkSnapshot, SeenNode
+from dslnode.cli.formatting import percent, si_amount
 from dslnode.telemetry.accuracy_history import sampled
 from dslnode.telemetry.status_json import as_dict
 from dslnode.transport.handshake import clean
@@ -29,15 +30,6 @@ class Column:
     text: Callable[[SeenNode, NetworkSnapshot], str]
     order: Callable[[SeenNode, NetworkSnapshot], float | str | None]
     is_number: bool = True
-
-
-def scaled(amount: float, unit: str) -> str:
-    """Return an amount in three digits or so: ``1.2 Mbit``."""
-    for prefix in ("", "k", "M", "G", "T"):
-        if amount < 999.5:
-            return f"{amount:.1f} {prefix}{unit}" if prefix and amount < 99.95 else f"{amount:.0f} {prefix}{unit}"
-        amount /= 1000
-    return f"{amount:.0f} P{unit}"
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -67,7 +59,7 @@ COLUMNS = (
     Column("node", 14, lambda n, _: n.name, lambda n, _: n.name, is_number=False),
     Column("state", 11, _state, _state, is_number=False),
     Column("round", 6, lambda n, _: "-" if n.round is None else str(n.round), lambda n, _: n.round),
-    Column("accuracy", 8, lambda n, _: _percent(n.accuracy), lambda n, _: n.accuracy),
+    Column("accuracy", 8, lambda n, _: percent(n.accuracy), lambda n, _: n.accuracy),
     Column(
         "history",
         SPARKLINE,
@@ -79,7 +71,7 @@ COLUMNS = (
     Column(
         "sent",
         9,
-        _of_reply(lambda reply: scaled(reply.payload_bits_sent, "bit")),
+        _of_reply(lambda reply: si_amount(reply.payload_bits_sent, "bit")),
         lambda n, _: None if n.reply is None else n.reply.payload_bits_sent,
     ),
 )
@@ -111,7 +103,7 @@ def headline(picture: NetworkSnapshot, column: Column, *, reverse: bool, lost: b
     """Return two lines that say how the network is as a whole."""
     replies = picture.answering
     measured = [reply.accuracy for reply in replies if reply.HasField("accuracy")]
-    mean = _percent(sum(measured) / len(measured)) if measured else "-"
+    mean = percent(sum(measured) / len(measured) if measured else None)
     sent, dense = (
         sum(getattr(reply, name) for reply in replies) for name in ("payload_bits_sent", "float32_bits_sent")
     )
@@ -120,7 +112,7 @@ def headline(picture: NetworkSnapshot, column: Column, *, reverse: bool, lost: b
     said.append(f"run {clean(picture.run_id, 30)}", "bold")
     said.append(f"  {len(picture.nodes)} nodes, {len(replies)} answer, {len(picture.links)} links")
     said.append("  NOBODY ANSWERS NOW" if lost else "", "bold red")
-    said.append(f"\nmean accuracy {mean}  sent {scaled(sent, 'bit')}{saved}")
+    said.append(f"\nmean accuracy {mean}  sent {si_amount(sent, 'bit')}{saved}")
     return said.append(f"  by {column.title} {'▼' if reverse else '▲'}", "dim")
 
 
@@ -130,7 +122,7 @@ def curve(reply: pb.StatusReply, width: int) -> list[Text]:
     lines = [Text("no accuracy measured yet")]
     if points:
         values = [value for _, value in points]
-        ends = f"rounds {points[0][0]} to {points[-1][0]}, {_percent(min(values))} to {_percent(max(values))}"
+        ends = f"rounds {points[0][0]} to {points[-1][0]}, {percent(min(values))} to {percent(max(values))}"
         lines = [Text(f"accuracy, {ends}"), Text(sparkline(sampled(points, room)), "green", no_wrap=True)]
     if reply.layers:
         lines.append(Text("\nweights kept, by layer"))
@@ -139,7 +131,7 @@ def curve(reply: pb.StatusReply, width: int) -> list[Text]:
         filled = round(bar * min(1.0, layer.density))
         name = clean(layer.name, 24)
         lines.append(
-            Text(f"{name:<24} {'█' * filled}{'·' * (bar - filled)} {_percent(layer.density)} of {layer.weights:,}")
+            Text(f"{name:<24} {'█' * filled}{'·' * (bar - filled)} {percent(layer.density)} of {layer.weights:,}")
         )
     return lines
 
@@ -168,10 +160,6 @@ def picture_as_dict(picture: NetworkSnapshot) -> dict[str, Any]:
         for node in picture.nodes
     ]
     return {"run_id": picture.run_id, "nodes": nodes, "links": sorted(map(list, picture.links))}
-
-
-def _percent(part: float | None) -> str:
-    return "-" if part is None else f"{100 * part:.1f} %"
 
 
 def _gain(node: SeenNode) -> float | None:

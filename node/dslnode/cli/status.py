@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dslnode.addresses import check_address
+from dslnode.cli.formatting import percent
 from dslnode.errors import SettingsError
 from dslnode.telemetry.status_json import as_dict
 from dslnode.transport.client import ask_status
@@ -100,7 +101,7 @@ def _usage(usage: pb.Usage) -> str:
 
 
 def _ratio(reply: pb.StatusReply, field: str) -> str:
-    return f"{100 * getattr(reply, field):.1f} %" if reply.HasField(field) else "-"
+    return percent(getattr(reply, field) if reply.HasField(field) else None)
 
 
 def _print_json(first: pb.StatusReply, ask: Callable[[], pb.StatusReply], *, watch: bool) -> None:

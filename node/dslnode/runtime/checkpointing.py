@@ -1,4 +1,4 @@
-"""When a node writes what it learned: every so many rounds, and what is not written yet at an orderly stop."""
+"""When the state is written: every so many rounds, and, at an orderly stop, what is not written yet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dslnode.telemetry.metrics import Metrics
 
 @dataclass(frozen=True)
 class CheckpointSchedule:
-    """Every how many rounds to write; the ``last`` one of all is written, too (0: there is no end)."""
+    """Writes every ``every`` rounds, and after the ``last`` one of all (0: there is no end)."""
 
     every: int
     last: int = 0
@@ -28,7 +28,7 @@ class CheckpointSchedule:
 
 
 class CheckpointWriter:
-    """Keeps finished rounds; without ``state`` it only logs them. ``metadata`` returns what to remember of a round.
+    """Saves finished rounds; without ``state`` it only logs them. ``metadata`` returns that of a snapshot by its round.
 
     A round that is not written yet, or could not be, waits in memory, so that an orderly stop loses none, whatever the
     learner does.
@@ -54,10 +54,10 @@ class CheckpointWriter:
         self._writing = asyncio.Lock()
 
     async def finished(self, number: int, line: Mapping[str, Any]) -> None:
-        """Take in that so many rounds are finished; if they are to be written now, say so only when that is done."""
+        """Save, if it is due, that so many rounds are finished; the round is logged once that is done."""
         async with self._writing:
-            kept = self._state is None or await self._keep(self._state, number)
-        if kept:
+            saved = self._state is None or await self._save(self._state, number)
+        if saved:
             self._log.info("round", **line)
 
     async def close(self) -> None:
@@ -75,11 +75,11 @@ class CheckpointWriter:
         try:
             written = await asyncio.to_thread(self._state.save, snapshot)
         except StateError as error:
-            self._complain(snapshot.metadata.round, error)
+            self._log_failure(snapshot.metadata.round, error)
         else:
             self._metrics.checkpoint_bytes.inc(written)
 
-    async def _keep(self, state: StateDirectory, number: int) -> bool:
+    async def _save(self, state: StateDirectory, number: int) -> bool:
         metadata, self._unwritten = self._metadata(number), None
         if not self._schedule.is_due(number):
             self._unwritten = await self._worker.snapshot(metadata)
@@ -87,12 +87,12 @@ class CheckpointWriter:
         try:
             written, seconds = await self._worker.save(state, metadata)
         except StateError as error:
-            self._complain(number, error)
+            self._log_failure(number, error)
             self._unwritten = await self._worker.snapshot(metadata)
             return False
         self._metrics.took("save", seconds)
         self._metrics.checkpoint_bytes.inc(written)
         return True
 
-    def _complain(self, number: int, error: StateError) -> None:
+    def _log_failure(self, number: int, error: StateError) -> None:
         self._log.error("state not saved", round=number, problem=str(error))

@@ -109,7 +109,7 @@ class CommandRunner:
         self._metrics.trained(trained)
         self._status.trained(trained)
         self._exchange_began = self._clock()
-        skipped, paced = await self._accounting.pacer.decide()
+        skipped, paced = await self._accounting.scheduler.decide()
         self._post(events.Trained(trained.mask, skipped, paced))
 
     async def _aggregate(self, number: int, neighbours: tuple[events.NeighbourMasks, ...]) -> None:
@@ -123,7 +123,7 @@ class CommandRunner:
         self._post(events.Aggregated(aggregated.masks))
 
     def _finish_round(self, number: int) -> None:
-        self._accounting.books.book()
+        self._accounting.bookkeeper.book()
         self._metrics.round.set(number)
         self._metrics.rounds_finished.inc()
         line = self._status.round_line()

@@ -102,7 +102,7 @@ def build_node(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeParts:
         refusals=refusals,
         log=log,
     )
-    core.dispatcher.subscribers += [peers.notice, bridge.handle]
+    core.dispatcher.subscribers += [peers.on_link_event, bridge.handle]
     commands = _commands(core, checkpoints=checkpoints, deadline=deadline, refusals=refusals, tasks=tasks)
     return NodeParts(
         core=core, peers=peers, server=_server(core), checkpoints=checkpoints, tasks=tasks, commands=commands
@@ -122,7 +122,7 @@ def build_core(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeCore:
     factory = LinkFactory(info, learner.layouts, learner.initial_mask, settings.send_threshold)
     connections = ConnectionManager(info, factory, round_now=lambda: machine.round, report=dispatcher.dispatch)
     problems = ProblemLog(settings.peers, log)
-    status = NodeStatus(settings, info, machine, connections, problems.standing)
+    status = NodeStatus(settings, info, machine, connections, problems.current)
     metrics = Metrics(status.neighbours)
     metrics.describe(settings.name, settings.run_id, settings.state_dir)
     accounting = TrafficAccounting(
@@ -149,7 +149,7 @@ def _peers(core: NodeCore) -> PeerManager:
         core.connections,
         settings.peers,
         settings.max_neighbours,
-        way=core.prepared.channels,
+        channels=core.prepared.channels,
         log=core.log,
         registry=core.metrics.registry,
     )
@@ -171,7 +171,7 @@ def _checkpoints(core: NodeCore, *, peers: PeerManager) -> CheckpointWriter:
         core.prepared.state,
         CheckpointSchedule(settings.checkpoint_every, settings.rounds),
         core.learner_thread,
-        metadata=lambda number: snapshot(number, settings, fingerprint, core.connections, peers.known()),
+        metadata=lambda number: snapshot(number, settings, fingerprint, core.connections, peers.snapshot()),
         log=core.log,
         metrics=core.metrics,
     )
@@ -185,7 +185,7 @@ def _commands(
     refusals: Refusals,
     tasks: BackgroundTasks,
 ) -> CommandRunner:
-    settings, hooks, pacer = core.prepared.settings, core.hooks, core.accounting.pacer
+    settings, hooks, scheduler = core.prepared.settings, core.hooks, core.accounting.scheduler
     return CommandRunner(
         settings=settings,
         machine=core.machine,
@@ -195,7 +195,7 @@ def _commands(
         accounting=core.accounting,
         status=core.status,
         metrics=core.metrics,
-        gate=TrainingGate(settings, core.metrics, pacer, core.log, hooks.post),
+        gate=TrainingGate(settings, core.metrics, scheduler, core.log, hooks.post),
         checkpoints=checkpoints,
         deadline=deadline,
         refusals=refusals,

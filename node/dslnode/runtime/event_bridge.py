@@ -26,7 +26,7 @@ class Refusals:
     def add(self, peer: str, reason: str, explanation: str) -> None:
         """Take in that ``peer``, a name or an address, was refused."""
         self._metrics.refused.labels(reason).inc()
-        self._problems.refused(peer, reason, explanation)
+        self._problems.peer_refused(peer, reason, explanation)
 
 
 class EventBridge:
@@ -71,16 +71,16 @@ class EventBridge:
             case link_events.ExchangeStateArrived(neighbour, state):
                 self._post(events.ExchangeStateReceived(neighbour.key, state))
             case link_events.IntervalRequested(neighbour, interval):
-                self._accounting.pacer.asked(neighbour.key, interval)
+                self._accounting.scheduler.on_interval_request(neighbour.key, interval)
             case link_events.PeerRefused(address, reason, explanation) if reason not in ORDERLY:
                 self._refusals.add(address, reason, explanation)
             case link_events.DialFailed(address, why):
-                self._problems.not_reached(address, why)
+                self._problems.peer_unreachable(address, why)
 
     def _link_up(self, event: link_events.LinkUp) -> None:
         neighbour, address = event.neighbour, event.address
-        self._problems.solved(address)
-        self._accounting.met(neighbour, address)
+        self._problems.resolved(address)
+        self._accounting.link_up(neighbour, address)
         self._log.info("neighbour up", neighbour=neighbour.name, address=address, its_round=event.round)
         self._post(events.PeerUp(neighbour.key, event.round))
         self._publish(PeerUp(neighbour.name, neighbour.key))

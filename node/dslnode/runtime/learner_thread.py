@@ -1,4 +1,4 @@
-"""The one thread that owns the learner and the disk; the event loop awaits its results. Only values cross."""
+"""The one thread that owns the learner and the disk. The event loop awaits its results; only values cross."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class LearnerThread:
-    """Runs the learner's work in order, one piece at a time. After ``interrupt`` a running piece ends early."""
+    """Runs the learner's work in order, one call at a time. After ``interrupt`` a running call ends early."""
 
     def __init__(self, learner: Learner, nice: int = 0) -> None:
         self._learner = learner
@@ -31,11 +31,11 @@ class LearnerThread:
 
     @property
     def interrupted(self) -> bool:
-        """Whether results are not wanted any more."""
+        """Whether the node is stopping, and results are not used."""
         return self._interrupted.is_set()
 
     def interrupt(self) -> None:
-        """End what runs at the next step, and do nothing more that takes long."""
+        """End local training or evaluation at its next step, and begin no more of it."""
         self._interrupted.set()
 
     def close(self) -> None:
@@ -47,24 +47,24 @@ class LearnerThread:
         return await self._run(lambda: self._train(number))
 
     async def open_exchange(self, peer: str) -> ExchangeState:
-        """Return what to tell a neighbour when a link opens."""
+        """Return the state of the exchange with a neighbour, to be sent when a link opens."""
         return await self._run(lambda: self._learner.open_exchange(peer))
 
-    async def resynchronize(self, peer: str, greeting: ExchangeState) -> list[MaskMessage]:
-        """Take in a neighbour's greeting; return the sign masks that it lost."""
-        return await self._run(lambda: self._learner.resynchronize(peer, greeting))
+    async def resynchronize(self, peer: str, state: ExchangeState) -> list[MaskMessage]:
+        """Take in a neighbour's state of the exchange; return the sign masks that it lost."""
+        return await self._run(lambda: self._learner.resynchronize(peer, state))
 
     async def make_steps(self, number: int, peers: tuple[str, ...]) -> dict[str, RoundMessage]:
-        """Return the sign mask for each of the neighbours that keeps up."""
+        """Return the message of this round for each neighbour that keeps up."""
         return await self._run(lambda: self._learner.make_steps(number, peers))
 
     async def forget(self, peers: tuple[str, ...]) -> None:
         """Drop what is kept of these neighbours' scores."""
         await self._run(lambda: self._learner.forget(peers))
 
-    async def aggregate(self, heard: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
-        """Aggregate what neighbours said, and measure the held-out accuracy if asked."""
-        return await self._run(lambda: self._aggregate(heard, evaluate=evaluate))
+    async def aggregate(self, neighbours: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
+        """Aggregate what neighbours sent, and measure the held-out accuracy if asked."""
+        return await self._run(lambda: self._aggregate(neighbours, evaluate=evaluate))
 
     async def snapshot(self, metadata: SnapshotMetadata) -> Snapshot:
         """Return the learner's state with this metadata: a copy, which later rounds do not change."""
@@ -84,12 +84,12 @@ class LearnerThread:
         flips = Mask(mask.layout, mask.bits ^ before.bits)
         return TrainedRound(mask, progress, flips.layer_densities(), flips.density, time.monotonic() - began)
 
-    def _aggregate(self, heard: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
+    def _aggregate(self, neighbours: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
         began = time.monotonic()
-        masks = self._learner.aggregate(heard)
+        masks = self._learner.aggregate(neighbours)
         seconds = time.monotonic() - began
         held_out = self._learner.accuracy(self._interrupted.is_set) if evaluate else None
         return AggregatedRound(masks, held_out, self._learner.collaboration_weight, self._learner.restarts, seconds)
 
-    async def _run(self, piece: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, piece)
+    async def _run(self, call: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)

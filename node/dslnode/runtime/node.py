@@ -193,11 +193,11 @@ class Node:
         """Return what runs beside the rounds for as long as the node does."""
         core = parts.core
         tunnels = core.prepared.channels.tunnels
-        jobs = [self._begin(parts), *parts.peers.jobs(), keep_alive(core.connections), core.accounting.keep()]
+        jobs = [self._begin(parts), *parts.peers.jobs(), keep_alive(core.connections), core.accounting.run()]
         jobs.append(watch_credentials(tunnels, core.metrics.ticket_ends, core.log))
         if self.settings.discover:
             mine = announcement(core.connections.me, self.settings.listen, port)
-            jobs.append(discover(mine, parts.peers.discovered, core.log))
+            jobs.append(discover(mine, parts.peers.on_discovered, core.log))
         return jobs
 
     async def _begin(self, parts: NodeParts) -> None:
@@ -239,9 +239,9 @@ class Node:
     def _resume(self, parts: NodeParts) -> None:
         core = parts.core
         saved = restore(core.prepared.state, self.settings, core.prepared.learner, core.connections, core.log)
-        core.accounting.books.open()
+        core.accounting.bookkeeper.open()
         if saved is not None:
-            parts.peers.recall(saved.model_dump())
+            parts.peers.restore(saved.model_dump())
             core.machine.round = saved.round
             core.metrics.round.set(saved.round)
 

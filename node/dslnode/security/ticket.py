@@ -5,7 +5,6 @@ Key, certificate and authority stand in it as PEM blocks, so that TLS libraries 
 
 from __future__ import annotations
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -57,14 +56,11 @@ def read_ticket(file: Path) -> Ticket:
 
 def ticket_text(ticket: Ticket) -> str:
     """Return the file that ``read_ticket`` reads back."""
-    short = [f"version = {ticket.version}"]
-    short += [f"{field} = {json.dumps(getattr(ticket, field))}" for field in ("name", "node_id", "run_id")]
-    short += [f'fingerprint = "{ticket.fingerprint}"']
-    blocks = [f"{field} = '''\n{getattr(ticket, field)}'''" for field in ("certificate", "key", "authority")]
-    settings = [f"{name} = {_basic_string(value)}" for name, value in ticket.settings.items()]
-    return _HEAD.format(name=ticket.name) + "\n".join([*short, *blocks, "", "[settings]", *settings, ""])
+    import tomlkit  # only the authority writes tickets
 
-
-def _basic_string(text: str) -> str:
-    plain = (c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08X}" for c in text)
-    return '"' + "".join(plain) + '"'
+    fields = ("version", "name", "node_id", "run_id", "fingerprint")
+    lines = [f"{field} = {tomlkit.item(getattr(ticket, field)).as_string()}" for field in fields]
+    # By hand: tomlkit of some versions puts PEM's first line behind the quotes, where TLS libraries do not find it
+    lines += [f"{field} = '''\n{getattr(ticket, field)}'''" for field in ("certificate", "key", "authority")]
+    settings = [f"{name} = {tomlkit.item(value).as_string()}" for name, value in ticket.settings.items()]
+    return _HEAD.format(name=ticket.name) + "\n".join([*lines, "", "[settings]", *settings, ""])
