@@ -95,10 +95,10 @@ class ScoreConsensus:
         """Take in what a neighbour holds of our scores; return the steps that were lost on the way, to send again."""
         edge = self._replicas_of(neighbour)
         if not greeting.opening:
-            self._acknowledge(neighbour, greeting.epoch, greeting.held)
+            self._acknowledge(neighbour, greeting.epoch, greeting.acknowledged)
             return []
-        unheard = edge.unheard(greeting.held)
-        complete = greeting.held + len(unheard) == edge.sent
+        unheard = edge.unheard(greeting.acknowledged)
+        complete = greeting.acknowledged + len(unheard) == edge.sent
         known = bool(unheard) or greeting.checksum == checksum(edge.ours)
         if greeting.epoch == edge.epoch and complete and known:
             edge.unacknowledged, edge.met = unheard, True
@@ -137,7 +137,14 @@ class ScoreConsensus:
     def _take_step(self, edge: PeerReplicas, made: QuantizedStep, round_number: int) -> MaskMessage:
         edge.ours, edge.our_step = made.after, made.length
         edge.sent, edge.told = edge.sent + 1, round_number
-        step = ReplicaStep(edge.epoch, edge.sent, edge.held, made.scales, self._network.counts, made.checksum)
+        step = ReplicaStep(
+            epoch=edge.epoch,
+            sequence=edge.sent,
+            acknowledged=edge.held,
+            scales=made.scales,
+            counts=self._network.counts,
+            checksum=made.checksum,
+        )
         message = MaskMessage(round_number, MaskKind.SIGN, made.signs, step)
         edge.unacknowledged.append(message)
         return message

@@ -100,7 +100,7 @@ class PeerManager:
         """Take in whom the node knew in its earlier life."""
         for known in (*facts["neighbours"], *facts.get("members", ())):
             if known["advertise"]:
-                self.roster.recall(known["node_id"], known["name"], known["advertise"])
+                self.roster.remember(known["node_id"], known["name"], known["advertise"])
 
     def known(self) -> list[dict[str, str]]:
         """Return whom to remember over a restart: nodes that can be dialled, those in reach first."""
@@ -114,13 +114,13 @@ class PeerManager:
             case link_events.LinkUp(neighbour):
                 self._told[neighbour.key] = {}
                 address = neighbour.advertise if is_dialable(neighbour.advertise) else ""
-                self.roster.recall(neighbour.key, neighbour.name, address)
+                self.roster.remember(neighbour.key, neighbour.name, address)
                 if neighbour.key in self._attempts:
                     self._attempts[neighbour.key].pauses.reset()
                     self._attempts[neighbour.key].failing = False
             case link_events.MembershipUpdateArrived(neighbour, tidings):
                 told = self._told.setdefault(neighbour.key, {})
-                self.roster.hear(tidings.records)
+                self.roster.merge(tidings.records)
                 known = [one for one in tidings.records if one.key in self.roster.others]
                 told.update({one.key: max(one.version, told.get(one.key, 0)) for one in known})
             case link_events.DialFailed(address) | link_events.PeerRefused(address):
@@ -133,7 +133,7 @@ class PeerManager:
 
     def discovered(self, record: MemberRecord) -> None:
         """Take in a node that announced itself nearby: it may be dialled, and is believed nothing else."""
-        self.roster.recall(record.key, record.name, record.address)
+        self.roster.remember(record.key, record.name, record.address)
         self._changed.set()
 
     def leave(self) -> None:
@@ -154,8 +154,8 @@ class PeerManager:
 
     def _attend(self) -> None:
         now = self._clock()
-        self.roster.connected(frozenset(self._network.links))
-        self.outlook = self.roster.look(now)
+        self.roster.set_links(frozenset(self._network.links))
+        self.outlook = self.roster.view(now)
         self._tell()
         choice = self._choose(now)
         self._dial_chosen(choice, now)
@@ -165,7 +165,7 @@ class PeerManager:
     def _tell(self) -> None:
         for key, link in self._network.links.items():
             told = self._told.setdefault(key, {})
-            news = self.roster.news(told) if link.neighbour.members else []
+            news = self.roster.records_newer_than(told) if link.neighbour.members else []
             told.update({record.key: record.version for record in news})
             for start in range(0, len(news), MAX_RECORDS):
                 self._network.send(key, MembershipUpdate(tuple(news[start : start + MAX_RECORDS])))

@@ -223,7 +223,7 @@ class Node:
                 self._log.info("neighbour down", neighbour=neighbour.name, why=why)
                 self._post(events.PeerDown(neighbour.key))
             case link_events.MaskArrived(neighbour, message):
-                self._deadlines.heard(neighbour.key, time.monotonic())
+                self._deadlines.message_arrived(neighbour.key, time.monotonic())
                 self._post(events.Received(neighbour.key, message))
             case link_events.ExchangeStateArrived(neighbour, greeting):
                 self._post(events.ExchangeStateReceived(neighbour.key, greeting))

@@ -51,7 +51,7 @@ class TrainingGate:
             await self._pause(stopped)
             why = self._look(read(), why)
         self._pacer.rest(0)
-        self._post(TrainingPaused(over=True))
+        self._post(TrainingPaused(resumed=True))
         return not stopped()
 
     def _look(self, now: HostState, before: str) -> str:
