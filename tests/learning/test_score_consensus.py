@@ -57,7 +57,7 @@ class Pair:
         while self.flying[node]:
             message = self.flying[node].popleft()
             if isinstance(message, Unchanged):
-                message = ExchangeState(message.epoch, message.held, b"", opening=False)
+                message = ExchangeState(message.epoch, message.acknowledged, b"", opening=False)
             if isinstance(message, ExchangeState):
                 self.nodes[node].resynchronize(str(1 - node), message)
             else:
@@ -253,7 +253,9 @@ class Mesh:
                     self._nodes[other].apply_step(name, turn)
                     speakers[other].append(name)
                 elif isinstance(turn, Unchanged):
-                    self._nodes[other].resynchronize(name, ExchangeState(turn.epoch, turn.held, b"", opening=False))
+                    self._nodes[other].resynchronize(
+                        name, ExchangeState(turn.epoch, turn.acknowledged, b"", opening=False)
+                    )
         for name, node in self._nodes.items():
             self._scores[name] = self._scores[name] + node.consensus_step(speakers[name], 0.8)
         return sum(map(len, speakers.values()))

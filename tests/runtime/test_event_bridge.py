@@ -36,7 +36,7 @@ class Fakes:
                     "accounting": SimpleNamespace(
                         met=note("met"), scheduler=SimpleNamespace(on_interval_request=note("asked"))
                     ),
-                    "deadline": SimpleNamespace(heard=note("heard"), message_arrived=note("heard")),
+                    "deadline": SimpleNamespace(message_arrived=note("heard")),
                     "problems": problems,
                     "refusals": Refusals(metrics=cast(Any, metrics), problems=cast(Any, problems)),
                     "log": SimpleNamespace(info=lambda event, **facts: self.calls.append((event, *facts.values()))),

@@ -103,8 +103,8 @@ class PeerReplicas:
 
     def fits(self, neighbour: ExchangeState) -> bool:
         """Return whether the exchange can go on: nothing between the neighbour's state and this one is lost."""
-        missing = self.outgoing.unacknowledged_after(neighbour.held)
-        complete = neighbour.held + len(missing) == self.outgoing.sequence
+        missing = self.outgoing.unacknowledged_after(neighbour.acknowledged)
+        complete = neighbour.acknowledged + len(missing) == self.outgoing.sequence
         known = bool(missing) or neighbour.checksum == checksum(self.outgoing.scores)
         return neighbour.epoch == self.epoch and complete and known
 
@@ -134,14 +134,14 @@ class ScoreConsensus:
     def resynchronize(self, neighbour: str, state: ExchangeState) -> list[MaskMessage]:
         """Take in what a neighbour knows of our scores; return the steps that were lost on the way, to send again."""
         if not state.opening:
-            self._acknowledge(neighbour, epoch=state.epoch, sequence=state.held)
+            self._acknowledge(neighbour, epoch=state.epoch, sequence=state.acknowledged)
             return []
         peer = self._peer(neighbour)
         if not peer.fits(state):
             self._reset(neighbour, epoch=max(peer.epoch, state.epoch) + 1)
             return []
         outgoing, peer.synchronized = peer.outgoing, True
-        outgoing.unacknowledged = outgoing.unacknowledged_after(state.held)
+        outgoing.unacknowledged = outgoing.unacknowledged_after(state.acknowledged)
         return [step for step in outgoing.unacknowledged if step_of(step).sequence <= outgoing.sent_before_open]
 
     def make_steps(self, round_number: int, scores: Tensor, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
@@ -231,12 +231,12 @@ class ScoreConsensus:
         outgoing.scores, outgoing.step_length = step.replica, step.length
         outgoing.sequence, outgoing.last_round_sent = outgoing.sequence + 1, round_number
         replica_step = ReplicaStep(
-            peer.epoch,
-            outgoing.sequence,
-            peer.incoming.acknowledged,
-            step.scales,
-            self._network.counts,
-            step.checksum,
+            epoch=peer.epoch,
+            sequence=outgoing.sequence,
+            acknowledged=peer.incoming.acknowledged,
+            scales=step.scales,
+            counts=self._network.counts,
+            checksum=step.checksum,
         )
         message = MaskMessage(round_number, MaskKind.SIGN, step.signs, replica_step)
         outgoing.unacknowledged.append(message)

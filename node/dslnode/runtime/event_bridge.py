@@ -66,7 +66,7 @@ class EventBridge:
                 self._post(events.PeerDown(neighbour.key))
                 self._publish(PeerDown(neighbour.name, neighbour.key, why))
             case link_events.MaskArrived(neighbour, message):
-                self._deadline.heard(neighbour.key, self._clock())
+                self._deadline.message_arrived(neighbour.key, self._clock())
                 self._post(events.Received(neighbour.key, message))
             case link_events.ExchangeStateArrived(neighbour, state):
                 self._post(events.ExchangeStateReceived(neighbour.key, state))

@@ -51,7 +51,7 @@ class TrainingGate:
             await self._pause(stopped)
             why = self._check(read(), why)
         self._pacer.set_minimum_interval(0)
-        self._post(TrainingPaused(over=True))
+        self._post(TrainingPaused(resumed=True))
         return not stopped()
 
     def _check(self, now: HostState, before: str) -> str:

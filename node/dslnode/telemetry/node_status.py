@@ -179,7 +179,7 @@ class NodeStatus:
 
     def _figures(self, key: str, name: str, address: str) -> PeerStatus:
         heard = self._machine.neighbours.get(key)
-        newest = heard.newest if heard else None
+        newest = heard.newest_mask if heard else None
         traffic = self._network.traffic.get(key, Traffic())
         return PeerStatus(
             name=name,

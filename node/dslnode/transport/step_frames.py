@@ -34,12 +34,21 @@ class StepCodec:
         if max(len(step.scales), len(step.counts)) > MAX_LAYERS:
             raise PeerError("bad_step", f"sent a step for more than {MAX_LAYERS} layers")
         self._last = tuple(step.counts) or self._last
-        return ReplicaStep(step.epoch, step.sequence, step.acknowledged, tuple(step.scales), self._last, step.checksum)
+        return ReplicaStep(
+            epoch=step.epoch,
+            sequence=step.sequence,
+            acknowledged=step.acknowledged,
+            scales=tuple(step.scales),
+            counts=self._last,
+            checksum=step.checksum,
+        )
 
 
 def exchange_state_frame(greeting: ExchangeState) -> pb.Greeting:
     """Return the greeting as it travels."""
-    return pb.Greeting(epoch=greeting.epoch, held=greeting.held, checksum=greeting.checksum, opening=greeting.opening)
+    return pb.Greeting(
+        epoch=greeting.epoch, held=greeting.acknowledged, checksum=greeting.checksum, opening=greeting.opening
+    )
 
 
 def read_exchange_state(greeting: pb.Greeting) -> ExchangeState:
@@ -51,7 +60,7 @@ def read_exchange_state(greeting: pb.Greeting) -> ExchangeState:
 
 def unchanged_frame(unchanged: Unchanged) -> pb.Unchanged:
     """Return the word that nothing changed as it travels."""
-    return pb.Unchanged(round=unchanged.round, epoch=unchanged.epoch, held=unchanged.held)
+    return pb.Unchanged(round=unchanged.round, epoch=unchanged.epoch, held=unchanged.acknowledged)
 
 
 def read_unchanged(unchanged: pb.Unchanged) -> Unchanged:

@@ -39,7 +39,7 @@ ABSURD = 2**32 - 1
 rounds = st.integers(0, MAX_ROUND - 1)
 kinds = st.sampled_from(MaskKind)
 
-STEP = ReplicaStep(1, 5, 4, (0.5,), (3,), bytes(8))
+STEP = ReplicaStep(epoch=1, sequence=5, acknowledged=4, scales=(0.5,), counts=(3,), checksum=bytes(8))
 
 
 def both(layout: MaskLayout) -> dict[MaskKind, MaskLayout]:
