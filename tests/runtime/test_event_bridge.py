@@ -34,7 +34,7 @@ class Fakes:
                 Any,
                 {
                     "accounting": SimpleNamespace(
-                        met=note("met"), scheduler=SimpleNamespace(on_interval_request=note("asked"))
+                        link_up=note("met"), scheduler=SimpleNamespace(on_interval_request=note("asked"))
                     ),
                     "deadline": SimpleNamespace(message_arrived=note("heard")),
                     "problems": problems,

@@ -17,7 +17,7 @@ from dslnode.protocol.mask import MaskLayout
 def check_model(model: nn.Module, data: DataSet, batch_size: int) -> MaskLayout:
     """Return the layout of the model's maskable weights.
 
-    Raises ``ModelError``, saying what to mend, if there are none or the model does not fit the data.
+    Raises ``ModelError``, saying what to fix, if there are none or the model does not fit the data.
     """
     if any(nn.parameter.is_lazy(parameter) for parameter in model.parameters()):
         raise ModelError("the model has lazy layers, whose weights have no shape yet; give their sizes")

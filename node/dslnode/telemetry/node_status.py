@@ -69,7 +69,7 @@ class NodeStatus:
 
     def aggregated(self, aggregated: AggregatedRound) -> None:
         """Take in what aggregation gave; a missing held-out accuracy leaves the last one standing."""
-        self.masks_used, self._leaning = len(aggregated.masks), aggregated.leaning
+        self.masks_used, self._leaning = len(aggregated.masks), aggregated.collaboration_weight
         if aggregated.held_out is not None:
             self._held_out = aggregated.held_out
             self._history.add(self._machine.round + 1, aggregated.held_out)
