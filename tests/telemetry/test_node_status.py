@@ -36,7 +36,11 @@ def trained() -> TrainedRound:
 
 def aggregated(held_out: float | None, masks: int = 0) -> AggregatedRound:
     return AggregatedRound(
-        {str(number): mask_with(8) for number in range(masks)}, held_out, leaning=0.7, restarts=0, seconds=1.0
+        {str(number): mask_with(8) for number in range(masks)},
+        held_out,
+        collaboration_weight=0.7,
+        restarts=0,
+        seconds=1.0,
     )
 
 

@@ -15,7 +15,7 @@ Batches = Iterator[tuple[Tensor, Tensor]]
 
 
 class ExampleTensors:
-    """A node's examples as tensors, stored as they came; minibatches are float32, shape ``(batch, *input_shape)``."""
+    """A node's examples as tensors, stored as they came; minibatches are float32 (batch, *input_shape)."""
 
     def __init__(self, stored: Tensor, labels: Tensor, full_scale: float) -> None:
         self._stored = stored

@@ -1,4 +1,4 @@
-"""Local training, personalised fine-tuning and evaluation of one node's mask: plain loops that read like the paper.
+"""Local training of one node's scores (paper, step 4): a plain loop that reads like the paper.
 
 The straight-through estimator hands the gradient that reaches the mask to the score unchanged. With ``w`` frozen,
 that gradient is ``dL/d(w * mask) * w``, so it is taken from the kept weights directly: nothing of the mask's own
@@ -26,8 +26,8 @@ from dslnode.learning.personal_mask import choose_mask
 from dslnode.learning.results import Progress
 from dslnode.learning.state import LearnerState
 
-SECOND_MOMENT = 0.99  # Adam's memory of squared gradients
-WARM_UP = 10  # steps after which the average of the scores begins to reach as far back as it may
+SECOND_MOMENT = 0.99  # decay of Adam's squared gradients
+WARM_UP = 10  # steps in which the average of the scores comes to its full decay
 
 
 def mask_gradient(

@@ -59,7 +59,9 @@ class Metrics:
         self._phase = gauge("dslnode_phase", "1 for the phase that the node is in, 0 for the others.", ["phase"])
         self.loss = gauge("dslnode_loss", "Mean training loss of the last round.")
         self.accuracy = gauge("dslnode_accuracy_ratio", "Personal accuracy by data: train or held_out.", ["data"])
-        self.collaboration_weight = gauge("dslnode_leaning_ratio", "How far the node leans on its neighbours, by held-out data.")
+        self.collaboration_weight = gauge(
+            "dslnode_leaning_ratio", "How far the node leans on its neighbours, by held-out data."
+        )
         self._restarts = counter("dslnode_replica_restarts", "Replicas of scores that had to begin anew.")
         self._restarts_told = 0
         self.density = gauge("dslnode_mask_density_ratio", "Fraction of weights that the mask keeps.", ["layer"])
