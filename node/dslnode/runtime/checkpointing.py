@@ -89,7 +89,7 @@ class CheckpointWriter:
             self._complain(number, error)
             self._unwritten = await self._worker.snapshot(facts)
             return False
-        self._metrics.took("save", seconds)
+        self._metrics.observe_phase("save", seconds)
         self._metrics.checkpoint_bytes.inc(written)
         return True
 

@@ -89,7 +89,7 @@ class Node:
             registry=self._metrics.registry,
         )
         asked = (self._accounting.reply, self._accounting.rows)
-        self._server = Server(self._network, *asked, tunnels=way.tunnels, dialled_back=self._metrics.dialled_back)
+        self._server = Server(self._network, *asked, tunnels=way.tunnels, dialled_back=self._metrics.count_dial_back)
         schedule = CheckpointSchedule(settings.checkpoint_every, settings.rounds)
         self._keeper = CheckpointWriter(state, schedule, self._worker, self._facts, log=log, metrics=self._metrics)
         self._rest = TrainingGate(settings, self._metrics, self._accounting.pacer, log, self._post)
@@ -108,7 +108,7 @@ class Node:
                     event = await self._events.get()
                     for command in self._machine.handle(event) if event is not None else ():
                         self._execute(command)
-                    self._metrics.phase(self._machine.phase)
+                    self._metrics.set_phase(self._machine.phase)
         return self._exit
 
     def stop(self, why: ExitCode) -> None:
@@ -122,12 +122,15 @@ class Node:
         port = await self._server.listen(self.settings.listen)
         for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
             asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
-        jobs = [self._begin(), keep_told(self._observer.one_line), *self._neighbourhood.jobs()]
+        jobs = [self._begin(), keep_told(self._observer.summary), *self._neighbourhood.jobs()]
         jobs.append(keep_alive(self._network))
         if self.settings.discover:
             mine = announcement(self._network.me, self.settings.listen, port)
             jobs.append(discover(mine, self._neighbourhood.on_discovered, self._log))
-        jobs += [self._accounting.keep(), watch_credentials(self._way.tunnels, self._metrics.ticket_ends, self._log)]
+        jobs += [
+            self._accounting.keep(),
+            watch_credentials(self._way.tunnels, self._metrics.set_ticket_expiry, self._log),
+        ]
         tasks = [asyncio.create_task(job) for job in jobs]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
         try:
@@ -198,7 +201,7 @@ class Node:
         self._post(events.Trained(trained.mask, *await self._accounting.pacer.decide()))
 
     async def _aggregate(self, number: int, heard: tuple[events.NeighbourMasks, ...]) -> None:
-        self._metrics.took("exchange", time.monotonic() - self._exchange_began)
+        self._metrics.observe_phase("exchange", time.monotonic() - self._exchange_began)
         evaluate = number + 1 == self.settings.rounds or number % self.settings.evaluate_every == 0
         aggregated = await self._worker.aggregate(number, heard, evaluate=evaluate)
         if self._worker.interrupted:

@@ -40,7 +40,7 @@ def run_node(settings: Settings) -> ExitCode:
         learner = build_learner(settings)
         check_network(learner, tunnels)
         if state is None:
-            log.warning("nothing is kept", why="no --state-dir: a restart begins anew")
+            log.warning("no state directory", why="no --state-dir: a restart loses what was learned")
         me = node_info(settings, learner, node_id)
         way = PlainChannels(anywhere=settings.insecure) if tunnels is None else TlsChannels(tunnels)
         return asyncio.run(_run(Node(settings, learner, me, state, log, way=way), tunnels))

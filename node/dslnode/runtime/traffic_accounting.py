@@ -42,7 +42,7 @@ class TrafficAccounting:
 
     def met(self, neighbour: NodeInfo, address: str) -> None:
         """A link came up: remember the neighbour, and tell it at once how often masks are welcome."""
-        self._observer.met(neighbour, address)
+        self._observer.add_neighbour(neighbour, address)
         self.pacer.link_up(neighbour.key)
 
     async def keep(self) -> None:
