@@ -52,7 +52,7 @@ def test_a_network_of_tickets_lives_and_lets_nobody_else_in(operator: Operator, 
             for reason in ("plaintext", "expired"):
                 host.wait_for_event("neighbour refused", reason=reason)
         operator.renew("host", NOW + DAY)
-        host.wait_for_event("credentials read anew")
+        host.wait_for_event("credentials reloaded")
         ends = metric(scrape, "dslnode_certificate_expiry_timestamp_seconds")
         assert ends == (NOW + 91 * DAY).timestamp()
         operator.authority.revoke("board", NOW)

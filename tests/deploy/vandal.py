@@ -1,4 +1,4 @@
-"""A board with a right ticket that breaks the rules of the protocol, again and again, so that it is kept out."""
+"""A board with a valid ticket that breaks the rules of the protocol again and again, so that it is banned."""
 
 from __future__ import annotations
 

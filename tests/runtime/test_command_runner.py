@@ -63,7 +63,7 @@ class Fakes:
             "metrics": SimpleNamespace(
                 trained=self._note("metrics trained"),
                 aggregated=self._note("metrics aggregated"),
-                took=self._note("took"),
+                observe_phase=self._note("took"),
                 round=SimpleNamespace(set=self._note("round")),
                 rounds_finished=SimpleNamespace(inc=self._note("finished")),
             ),

@@ -70,7 +70,7 @@ def test_the_end_is_foretold_once_a_day_until_the_ticket_is_renewed(operator: Op
     operator.renew("board-7", board.now)
     board.now += DAY
     board.watch.check()
-    assert board.log.take() == [("info", "credentials read anew")]
+    assert board.log.take() == [("info", "credentials reloaded")]
     assert board.ends[-1] == NOW + 161 * DAY
 
 
@@ -93,13 +93,13 @@ def test_a_file_that_cannot_be_read_any_more_is_said_once(operator: Operator) ->
     write_private(board.file, "rubbish", replace=True)
     for _ in range(3):
         board.watch.check()
-    assert board.log.take() == [("error", "credentials not read anew")]
+    assert board.log.take() == [("error", "credentials not reloaded")]
     write_private(board.file, good, replace=True)
     board.watch.check()
-    assert board.log.take() == [("info", "credentials read anew")]
+    assert board.log.take() == [("info", "credentials reloaded")]
     write_private(board.file, "rubbish", replace=True)
     board.watch.check()
-    assert board.log.take() == [("error", "credentials not read anew")]
+    assert board.log.take() == [("error", "credentials not reloaded")]
 
 
 async def test_without_a_ticket_there_is_nothing_to_watch() -> None:

@@ -52,7 +52,7 @@ async def _run(settings: Settings, log: Logger) -> NoReturn:
     for number, why in SIGNALS.items():
         loop.add_signal_handler(number, node.stop, why)
     async with node:
-        supervised = asyncio.create_task(keep_told(node.one_line))
+        supervised = asyncio.create_task(keep_told(node.summary))
         code = await node.wait()
         supervised.cancel()
         await asyncio.gather(supervised, return_exceptions=True)

@@ -90,7 +90,7 @@ class CheckpointWriter:
             self._log_failure(number, error)
             self._unwritten = await self._worker.snapshot(metadata)
             return False
-        self._metrics.took("save", seconds)
+        self._metrics.observe_phase("save", seconds)
         self._metrics.checkpoint_bytes.inc(written)
         return True
 

@@ -113,7 +113,7 @@ class CommandRunner:
         self._post(events.Trained(trained.mask, skipped, paced))
 
     async def _aggregate(self, number: int, neighbours: tuple[events.NeighbourMasks, ...]) -> None:
-        self._metrics.took("exchange", self._clock() - self._exchange_began)
+        self._metrics.observe_phase("exchange", self._clock() - self._exchange_began)
         evaluate = number + 1 == self._settings.rounds or number % self._settings.evaluate_every == 0
         aggregated = await self._learner.aggregate(neighbours, evaluate=evaluate)
         if self._learner.interrupted:

@@ -161,7 +161,7 @@ def _server(core: NodeCore) -> Server:
         core.accounting.reply,
         core.accounting.rows,
         tunnels=core.prepared.channels.tunnels,
-        dialled_back=core.metrics.dialled_back,
+        dialled_back=core.metrics.count_dial_back,
     )
 
 

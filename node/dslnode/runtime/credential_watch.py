@@ -41,7 +41,7 @@ class CredentialWatcher:
         try:
             if self._credentials.refresh():
                 self._log.info(
-                    "credentials read anew",
+                    "credentials reloaded",
                     ticket_ends=day(self._credentials.identity.ends),
                     revocation_list=self._credentials.revocations.number,
                 )
@@ -49,7 +49,7 @@ class CredentialWatcher:
             self._last_problem = ""
         except SettingsError as error:
             if self._last_problem != str(error):
-                self._log.error("credentials not read anew", problem=str(error), remedy="the ones read before go on")
+                self._log.error("credentials not reloaded", problem=str(error), remedy="the former ones stay in use")
             self._last_problem = str(error)
         for identity, cause in self._tunnels.recheck():
             self._log.warning("connection cut", neighbour=identity.name, reason=cause.reason, why=str(cause))

@@ -114,9 +114,9 @@ class Node:
         """Return what ``dslnode status --json`` prints."""
         return as_dict(self.parts.core.accounting.reply())
 
-    def one_line(self) -> str:
+    def summary(self) -> str:
         """Return round, accuracy and number of neighbours in one line."""
-        return self.parts.core.status.one_line()
+        return self.parts.core.status.summary()
 
     async def start(self, prepared: Prepared) -> None:
         """Run a node that is prepared; return once it listens. Raises ``ListenError`` or ``StateError``."""
@@ -194,7 +194,7 @@ class Node:
         core = parts.core
         tunnels = core.prepared.channels.tunnels
         jobs = [self._begin(parts), *parts.peers.jobs(), keep_alive(core.connections), core.accounting.run()]
-        jobs.append(watch_credentials(tunnels, core.metrics.ticket_ends, core.log))
+        jobs.append(watch_credentials(tunnels, core.metrics.set_ticket_expiry, core.log))
         if self.settings.discover:
             mine = announcement(core.connections.me, self.settings.listen, port)
             jobs.append(discover(mine, parts.peers.on_discovered, core.log))
@@ -213,7 +213,7 @@ class Node:
             event = await self._mailbox.get()
             for command in machine.handle(event) if event is not None else ():
                 parts.commands.run(command)
-            metrics.phase(machine.phase)
+            metrics.set_phase(machine.phase)
 
     async def _say_goodbye(self, parts: NodeParts) -> None:
         """Tell neighbours that this node leaves, and give them a moment to take it in."""

@@ -50,7 +50,7 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
     learner = build_learner(settings)
     check_network(learner, tunnels)
     if state is None:
-        log.warning("nothing is kept", why="no --state-dir: a restart begins anew")
+        log.warning("no state directory", why="no --state-dir: a restart loses what was learned")
     channels = PlainChannels(anywhere=settings.insecure) if tunnels is None else TlsChannels(tunnels)
     info = node_info(settings, learner, node_id)
     return Prepared(settings=settings, learner=learner, node_info=info, state=state, channels=channels)

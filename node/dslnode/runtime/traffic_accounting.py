@@ -42,7 +42,7 @@ class TrafficAccounting:
 
     def link_up(self, neighbour: NodeInfo, address: str) -> None:
         """Take in that a link is open: remember the neighbour, and announce the interval of exchanges to it."""
-        self._status.met(neighbour, address)
+        self._status.add_neighbour(neighbour, address)
         self.scheduler.link_up(neighbour.key)
 
     async def run(self) -> None:

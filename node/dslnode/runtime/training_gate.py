@@ -61,7 +61,7 @@ class TrainingGate:
         if now.battery is None and self._limits.battery is not None:
             self._warn("no battery", "this machine has no battery that can be read")
         if why != before:
-            self._metrics.waiting(why)
+            self._metrics.set_waiting(why)
             event, facts = ("waiting" if why else "training again"), asdict(now)
             self._log.info(event, reason=why or before, **{name: facts[name] for name in SHOWN})
         return why
