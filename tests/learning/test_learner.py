@@ -271,15 +271,17 @@ def test_the_state_of_another_model_is_refused_and_changes_nothing(digits: DataS
 
 
 @some_model
-def test_users_models_learn_untouched(digits: DataSet, build: Callable[[], nn.Module]) -> None:
-    """The skeleton's own weights stay as they were; every masked layer gets a gradient."""
+def test_users_models_learn_by_masks_and_by_what_is_their_own(digits: DataSet, build: Callable[[], nn.Module]) -> None:
+    """Masked weights stay as the model has them, and each layer of them gets a gradient; everything else is trained."""
     learner = learner_of(digits, build, replace(PLAN, local_steps=30))
     model = learner.network.model
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     first = learner.train_round(0, never)
     last = learner.train_round(1, never)
     assert last.loss < first.loss
-    assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
+    masked = {layer.name for layer in learner.layout.layers}
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]) == (name in masked), name
     velocity = learner.state()["velocity"]
     for layer, span in learner.layout.spans():
         assert velocity[span].any(), layer.name
@@ -410,7 +412,7 @@ class TwoHeads(nn.Module):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Flatten(), "no parameter with two dimensions or more, so there is nothing to mask"),
+        (nn.Flatten(), "no weight matrix, .*, so there is nothing to mask"),
         (nn.Sequential(nn.Flatten(), nn.LazyLinear(10)), "lazy layers.*give their sizes"),
         (
             nn.Sequential(nn.Flatten(), nn.Linear(64, 9)),

@@ -62,7 +62,8 @@ def test_gradient_equals_autograd_through_the_straight_through_estimator() -> No
     kept = masking.tensors_of(network.weights * straight_through, network.layout)
     loss = cross_entropy(functional_call(network.model, kept, (images,)), labels)
     [expected] = torch.autograd.grad(loss, [scores])
-    found_loss, _, gradient = local_training.mask_gradient(network, keep, images, labels)
+    found = local_training.minibatch_gradient(network, keep, images, labels)
+    found_loss, gradient = found.loss, found.at_mask
     assert torch.equal(found_loss, loss.detach())
     assert torch.allclose(gradient, expected, atol=1e-7)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from dslnode.learning.frozen_network import FrozenNetwork
 
@@ -24,7 +23,7 @@ def evaluate(
     for images, labels in batches:
         if stop():
             return None
-        logits = functional_call(network.model, kept, (images,)) + network.logit_offset
+        logits = network.run(kept, images)
         right += int((logits.argmax(dim=1) == labels).sum())
         seen += len(labels)
     return right / max(1, seen)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dslnode.learning.batches import Batches
 from dslnode.learning.frozen_network import FrozenNetwork
-from dslnode.learning.local_training import mask_gradient, score_gradient
+from dslnode.learning.local_training import minibatch_gradient, score_gradient
 from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import choose_mask, ranking
 from dslnode.learning.state import LearnerState
@@ -32,5 +32,5 @@ def _fresh_gradient(network: FrozenNetwork, state: LearnerState, options: Traini
     network.model.train()
     images, labels = next(batches)
     keep = choose_mask(network, ranking(network, state, options), state.scores, options)
-    _, _, at_mask = mask_gradient(network, keep, images, labels)
+    at_mask = minibatch_gradient(network, keep, images, labels).at_mask
     return score_gradient(network.expand_scores(state.scores), at_mask, options)

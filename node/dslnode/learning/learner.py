@@ -68,7 +68,7 @@ class Learner:
         start = initialization or InitializationOptions(network_seed=seed, node_seed=seed)
         if isinstance(model, str):
             model = build_model(model, data, start.network_seed)
-        layout = check_model(model, data, options.batch_size)
+        model, layout = check_model(model, data, options.batch_size)
         self.options = options
         self.data = data
         self._initialization = start

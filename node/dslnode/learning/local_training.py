@@ -8,11 +8,11 @@ computation is ever recorded for differentiation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from dslnode.errors import ModelError
@@ -26,20 +26,43 @@ from dslnode.learning.personal_mask import choose_mask
 from dslnode.learning.results import Progress
 from dslnode.learning.state import LearnerState
 
+LOCAL_RATE = 0.01
+"""Adam's rate for what is not masked: biases, gains of norms, and the like."""
+MOMENTUM = 0.9  # decay of the gradients of what is not masked
 SECOND_MOMENT = 0.99  # decay of Adam's squared gradients
 WARM_UP = 10  # steps in which the average of the scores comes to its full decay
 
 
-def mask_gradient(
-    network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the minibatch's loss, its logits ``(batch, classes)``, and the gradient that reaches the mask."""
+@dataclass(frozen=True)
+class MinibatchGradient:
+    """A minibatch's loss (), its logits (batch, classes), and gradients: (weights,) at the mask, by name at the rest.
+
+    ``local`` has those of the parameters that are not masked, in the model's own shapes and precision.
+    """
+
+    loss: Tensor
+    logits: Tensor
+    at_mask: Tensor
+    local: Mapping[str, Tensor]
+
+    def is_finite(self) -> bool:
+        """Return whether a step down these gradients would leave all values finite."""
+        total = float(self.loss) + float(self.at_mask.sum()) + sum(float(g.sum()) for g in self.local.values())
+        return math.isfinite(total)
+
+
+def minibatch_gradient(network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor) -> MinibatchGradient:
+    """Return the gradients of the loss with the network under the boolean mask ``keep``, (weights,)."""
     leaves = {name: tensor.requires_grad_() for name, tensor in network.masked_weights(keep).items()}
-    logits = functional_call(network.model, leaves, (images,)) + network.logit_offset
+    local = network.local_parameters
+    logits = network.run(leaves, images)
     loss = cross_entropy(logits, labels)
-    gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    return loss.detach(), logits.detach(), flat * network.weights
+    wanted = [*leaves.values(), *local.values()]
+    gradients = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients[: len(leaves)]])
+    return MinibatchGradient(
+        loss.detach(), logits.detach(), flat * network.weights, dict(zip(local, gradients[len(leaves) :], strict=True))
+    )
 
 
 def train_locally(
@@ -62,19 +85,20 @@ def train_locally(
         images, labels = next(batches)
         tensor = intermediate_aggregation_tensor(spread, term, signed=options.signed_scores)
         keep = choose_mask(network, tensor, state.scores, options)
-        loss, logits, gradient = mask_gradient(network, keep, images, labels)
+        gradient = minibatch_gradient(network, keep, images, labels)
         steps += 1
-        if not math.isfinite(float(loss) + float(gradient.sum())):  # one such step would spoil all scores for good
+        if not gradient.is_finite():  # one such step would spoil all scores for good
             continue
-        state.gradient = score_gradient(spread, gradient, options)
+        state.gradient = score_gradient(spread, gradient.at_mask, options)
         step_scores(network, state, options)
+        step_local_parameters(network, state, gradient.local)
         if options.group_lasso:
             strength = options.learning_rate * options.group_lasso
             shrink_channels(state.scores, network.layout, strength, relative=options.step_rule == "adam")
         state.average.lerp_(state.scores, 1 - min(options.score_ema_decay, state.steps / (state.steps + WARM_UP)))
         spread = network.expand_scores(state.scores)
-        loss_sum += float(loss) * len(labels)
-        right += int((logits.argmax(dim=1) == labels).sum())
+        loss_sum += float(gradient.loss) * len(labels)
+        right += int((gradient.logits.argmax(dim=1) == labels).sum())
         seen += len(labels)
     if steps and not seen:
         raise ModelError("the loss of every minibatch of a round was infinite or no number: look at model and data")
@@ -108,6 +132,17 @@ def step_scores(network: FrozenNetwork, state: LearnerState, options: TrainingOp
     for layer, (_, span) in zip(network.layout.layers, network.score_layout.spans(), strict=True):
         rate = now * score_scale(layer) * math.sqrt(second) / first
         state.scores[span].sub_(direction[span], alpha=rate)
+
+
+@torch.no_grad()
+def step_local_parameters(network: FrozenNetwork, state: LearnerState, gradients: Mapping[str, Tensor]) -> None:
+    """Take one step of Adam with what is not masked (Kingma and Ba 2015). It is this node's own, and never sent."""
+    for name, gradient in gradients.items():
+        first, second = state.local_moments(name, gradient)
+        first.lerp_(gradient, 1 - MOMENTUM)
+        second.mul_(SECOND_MOMENT).addcmul_(gradient, gradient, value=1 - SECOND_MOMENT)
+        corrected = second.div(1 - SECOND_MOMENT**state.steps).sqrt_().add_(1e-8)
+        network.local_parameters[name].addcdiv_(first, corrected, value=-LOCAL_RATE / (1 - MOMENTUM**state.steps))
 
 
 def rate_at(steps: int, options: TrainingOptions) -> float:

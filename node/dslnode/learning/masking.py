@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dslnode.errors import SettingsError
+from dslnode.learning.parameter_roles import Role, parameter_roles
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 
 WeightedMask = tuple[Mask, float]
@@ -24,18 +25,9 @@ SAMPLE = 2048
 
 
 def layout_of(model: nn.Module) -> MaskLayout:
-    """Return the maskable tensors of ``model``: floating parameters with at least two dimensions and an element.
-
-    A tied weight counts once. Everything else (biases, norms, buffers) is the node's own and never sent; of it only
-    buffers that the model itself updates (running statistics) ever change.
-    """
-    return MaskLayout(
-        tuple(
-            MaskLayer(name, tuple(parameter.shape))
-            for name, parameter in model.named_parameters()
-            if parameter.ndim >= 2 and parameter.is_floating_point() and parameter.numel()
-        )
-    )
+    """Return the masked parameters of ``model``: its weight matrices (``parameter_roles``); a tied one counts once."""
+    masked = (parameter for parameter in parameter_roles(model) if parameter.role is Role.MASKED)
+    return MaskLayout(tuple(MaskLayer(parameter.name, parameter.shape) for parameter in masked))
 
 
 def resolve_keep_ratios(

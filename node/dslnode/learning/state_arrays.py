@@ -13,6 +13,8 @@ from dslnode.learning.state import LearnerState
 
 LOCAL = "local."
 """Before the names of what is neither frozen nor masked: biases, norms, buffers."""
+FIRST, SECOND = "first.", "second."
+"""Before the names of what is trained without a mask, for its moments."""
 
 
 def to_arrays(network: FrozenNetwork, state: LearnerState) -> dict[str, np.ndarray]:
@@ -27,9 +29,11 @@ def to_arrays(network: FrozenNetwork, state: LearnerState) -> dict[str, np.ndarr
     masked = {layer.name for layer in network.layout.layers}
     local = network.model.state_dict()
     arrays.update({LOCAL + name: tensor for name, tensor in local.items() if name not in masked})
+    arrays.update({FIRST + name: tensor for name, tensor in state.first_moments.items()})
+    arrays.update({SECOND + name: tensor for name, tensor in state.second_moments.items()})
     arrays["steps"] = torch.tensor(state.steps)
     arrays["leaning"] = torch.tensor(state.collaboration_weight, dtype=torch.float64)
-    return {name: tensor.detach().numpy().copy() for name, tensor in arrays.items()}
+    return {name: _array(tensor) for name, tensor in arrays.items()}
 
 
 def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> LearnerState:
@@ -45,6 +49,7 @@ def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> Lea
         tensors[name] = torch.from_numpy(np.array(arrays[name]))
     local = {name.removeprefix(LOCAL): t for name, t in tensors.items() if name.startswith(LOCAL)}
     network.model.load_state_dict(local, strict=False)
+    moments = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items() if name in _moments(network)}
     return LearnerState(
         scores=tensors["scores"],
         average=tensors["average"],
@@ -53,8 +58,21 @@ def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> Lea
         neighbour_mean=tensors["neighbour_mean"],
         gradient=torch.zeros(network.layout.size),
         steps=int(tensors["steps"]),
+        first_moments={name.removeprefix(FIRST): t for name, t in moments.items() if name.startswith(FIRST)},
+        second_moments={name.removeprefix(SECOND): t for name, t in moments.items() if name.startswith(SECOND)},
         collaboration_weight=float(tensors["leaning"]),
     )
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    """Return a copy as numpy has it; values of a precision that numpy lacks become float32, which holds them all."""
+    tensor = tensor.detach()
+    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy().copy()
+
+
+def _moments(network: FrozenNetwork) -> set[str]:
+    """Return the names of moments that fit this model; a state lacks them before the first step."""
+    return {prefix + name for name in network.local_parameters for prefix in (FIRST, SECOND)}
 
 
 def _shapes(network: FrozenNetwork) -> dict[str, tuple[int, ...]]:

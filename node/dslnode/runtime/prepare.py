@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dslnode.config.settings import Settings
 from dslnode.errors import ModelError, SettingsError
 from dslnode.learning.learner import Learner
+from dslnode.learning.parameter_roles import Role, parameter_roles
 from dslnode.overlay.mdns import check_discovery
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
 from dslnode.runtime.build import build_learner
@@ -18,6 +19,9 @@ from dslnode.security.exposure import check_exposure
 from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.telemetry.logs import Logger
 from dslnode.transport.handshake import INCARNATION_BYTES, NetworkFingerprint, NodeInfo
+
+NAMES_SHOWN = 10
+"""Parameters of a model that the log names, of each role."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,7 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
     node_id = _node_id(state, tunnels)
     learner = build_learner(settings)
     check_network(learner, tunnels)
+    log.info("model", **model_line(learner))
     if state is None:
         log.warning("no state directory", why="no --state-dir: a restart loses what was learned")
     channels = PlainChannels(anywhere=settings.insecure) if tunnels is None else TlsChannels(tunnels)
@@ -71,6 +76,20 @@ def open_tunnels(settings: Settings) -> TlsTunnels | None:
             "leave --name out"
         )
     return TlsTunnels(credentials)
+
+
+def model_line(learner: Learner) -> dict[str, str]:
+    """Return which parameters of the model are masked, which not and why, for the log; of many, the first ones."""
+    roles = parameter_roles(learner.network.model)
+    masked = [role.name for role in roles if role.role is Role.MASKED]
+    others = {kind: [f"{r.name}: {r.reason}" for r in roles if r.role is kind] for kind in (Role.LOCAL, Role.FIXED)}
+    listed = {"masked": masked, "trained_locally": others[Role.LOCAL], "fixed": others[Role.FIXED]}
+    return {kind: _first(names) for kind, names in listed.items() if names}
+
+
+def _first(names: list[str]) -> str:
+    more = f", and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
 
 
 def check_network(learner: Learner, tunnels: TlsTunnels | None) -> None:
