@@ -66,7 +66,7 @@ async def test_the_event_loop_itself_must_turn(monkeypatch: pytest.MonkeyPatch) 
     stop = http_server.serve_http(address, CollectorRegistry(), pb.StatusReply, lambda: True)
     try:
         assert " 200 " in await asyncio.to_thread(healthcheck.ask, address)
-        monkeypatch.setattr(http_server, "ANSWER_SECONDS", 0.2)
+        monkeypatch.setattr(http_server, "ANSWER_TIMEOUT_SECONDS", 0.2)
         assert " 503 " in healthcheck.ask(address)
     finally:
         stop()
