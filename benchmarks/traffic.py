@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.daemons import FASHION_MNIST, Daemon, Event
+from benchmarks.daemons import FASHION_MNIST, Daemon
 from benchmarks.namespaces import Counters, Host, Hosts, missing
 from benchmarks.report import Column, Report, Row, arguments, publish
 from dslnode.accounting.ledger import Amounts, Direction, Period, ledger_lines
 from dslnode.accounting.ledger_file import load
+from dslnode.cli.testbed import Event
 
 GOAL = 0.03
 PORT = 7711

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dslnode.cli.testbed import DaemonLog
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
 from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 from tests.chaos.boards import Board, Life
@@ -17,8 +18,8 @@ class Process:
     """Stands for a process that has ended: its log, and what else it wrote."""
 
     def __init__(self, *log: dict[str, object]) -> None:
-        self.log = [{"level": "info", **line} for line in log]
-        self.other_output: list[str] = []
+        self.log = DaemonLog()
+        self.log.events = [{"level": "info", **line} for line in log]
 
 
 def life(*log: dict[str, object]) -> Life:
@@ -65,7 +66,7 @@ def test_what_a_bad_network_does_not_excuse_is_complained_of() -> None:
     damaged: dict[str, object] = {"event": "neighbour refused", "reason": "checksum", "level": "warning"}
     failed: dict[str, object] = {"event": "internal error", "level": "error"}
     noisy = life()
-    noisy.process.other_output.append("Traceback")
+    noisy.process.log.add("Traceback")
     assert not complaints(board(life(excused, finished(1))))
     assert len(complaints(board(life(excused, damaged), life(failed), noisy))) == 3
 

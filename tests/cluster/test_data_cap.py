@@ -39,7 +39,7 @@ def test_the_cap_holds_however_often_the_node_is_killed(tmp_path: Path) -> None:
         for _ in range(LIVES):
             with NodeProcess("capped", free_port(), *options) as capped:
                 capped.wait_for_event("neighbour up")
-                resumed = [line["round"] for line in capped.log if line["event"] == "resumed"]
+                resumed = [line["round"] for line in capped.log.events if line["event"] == "resumed"]
                 capped.wait_for_round(max(resumed, default=0) + ROUNDS)
                 reply = ask_status(capped.address, 10.0)
                 sent = len(capped.rounds()), reply.usage.exchanges_skipped

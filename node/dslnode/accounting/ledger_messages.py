@@ -39,7 +39,7 @@ def row_messages(ledger: Ledger, names: Mapping[str, str], period: str) -> Itera
 
 
 def read_row(row: pb.LedgerRow) -> LedgerLine:
-    """Return a row as values; ``ValueError`` if its direction is none."""
+    """Return a row as values; ``ValueError`` if its direction is unknown."""
     amounts = Amounts(*(getattr(row, kind) for kind in KINDS))
     return row.period, row.neighbour, row.name, Direction(row.direction), amounts
 

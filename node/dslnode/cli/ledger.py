@@ -61,7 +61,7 @@ def show_ledger(
 
 
 def as_table(rows: Iterable[dict[str, Any]]) -> Table:
-    """Return rows for people, all amounts in bytes. Names come from other nodes: they are never taken as markup."""
+    """Return rows as a table, all amounts in bytes. Names come from other nodes: they are never taken as markup."""
     table = Table(box=None, pad_edge=False)
     for column in ("UTC", "neighbour", "direction"):
         table.add_column(column, no_wrap=True)

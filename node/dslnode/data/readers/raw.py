@@ -69,7 +69,7 @@ def existing_directory(path: Path) -> Path:
 
 
 def check_size(shape: Sequence[int], source: str) -> int:
-    """Return how many values an array of `shape` has; raise DataError if that is none or over MAX_VALUES."""
+    """Return the number of values of an array of `shape`; raise DataError if it is 0 or over MAX_VALUES."""
     count = math.prod(shape)
     if min(shape, default=0) <= 0:
         raise DataError(f"{source}: no values in an array of shape {tuple(shape)}; the data set is empty")
