@@ -35,7 +35,7 @@ def member(number: int, address: str) -> Node:
     )
     learner = build_learner(settings)
     me = node_info(settings, learner, secrets.token_bytes(NODE_ID_BYTES))
-    return Node(settings, learner, me, None, logs.set_up("json", "error"), way=PlainChannels())
+    return Node(settings, learner, me, None, logs.set_up("json", "error"), channels=PlainChannels())
 
 
 async def run(address: str, first: int, count: int) -> None:

@@ -53,7 +53,7 @@ class Member(Node):
             self.network,
             self.peers,
             self.limit,
-            way=PlainChannels(),
+            channels=PlainChannels(),
             log=cast(Logger, self.log),
             registry=self.registry,
         )
@@ -226,6 +226,6 @@ async def test_a_neighbour_that_makes_up_nodes_for_ever_fills_no_memory(
         liar.network.send(first.me.key, MembershipUpdate(tuple(fakes)))
     last = MemberRecord("ff" * 16, 1, "last", "")
     liar.network.send(first.me.key, MembershipUpdate((last,)))
-    await turned(lambda: any(last in report.tidings.records for report in first.all(MembershipUpdateArrived)))
+    await turned(lambda: any(last in report.update.records for report in first.all(MembershipUpdateArrived)))
     assert len(first.neighbourhood.roster.others) <= 40
     assert liar.me.key in first.neighbourhood.outlook.reachable

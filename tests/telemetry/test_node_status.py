@@ -41,8 +41,18 @@ def aggregated(held_out: float | None, masks: int = 0) -> AggregatedRound:
 
 
 def introduction(number: int, name: str) -> NodeInfo:
-    facts = NetworkFingerprint(bytes(16), LAYOUT.digest, 1, LAYOUT.size, 1, LAYOUT.size)
-    return NodeInfo(SETTINGS.run_id, bytes([number] * 16), bytes(8), name, "", facts, "keep")
+    facts = NetworkFingerprint(
+        fingerprint=bytes(16), layout=LAYOUT.digest, layers=1, weights=LAYOUT.size, seed=1, scores=LAYOUT.size
+    )
+    return NodeInfo(
+        run_id=SETTINGS.run_id,
+        node_id=bytes([number] * 16),
+        incarnation=bytes(8),
+        name=name,
+        advertise="",
+        model=facts,
+        exchange="keep",
+    )
 
 
 ME, BOARD = introduction(1, "board-1"), introduction(2, "board-2")
@@ -134,11 +144,11 @@ def test_a_peer_reached_under_another_address_is_shown_once() -> None:
     assert [peer.name for peer in observer.neighbours()] == ["board-2"]
 
 
-def test_a_neighbour_in_quarantine_is_shown_with_its_offence() -> None:
+def test_a_banned_neighbour_is_shown_with_its_violation() -> None:
     observer, links = met_board()
     links.offence = "flood"
     assert observer.neighbours()[0].shut_out == "flood"
-    assert observer.reply().neighbours[0].problem == "in quarantine: flood"
+    assert observer.reply().neighbours[0].problem == "banned: flood"
 
 
 def test_a_neighbour_that_left_stays_with_its_counters() -> None:
@@ -202,7 +212,16 @@ def test_strangers_cannot_fill_the_memory() -> None:
     observer = observer_of(RoundMachine())
     for number in range(MAX_KNOWN + 5):
         observer.met(
-            NodeInfo("", number.to_bytes(16, "big"), bytes(8), "x", "", ME.model, "keep"), f"10.0.0.1:{number}"
+            NodeInfo(
+                run_id="",
+                node_id=number.to_bytes(16, "big"),
+                incarnation=bytes(8),
+                name="x",
+                advertise="",
+                model=ME.model,
+                exchange="keep",
+            ),
+            f"10.0.0.1:{number}",
         )
     assert len(observer.neighbours()) <= MAX_KNOWN + len(SETTINGS.peers)
 
@@ -211,7 +230,15 @@ def crowd(observer: NodeStatus, links: Links, count: int) -> list[str]:
     """Let a node meet many neighbours, with long names and addresses; return their keys."""
     keys = []
     for number in range(count):
-        board = NodeInfo("", number.to_bytes(16, "big"), bytes(8), f"{number:064}", "", ME.model, "keep")
+        board = NodeInfo(
+            run_id="",
+            node_id=number.to_bytes(16, "big"),
+            incarnation=bytes(8),
+            name=f"{number:064}",
+            advertise="",
+            model=ME.model,
+            exchange="keep",
+        )
         observer.met(board, f"{'x' * 240}:{number}")
         links.traffic[board.key] = Traffic(*(Flow(payload_bits=2**50, link_bytes=2**50) for _ in range(2)))
         keys.append(board.key)
@@ -233,7 +260,18 @@ def test_of_many_that_left_the_reply_tells_of_the_last_ones_met() -> None:
     links = Links()
     observer = observer_of(RoundMachine(), links)
     keys = crowd(observer, links, MAX_KNOWN - 1)
-    observer.met(NodeInfo("", bytes(16), bytes(8), "first, back again", "", ME.model, "keep"), "")
+    observer.met(
+        NodeInfo(
+            run_id="",
+            node_id=bytes(16),
+            incarnation=bytes(8),
+            name="first, back again",
+            advertise="",
+            model=ME.model,
+            exchange="keep",
+        ),
+        "",
+    )
     told = [neighbour.node_id for neighbour in observer.reply().neighbours if neighbour.node_id]
     assert 100 <= len(told) <= MAX_NEIGHBOURS_REPORTED
     assert set(told) == {keys[0], *keys[-len(told) + 1 :]}

@@ -60,7 +60,7 @@ class PeerManager:
         peers: Iterable[str],
         limit: int,
         *,
-        way: ChannelProvider,
+        channels: ChannelProvider,
         log: Logger,
         registry: CollectorRegistry,
         clock: Callable[[], float] = time.monotonic,
@@ -71,7 +71,7 @@ class PeerManager:
         self._network = network
         self._peers = tuple(peers)
         self._limit = limit
-        self._way = way
+        self._channels = channels
         self._log = log
         self._clock = clock
         self._jitter = random.Random(me.incarnation)
@@ -82,8 +82,8 @@ class PeerManager:
         self._began_missing: float | None = None
         self._warned: frozenset[str] = frozenset()
         self._next_probe = 0.0
-        network.enough = limit
-        network.essential = frozenset(self._peers)
+        network.max_wanted_links = limit
+        network.essential_addresses = frozenset(self._peers)
         self._components = Gauge(
             "dslnode_components", "Parts that the nodes known of fall into; 1: all can be reached.", registry=registry
         )
@@ -93,7 +93,7 @@ class PeerManager:
 
     def jobs(self) -> list[Coroutine[None, None, None]]:
         """Return what runs for as long as the node does."""
-        diallers = (keep_dialing(self._network, peer, self._jitter, self._way) for peer in self._peers)
+        diallers = (keep_dialing(self._network, peer, self._jitter, self._channels) for peer in self._peers)
         return [self._keep(), *diallers]
 
     def recall(self, facts: Mapping[str, Any]) -> None:
@@ -193,7 +193,7 @@ class PeerManager:
         for key in sorted(choice.others - self._network.links.keys())[:room]:
             self._dial(key, now, essential=False)
         needed = {others[key].address for key, one in self._attempts.items() if one.essential}
-        self._network.essential = needed.union(self._peers)
+        self._network.essential_addresses = needed.union(self._peers)
 
     def _strays(self, now: float) -> list[str]:
         """Return whom to look for beyond what can be reached: one in a tick, or a few while this node is alone."""
@@ -216,8 +216,8 @@ class PeerManager:
         idle = key not in self._network.links and address not in self._dials and address not in self._peers
         if not address or not idle or now < attempts.due or len(busy) >= MAX_DIALS:
             return
-        attempts.due, attempts.essential = now + attempts.pauses.take(), essential
-        self._dials[address] = asyncio.create_task(dial(self._network, address, self._way))
+        attempts.due, attempts.essential = now + attempts.pauses.next_pause(), essential
+        self._dials[address] = asyncio.create_task(dial(self._network, address, self._channels))
 
     def _part_with_surplus(self, choice: PeerChoice) -> None:
         surplus = len(self._network.links) - self._limit

@@ -58,13 +58,13 @@ class Node:
         state: StateDirectory | None,
         log: Logger,
         *,
-        way: ChannelProvider,
+        channels: ChannelProvider,
     ) -> None:
         self.settings = settings
         self.busy = False
         self._learner = learner
         self._worker = LearnerThread(learner, settings.nice)
-        self._state, self._log, self._way = state, log, way
+        self._state, self._log, self._channels = state, log, channels
         self._events: asyncio.Queue[events.Event | None] = asyncio.Queue()
         self._exit: ExitCode | None = None
         self._background = BackgroundTasks(self._failed)
@@ -81,10 +81,15 @@ class Node:
         parts = (self._network, self._observer, self._metrics)
         self._accounting = TrafficAccounting(settings, learner.layouts, *parts, state=state, log=log)
         self._neighbourhood = PeerManager(
-            self._network, settings.peers, settings.max_neighbours, way=way, log=log, registry=self._metrics.registry
+            self._network,
+            settings.peers,
+            settings.max_neighbours,
+            channels=channels,
+            log=log,
+            registry=self._metrics.registry,
         )
         asked = (self._accounting.reply, self._accounting.rows)
-        self._server = Server(self._network, *asked, tunnels=way.tunnels, dialled_back=self._metrics.dialled_back)
+        self._server = Server(self._network, *asked, tunnels=channels.tunnels, dialled_back=self._metrics.dialled_back)
         schedule = CheckpointSchedule(settings.checkpoint_every, settings.rounds)
         self._keeper = CheckpointWriter(state, schedule, self._worker, self._facts, log=log, metrics=self._metrics)
         self._rest = TrainingGate(settings, self._metrics, self._accounting.pacer, log, self._post)
@@ -122,7 +127,10 @@ class Node:
         if self.settings.discover:
             mine = announcement(self._network.me, self.settings.listen, port)
             jobs.append(discover(mine, self._neighbourhood.discovered, self._log))
-        jobs += [self._accounting.keep(), watch_credentials(self._way.tunnels, self._metrics.ticket_ends, self._log)]
+        jobs += [
+            self._accounting.keep(),
+            watch_credentials(self._channels.tunnels, self._metrics.ticket_ends, self._log),
+        ]
         tasks = [asyncio.create_task(job) for job in jobs]
         self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
         try:

@@ -42,8 +42,8 @@ def run_node(settings: Settings) -> ExitCode:
         if state is None:
             log.warning("nothing is kept", why="no --state-dir: a restart begins anew")
         me = node_info(settings, learner, node_id)
-        way = PlainChannels(anywhere=settings.insecure) if tunnels is None else TlsChannels(tunnels)
-        return asyncio.run(_run(Node(settings, learner, me, state, log, way=way), tunnels))
+        channels = PlainChannels(anywhere=settings.insecure) if tunnels is None else TlsChannels(tunnels)
+        return asyncio.run(_run(Node(settings, learner, me, state, log, channels=channels), tunnels))
 
 
 def open_tunnels(settings: Settings) -> TlsTunnels | None:
@@ -102,14 +102,14 @@ def node_info(settings: Settings, learner: Learner, node_id: bytes) -> NodeInfo:
     )
     incarnation = secrets.token_bytes(INCARNATION_BYTES)
     return NodeInfo(
-        settings.run_id,
-        node_id,
-        incarnation,
-        settings.name,
-        settings.advertise,
-        facts,
-        settings.exchange.value,
-        READABLE,
-        checksum(learner.start.to_bytes()),
+        run_id=settings.run_id,
+        node_id=node_id,
+        incarnation=incarnation,
+        name=settings.name,
+        advertise=settings.advertise,
+        model=facts,
+        exchange=settings.exchange.value,
+        codecs=READABLE,
+        start=checksum(learner.start.to_bytes()),
         members=True,
     )

@@ -1,6 +1,6 @@
 """The ticket: one TOML file with all that a node needs to take part in its operator's network.
 
-Key, certificate and authority stand in it as PEM blocks, so that TLS libraries read the file as it is.
+Key, certificate and authority are PEM blocks in it, so that TLS libraries read the file as it is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HEAD = """# The dslnode ticket of {name}. It holds a private key: keep it reada
 
 
 class Ticket(BaseModel):
-    """Who the node is, by whose authority, and the settings that it starts with (as text, by field name)."""
+    """A node's identity, key and authority, and the settings that it starts with (as text, by field name)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,12 +38,12 @@ class Ticket(BaseModel):
     settings: dict[str, str] = Field(default_factory=dict)
 
     def layer(self) -> dict[str, str]:
-        """Return the settings that the ticket gives, name and run among them."""
+        """Return the settings that the ticket gives, with name and run."""
         return {**self.settings, "name": self.name, "run_id": self.run_id}
 
 
 def read_ticket(file: Path) -> Ticket:
-    """Return what the file says. ``SettingsError`` if others can read it, or if it is not a ticket of this version."""
+    """Return the ticket in a file; ``SettingsError`` if others can read it or it is not a ticket of this version."""
     text = read_private(file)
     try:
         return Ticket(**tomllib.loads(text))
@@ -56,13 +56,13 @@ def read_ticket(file: Path) -> Ticket:
 
 
 def ticket_text(ticket: Ticket) -> str:
-    """Return the file that ``read_ticket`` reads back."""
-    short = [f"version = {ticket.version}"]
-    short += [f"{field} = {json.dumps(getattr(ticket, field))}" for field in ("name", "node_id", "run_id")]
-    short += [f'fingerprint = "{ticket.fingerprint}"']
+    """Return the text of the file that ``read_ticket`` reads."""
+    lines = [f"version = {ticket.version}"]
+    lines += [f"{field} = {json.dumps(getattr(ticket, field))}" for field in ("name", "node_id", "run_id")]
+    lines += [f'fingerprint = "{ticket.fingerprint}"']
     blocks = [f"{field} = '''\n{getattr(ticket, field)}'''" for field in ("certificate", "key", "authority")]
     settings = [f"{name} = {_basic_string(value)}" for name, value in ticket.settings.items()]
-    return _HEAD.format(name=ticket.name) + "\n".join([*short, *blocks, "", "[settings]", *settings, ""])
+    return _HEAD.format(name=ticket.name) + "\n".join([*lines, *blocks, "", "[settings]", *settings, ""])
 
 
 def _basic_string(text: str) -> str:

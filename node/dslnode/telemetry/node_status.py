@@ -232,5 +232,5 @@ def _neighbour_status(figures: PeerStatus) -> pb.NeighbourStatus:
         payload_bits_received=figures.payload_bits_received,
         wire_bytes_sent=figures.wire_bytes_sent,
         wire_bytes_received=figures.wire_bytes_received,
-        problem=f"in quarantine: {figures.shut_out}" if figures.shut_out else figures.problem,
+        problem=f"banned: {figures.shut_out}" if figures.shut_out else figures.problem,
     )

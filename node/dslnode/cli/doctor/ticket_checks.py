@@ -7,7 +7,7 @@ from datetime import datetime
 
 from dslnode.cli.doctor.findings import Finding, from_error, ok, problem, warning
 from dslnode.errors import PeerError
-from dslnode.security.identity import Identity, Revocations, check_validity, clock, day
+from dslnode.security.identity import Identity, Revocations, check_validity, clock_hint, format_day
 
 CHECK = "ticket"
 RENEW = "`dslnode ca renew {name}` where the authority is, and copy the new ticket over this one"
@@ -64,10 +64,12 @@ def _check_identity(found: TicketFacts, identity: Identity, name: str, now: date
         what = f"{found.file}: TLS fails with it ({found.handshake})"
         return problem(CHECK, what, f"copy the ticket again; else {renew}")
     if identity.is_expiring(now):
-        return warning(CHECK, f"it ends on {day(identity.ends)}, in {(identity.ends - now).days} days", renew)
+        return warning(
+            CHECK, f"it ends on {format_day(identity.not_after)}, in {(identity.not_after - now).days} days", renew
+        )
     number = found.revocations.number
     known = f"revocation list {number}" if number else "no revocation list is there"
-    return ok(CHECK, f"{identity.name!r} by {found.file} until {day(identity.ends)}; {known}")
+    return ok(CHECK, f"{identity.name!r} by {found.file} until {format_day(identity.not_after)}; {known}")
 
 
 def _fallen(error: PeerError, identity: Identity, now: datetime) -> Finding:
@@ -77,7 +79,11 @@ def _fallen(error: PeerError, identity: Identity, now: datetime) -> Finding:
             fix = f"if that was a mistake, `dslnode ca issue {identity.name}-again` and use that ticket instead"
             return problem(CHECK, f"the authority has revoked the ticket of {identity.name!r}", fix)
         case "expired":
-            return problem(CHECK, f"it ended on {day(identity.ends)}; {clock(now)}", RENEW.format(name=identity.name))
+            return problem(
+                CHECK,
+                f"it ended on {format_day(identity.not_after)}; {clock_hint(now)}",
+                RENEW.format(name=identity.name),
+            )
         case _:
-            what = f"it is not valid before {day(identity.begins)}; {clock(now)}"
+            what = f"it is not valid before {format_day(identity.not_before)}; {clock_hint(now)}"
             return problem(CHECK, what, "set the clock here, or look at that of the machine that made the ticket")
