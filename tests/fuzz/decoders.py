@@ -78,14 +78,14 @@ LATER = delta.next_reference(mask(2), START)
 
 def read_frames(content: bytes) -> None:
     """Read a conversation: each frame with its length before it, as gRPC has them."""
-    copies = MaskReferences.of(START).again(shared=True)
-    copies.incoming.held = LATER
+    copies = MaskReferences.from_start(START).for_new_link(same_start=True)
+    copies.incoming.last = LATER
     listener = FrameDecoder(LAYOUTS, copies, LinkParameters(READABLE, keep_masks=True))
     stream = io.BytesIO(content)
     while head := stream.read(2):
         frame = pb.Frame.FromString(stream.read(int.from_bytes(head, "little")))
         listener.payload(frame)
-        listener.hear(frame)
+        listener.decode(frame)
 
 
 def frames(*some: pb.Frame) -> bytes:
@@ -139,9 +139,21 @@ def member_frames() -> bytes:
 
 def hello() -> bytes:
     """Return the first frame of a neighbour."""
-    facts = NetworkFingerprint(bytes(16), LAYOUT.digest, 2, LAYOUT.size, 1, LAYOUT.size)
-    me = NodeInfo("run", bytes(16), bytes(8), "name", "10.0.0.1:7711", facts, "sign", frozenset({1, 2, 3}), bytes(8))
-    return me.hello(5).SerializeToString()
+    facts = NetworkFingerprint(
+        fingerprint=bytes(16), layout=LAYOUT.digest, layers=2, weights=LAYOUT.size, seed=1, scores=LAYOUT.size
+    )
+    me = NodeInfo(
+        run_id="run",
+        node_id=bytes(16),
+        incarnation=bytes(8),
+        name="name",
+        advertise="10.0.0.1:7711",
+        model=facts,
+        exchange="sign",
+        codecs=frozenset({1, 2, 3}),
+        start=bytes(8),
+    )
+    return pb.Frame(hello=me.to_proto(5)).SerializeToString()
 
 
 def checksummed_state(body: bytes) -> checkpoint.Snapshot:

@@ -132,12 +132,14 @@ async def run_wire() -> dict[str, str]:
     for name, readable in (("best", READABLE), ("raw", frozenset[Any]())):
         start = Reference(_mask(layout, 0, flips=0))
         speaker = FrameEncoder(
-            MaskReferences.of(start).again(shared=True), EncodeCache(), LinkParameters(readable - {1}, keep_masks=True)
+            MaskReferences.from_start(start).for_new_link(same_start=True),
+            EncodeCache(),
+            LinkParameters(readable - {1}, keep_masks=True),
         )
-        speaker._copies.outgoing.resume(b"")
+        speaker._references.outgoing.resume(b"")
         words: list[LinkMessage] = [IntervalRequest(7), Unchanged(3, 2, 1)]
         words += [MaskMessage(number, MaskKind.KEEP, _mask(layout, number, flips=40)) for number in range(1, 5)]
-        frames = [parcel.frame.SerializeToString() for word in words async for parcel in speaker.frames(word)]
+        frames = [parcel.frame.SerializeToString() for word in words async for parcel in speaker.encode(word)]
         found[name] = f"{sum(map(len, frames))} {_digest(b''.join(frames))}"
     return found
 

@@ -82,8 +82,8 @@ class PeerManager:
         self._split_began: float | None = None
         self._reported_missing: frozenset[str] = frozenset()
         self._next_probe = 0.0
-        network.enough = limit
-        network.essential = frozenset(self._peers)
+        network.max_wanted_links = limit
+        network.essential_addresses = frozenset(self._peers)
         self._components_metric = Gauge(
             "dslnode_components", "Connected components of the known network; 1: all can be reached.", registry=registry
         )
@@ -198,7 +198,7 @@ class PeerManager:
         for key in sorted(choice.others - self._network.links.keys())[:free]:
             self._dial(key, now, essential=False)
         essential = {others[key].address for key, state in self._dial_states.items() if state.essential}
-        self._network.essential = essential.union(self._peers)
+        self._network.essential_addresses = essential.union(self._peers)
 
     def _lost_members(self, now: float) -> list[str]:
         """Return unreachable members to dial now: one per tick, or a few while this node has no link."""
@@ -225,7 +225,7 @@ class PeerManager:
         idle = key not in self._network.links and address not in self._dials and address not in self._peers
         if not address or not idle or now < state.next_attempt or len(dialling) >= MAX_DIALS:
             return
-        state.next_attempt, state.essential = now + state.backoff.take(), essential
+        state.next_attempt, state.essential = now + state.backoff.next_pause(), essential
         self._dials[address] = asyncio.create_task(dial(self._network, address, self._channels))
 
     def _drop_surplus_links(self, choice: PeerChoice) -> None:

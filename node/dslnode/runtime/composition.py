@@ -120,7 +120,7 @@ def build_core(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeCore:
     )
     dispatcher = LinkEventDispatcher()
     factory = LinkFactory(info, learner.layouts, learner.initial_mask, settings.send_threshold)
-    connections = ConnectionManager(info, factory, round_now=lambda: machine.round, report=dispatcher.dispatch)
+    connections = ConnectionManager(info, factory, round_now=lambda: machine.round, on_event=dispatcher.dispatch)
     problems = ProblemLog(settings.peers, log)
     status = NodeStatus(settings, info, machine, connections, problems.current)
     metrics = Metrics(status.neighbours)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from dslnode.errors import SettingsError
-from dslnode.security.identity import Identity, clock, day
+from dslnode.security.identity import Identity, clock_hint, format_day
 from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.telemetry.logs import Logger
 
@@ -42,7 +42,7 @@ class CredentialWatcher:
             if self._credentials.refresh():
                 self._log.info(
                     "credentials reloaded",
-                    ticket_ends=day(self._credentials.identity.ends),
+                    ticket_ends=format_day(self._credentials.identity.not_after),
                     revocation_list=self._credentials.revocations.number,
                 )
                 self._warned = None
@@ -53,18 +53,20 @@ class CredentialWatcher:
             self._last_problem = str(error)
         for identity, cause in self._tunnels.recheck():
             self._log.warning("connection cut", neighbour=identity.name, reason=cause.reason, why=str(cause))
-        self._ends(self._credentials.identity.ends)
+        self._ends(self._credentials.identity.not_after)
         self._warn(self._credentials.identity, self._credentials.now())
 
     def _warn(self, own: Identity, now: datetime) -> None:
         if self._warned is not None and abs(now - self._warned) < REMIND_AFTER:
             return
-        if now < own.begins:
-            problem = f"its time has not come: it is valid from {day(own.begins)}, and {clock(now)}"
-        elif now >= own.ends:
-            problem = f"it ended on {day(own.ends)}, no neighbour will talk with this node; {clock(now)}"
+        if now < own.not_before:
+            problem = f"its time has not come: it is valid from {format_day(own.not_before)}, and {clock_hint(now)}"
+        elif now >= own.not_after:
+            problem = (
+                f"it ended on {format_day(own.not_after)}, no neighbour will talk with this node; {clock_hint(now)}"
+            )
         elif own.is_expiring(now):
-            problem = f"it ends on {day(own.ends)}"
+            problem = f"it ends on {format_day(own.not_after)}"
         else:
             return
         self._warned = now
