@@ -21,6 +21,7 @@ from dslnode.errors import ModelError
 from dslnode.learning import masking, state_arrays
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.local_training import minibatch_gradient
+from dslnode.learning.rng import borrowed_torch
 from dslnode.learning.state import LearnerState
 from dslnode.protocol.mask import MaskLayout
 
@@ -92,7 +93,7 @@ def _try_run(model: nn.Module, layout: MaskLayout, data: DataSet, batch_size: in
     network = FrozenNetwork(model, layout, layout, None, weights, tuple(layer.size for layer in layout.layers), offset)
     batch = data.train.take(np.arange(batch_size))
     images, labels = torch.from_numpy(batch.images), torch.from_numpy(batch.labels)
-    with torch.random.fork_rng(devices=()), _explained(model, images) as inside:
+    with borrowed_torch(), _explained(model, images) as inside:
         model.train()
         _check_logits(network.output(network.masked_weights(keep), images), batch_size, data.class_count)
         inside.clear()

@@ -32,12 +32,16 @@ def _stream(purpose: str, seed: int, index: int) -> np.random.Philox:
 
 @contextlib.contextmanager
 def seeded_torch(seed: int) -> Iterator[None]:
-    """Let torch draw from this seed meanwhile; its own generator then goes on as if nothing had been drawn.
-
-    One thread at a time: torch has one generator for all, and two nodes may live in one process.
-    """
-    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=()):
+    """Let torch draw from this seed meanwhile; its own generator then goes on as if nothing had been drawn."""
+    with borrowed_torch():
         torch.default_generator.manual_seed(seed)
+        yield
+
+
+@contextlib.contextmanager
+def borrowed_torch() -> Iterator[None]:
+    """Give torch's generator back as it was. One thread at a time has it: two nodes may live in one process."""
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=()):
         yield
 
 
