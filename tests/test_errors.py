@@ -39,6 +39,7 @@ def test_exit_codes_keep_their_numbers() -> None:
         "STATE": 5,
         "UNREACHABLE": 6,
         "PROBLEM": 7,
+        "HANGUP": 129,
         "INTERRUPTED": 130,
         "TERMINATED": 143,
     }

@@ -37,6 +37,8 @@ class ExitCode(IntEnum):
     """The node that a command asked did not answer."""
     PROBLEM = 7
     """`dslnode doctor` found what will not work."""
+    HANGUP = 129
+    """Ended cleanly by SIGHUP: 128 + 1."""
     INTERRUPTED = 130
     """Ended cleanly by Ctrl-C (SIGINT): 128 + 2."""
     TERMINATED = 143

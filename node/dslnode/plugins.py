@@ -105,7 +105,7 @@ def _import(name: str, spec: str, error: type[DslnodeError], known: Iterable[str
             f"{_suggestion(spec, known) or '; start dslnode where the module lies, or install it'}"
         ) from missing
     # Importing runs the user's code, so anything can come out of it.
-    except Exception as failure:
+    except (Exception, SystemExit) as failure:
         raise error(f"{spec!r}: importing {name} failed: {type(failure).__name__}: {failure}") from failure
 
 
@@ -140,7 +140,7 @@ def _build(build: Callable[..., object], keywords: dict[str, object], spec: str)
     except DslnodeError:
         raise
     # It is the user's code, so anything can come out of it.
-    except Exception as failure:
+    except (Exception, SystemExit) as failure:
         given = ", ".join(f"{name}={value}" for name, value in keywords.items())
         raise ModelError(
             f"model {spec!r} called with ({given}) failed: {type(failure).__name__}: {failure}"

@@ -186,17 +186,25 @@ def test_a_host_name_that_cannot_be_a_nodes_name_asks_for_one(monkeypatch: pytes
         b"alpha",
         b"alpha = ",
         b"alpha = 1\nalpha = 2",
-        b"\xff\xfe",
         b'{"alpha": 1}',
         b"a = " + b"[" * 100_000,
         b"seed = " + b"9" * 5_000,
     ],
-    ids=["no value", "empty value", "twice", "not UTF-8", "JSON", "endless brackets", "endless digits"],
+    ids=["no value", "empty value", "twice", "JSON", "endless brackets", "endless digits"],
 )
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "node.toml"
     file.write_bytes(content)
     assert complaint(file=file).startswith(f"{file}: is not TOML: ")
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"\xff\xfea\x00", "UTF-16"), (b"a = '\xe4'", "not UTF-8")])
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    file = tmp_path / "node.toml"
+    file.write_bytes(content)
+    message = complaint(file=file)
+    assert message.startswith(f"{file}: ")
+    assert reason in message
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -59,7 +59,12 @@ def test_a_file_that_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_is_surely_another_is_not_read_whole(tmp_path: Path) -> None:
     (tmp_path / "huge").write_bytes(b"x" * (MAX_BYTES + 1))
-    (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    for name in ("huge", "binary"):
-        with pytest.raises(SettingsError, match="surely another file"):
-            read_text(tmp_path / name)
+    with pytest.raises(SettingsError, match="surely another file"):
+        read_text(tmp_path / "huge")
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"\xff\xfe", "UTF-16"), (b"\x30\x82\x80", "not UTF-8")])
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "binary").write_bytes(content)
+    with pytest.raises(SettingsError, match=f"binary: .*{reason}"):
+        read_text(tmp_path / "binary")

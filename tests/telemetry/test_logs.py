@@ -70,3 +70,32 @@ def test_an_embedded_nodes_log_is_the_hosts_to_show(caplog: pytest.LogCaptureFix
     log.debug("what nobody asked for")
     assert caplog.messages == ["event='round' round=3 accuracy=0.5"]
     assert structlog.is_configured() == configured
+
+
+def failing() -> None:
+    training_data = "secret " * 1000
+    raise ZeroDivisionError(f"of {len(training_data)}")
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_a_crash_report_names_the_place_has_no_values_and_is_bounded(log_format: Any) -> None:
+    stream = io.StringIO()
+    log = make_logger(log_format, "info", stream)
+
+    def deep(depth: int) -> None:
+        if depth:
+            deep(depth - 1)
+        else:
+            failing()
+
+    try:
+        deep(200)
+    except ZeroDivisionError as error:
+        log.error("internal error", exc_info=error)
+    written = stream.getvalue()
+    assert "ZeroDivisionError: of 7000" in written
+    assert "test_logs.py:" in written
+    assert "failing" in written
+    assert "secret secret" not in written
+    assert len(written) < 6_000
+    assert log_format == "text" or len(written.splitlines()) == 1

@@ -18,6 +18,7 @@ EXIT_CODES = {
     "5": "the state directory cannot be used",
     "6": "no node answers at the address that was asked",
     "7": "dslnode doctor found a problem",
+    "129": "stopped by SIGHUP",
     "130": "stopped by Ctrl-C",
     "143": "stopped by SIGTERM",
 }

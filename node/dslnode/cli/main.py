@@ -40,7 +40,8 @@ AnyTicket = Annotated[
 
 def start(loaded: LoadedSettings) -> None:
     """Run one node until it is stopped, or for --rounds N."""
-    for number, code in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
+    endings = {signal.SIGHUP: ExitCode.HANGUP, signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+    for number, code in endings.items():
         signal.signal(number, lambda *_, code=code: os._exit(code))  # while torch loads; process 1 has no default
     from dslnode.cli.node_process import run_process
 
@@ -198,6 +199,8 @@ def _main(
 def main() -> None:
     """Run the command line; errors that a user can mend are printed without a stack trace."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what matters of the network is in our own log
+    for variable in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):  # read at import; of other programs
+        os.environ.pop(variable, None)
     if os.getcwd() not in sys.path:  # at the end, so that no stray file there replaces an installed module
         sys.path.append(os.getcwd())
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -16,9 +17,15 @@ from dslnode.config.settings import Settings
 from dslnode.errors import ExitCode
 from dslnode.runtime.node import Node
 from dslnode.runtime.systemd import keep_told
+from dslnode.telemetry.log_stream import LogStream
 from dslnode.telemetry.logs import LIBRARIES, LibraryHandler, Logger, make_logger
 
-SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+SIGNALS = {
+    signal.SIGHUP: ExitCode.HANGUP,
+    signal.SIGINT: ExitCode.INTERRUPTED,
+    signal.SIGTERM: ExitCode.TERMINATED,
+}
+"""Each ends the node in good order. Ticket and revocation list are read again by themselves: no signal is needed."""
 
 
 def run_process(settings: Settings) -> NoReturn:
@@ -31,7 +38,7 @@ def run_process(settings: Settings) -> NoReturn:
 
 def set_up_log(settings: Settings) -> Logger:
     """Return the log of this process, on standard error; what libraries complain of becomes a part of it."""
-    log = make_logger(settings.log_format, settings.log_level, sys.stderr)
+    log = make_logger(settings.log_format, settings.log_level, LogStream(sys.stderr))
     for library in LIBRARIES:
         logging.getLogger(library).handlers = [LibraryHandler(log)]
     traceback.print_exc = _said_already
@@ -41,7 +48,8 @@ def set_up_log(settings: Settings) -> Logger:
 def leave(code: ExitCode) -> NoReturn:
     """End the process at once: all is saved, and neither a step that still runs nor Python's own end is waited for."""
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with contextlib.suppress(OSError, ValueError):  # a full disk, a reader that left
+            stream.flush()
     os._exit(code)
 
 

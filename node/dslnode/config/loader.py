@@ -15,6 +15,7 @@ from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings, describe
 from dslnode.errors import SettingsError
 from dslnode.security.ticket import read_ticket
+from dslnode.text_files import decode_text
 
 PREFIX = "DSLNODE_"
 MAX_FILE_BYTES = 1 << 20
@@ -95,14 +96,22 @@ def _from_file(file: Path | None) -> Layer:
             content = source.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
             raise SettingsError(f"{file}: a settings file of more than 1 MiB is not one of dslnode")
-        table = tomllib.loads(content.decode())
+        text = _decoded(file, content)
+        table = tomllib.loads(text)
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read ({error.strerror}); give an existing file to --config") from error
-    except (ValueError, RecursionError) as error:  # bad syntax, bad UTF-8, endless digits; endless brackets
+    except (ValueError, RecursionError) as error:  # bad syntax, endless digits; endless brackets
         remedy = "fix it there, or start from the file that `dslnode config --init` writes"
         raise SettingsError(f"{file}: is not TOML: {error}; {remedy}") from error
     _check_names(table, str(file))
     return {field: (value, str(file)) for field, value in table.items()}
+
+
+def _decoded(file: Path, content: bytes) -> str:
+    try:
+        return decode_text(content)
+    except ValueError as error:
+        raise SettingsError(f"{file}: {error}") from error
 
 
 def _from_ticket(file: Any, origin: str) -> Layer:

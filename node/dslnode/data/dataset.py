@@ -129,7 +129,7 @@ def _load_from_function(spec: str, class_count: int | None) -> DataSet:
     except DataError:
         raise
     # It is the user's code, so anything can come out of it.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DataError(f"--data {spec}: the function failed: {type(error).__name__}: {error}") from error
 
 

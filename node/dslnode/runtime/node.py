@@ -249,9 +249,14 @@ class Node:
         self._exit = ExitCode.DONE if self._exit is None else self._exit
 
     def _failed(self, error: BaseException) -> None:
+        """End the node first, and report after: a report may fail, as when memory is short."""
         code = error.exit_code if isinstance(error, DslnodeError) else ExitCode.INTERNAL
-        self._log.error("internal error" if code is ExitCode.INTERNAL else "cannot go on", exc_info=error)
         self.stop(code)
+        with contextlib.suppress(Exception):
+            if code is ExitCode.INTERNAL:
+                self._log.error("internal error", exc_info=error)
+            else:
+                self._log.error("cannot go on", problem=str(error))
 
     def _publish(self, event: NodeEvent) -> None:
         for waiting in self._readers:

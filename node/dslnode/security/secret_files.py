@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from dslnode.errors import SettingsError
+from dslnode.text_files import decode_text
 
 MAX_BYTES = 1 << 20
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -30,11 +31,11 @@ def read_text(file: Path) -> str:
             content = source.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise SettingsError(f"{file}: is larger than 1 MiB, so it is surely another file")
-        return content.decode()
+        return decode_text(content)
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{file}: is not text, so it is surely another file") from error
+    except ValueError as error:
+        raise SettingsError(f"{file}: {error}, or give the right file") from error
 
 
 def write_private(file: Path, text: str, *, replace: bool) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Literal, TextIO, cast
+import sys
+import traceback
+from types import TracebackType
+from typing import Any, Literal, Protocol, cast
 
 import structlog
 
@@ -13,17 +16,39 @@ LIBRARIES = ("grpc", "asyncio")
 """Whose complaints a process that runs a node alone may pass on to the node's log (``LibraryHandler``)."""
 MAX_KINDS = 100
 LONGEST = 300
+MAX_FRAMES = 12
+MAX_REPORT = 4_000
+"""Characters of a crash report, and frames of its innermost end: it goes to a log, and may not fill a disk."""
 
 
-def make_logger(log_format: Literal["text", "json"], level: str, stream: TextIO) -> Logger:
+class Stream(Protocol):
+    """Where a logger writes."""
+
+    def write(self, text: str, /) -> object:
+        """Write a line."""
+
+    def flush(self) -> object:
+        """Hold nothing back."""
+
+    def isatty(self) -> bool:
+        """Return whether a terminal shows it."""
+
+
+def make_logger(log_format: Literal["text", "json"], level: str, stream: Stream) -> Logger:
     """Return a logger that writes events of at least ``level`` to a stream, one per line."""
     if log_format == "json":
         renderer: Any = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=22, sort_keys=False)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(),
+            pad_event_to=22,
+            sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     logger = structlog.wrap_logger(
-        structlog.WriteLogger(stream),
+        structlog.WriteLogger(cast(Any, stream)),
         processors=[
+            add_crash_report,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=log_format == "json"),
             renderer,
@@ -31,6 +56,25 @@ def make_logger(log_format: Literal["text", "json"], level: str, stream: TextIO)
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
     )
     return cast(Logger, logger)
+
+
+def add_crash_report(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Turn ``exc_info`` into what failed, where, and a bounded report without local variables, which may be data."""
+    error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, BaseException):
+        event["error"] = f"{type(error).__name__}: {error}"[:LONGEST]
+        event["where"] = _place(error.__traceback__)
+        report = "".join(traceback.format_exception(error, limit=-MAX_FRAMES))
+        event["exception"] = report[-MAX_REPORT:].rstrip()
+    return event
+
+
+def _place(trace: TracebackType | None) -> str:
+    """Return the innermost place: FILE:LINE FUNCTION."""
+    frames = traceback.extract_tb(trace, limit=-1)
+    return f"{frames[-1].filename}:{frames[-1].lineno} {frames[-1].name}" if frames else ""
 
 
 def library_logger() -> Logger:
@@ -45,7 +89,7 @@ def library_logger() -> Logger:
         standard,
         processors=[
             structlog.stdlib.filter_by_level,
-            structlog.processors.format_exc_info,
+            add_crash_report,
             structlog.processors.KeyValueRenderer(key_order=["event"]),
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
