@@ -22,7 +22,7 @@ from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.link_events import LinkEvent, LinkUp, MaskArrived, MembershipUpdateArrived
 from tests.cluster.processes import free_port
 from tests.runtime.test_credential_watch import Log
-from tests.transport.nodes import SMALL, Loopback, Node, introduction, loopback, message
+from tests.transport.nodes import SMALL, Loopback, Node, loopback, message, node_info
 
 
 @pytest.fixture(autouse=True)
@@ -62,9 +62,9 @@ class Member(Node):
         """Return what the metric says."""
         return self.registry.get_sample_value("dslnode_components")
 
-    def _take(self, report: LinkEvent) -> None:
-        self.neighbourhood.notice(report)
-        super()._take(report)
+    def _record(self, event: LinkEvent) -> None:
+        self.neighbourhood.notice(event)
+        super()._record(event)
 
 
 class Town:
@@ -76,7 +76,7 @@ class Town:
     async def member(self, number: int, *peers: str, dialable: bool = True, port: int = 0, **more: Any) -> Member:
         """Start a member that knows these addresses; others learn of its own if it is dialable."""
         port = port or free_port()
-        me = replace(introduction(number), advertise=f"127.0.0.1:{port}" if dialable else "", members=True)
+        me = replace(node_info(number), advertise=f"127.0.0.1:{port}" if dialable else "", members=True)
         member = Member(self.net.news, me, SMALL, port=port, peers=peers, **more)
         await self.net.start(member)
         member.tasks += [member.spawn(job) for job in member.neighbourhood.jobs()]
@@ -185,7 +185,7 @@ async def test_made_up_addresses_are_dialled_a_few_at_a_time(town: Town, monkeyp
 
     monkeypatch.setattr(neighbourhood_module, "dial", hang)
     first = await town.member(1)
-    liar = introduction(2)
+    liar = node_info(2)
     fakes = [MemberRecord(f"{number:032x}", 1, "fake", f"127.0.0.1:{number + 1}") for number in range(32)]
     first.network.report(MembershipUpdateArrived(liar, MembershipUpdate(tuple(fakes))))
     await turned(lambda: len(tried) >= MAX_DIALS)
@@ -195,7 +195,7 @@ async def test_made_up_addresses_are_dialled_a_few_at_a_time(town: Town, monkeyp
 
 async def test_a_neighbour_whose_address_is_none_is_known_without_it(town: Town) -> None:
     first = await town.member(1)
-    odd = await town.net.node(2, me=replace(introduction(2), advertise="no address at all"))
+    odd = await town.net.node(2, me=replace(node_info(2), advertise="no address at all"))
     odd.dial(first.address)
     await town.net.connected(first, odd)
     assert not first.neighbourhood.roster.others[odd.me.key].address
@@ -210,7 +210,7 @@ async def test_a_neighbour_that_reads_no_such_frames_is_told_nothing(town: Town)
     old.dial(first.address)
     await town.net.connected(first, old)
     await turned(lambda: old.me.key in first.neighbourhood.outlook.reachable)
-    assert [type(report) for report in old.reports] == [LinkUp]
+    assert [type(report) for report in old.events] == [LinkUp]
 
 
 async def test_a_neighbour_that_makes_up_nodes_for_ever_fills_no_memory(
