@@ -115,7 +115,7 @@ def draw(plan: Plan, file: Path) -> None:
         for seed in (1, 2, 3):
             nodes = plan_nodes(replace(plan, seed=seed, linked=linked, evaluate_every=2))
             asyncio.run(run_nodes(nodes))
-            measured = [[line for line in node.rounds if line["round"] % 2 == 1] for node in nodes]
+            measured = [[line for line in node.log.named("round") if line["round"] % 2 == 1] for node in nodes]
             means = [statistics.mean(100 * line["accuracy"] for line in lines) for lines in zip(*measured, strict=True)]
             axes.plot([line["round"] for line in measured[0]], means, color=colour, label=label if seed == 1 else None)
     axes.set(xlabel="round", ylabel="personal accuracy, %", title="Four daemons, Fashion-MNIST, 15 images a class each")

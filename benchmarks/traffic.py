@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.daemons import FASHION_MNIST, Daemon, Event
+from benchmarks.daemons import FASHION_MNIST, Daemon
 from benchmarks.namespaces import Counters, Host, Hosts, missing
 from benchmarks.report import Column, Report, Row, arguments, publish
-from dslnode.accounting.ledger import Amounts, Direction, Period, lines
+from dslnode.accounting.ledger import Amounts, Direction, Period, ledger_lines
 from dslnode.accounting.ledger_file import load
+from dslnode.cli.testbed import Event
 
 GOAL = 0.03
 PORT = 7711
@@ -97,9 +98,11 @@ def _measure(case: Case) -> list[Row]:
 
 def booked(state: Path, direction: Direction) -> Amounts:
     """Return all that the ledger in a node's state directory has of one direction."""
-    books = load(state)
-    assert books is not None, "a daemon with a state directory keeps a ledger"
-    return sum((amounts for *_, way, amounts in lines(books.ledger, Period.DAY) if way is direction), Amounts())
+    ledger_state = load(state)
+    assert ledger_state is not None, "a daemon with a state directory keeps a ledger"
+    return sum(
+        (amounts for *_, way, amounts in ledger_lines(ledger_state.ledger, Period.DAY) if way is direction), Amounts()
+    )
 
 
 def _row(case: Case, daemon: Daemon, state: Path, after: Counters, before: Counters) -> Row:

@@ -1,6 +1,6 @@
 """The rules by which Prometheus counts the components of each run's network, from who has an open link to whom.
 
-Every node begins with a number of its own and takes the least number of its neighbours, again and again: after as
+Every node begins with a number of its own and takes the minimum number of its neighbours, again and again: after as
 many steps as the network is wide, the nodes of a component have one number, and other components others (label
 propagation). PromQL has no loops, so the steps are written out, each a recording rule upon the one before.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.dashboards.panels import HELD_OUT, Look, Panel, Query, graph, lines, named, rows
+from deploy.dashboards.panels import HELD_OUT, Panel, Query, Spec, graph, lines, named, rows
 
 
 def connections() -> list[Panel]:
@@ -14,13 +14,13 @@ def connections() -> list[Panel]:
     edges = f'label_join({ends}, "id", " ", "source", "target")'
     return [
         graph(
-            Look("Who is connected to whom", "Nodes with their held-out accuracy, and open links with the fraction of "
+            Spec("Who is connected to whom", "Nodes with their held-out accuracy, and open links with the fraction of "
                  "mask bits on which the two agree.", "percentunit", 12, 14),
             nodes,
             edges,
         ),
         rows(
-            Look("Links", "Every link as each of its ends sees it: whether it is open, rounds since the neighbour's "
+            Spec("Links", "Every link as each of its ends sees it: whether it is open, rounds since the neighbour's "
                  "newest mask, and the fraction of mask bits on which the two agree.", "none", 12, 14),
             {
                 "open": f"sum by (name, neighbour) ({named('dslnode_neighbour_up')})",
@@ -30,18 +30,18 @@ def connections() -> list[Panel]:
             ["name", "neighbour"],
         ),
         lines(
-            Look("Neighbours", "Open links of each node.", "none", 8, 8, least=0),
+            Spec("Neighbours", "Open links of each node.", "none", 8, 8, minimum=0),
             Query(named("dslnode_neighbours_connected")),
         ),
         lines(
-            Look("Staleness", "Rounds since the newest mask of the neighbour that has been silent longest arrived.",
-                 "none", 8, 8, least=0),
+            Spec("Staleness", "Rounds since the newest mask of the neighbour that has been silent longest arrived.",
+                 "none", 8, 8, minimum=0),
             Query(named("max by (job, instance) (dslnode_neighbour_staleness_rounds)")),
         ),
         lines(
-            Look("Parts of the network", "Parts that the nodes fall into, as Prometheus works it out from open links, "
+            Spec("Parts of the network", "Parts that the nodes fall into, as Prometheus works it out from open links, "
                  "and as each node sees it: those that it knows of and cannot reach are another part.",
-                 "none", 8, 8, least=0),
+                 "none", 8, 8, minimum=0),
             Query('dslnode:components{run=~"$run"}', "all links"),
             Query(named("dslnode_components"), "seen by {{name}}"),
         ),

@@ -8,9 +8,9 @@ from deploy.dashboards import layout
 from deploy.dashboards.panels import (
     LEDGER,
     RANGE,
-    Look,
     Panel,
     Query,
+    Spec,
     bars,
     figure,
     ledger,
@@ -43,23 +43,23 @@ def node() -> Dashboard:
 
 def _at_a_glance() -> list[Panel]:
     return [
-        figure(Look("Round", "The round that the node is in.", "none", 4, 4), Query(named("dslnode_round"))),
+        figure(Spec("Round", "The round that the node is in.", "none", 4, 4), Query(named("dslnode_round"))),
         figure(
-            Look("Accuracy", "Held-out accuracy on the node's own data.", "percentunit", 4, 4),
+            Spec("Accuracy", "Held-out accuracy on the node's own data.", "percentunit", 4, 4),
             Query(named('dslnode_accuracy_ratio{data="held_out"}')),
         ),
         figure(
-            Look("Neighbours", "Open links.", "none", 4, 4, good=1), Query(named("dslnode_neighbours_connected"))
+            Spec("Neighbours", "Open links.", "none", 4, 4, good=1), Query(named("dslnode_neighbours_connected"))
         ),
         figure(
-            Look("Running for", "Time since the process started.", "s", 4, 4),
+            Spec("Running for", "Time since the process started.", "s", 4, 4),
             Query(named("time() - process_start_time_seconds")),
             trend=False,
         ),
-        figure(Look("Memory", "Resident memory of the process.", "bytes", 4, 4),
+        figure(Spec("Memory", "Resident memory of the process.", "bytes", 4, 4),
                Query(named("process_resident_memory_bytes"))),
         figure(
-            Look("State written", "Bytes of state written to disk in the last hour.", "bytes", 4, 4),
+            Spec("State written", "Bytes of state written to disk in the last hour.", "bytes", 4, 4),
             Query(named("increase(dslnode_checkpoint_written_bytes_total[1h])")),
         ),
     ]  # fmt: skip
@@ -70,29 +70,29 @@ def _rounds() -> list[Panel]:
     slow = f"histogram_quantile(0.95, sum by (job, instance, phase, le) (rate({PHASES}_bucket{RANGE})))"
     return [
         timeline(
-            Look("Phase", "What the node is doing: a band is coloured while it is in that phase.", "none", 24, 6),
+            Spec("Phase", "What the node is doing: a band is coloured while it is in that phase.", "none", 24, 6),
             Query(named("dslnode_phase"), "{{phase}}"),
         ),
         lines(
-            Look("Where a round's time goes", "Mean seconds of a round's phases, one on the other.",
-                 "s", 12, least=0),
+            Spec("Where a round's time goes", "Mean seconds of a round's phases, one on the other.",
+                 "s", 12, minimum=0),
             Query(named(mean), "{{phase}}"),
             stacked=True,
         ),
         lines(
-            Look("Slowest rounds", "Seconds that 95 % of the rounds stay under, by phase; read off buckets that are "
-                 "three times as wide each.", "s", 12, least=0),
+            Spec("Slowest rounds", "Seconds that 95 % of the rounds stay under, by phase; read off buckets that are "
+                 "three times as wide each.", "s", 12, minimum=0),
             Query(named(slow), "{{phase}}"),
         ),
         lines(
-            Look("Accuracy", "Personal accuracy on the data that the node trains on, and on the data held out; how far "
-                 "the node leans on its neighbours (less while they make its model worse).",
+            Spec("Accuracy", "Personal accuracy on the data that the node trains on, and on the data held out; how far "
+                 "the node relies on its neighbours (less while they make its model worse).",
                  "percentunit", 12),
             Query(named("dslnode_accuracy_ratio"), "{{data}}"),
-            Query(named("dslnode_leaning_ratio"), "leaning on neighbours"),
+            Query(named("dslnode_collaboration_weight_ratio"), "collaboration weight"),
         ),
         lines(
-            Look("Loss", "Mean training loss of the last round.", "none", 12, least=0),
+            Spec("Loss", "Mean training loss of the last round.", "none", 12, minimum=0),
             Query(named("dslnode_loss"), "loss"),
         ),
     ]  # fmt: skip
@@ -101,18 +101,18 @@ def _rounds() -> list[Panel]:
 def _mask() -> list[Panel]:
     return [
         bars(
-            Look("Density by layer", "Fraction of each layer's weights that the mask keeps.", "percentunit", 8,
-                 least=0, most=1),
+            Spec("Density by layer", "Fraction of each layer's weights that the mask keeps.", "percentunit", 8,
+                 minimum=0, maximum=1),
             Query(named("dslnode_mask_density_ratio"), "{{layer}}"),
         ),
         lines(
-            Look("Density over time", "Fraction of each layer's weights that the mask keeps.", "percentunit", 8,
-                 least=0),
+            Spec("Density over time", "Fraction of each layer's weights that the mask keeps.", "percentunit", 8,
+                 minimum=0),
             Query(named("dslnode_mask_density_ratio"), "{{layer}}"),
         ),
         lines(
-            Look("Flips by layer", "Fraction of each layer's mask bits that the last round flipped; it falls as the "
-                 "mask settles. Dashed: of all bits.", "percentunit", 8, least=0),
+            Spec("Flips by layer", "Fraction of each layer's mask bits that the last round flipped; it falls as the "
+                 "mask settles. Dashed: of all bits.", "percentunit", 8, minimum=0),
             Query(named("dslnode_mask_layer_flipped_ratio"), "{{layer}}"),
             Query(named("dslnode_mask_flipped_ratio"), "all", reference=True),
         ),
@@ -122,20 +122,20 @@ def _mask() -> list[Panel]:
 def _neighbours() -> list[Panel]:
     return [
         lines(
-            Look("Agreement", "Fraction of mask bits on which each neighbour and the node agree. Two random masks of "
+            Spec("Agreement", "Fraction of mask bits on which each neighbour and the node agree. Two random masks of "
                  "density d agree on d² + (1 - d)².", "percentunit", 8),
             Query(named("dslnode_neighbour_agreement_ratio"), "{{neighbour}}"),
         ),
         lines(
-            Look("Staleness", "Rounds since each neighbour's newest mask arrived.", "none", 8, least=0),
+            Spec("Staleness", "Rounds since each neighbour's newest mask arrived.", "none", 8, minimum=0),
             Query(named("dslnode_neighbour_staleness_rounds"), "{{neighbour}}"),
         ),
         lines(
-            Look("Their rounds", "Round of each neighbour's newest mask, in its own counting.", "none", 8, least=0),
+            Spec("Their rounds", "Round of each neighbour's newest mask, in its own counting.", "none", 8, minimum=0),
             Query(named("dslnode_neighbour_round"), "{{neighbour}}"),
         ),
         timeline(
-            Look("Links", "When the link to each neighbour was open (1) and when not (0).", "none", 24, 6),
+            Spec("Links", "When the link to each neighbour was open (1) and when not (0).", "none", 24, 6),
             Query(named("dslnode_neighbour_up"), "{{neighbour}}"),
         ),
     ]  # fmt: skip
@@ -146,16 +146,16 @@ def _traffic() -> list[Panel]:
     wire = f"8 * sum by (job, instance, kind, direction) (rate({LEDGER}{RANGE}))"
     return [
         lines(
-            Look("Mask bits by neighbour", "Mask bits a second, as coded.", "bps", 12, least=0),
+            Spec("Mask bits by neighbour", "Mask bits a second, as coded.", "bps", 12, minimum=0),
             Query(named(payload), "{{neighbour}} {{direction}}"),
         ),
         lines(
-            Look("On the wire by kind", "Bits a second: masks as coded (payload), what frames them, control messages, "
+            Spec("On the wire by kind", "Bits a second: masks as coded (payload), what frames them, control messages, "
                  "what TCP sent again, and transport (TLS, HTTP/2, TCP and IP).", "bps", 12, logarithmic=True),
             Query(f"{named(wire)} > 0", "{{kind}} {{direction}}"),
         ),
         ledger(
-            Look("Ledger", "Bytes on the wire by neighbour and direction since the node's first start; others are "
+            Spec("Ledger", "Bytes on the wire by neighbour and direction since the node's first start; others are "
                  "strangers, refused handshakes and questions from elsewhere.", "bytes", 24, 9),
             "neighbour",
         ),
@@ -165,20 +165,20 @@ def _traffic() -> list[Panel]:
 def _plan() -> list[Panel]:
     return [
         lines(
-            Look("Data plan", "Bytes of both directions used in the present period, and expected for all of it. "
-                 "Dashed: the cap. Without one the period is the day.", "bytes", 12, least=0),
+            Spec("Data plan", "Bytes of both directions used in the present period, and expected for all of it. "
+                 "Dashed: the cap. Without one the period is the day.", "bytes", 12, minimum=0),
             Query(named("dslnode_data_used_bytes"), "used this {{period}}"),
             Query(named("dslnode_data_forecast_bytes"), "forecast"),
             Query(named("dslnode_data_cap_bytes"), "cap", reference=True),
         ),
         lines(
-            Look("Between exchanges", "Seconds between exchanges with one neighbour for the data plan; 0 is every "
-                 "round.", "s", 6, least=0),
+            Spec("Between exchanges", "Seconds between exchanges with one neighbour for the data plan; 0 is every "
+                 "round.", "s", 6, minimum=0),
             Query(named("dslnode_exchange_interval_seconds"), "interval"),
         ),
         lines(
-            Look("Masks not sent", "Masks a minute that were not sent, for a data cap here or at the neighbour.",
-                 "none", 6, least=0),
+            Spec("Masks not sent", "Masks a minute that were not sent, for a data cap here or at the neighbour.",
+                 "none", 6, minimum=0),
             Query(named(f"60 * rate(dslnode_exchanges_skipped_total{RANGE})"), "skipped"),
         ),
     ]  # fmt: skip
@@ -187,14 +187,14 @@ def _plan() -> list[Panel]:
 def _refusals() -> list[Panel]:
     return [
         lines(
-            Look("Refused", "Messages and conversations refused in the last five minutes, by reason.", "none", 12,
-                 least=0),
+            Spec("Refused", "Messages and connections refused in the last five minutes, by reason.", "none", 12,
+                 minimum=0),
             Query(named("increase(dslnode_messages_refused_total[5m])"), "{{reason}}"),
         ),
         timeline(
-            Look("Quarantine", "Whom the node keeps out, and for which offence: a band while it lasts.", "none", 12,
+            Spec("Bans", "Neighbours that the node has banned, by violation: a band while it lasts.", "none", 12,
                  empty="nobody"),
-            Query(named("dslnode_quarantined"), "{{neighbour}}: {{reason}}"),
+            Query(named("dslnode_peer_banned"), "{{neighbour}}: {{reason}}"),
         ),
     ]  # fmt: skip
 
@@ -202,29 +202,29 @@ def _refusals() -> list[Panel]:
 def _machine() -> list[Panel]:
     return [
         lines(
-            Look("Processor", "Processors in use by the node: 1 is one core, all of it.", "none", 8, least=0),
+            Spec("Processor", "Processors in use by the node: 1 is one core, all of it.", "none", 8, minimum=0),
             Query(named(f"rate(process_cpu_seconds_total{RANGE})"), "in use"),
         ),
         lines(
-            Look("Memory", "Resident and virtual memory of the process.", "bytes", 8, least=0),
+            Spec("Memory", "Resident and virtual memory of the process.", "bytes", 8, minimum=0),
             Query(named("process_resident_memory_bytes"), "resident"),
         ),
         lines(
-            Look("Checkpoints", "Bytes of state written a second; flash wears with what is written.", "Bps", 8,
-                 least=0),
+            Spec("Checkpoints", "Bytes of state written a second; flash wears with what is written.", "Bps", 8,
+                 minimum=0),
             Query(named(f"rate(dslnode_checkpoint_written_bytes_total{RANGE})"), "written"),
         ),
         lines(
-            Look("Open files", "File descriptors in use, and how many the system allows.", "none", 8, least=0),
+            Spec("Open files", "File descriptors in use, and how many the system allows.", "none", 8, minimum=0),
             Query(named("process_open_fds"), "open"),
             Query(named("process_max_fds"), "allowed", reference=True),
         ),
         lines(
-            Look("Free for state", "Free bytes on the disk that holds the state directory.", "bytes", 8, least=0),
+            Spec("Free for state", "Free bytes on the disk that holds the state directory.", "bytes", 8, minimum=0),
             Query(named("dslnode_state_free_bytes"), "free"),
         ),
         lines(
-            Look("Ticket", "Time until the certificate in the node's ticket ends.", "s", 8, least=0),
+            Spec("Ticket", "Time until the certificate in the node's ticket ends.", "s", 8, minimum=0),
             Query(named("dslnode_certificate_expiry_timestamp_seconds - time()"), "left"),
         ),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The kinds of panel that the dashboards are made of: each with a description and a unit, on a grid of 24 columns."""
+"""The types of panel that the dashboards are made of: each with a description and a unit, on a grid of 24 columns."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ AnyPanel = TypeVar(
 
 @dataclass(frozen=True)
 class Query:
-    """A PromQL expression and what the legend calls its series; a reference line is drawn dashed and grey."""
+    """A PromQL expression and the legend of its series; a reference line is drawn dashed and grey."""
 
     expression: str
     legend: str = "{{name}}"
@@ -51,21 +51,21 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a panel says of itself, its unit (Grafana's name for it), its place on the grid and its bounds."""
+class Spec:
+    """Texts of a panel, its unit (by Grafana's name), its size on the grid and its bounds."""
 
     title: str
     description: str
     unit: str
     width: int
     height: int = 8
-    least: float | None = None
-    most: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     warning: float | None = None  # red from here
     good: float | None = None  # green from here
     leads_to_node: bool = False  # a click on a series opens the node's own dashboard
     logarithmic: bool = False  # for values that lie decades apart
-    empty: str = ""  # what is shown where there is no series
+    empty: str = ""  # text in place of missing series
 
 
 def named(expression: str, which: str = WHICH) -> str:
@@ -79,9 +79,9 @@ def target(query: Query, reference_id: str, *, as_table: bool = False) -> querie
     return built.instant().format(PromQueryFormat.TABLE) if as_table else built.range()
 
 
-def lines(look: Look, *asked: Query, stacked: bool = False) -> Panel:
+def lines(spec: Spec, *given: Query, stacked: bool = False) -> Panel:
     """Return lines over time, with the last value of each in the legend."""
-    panel = _dress(timeseries.Panel(), look).line_width(2).fill_opacity(40 if stacked else 5)
+    panel = _style(timeseries.Panel(), spec).line_width(2).fill_opacity(40 if stacked else 5)
     panel.show_points(options.VisibilityMode.NEVER).tooltip(
         common.VizTooltipOptions().mode(options.TooltipDisplayMode.MULTI).sort(options.SortOrder.DESCENDING)
     )
@@ -92,46 +92,46 @@ def lines(look: Look, *asked: Query, stacked: bool = False) -> Panel:
         .calcs(["lastNotNull"])
         .show_legend(True)
     )
-    if look.logarithmic:
+    if spec.logarithmic:
         panel.scale_distribution(common.ScaleDistributionConfig().type(options.ScaleDistribution.LOG).log(10))
     if stacked:
         panel.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL))
-    for query, reference_id in zip(asked, "ABCDEFGH", strict=False):
+    for query, reference_id in zip(given, "ABCDEFGH", strict=False):
         panel.with_target(target(query, reference_id))
         if query.reference:
             panel.override_by_query(reference_id, _dashed())
     return panel
 
 
-def figure(look: Look, asked: Query, *, trend: bool = True) -> Panel:
-    """Return one large number with its course behind it."""
+def figure(spec: Spec, query: Query, *, trend: bool = True) -> Panel:
+    """Return one large number with its history behind it."""
     mode = options.BigValueGraphMode.AREA if trend else options.BigValueGraphMode.NONE
-    panel = _dress(stat.Panel(), look).graph_mode(mode).with_target(target(asked, "A"))
-    if look.warning is None and look.good is None:
+    panel = _style(stat.Panel(), spec).graph_mode(mode).with_target(target(query, "A"))
+    if spec.warning is None and spec.good is None:
         panel.color_scheme(builders.FieldColor().mode(models.FieldColorModeId.FIXED).fixed_color("text"))
     return panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
 
 
-def bars(look: Look, asked: Query) -> Panel:
+def bars(spec: Spec, query: Query) -> Panel:
     """Return a bar for the last value of each series."""
-    panel = _dress(bargauge.Panel(), look).with_target(target(asked, "A"))
+    panel = _style(bargauge.Panel(), spec).with_target(target(query, "A"))
     panel.display_mode(options.BarGaugeDisplayMode.GRADIENT).orientation(options.VizOrientation.HORIZONTAL)
     return panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
 
 
-def timeline(look: Look, asked: Query) -> Panel:
-    """Return coloured bands over time, one a series."""
-    panel = _dress(statetimeline.Panel(), look).line_width(0).fill_opacity(70)
-    return panel.with_target(target(asked, "A")).merge_values(True)
+def timeline(spec: Spec, query: Query) -> Panel:
+    """Return coloured bands over time, one per series."""
+    panel = _style(statetimeline.Panel(), spec).line_width(0).fill_opacity(70)
+    return panel.with_target(target(query, "A")).merge_values(True)
 
 
-def rows(look: Look, asked: dict[str, str], names: Sequence[str]) -> Panel:
-    """Return a table of what the queries have in common: a column for each of ``names`` (labels) and each query."""
-    panel = _dress(table.Panel(), look).show_header(True)
-    for reference_id, (_, expression) in zip("ABCDEFGH", asked.items(), strict=False):
+def rows(spec: Spec, expressions: dict[str, str], labels: Sequence[str]) -> Panel:
+    """Return a table that joins expressions, given by heading: a column for each of ``labels`` and each expression."""
+    panel = _style(table.Panel(), spec).show_header(True)
+    for reference_id, (_, expression) in zip("ABCDEFGH", expressions.items(), strict=False):
         panel.with_target(target(Query(expression, ""), reference_id, as_table=True))
-    columns = {f"Value #{reference_id}": column for reference_id, column in zip("ABCDEFGH", asked, strict=False)}
-    order = {name: place for place, name in enumerate([*names, *columns])}
+    columns = {f"Value #{reference_id}": column for reference_id, column in zip("ABCDEFGH", expressions, strict=False)}
+    order = {name: place for place, name in enumerate([*labels, *columns])}
     panel.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
     return panel.with_transformation(
         models.DataTransformerConfig(
@@ -141,19 +141,19 @@ def rows(look: Look, asked: dict[str, str], names: Sequence[str]) -> Panel:
     )
 
 
-def ledger(look: Look, label: str) -> Panel:
+def ledger(spec: Spec, label: str) -> Panel:
     """Return a table of the ledger's bytes by a label and direction, a column for each kind."""
     kinds = {
         title: f"sum by ({label}, direction) (" + named(f'{LEDGER}{{kind=~"{kind}"}}') + ")"
         for title, kind in KINDS.items()
     }
-    return rows(look, kinds, [label, "direction"])
+    return rows(spec, kinds, [label, "direction"])
 
 
-def graph(look: Look, nodes: str, edges: str) -> Panel:
+def graph(spec: Spec, nodes: str, edges: str) -> Panel:
     """Return a graph of nodes and links; the queries' labels are the fields that Grafana's node graph wants."""
-    panel = _dress(nodegraph.Panel(), look)
-    panel.nodes(nodegraph.NodeOptions().main_stat_unit(look.unit))
+    panel = _style(nodegraph.Panel(), spec)
+    panel.nodes(nodegraph.NodeOptions().main_stat_unit(spec.unit))
     panel.edges(nodegraph.EdgeOptions().main_stat_unit("percentunit"))
     for reference_id, expression in (("nodes", nodes), ("edges", edges)):
         panel.with_target(target(Query(expression, ""), reference_id, as_table=True))
@@ -170,24 +170,24 @@ def _dashed() -> list[models.DynamicConfigValue]:
     ]
 
 
-def _dress(panel: AnyPanel, look: Look) -> AnyPanel:
-    panel.title(look.title).description(look.description).unit(look.unit).datasource(SOURCE)
-    panel.span(look.width).height(look.height).thresholds(_thresholds(look))
-    if look.least is not None:
-        panel.min(look.least)
-    if look.most is not None:
-        panel.max(look.most)
-    if look.empty:
-        panel.no_value(look.empty)
-    if look.leads_to_node:
+def _style(panel: AnyPanel, spec: Spec) -> AnyPanel:
+    panel.title(spec.title).description(spec.description).unit(spec.unit).datasource(SOURCE)
+    panel.span(spec.width).height(spec.height).thresholds(_thresholds(spec))
+    if spec.minimum is not None:
+        panel.min(spec.minimum)
+    if spec.maximum is not None:
+        panel.max(spec.maximum)
+    if spec.empty:
+        panel.no_value(spec.empty)
+    if spec.leads_to_node:
         panel.data_links([builders.DashboardLink("${__field.labels.name}").url(NODE_LINK)])
     return panel
 
 
-def _thresholds(look: Look) -> builders.ThresholdsConfig:
-    steps = [models.Threshold(None, "text" if look.warning is None and look.good is None else "green")]
-    if look.good is not None:
-        steps = [models.Threshold(None, "red"), models.Threshold(look.good, "green")]
-    if look.warning is not None:
-        steps.append(models.Threshold(look.warning, "red"))
+def _thresholds(spec: Spec) -> builders.ThresholdsConfig:
+    steps = [models.Threshold(None, "text" if spec.warning is None and spec.good is None else "green")]
+    if spec.good is not None:
+        steps = [models.Threshold(None, "red"), models.Threshold(spec.good, "green")]
+    if spec.warning is not None:
+        steps.append(models.Threshold(spec.warning, "red"))
     return builders.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps)

@@ -1,4 +1,4 @@
-"""The bookkeeper: what accounts grow by is booked once, over restarts and crashes; reserves hold."""
+"""The bookkeeper: traffic is booked once, over restarts and crashes, and reserves hold."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ import pytest
 import structlog
 
 from dslnode.accounting.bookkeeper import Bookkeeper
-from dslnode.accounting.ledger import EARLIEST, OTHERS, Amounts, Direction, total
+from dslnode.accounting.ledger import EARLIEST_HOUR, OTHERS, Amounts, Direction, total
 from dslnode.protocol.messages import MaskKind
 from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.traffic import Traffic
 
 
 class Node:
-    """Accounts, a clock that is set by hand, and the bookkeeper of one process's life."""
+    """Traffic, a clock that is set by hand, and the bookkeeper of one process's life."""
 
     def __init__(self, directory: Path | None, traffic: dict[str, Traffic] | None = None) -> None:
         self.traffic = {"ab": Traffic()} if traffic is None else traffic
-        self.hours = float(EARLIEST + 10)
+        self.hours = float(EARLIEST_HOUR + 10)
         neighbour = SimpleNamespace(neighbour=SimpleNamespace(name="board"))
         network = SimpleNamespace(traffic=self.traffic, links={"ab": neighbour}, measure_traffic=lambda: None)
         log = structlog.get_logger()
-        self.books = Bookkeeper(cast(ConnectionManager, network), directory, log, lambda: 3_600 * self.hours)
-        self.books.open()
+        self.bookkeeper = Bookkeeper(cast(ConnectionManager, network), directory, log, lambda: 3_600 * self.hours)
+        self.bookkeeper.open()
 
-    def move(self, control: int) -> None:
-        """Let so many bytes of control go out."""
+    def send(self, control: int) -> None:
+        """Count so many bytes of control messages as sent."""
         self.traffic["ab"].sent.control_bytes += control
 
     @property
     def total(self) -> int:
         """All that is booked, in bytes."""
-        return total(self.books.ledger.days.values()).total
+        return total(self.bookkeeper.ledger.days.values()).total
 
 
-def test_growth_is_booked_once_under_the_hour_of_the_clock() -> None:
+def test_traffic_is_booked_once_under_the_hour_of_the_clock() -> None:
     node = Node(None)
-    node.move(100)
-    node.books.book()
-    node.books.book()
+    node.send(100)
+    node.bookkeeper.book()
+    node.bookkeeper.book()
     node.hours += 1
-    node.move(20)
-    node.books.book()
-    found = {hour - EARLIEST: total(period).total for hour, period in node.books.ledger.hours.items()}
+    node.send(20)
+    node.bookkeeper.book()
+    found = {hour - EARLIEST_HOUR: total(period).total for hour, period in node.bookkeeper.ledger.hours.items()}
     assert found == {10: 100, 11: 20}
 
 
@@ -55,56 +55,56 @@ def test_bytes_of_a_message_under_way_are_booked_once_and_over_when_it_is_whole(
     node = Node(None)
     flow = node.traffic["ab"].sent
     flow.link_bytes = 1_340
-    node.books.book()
+    node.bookkeeper.book()
     flow.count(986, MaskKind.KEEP, 8 * 986)
-    node.books.book()
-    [amounts] = node.books.ledger.days[node.books.hour // 24].values()
+    node.bookkeeper.book()
+    [amounts] = node.bookkeeper.ledger.days[node.bookkeeper.hour // 24].values()
     assert amounts == Amounts(keep_bits=8 * 986, keep_framing=14, transport=340)
-    assert node.books.moved == node.total == 1_340
+    assert node.bookkeeper.booked_bytes == node.total == 1_340
 
 
-async def test_a_restart_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
+async def test_a_restart_continues_the_ledger(tmp_path: Path) -> None:
     node = Node(tmp_path)
-    node.move(100)
-    assert await node.books.save()
+    node.send(100)
+    assert await node.bookkeeper.save()
     after = Node(tmp_path)
-    after.move(7)
-    after.books.book()
+    after.send(7)
+    after.bookkeeper.book()
     assert after.total == 107
-    assert after.books.names == {"ab": "board"}
+    assert after.bookkeeper.peer_names == {"ab": "board"}
 
 
 @pytest.mark.parametrize("remembered", [0, 60, 100, 150])
 async def test_a_crash_loses_only_what_neither_ledger_nor_state_had(tmp_path: Path, remembered: int) -> None:
     """The round's state may be older or newer than the ledger; nothing that either has is lost or counted twice."""
     node = Node(tmp_path)
-    node.move(100)
-    await node.books.save()
+    node.send(100)
+    await node.bookkeeper.save()
     traffic = Traffic()
     traffic.sent.control_bytes = remembered
     after = Node(tmp_path, {"ab": traffic})
     assert after.total == max(100, remembered)
-    after.move(5)
-    after.books.book()
+    after.send(5)
+    after.bookkeeper.book()
     assert after.total == max(100, remembered) + 5
 
 
-async def test_after_a_crash_a_reserve_counts_as_moved(tmp_path: Path) -> None:
+async def test_after_a_crash_a_reserve_counts_as_sent(tmp_path: Path) -> None:
     node = Node(tmp_path)
-    node.books.ahead = 1_000
-    assert await node.books.reserve(10)
-    node.move(400)
-    node.books.book()
+    node.bookkeeper.reserve_bytes = 1_000
+    assert await node.bookkeeper.reserve(10)
+    node.send(400)
+    node.bookkeeper.book()
     after = Node(tmp_path)
     assert after.total == 1_000
-    [period] = after.books.ledger.days.values()
+    [period] = after.bookkeeper.ledger.days.values()
     assert period[(OTHERS, Direction.SENT)] == Amounts(unsaved=1_000)
 
 
 async def test_what_the_state_knows_of_a_reserve_is_not_counted_twice(tmp_path: Path) -> None:
     node = Node(tmp_path)
-    node.books.ahead = 1_000
-    await node.books.reserve(10)
+    node.bookkeeper.reserve_bytes = 1_000
+    await node.bookkeeper.reserve(10)
     traffic = Traffic()
     traffic.sent.control_bytes = 400
     after = Node(tmp_path, {"ab": traffic})
@@ -113,30 +113,30 @@ async def test_what_the_state_knows_of_a_reserve_is_not_counted_twice(tmp_path: 
 
 async def test_the_disk_is_written_only_when_a_reserve_is_used_up_or_the_hour_ends(tmp_path: Path) -> None:
     node = Node(tmp_path)
-    node.books.ahead = 1_000
+    node.bookkeeper.reserve_bytes = 1_000
     written: list[bool] = []
     for hours, moved in ((0, 300), (0, 300), (0, 300), (0, 300), (1, 1)):
         node.hours += hours
         before = (tmp_path / "ledger").read_bytes() if written else b""
-        assert await node.books.reserve(moved)
+        assert await node.bookkeeper.reserve(moved)
         written.append((tmp_path / "ledger").read_bytes() != before)
-        node.move(moved)
-        node.books.book()
+        node.send(moved)
+        node.bookkeeper.book()
     assert written == [True, False, False, True, True]
 
 
-async def test_a_disk_that_takes_nothing_grants_no_reserve(tmp_path: Path) -> None:
+async def test_a_disk_that_cannot_be_written_grants_no_reserve(tmp_path: Path) -> None:
     node = Node(tmp_path / "gone")
-    assert not await node.books.reserve(1)
+    assert not await node.bookkeeper.reserve(1)
     assert node.total == 0
 
 
 async def test_it_saves_once_more_when_it_ends(tmp_path: Path) -> None:
     node = Node(tmp_path)
-    node.books.ahead = 1_000
-    node.move(100)
-    keeping = asyncio.create_task(node.books.keep(lambda: None))
+    node.bookkeeper.reserve_bytes = 1_000
+    node.send(100)
+    running = asyncio.create_task(node.bookkeeper.run(lambda: None))
     await asyncio.sleep(0)
-    keeping.cancel()
-    await asyncio.gather(keeping, return_exceptions=True)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
     assert Node(tmp_path).total == 100

@@ -8,21 +8,21 @@ from hypothesis import strategies as st
 
 from dslnode.accounting import ledger as module
 from dslnode.accounting.ledger import (
-    EARLIEST,
-    HELD_HOURS,
+    EARLIEST_HOUR,
     KEPT_DAYS,
     KEPT_HOURS,
+    MAX_SETBACK_HOURS,
     OTHERS,
     Amounts,
     Direction,
     Ledger,
     Period,
-    lines,
+    ledger_lines,
     start_of,
     total,
 )
 
-NOW = EARLIEST + 5_000
+NOW = EARLIEST_HOUR + 5_000
 amounts = st.builds(Amounts, *[st.integers(0, 10**6)] * len(module.KINDS))
 ONE = Amounts(keep_bits=80, keep_framing=2, control=3, resent=4, transport=5)
 
@@ -58,7 +58,7 @@ def test_days_hold_all_that_was_booked_and_hours_the_newest(
     assert len(ledger.hours) <= KEPT_HOURS
 
 
-def test_old_periods_are_let_go() -> None:
+def test_old_periods_are_dropped() -> None:
     ledger = Ledger()
     for day in range(KEPT_DAYS + 50):
         ledger.book(NOW + 24 * day, "ab", Direction.SENT, ONE)
@@ -79,15 +79,15 @@ def test_too_many_rows_lose_names_from_the_oldest_on_but_no_byte(monkeypatch: py
     assert ("d", Direction.SENT) in ledger.hours[max(ledger.hours)]
 
 
-def test_a_clock_that_was_never_set_is_waited_for_under_the_newest_hour() -> None:
+def test_a_clock_that_was_never_set_stays_at_the_newest_hour() -> None:
     ledger = Ledger()
-    assert ledger.hour_at(3) == EARLIEST
+    assert ledger.hour_at(3) == EARLIEST_HOUR
     ledger.book(NOW, "ab", Direction.SENT, ONE)
     assert ledger.hour_at(3) == NOW
     assert ledger.hour_at(NOW + 7) == NOW + 7
 
 
-@pytest.mark.parametrize("back", [1, HELD_HOURS])
+@pytest.mark.parametrize("back", [1, MAX_SETBACK_HOURS])
 def test_a_clock_that_was_set_back_a_little_makes_no_period_come_twice(back: int) -> None:
     ledger = Ledger()
     ledger.book(NOW, "ab", Direction.SENT, ONE)
@@ -116,14 +116,14 @@ def test_no_jump_of_the_clock_loses_or_doubles_what_was_booked(clocks: list[int]
     assert total(ledger.days.values()).total == len(clocks) * ONE.total
 
 
-def test_rows_come_in_order_of_time_neighbour_and_way() -> None:
+def test_rows_come_in_order_of_time_neighbour_and_direction() -> None:
     ledger = Ledger()
     for hour, neighbour, direction in ((1, "b", "sent"), (0, "b", "received"), (1, "a", "received"), (1, "a", "sent")):
         ledger.book(NOW + hour, neighbour, Direction(direction), ONE)
-    found = [(number - NOW, neighbour, str(way)) for number, neighbour, way, _ in lines(ledger, Period.HOUR)]
+    found = [(number - NOW, neighbour, str(way)) for number, neighbour, way, _ in ledger_lines(ledger, Period.HOUR)]
     assert found == [(0, "b", "received"), (1, "a", "sent"), (1, "a", "received"), (1, "b", "sent")]
 
 
 def test_periods_begin_in_utc() -> None:
-    assert start_of(Period.HOUR, EARLIEST).isoformat() == "2026-01-01T00:00:00+00:00"
-    assert start_of(Period.DAY, EARLIEST // 24 + 1).isoformat() == "2026-01-02T00:00:00+00:00"
+    assert start_of(Period.HOUR, EARLIEST_HOUR).isoformat() == "2026-01-01T00:00:00+00:00"
+    assert start_of(Period.DAY, EARLIEST_HOUR // 24 + 1).isoformat() == "2026-01-02T00:00:00+00:00"

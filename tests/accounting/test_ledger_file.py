@@ -8,24 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.accounting.ledger import EARLIEST, KINDS, Amounts, Direction, Ledger
+from dslnode.accounting.ledger import EARLIEST_HOUR, KINDS, Amounts, Direction, Ledger
 from dslnode.accounting.ledger_file import FILE, MAGIC, MAX_BYTES, LedgerState, load, pack, save, unpack
 from dslnode.errors import StateError
 
 amounts = st.builds(Amounts, *[st.integers(0, 2**60)] * len(KINDS))
 
 
-def books(*moved: Amounts) -> LedgerState:
+def ledger_state(*booked_amounts: Amounts) -> LedgerState:
     ledger = Ledger()
-    for number, some in enumerate(moved):
-        ledger.book(EARLIEST + number, "ab", Direction.SENT, some)
+    for number, amount in enumerate(booked_amounts):
+        ledger.book(EARLIEST_HOUR + number, "ab", Direction.SENT, amount)
     booked = {("ab", Direction.RECEIVED): Amounts(control=7)}
-    return LedgerState(ledger, {"ab": "board-ä"}, booked, reserved=500, hour=EARLIEST)
+    return LedgerState(ledger, {"ab": "board-ä"}, booked, reserved=500, hour=EARLIEST_HOUR)
 
 
 @given(st.lists(amounts, max_size=5))
-def test_books_come_back_as_they_were(moved: list[Amounts]) -> None:
-    assert unpack(pack(books(*moved))) == books(*moved)
+def test_a_state_comes_back_as_it_was(moved: list[Amounts]) -> None:
+    assert unpack(pack(ledger_state(*moved))) == ledger_state(*moved)
 
 
 def test_a_directory_without_a_ledger_has_none(tmp_path: Path) -> None:
@@ -33,9 +33,9 @@ def test_a_directory_without_a_ledger_has_none(tmp_path: Path) -> None:
 
 
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
-    save(tmp_path, pack(books(Amounts(control=1))))
-    save(tmp_path, pack(books(Amounts(control=2))))
-    assert load(tmp_path) == books(Amounts(control=2))
+    save(tmp_path, pack(ledger_state(Amounts(control=1))))
+    save(tmp_path, pack(ledger_state(Amounts(control=2))))
+    assert load(tmp_path) == ledger_state(Amounts(control=2))
     assert [file.name for file in tmp_path.iterdir()] == [FILE]
 
 
@@ -47,7 +47,7 @@ def test_other_bytes_are_refused(content: bytes) -> None:
 
 
 def test_every_damage_is_noticed_and_said_with_advice(tmp_path: Path) -> None:
-    whole = pack(books(Amounts(control=1)))
+    whole = pack(ledger_state(Amounts(control=1)))
     flipped = (whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole)))
     for broken in (whole[:-1], whole + b" ", b"", *flipped):
         (tmp_path / FILE).write_bytes(broken)

@@ -11,15 +11,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from dslnode.accounting.exchange_pacing import Usage
 from dslnode.accounting.ledger import Amounts, Direction, Row
 from dslnode.accounting.ledger_metrics import LedgerCollector
-from dslnode.config.quantities import CapPer, DataCap
+from dslnode.config.quantities import CapPeriod, DataCap
 
-CAPPED = Usage(10, 20, DataCap(1_000, CapPer.MONTH), 300, 900, 7, 12.5, 0.25)
-ACCOUNTS: dict[Row, Amounts] = {("ab", Direction.SENT): Amounts(sign_bits=80, sign_framing=4, transport=5)}
+CAPPED = Usage(10, 20, DataCap(1_000, CapPeriod.MONTH), 300, 900, 7, 12.5, 0.25)
+TOTALS: dict[Row, Amounts] = {("ab", Direction.SENT): Amounts(sign_bits=80, sign_framing=4, transport=5)}
 
 
-def registry(accounts: dict[Row, Amounts], usage: Usage) -> CollectorRegistry:
+def registry(totals: dict[Row, Amounts], usage: Usage) -> CollectorRegistry:
     found = CollectorRegistry()
-    found.register(LedgerCollector(lambda: accounts, lambda key: f"board-{key}", lambda: usage))
+    found.register(LedgerCollector(lambda: totals, lambda key: f"board-{key}", lambda: usage))
     return found
 
 
@@ -29,7 +29,7 @@ def moved(found: CollectorRegistry, kind: str) -> float | None:
 
 
 def test_every_kind_has_its_counter_and_they_add_up() -> None:
-    found = registry(ACCOUNTS, CAPPED)
+    found = registry(TOTALS, CAPPED)
     kinds = (
         "keep_payload",
         "sign_payload",
@@ -41,20 +41,20 @@ def test_every_kind_has_its_counter_and_they_add_up() -> None:
         "unsaved",
     )
     assert [moved(found, kind) for kind in kinds] == [0, 10, 0, 4, 0, 0, 5, 0]
-    assert sum(moved(found, kind) or 0 for kind in kinds) == ACCOUNTS["ab", Direction.SENT].total
+    assert sum(moved(found, kind) or 0 for kind in kinds) == TOTALS["ab", Direction.SENT].total
 
 
 def test_counters_never_go_down() -> None:
-    accounts = dict(ACCOUNTS)
-    found = registry(accounts, CAPPED)
+    totals = dict(TOTALS)
+    found = registry(totals, CAPPED)
     seen = []
     for transport in (5, 900, 20, 950):
-        accounts["ab", Direction.SENT] = Amounts(transport=transport)
+        totals["ab", Direction.SENT] = Amounts(transport=transport)
         seen.append(moved(found, "transport"))
     assert seen == [5, 900, 900, 950]
 
 
-def test_the_plan_tells_cap_use_forecast_and_what_was_given_up() -> None:
+def test_cap_usage_forecast_and_skipped_exchanges_are_metrics() -> None:
     found = registry({}, CAPPED)
     values = [found.get_sample_value(f"dslnode_data_{name}_bytes", {"period": "month"}) for name in ("cap", "used")]
     assert values == [1_000, 300]
@@ -70,11 +70,12 @@ def test_without_a_cap_there_is_none_to_show() -> None:
     assert "dslnode_data_cap_bytes" not in generate_latest(found).decode()
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed")
 def test_prometheus_own_linter_has_nothing_to_say() -> None:
     done = subprocess.run(
         ["promtool", "check", "metrics"],
-        input=generate_latest(registry(ACCOUNTS, CAPPED)),
+        input=generate_latest(registry(TOTALS, CAPPED)),
         capture_output=True,
         check=False,
     )

@@ -38,7 +38,7 @@ class Life:
 
     def events(self, event: str) -> list[dict[str, Any]]:
         """Return the log lines of one event so far."""
-        return [line for line in list(self.process.log) if line["event"] == event]
+        return [line for line in list(self.process.log.events) if line["event"] == event]
 
     @property
     def last_round(self) -> int:

@@ -48,7 +48,7 @@ def watch_until(network: Network, reached: Callable[[], bool], seconds: float) -
     deadline = time.monotonic() + seconds
     while not reached():
         for board in network.boards:
-            assert board.running, f"a daemon ended by itself:\n{board.life.process.tail()}"
+            assert board.running, f"a daemon ended by itself:\n{board.life.process.log.tail()}"
         assert time.monotonic() < deadline, f"not reached in {seconds} s: rounds {[rounds_of(network)]}"
         _watch_until(network, time.monotonic() + TICK)
 
@@ -89,8 +89,8 @@ def growth(life: Life, seconds: float) -> int:
 
 def complaints(board: Board) -> list[str]:
     """Return what no fault of the network excuses: other output, errors, refusals that nobody should make."""
-    found = [line for life in board.lives for line in life.process.other_output]
-    for line in (line for life in board.lives for line in list(life.process.log)):
+    found = [line for life in board.lives for line in life.process.log.other_lines]
+    for line in (line for life in board.lives for line in list(life.process.log.events)):
         refused = line["event"] == "neighbour refused" and line["reason"] not in ORDERLY_UNDER_FAULTS
         if line["level"] == "error" or refused:
             found.append(str(line))

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dslnode.cli.testbed import DaemonLog
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
+from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 from tests.chaos.boards import Board, Life
 from tests.chaos.play import accuracy, complaints, damaged_files, growth, lost_rounds
 
@@ -16,8 +18,8 @@ class Process:
     """Stands for a process that has ended: its log, and what else it wrote."""
 
     def __init__(self, *log: dict[str, object]) -> None:
-        self.log = [{"level": "info", **line} for line in log]
-        self.other_output: list[str] = []
+        self.log = DaemonLog()
+        self.log.events = [{"level": "info", **line} for line in log]
 
 
 def life(*log: dict[str, object]) -> Life:
@@ -64,7 +66,7 @@ def test_faults_that_a_bad_network_does_not_explain_are_reported() -> None:
     damaged: dict[str, object] = {"event": "neighbour refused", "reason": "checksum", "level": "warning"}
     failed: dict[str, object] = {"event": "internal error", "level": "error"}
     noisy = life()
-    noisy.process.other_output.append("Traceback")
+    noisy.process.log.add("Traceback")
     assert not complaints(board(life(excused, finished(1))))
     assert len(complaints(board(life(excused, damaged), life(failed), noisy))) == 3
 
@@ -79,7 +81,9 @@ def test_a_damaged_file_is_found_now_and_after_a_restart_has_set_it_aside(tmp_pa
     one = board()
     one.state = tmp_path
     assert damaged_files(one) == []
-    StateDirectory(tmp_path).save(Snapshot({"round": 1}, {"scores": np.zeros(9, np.float32)}))
+    StateDirectory(tmp_path).save(
+        Snapshot(SnapshotMetadata(round=1, run_id="r", fingerprint="ab"), {"scores": np.zeros(9, np.float32)})
+    )
     assert damaged_files(one) == []
     (tmp_path / "state").write_bytes((tmp_path / "state").read_bytes()[:-1])
     assert "damaged" in damaged_files(one)[0]

@@ -39,7 +39,13 @@ def test_two_commands_make_all_that_a_board_needs() -> None:
     assert (settings.listen, settings.peers, settings.local_steps) == ("0.0.0.0:7711", ("10.0.0.1:7711",), 5)
 
 
-def test_the_list_shows_who_has_what() -> None:
+def test_a_setting_that_toml_cannot_hold_is_refused() -> None:
+    ca("init")
+    with pytest.raises(SettingsError, match="--set data: has characters that are not printable"):
+        ca("issue", "board-7", "--set", "data=idx:/d\udcff")
+
+
+def test_the_list_shows_all_nodes() -> None:
     ca("init")
     ca("issue", "board-1", "--address", "10.0.0.1:7711", "--days", "30")
     ca("issue", "board-2")
@@ -59,7 +65,7 @@ def test_renewal_writes_over_the_old_ticket_and_issue_does_not() -> None:
     assert before.node_id == after.node_id
     assert before.certificate != after.certificate
     Path("board-2.ticket").write_text("something else")
-    with pytest.raises(SettingsError, match="not written over"):
+    with pytest.raises(SettingsError, match="not overwritten"):
         ca("issue", "board-2")
     os.remove("board-2.ticket")
     ca("issue", "board-2")

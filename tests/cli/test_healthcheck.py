@@ -66,7 +66,7 @@ async def test_the_event_loop_itself_must_turn(monkeypatch: pytest.MonkeyPatch) 
     stop = http_server.serve_http(address, CollectorRegistry(), pb.StatusReply, lambda: True)
     try:
         assert " 200 " in await asyncio.to_thread(healthcheck.ask, address)
-        monkeypatch.setattr(http_server, "ANSWER_SECONDS", 0.2)
+        monkeypatch.setattr(http_server, "ANSWER_TIMEOUT_SECONDS", 0.2)
         assert " 503 " in healthcheck.ask(address)
     finally:
         stop()
@@ -80,7 +80,7 @@ def test_it_asks_wherever_the_metrics_are_served(host: str, asked: str) -> None:
 
 def test_a_node_that_takes_the_connection_and_never_answers_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a process that is stopped: its kernel still accepts."""
-    monkeypatch.setattr(healthcheck, "SECONDS", 0.1)
+    monkeypatch.setattr(healthcheck, "TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("DSLNODE_METRICS", f"127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(SystemExit) as ended:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.accounting.ledger import EARLIEST, OTHERS, Amounts, Direction, Ledger, Period
+from dslnode.accounting.ledger import EARLIEST_HOUR, OTHERS, Amounts, Direction, Ledger, Period
 from dslnode.accounting.ledger_file import LedgerState, pack, save
 from dslnode.cli.ledger import COLUMNS, OutputFormat, show_ledger
 from dslnode.errors import SettingsError
@@ -21,9 +21,9 @@ MOVED = Amounts(sign_bits=8_000, sign_framing=20, control=3, resent=400, transpo
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     ledger = Ledger()
-    ledger.book(EARLIEST + 25, ABC, Direction.SENT, MOVED)
-    ledger.book(EARLIEST + 26, ABC, Direction.RECEIVED, Amounts(keep_bits=80))
-    ledger.book(EARLIEST + 26, OTHERS, Direction.SENT, Amounts(transport=12))
+    ledger.book(EARLIEST_HOUR + 25, ABC, Direction.SENT, MOVED)
+    ledger.book(EARLIEST_HOUR + 26, ABC, Direction.RECEIVED, Amounts(keep_bits=80))
+    ledger.book(EARLIEST_HOUR + 26, OTHERS, Direction.SENT, Amounts(transport=12))
     save(tmp_path, pack(LedgerState(ledger, {ABC: "[bold]board\n7"})))
     return tmp_path
 

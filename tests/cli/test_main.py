@@ -152,7 +152,7 @@ def test_commands_that_do_not_learn_import_neither_torch_nor_grpc(arguments: lis
         (["--alpha", "three"], "unable to parse string as a number; it means: Aggregation strength"),
         (["--peers", "10.0.0.2:99999"], "is not HOST:PORT, such as 10.0.0.2:7711 or [fd00::2]:7711"),
         (["--config", __file__], "is not TOML: "),
-        (["--config", __file__], "; mend it there, or begin with the file that `dslnode config --init` writes"),
+        (["--config", __file__], "; fix it there, or start from the file that `dslnode config --init` writes"),
         (["--layer-keep-ratios", "abc"], "is not of the form PATTERN=RATIO"),
         (["--config", "/absent.toml"], "/absent.toml: cannot be read (No such file or directory)"),
     ],

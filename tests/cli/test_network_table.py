@@ -1,4 +1,4 @@
-"""A picture of the network as lines for a terminal."""
+"""A snapshot of the network as lines for a terminal."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.cli.crawler import NetworkSnapshot, SeenNode
+from dslnode.cli.crawler import CrawledNode, NetworkSnapshot
 from dslnode.cli.network_table import (
     BLOCKS,
     COLUMNS,
-    curve,
+    accuracy_lines,
     headline,
-    ordered,
-    picture_as_dict,
-    row,
-    scaled,
+    report_lines,
+    snapshot_as_dict,
+    sorted_nodes,
     sparkline,
-    told_lines,
+    table_row,
 )
 from dslnode.v1 import node_pb2 as pb
 
 HISTORY = [pb.Measurement(round=number, accuracy=number / 20) for number in range(1, 19)]
-ONE = SeenNode(
+ONE = CrawledNode(
     "01",
     "board-1",
     "10.0.0.1:7711",
@@ -40,8 +39,8 @@ ONE = SeenNode(
         layers=[pb.LayerStatus(name="0.weight", weights=9, density=0.5)],
     ),
 )
-TWO = SeenNode("02", "board-2", "10.0.0.2:7711", pb.StatusReply(name="board-2", node_id="02", round=7, accuracy=0.5))
-LOST = SeenNode(
+TWO = CrawledNode("02", "board-2", "10.0.0.2:7711", pb.StatusReply(name="board-2", node_id="02", round=7, accuracy=0.5))
+LOST = CrawledNode(
     "03",
     "board-3",
     "10.0.0.3:7711",
@@ -49,22 +48,22 @@ LOST = SeenNode(
     (("01", pb.NeighbourStatus(name="board-3", round=12, problem="connection refused")),),
     "no answer",
 )
-PICTURE = NetworkSnapshot("greenhouse", (ONE, TWO, LOST), frozenset({("01", "02")}))
+SNAPSHOT = NetworkSnapshot("greenhouse", (ONE, TWO, LOST), frozenset({("01", "02")}))
 BY_TITLE = {column.title: column for column in COLUMNS}
 
 
-def cells(node: SeenNode) -> list[str]:
-    return [cell.plain for cell in row(node, PICTURE)]
+def cells(node: CrawledNode) -> list[str]:
+    return [cell.plain for cell in table_row(node, SNAPSHOT)]
 
 
-def test_a_row_has_the_figures_and_a_dash_for_what_is_not_known() -> None:
+def test_a_row_has_the_figures_and_a_dash_for_unknown_values() -> None:
     assert cells(ONE) == ["board-1", "aggregating", "40", "90.0 %", "▁▁▂▃▃▄▅▆▇██", "1", "1.2 Mbit"]
     assert cells(LOST) == ["board-3", "down", "12", "-", "-", "0", "-"]
 
 
 def test_a_node_that_others_are_linked_to_is_not_down() -> None:
-    picture = NetworkSnapshot("greenhouse", (ONE, LOST), frozenset({("01", "03")}))
-    assert row(LOST, picture)[1].plain == "no answer"
+    snapshot = NetworkSnapshot("greenhouse", (ONE, LOST), frozenset({("01", "03")}))
+    assert table_row(LOST, snapshot)[1].plain == "no answer"
 
 
 def test_all_columns_fit_into_80() -> None:
@@ -87,15 +86,15 @@ def test_all_columns_fit_into_80() -> None:
 )
 def test_nodes_are_sorted_by_any_column_and_the_unknown_come_last(title: str, upwards: str, downwards: str) -> None:
     for order, reverse in ((upwards, False), (downwards, True)):
-        found = "".join(node.name[-1] for node in ordered(PICTURE, BY_TITLE[title], reverse=reverse))
+        found = "".join(node.name[-1] for node in sorted_nodes(SNAPSHOT, BY_TITLE[title], reverse=reverse))
         assert found == order
 
 
-def test_the_headline_says_how_the_network_is() -> None:
-    text = headline(PICTURE, COLUMNS[3], reverse=True, lost=False).plain
+def test_the_headline_summarises_the_network() -> None:
+    text = headline(SNAPSHOT, COLUMNS[3], reverse=True, lost=False).plain
     assert text.splitlines()[0] == "run greenhouse  3 nodes, 2 answer, 1 links"
     assert text.splitlines()[1].startswith("mean accuracy 70.0 %  sent 1.2 Mbit, float32 32 times that  by accuracy ▼")
-    assert "NOBODY ANSWERS" in headline(PICTURE, COLUMNS[0], reverse=False, lost=True).plain
+    assert "NO NODE ANSWERS" in headline(SNAPSHOT, COLUMNS[0], reverse=False, lost=True).plain
     assert (
         "mean accuracy -"
         in headline(NetworkSnapshot("x", (), frozenset()), COLUMNS[0], reverse=False, lost=False).plain
@@ -104,17 +103,17 @@ def test_the_headline_says_how_the_network_is() -> None:
 
 def test_an_opened_node_shows_its_curve_and_layers() -> None:
     assert ONE.reply is not None
-    lines = [line.plain for line in curve(ONE.reply, 80)]
+    lines = [line.plain for line in accuracy_lines(ONE.reply, 80)]
     assert lines[0] == "accuracy, rounds 1 to 18, 5.0 % to 90.0 %"
     assert (lines[1][0], lines[1][-1], len(lines[1])) == (BLOCKS[0], BLOCKS[-1], 76)
     assert "0.weight" in lines[-1]
     assert "50.0 % of 9" in lines[-1]
     assert max(map(len, lines)) <= 80
-    assert [line.plain for line in curve(pb.StatusReply(), 80)] == ["no accuracy measured yet"]
+    assert [line.plain for line in accuracy_lines(pb.StatusReply(), 80)] == ["no accuracy measured yet"]
 
 
-def test_an_opened_node_that_does_not_answer_shows_who_says_what() -> None:
-    text = told_lines(LOST, PICTURE).plain
+def test_an_opened_node_that_does_not_answer_shows_the_reports_of_others() -> None:
+    text = report_lines(LOST, SNAPSHOT).plain
     assert "10.0.0.3:7711: no answer" in text
     assert "board-1: not linked to it (connection refused), newest mask of its round 12" in text
 
@@ -122,10 +121,14 @@ def test_an_opened_node_that_does_not_answer_shows_who_says_what() -> None:
 @pytest.mark.parametrize("name", ["\x1b[2J\x1b]0;owned\x07", "a\nb", "[red]x[/]"])
 def test_names_from_outside_change_nothing_on_a_terminal(name: str) -> None:
     reply = pb.StatusReply(name=name, phase=name, layers=[pb.LayerStatus(name=name)])
-    node = SeenNode("09", name, "", reply, (("09", pb.NeighbourStatus(problem=name)),), name)
-    picture = NetworkSnapshot(name, (node,), frozenset())
-    texts = [*row(node, picture), headline(picture, COLUMNS[0], reverse=False, lost=False), *curve(reply, 80)]
-    texts.append(told_lines(node, picture))
+    node = CrawledNode("09", name, "", reply, (("09", pb.NeighbourStatus(problem=name)),), name)
+    snapshot = NetworkSnapshot(name, (node,), frozenset())
+    texts = [
+        *table_row(node, snapshot),
+        headline(snapshot, COLUMNS[0], reverse=False, lost=False),
+        *accuracy_lines(reply, 80),
+    ]
+    texts.append(report_lines(node, snapshot))
     for text in texts:
         assert all(c.isprintable() or c == "\n" for c in text.plain)
         assert not [span for span in text.spans if "red" in str(span.style)]
@@ -140,16 +143,9 @@ def test_a_sparkline_has_a_block_for_each_value_and_keeps_their_order(values: li
             assert block <= its_block or value > other
 
 
-@given(st.integers(0, 10**18))
-def test_amounts_stay_short(amount: int) -> None:
-    assert len(scaled(amount, "bit")) <= len("99.9 Mbit") + 2
-    assert scaled(0, "bit") == "0 bit"
-    assert scaled(999_950, "B") == "1.0 MB"
-
-
 def test_scripts_get_the_same_as_json() -> None:
-    told = json.loads(json.dumps(picture_as_dict(PICTURE)))
-    assert told["links"] == [["01", "02"]]
-    assert [one["name"] for one in told["nodes"]] == ["board-1", "board-2", "board-3"]
-    assert told["nodes"][0]["status"]["accuracy"] == 0.9
-    assert (told["nodes"][2]["status"], told["nodes"][2]["problem"]) == (None, "no answer")
+    result = json.loads(json.dumps(snapshot_as_dict(SNAPSHOT)))
+    assert result["links"] == [["01", "02"]]
+    assert [node["name"] for node in result["nodes"]] == ["board-1", "board-2", "board-3"]
+    assert result["nodes"][0]["status"]["accuracy"] == 0.9
+    assert (result["nodes"][2]["status"], result["nodes"][2]["problem"]) == (None, "no answer")

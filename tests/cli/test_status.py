@@ -72,7 +72,7 @@ def test_json_numbers_are_numbers_however_large() -> None:
         assert type(found[field.name]) is kinds.get(field.type, type(found[field.name])), field.name
 
 
-def test_json_has_null_for_what_is_not_known() -> None:
+def test_json_has_null_for_unknown_values() -> None:
     found = as_dict(REPLY)
     assert (found["loss"], found["train_accuracy"]) == (None, None)
     board, unreached = found["neighbours"]
@@ -105,7 +105,7 @@ def test_the_table_has_the_facts() -> None:
         assert fact in text
 
 
-def test_the_table_has_a_row_for_every_neighbour_and_a_dash_for_what_is_not_known() -> None:
+def test_the_table_has_a_row_for_every_neighbour_and_a_dash_for_unknown_values() -> None:
     rows = [line.split() for line in drawn(REPLY).splitlines()]
     assert ["board-2", "[fe80::1]:7711", "up", "0", "3", "0.750", f"{BIG:,}", "2,345"] in rows
     assert ["-", "10.0.0.9:7711", "down", "-", "-", "-", "0", "0"] in rows
@@ -159,13 +159,13 @@ def test_watching_shows_each_answer_until_interrupted(
         assert any("round 13" in line for line in lines)
 
 
-def test_an_address_that_is_none_is_refused_before_anybody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_address_is_refused_before_any_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "ask_status", answers())
     with pytest.raises(SettingsError, match="--address: 'nowhere' is not HOST:PORT"):
         show_status("nowhere", watch=False, as_json=False, timeout=1)
 
 
-def test_what_was_used_is_told_with_its_cap_as_numbers_and_for_people() -> None:
+def test_usage_and_cap_are_shown_as_numbers_and_for_people() -> None:
     usage = pb.Usage(cap_bytes=50_000_000, cap_period="day", used_bytes=12_345_678, forecast_bytes=49_000_000)
     usage.exchanges_skipped, usage.interval_seconds = 17, 42.4
     reply = pb.StatusReply(name="board", usage=usage)
@@ -173,5 +173,5 @@ def test_what_was_used_is_told_with_its_cap_as_numbers_and_for_people() -> None:
     assert as_dict(reply)["usage"]["cap_bytes"] == 50_000_000
     shown = drawn(reply)
     assert "this day (UTC) 12,345,678 of 50,000,000 bytes both ways, forecast 49,000,000" in shown
-    assert "masks skipped 17, an exchange in 42 s" in shown
+    assert "masks skipped 17, an exchange every 42 s" in shown
     assert as_dict(pb.StatusReply(usage=pb.Usage(used_bytes=1)))["usage"]["cap_bytes"] is None

@@ -6,10 +6,10 @@ import signal
 import time
 from pathlib import Path
 
-from dslnode.accounting.data_plan import seconds_left, used
+from dslnode.accounting.data_plan import seconds_left, used_bytes
 from dslnode.accounting.ledger import Amounts, Direction, Ledger
 from dslnode.accounting.ledger_file import LedgerState, load, pack, save
-from dslnode.config.quantities import CapPer, parse_cap
+from dslnode.config.quantities import CapPeriod, parse_cap
 from dslnode.transport.client import ask_status
 from tests.cluster.processes import NodeProcess, free_port
 
@@ -24,7 +24,7 @@ def nearly_used_up(directory: Path) -> None:
     """Write a ledger by which the month's cap is used up, but for keep-alives and ``ROOM``."""
     now, cap = time.time(), parse_cap(CAP)
     ledger = Ledger()
-    spent = cap.size - int(20 * seconds_left(CapPer.MONTH, now)) - ROOM
+    spent = cap.max_bytes - int(20 * seconds_left(CapPeriod.MONTH, now)) - ROOM
     ledger.book(int(now // 3_600), "others", Direction.SENT, Amounts(transport=spent))
     directory.mkdir()
     save(directory, pack(LedgerState(ledger)))
@@ -39,7 +39,7 @@ def test_the_cap_holds_however_often_the_node_is_killed(tmp_path: Path) -> None:
         for _ in range(LIVES):
             with NodeProcess("capped", free_port(), *options) as capped:
                 capped.wait_for_event("neighbour up")
-                resumed = [line["round"] for line in capped.log if line["event"] == "resumed"]
+                resumed = [line["round"] for line in capped.log.events if line["event"] == "resumed"]
                 capped.wait_for_round(max(resumed, default=0) + ROUNDS)
                 reply = ask_status(capped.address, 10.0)
                 sent = len(capped.rounds()), reply.usage.exchanges_skipped
@@ -48,9 +48,9 @@ def test_the_cap_holds_however_often_the_node_is_killed(tmp_path: Path) -> None:
     assert sent[1] >= sent[0] - 1, "in its last life it had nothing left to spend"
     assert moved <= ROOM + 20 * (time.time() - began)
     assert reply.usage.used_bytes <= reply.usage.cap_bytes == 60_000_000
-    books = load(directory)
-    assert books is not None
-    assert used(books.ledger, CapPer.MONTH, time.time()) + books.reserved <= 60_000_000
+    state = load(directory)
+    assert state is not None
+    assert used_bytes(state.ledger, CapPeriod.MONTH, time.time()) + state.reserved <= 60_000_000
 
 
 def test_neither_side_waits_for_the_other_under_a_cap(tmp_path: Path) -> None:

@@ -20,10 +20,10 @@ def test_two_daemons_on_one_machine_find_each_other_without_an_address() -> None
         with NodeProcess("other", free_port(), "--discover", *LIFE) as other:
             one.wait_for_event("neighbour up", neighbour="other")
             other.wait_for(lambda line: line["event"] == "round" and line["masks"] == 1)
-        assert not one.other_output, one.tail()
+        assert not one.log.other_lines, one.log.tail()
     with NodeProcess("apart", free_port(), "--discover", "--run-id", "another", *LIFE) as apart:
         apart.wait_for_round(3)
-        assert not [line for line in apart.log if line["event"].startswith("neighbour")]
+        assert not [line for line in apart.log.events if line["event"].startswith("neighbour")]
 
 
 @pytest.mark.skipif(missing() is not None, reason=f"needs network namespaces: {missing()}")

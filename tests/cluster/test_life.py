@@ -30,9 +30,9 @@ def test_three_nodes_do_their_rounds_together_and_end_by_themselves() -> None:
             )
             for index, port in enumerate(ports)
         ]
-        assert [node.wait() for node in nodes] == [0, 0, 0], "\n".join(node.tail() for node in nodes)
+        assert [node.wait() for node in nodes] == [0, 0, 0], "\n".join(node.log.tail() for node in nodes)
         for node in nodes:
-            assert not node.other_output
+            assert not node.log.other_lines
             assert node.wait_for_event("stopped")["why"] == "done"
             assert [line["round"] for line in node.rounds()] == list(range(1, 26))
             assert node.rounds()[-1]["masks"] == 2
@@ -41,7 +41,7 @@ def test_three_nodes_do_their_rounds_together_and_end_by_themselves() -> None:
             scales = 2 * 32
             whole = weights + scales  # a bit a score, and a scale a layer
             sent = node.rounds()[-1]["bits_sent"]
-            ups = sum(line["event"] == "neighbour up" for line in node.log)
+            ups = sum(line["event"] == "neighbour up" for line in node.log.events)
             repeated = ups - 2  # where both dial at once, the link that takes over may tell again what was on its way
             most = (2 * 25 + repeated) * whole
             assert 0.9 * 2 * 24 * whole <= sent <= most, "to two neighbours, once a round, never above plain"
@@ -81,8 +81,8 @@ def test_a_node_starts_alone_and_takes_in_neighbours_that_come_later_die_and_ret
             second.wait_for_event("neighbour down", why="refused: it is stopping")
             before = len(second.rounds())
             second.wait_for_round(resumed["round"] + before + 5)
-        assert not first.other_output
-        assert not second.other_output
+        assert not first.log.other_lines
+        assert not second.log.other_lines
 
 
 def test_a_node_killed_at_any_moment_resumes_at_its_last_finished_round(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_peer_that_answers_with_garbage_is_refused_without_a_stack_trace() -> 
             node.wait_for_event("neighbour refused", reason="garbage")
             node.wait_for_round(2)
             assert node.end(signal.SIGTERM)[0] == 143
-        assert not node.other_output
+        assert not node.log.other_lines
     finally:
         server.stop(None).wait(10)
 
@@ -168,7 +168,7 @@ def test_a_disk_that_takes_no_more_stops_no_round_and_is_used_again_when_it_does
         assert "File too large" in refused["problem"]
         node.wait_for(lambda line: line["event"] == "state not saved" and line["round"] > refused["round"] + 1)
         node.limit_files(None)
-        last = max(line["round"] for line in node.log if line["event"] == "state not saved")
+        last = max(line["round"] for line in node.log.events if line["event"] == "state not saved")
         again = node.wait_for_round(last + 2)["round"]
         node.end(signal.SIGKILL)
     with NodeProcess("alone", free_port(), "--share", "1/2", *FEW, "--state-dir", str(tmp_path)) as node:

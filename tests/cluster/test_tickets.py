@@ -52,7 +52,7 @@ def test_a_network_of_tickets_lives_and_lets_nobody_else_in(operator: Operator, 
             for reason in ("plaintext", "expired"):
                 host.wait_for_event("neighbour refused", reason=reason)
         operator.renew("host", NOW + DAY)
-        host.wait_for_event("credentials read anew")
+        host.wait_for_event("credentials reloaded")
         ends = metric(scrape, "dslnode_certificate_expiry_timestamp_seconds")
         assert ends == (NOW + 91 * DAY).timestamp()
         operator.authority.revoke("board", NOW)
@@ -63,7 +63,9 @@ def test_a_network_of_tickets_lives_and_lets_nobody_else_in(operator: Operator, 
             for reason in ("plaintext", "expired", "revoked")
         }
         assert all(count >= 1 for count in counted.values()), counted
-        lines = [line["reason"] for line in host.log if line["event"] == "neighbour refused"]
+        lines = [line["reason"] for line in host.log.events if line["event"] == "neighbour refused"]
         assert len(lines) == len(set(lines)), "each is logged once, however often it knocks"
-        assert not [line for line in host.log if line["event"] == "neighbour up" and line["neighbour"] != "board"]
-    assert not host.other_output, host.tail()
+        assert not [
+            line for line in host.log.events if line["event"] == "neighbour up" and line["neighbour"] != "board"
+        ]
+    assert not host.log.other_lines, host.log.tail()

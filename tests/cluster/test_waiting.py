@@ -27,7 +27,7 @@ def test_a_node_outside_its_hours_waits_answers_and_holds_nobody_up() -> None:
         reply = ask_status(waiting.address, 10.0)
         assert (reply.phase, reply.round) == ("waiting", 0)
         assert not waiting.rounds()
-        assert [line["event"] for line in waiting.log].count("waiting") == 1
+        assert [line["event"] for line in waiting.log.events].count("waiting") == 1
         code, seconds = waiting.end(signal.SIGTERM)
         assert (code, seconds < 2) == (143, True)
         assert waiting.wait_for_event("stopped")["why"] == "terminated"

@@ -242,4 +242,4 @@ def test_printed_settings_say_what_each_means_and_where_it_came_from() -> None:
     assert "# from: --alpha\nalpha = 2.0\n" in text
     assert "# from: DSLNODE_SEED\nseed = 3\n" in text
     assert "# from: default\n# state_dir =\n" in text
-    assert "# Minibatches a round." in text
+    assert "# Minibatches per round." in text

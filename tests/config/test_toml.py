@@ -53,20 +53,32 @@ def test_what_is_set_is_written_as_it_is(tmp_path: Path) -> None:
     assert "\n# threads = 1\n" in file.read_text()
 
 
+def test_every_text_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    given = {"data": 'idx:/d/"\\ \t\x85\U0001f600', "layer_keep_ratios": 'a."b\\*=0.1'}
+    loaded = load(given, {}, None)
+    assert load({}, {}, write_template(loaded, tmp_path / "node.toml")).settings == loaded.settings
+
+
+def test_bytes_that_are_no_text_are_shown_as_question_marks(tmp_path: Path) -> None:
+    loaded = load({"data": "idx:/d\udcff"}, {}, None)
+    assert 'data = "idx:/d?"' in write_template(loaded, tmp_path / "node.toml").read_text()
+
+
 def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     file.write_text("seed = 5\n")
-    with pytest.raises(SettingsError, match="is there already and is left as it is"):
+    with pytest.raises(SettingsError, match="exists already and is not changed"):
         write_template(load({}, {}, None), file)
     assert file.read_text() == "seed = 5\n"
     with pytest.raises(SettingsError, match="cannot be written"):
         write_template(load({}, {}, None), tmp_path / "absent" / "node.toml")
 
 
+@pytest.mark.process
 def test_the_command_writes_it(tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     done = run("config", "--init", str(file), "--alpha", "3")
     assert done.stdout == f"wrote {file}; edit it, then: dslnode start --config {file}\n"
     assert tomllib.loads(file.read_text()) == {"alpha": 3.0}
-    assert "is there already" in complaint(ExitCode.SETTINGS, "config", "--init", str(file))
+    assert "exists already" in complaint(ExitCode.SETTINGS, "config", "--init", str(file))
     assert "use --config" in complaint(ExitCode.SETTINGS, "config", str(file))

@@ -1,4 +1,4 @@
-"""Slices: shares are disjoint, complete and the same every time."""
+"""Partitions: shares are disjoint, complete and the same every time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ splits: st.SearchStrategy[Split] = st.one_of(
 
 
 def data_set(labels: list[int], held_out: list[int] | None = None, class_count: int = 6) -> DataSet:
-    """Make a data set whose only pixel tells which example it is."""
+    """Make a data set whose only pixel is the number of the example."""
 
     def examples(values: list[int]) -> Examples:
         return Examples(np.arange(len(values), dtype=np.float32)[:, np.newaxis], np.array(values, dtype=np.int64))
@@ -48,7 +48,7 @@ def counts(examples: Examples | None) -> list[int]:
 
 
 def all_shares(data: DataSet, count: int, split: Split, seed: int) -> list[DataSet | None]:
-    """Cut every share; None for those that got nothing to train on."""
+    """Take every share; None for those without anything to train on."""
     parts: list[DataSet | None] = []
     for number in range(1, count + 1):
         try:
@@ -63,12 +63,12 @@ def all_shares(data: DataSet, count: int, split: Split, seed: int) -> list[DataS
 def test_shares_are_disjoint_and_keep_the_right_labels(labels: list[int], count: int, split: Split, seed: int) -> None:
     assume(split == "even" or split[0] == "dirichlet" or split[1] <= len(set(labels)))
     parts = [part for part in all_shares(data_set(labels), count, split, seed) if part is not None]
-    held = [identity for part in parts for identity in identities(part.train)]
-    assert len(held) == len(set(held))
+    assigned = [identity for part in parts for identity in identities(part.train)]
+    assert len(assigned) == len(set(assigned))
     for part in parts:
         assert [labels[identity] for identity in identities(part.train)] == list(part.train.labels)
-    holds_all = split == "even" or split[0] == "dirichlet" or count * split[1] >= len(set(labels))
-    assert not holds_all or sorted(held) == list(range(len(labels)))
+    complete = split == "even" or split[0] == "dirichlet" or count * split[1] >= len(set(labels))
+    assert not complete or sorted(assigned) == list(range(len(labels)))
 
 
 @settings(max_examples=40, deadline=None)
@@ -82,7 +82,7 @@ def test_even_shares_differ_by_one_at_most_in_each_class(labels: list[int], coun
 
 @settings(max_examples=30, deadline=None)
 @given(label_lists, splits, seeds, st.integers(1, 5))
-def test_the_same_seed_gives_the_same_slice(labels: list[int], split: Split, seed: int, limit: int) -> None:
+def test_the_same_seed_gives_the_same_partition(labels: list[int], split: Split, seed: int, limit: int) -> None:
     part = PartitionSpec(share=(2, 3), split=split, seed=seed, samples_per_class=limit)
     outcomes = []
     for _ in range(2):
@@ -95,13 +95,13 @@ def test_the_same_seed_gives_the_same_slice(labels: list[int], split: Split, see
 
 
 @pytest.mark.parametrize("split", ["even", ("classes", 2), ("dirichlet", 0.5)])
-def test_another_seed_gives_another_slice(split: Split) -> None:
+def test_another_seed_gives_another_partition(split: Split) -> None:
     data = data_set([0, 1, 2, 3, 4, 5] * 20)
-    slices = {
+    partitions = {
         tuple(identities(take_partition(data, PartitionSpec(share=(1, 3), split=split, seed=seed)).train))
         for seed in range(8)
     }
-    assert len(slices) > 4
+    assert len(partitions) > 4
 
 
 @settings(max_examples=50, deadline=None)
@@ -140,8 +140,8 @@ def test_extreme_proportions_still_hold_everything_once() -> None:
     labels = [0, 1] * 30
     for concentration in (0.001, 1e6):
         parts = all_shares(data_set(labels), 500, ("dirichlet", concentration), 3)
-        held = [identity for part in parts if part for identity in identities(part.train)]
-        assert sorted(held) == list(range(60))
+        assigned = [identity for part in parts if part for identity in identities(part.train)]
+        assert sorted(assigned) == list(range(60))
 
 
 def test_chosen_classes_keep_their_numbers_in_both_parts() -> None:
@@ -178,7 +178,7 @@ def test_nothing_left_to_train_on_names_the_cause() -> None:
         take_partition(data_set([0, 1]), PartitionSpec(share=(3, 3)))
 
 
-def test_classes_that_the_data_lack() -> None:
+def test_classes_that_are_missing_in_the_data() -> None:
     with pytest.raises(SettingsError, match=r"classes 6 are not among the classes 0\.\.5 of made up"):
         take_partition(data_set([0, 1]), PartitionSpec(classes=(0, 6)))
     with pytest.raises(SettingsError, match="classes:3, but made up has examples of 2 classes"):
@@ -200,7 +200,7 @@ def test_held_out_is_a_stratified_part_of_the_data(labels: list[int], fraction: 
         assert part == (min(max(1, round(fraction * whole)), whole - 1) if whole else 0)
 
 
-def test_a_held_out_part_that_is_there_stays() -> None:
+def test_an_existing_held_out_part_is_kept() -> None:
     data = data_set([0, 0, 1], [1])
     assert split_held_out(data, 0.5, 0) is data
 
@@ -223,12 +223,12 @@ def test_an_impossible_fraction(fraction: float) -> None:
         ({"seed": -1}, "seed -1 is out of range"),
     ],
 )
-def test_a_slice_that_contradicts_itself(values: dict[str, object], message: str) -> None:
+def test_a_specification_that_contradicts_itself(values: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         PartitionSpec(**values)  # type: ignore[arg-type]
 
 
-def test_what_a_user_writes_is_understood() -> None:
+def test_shares_and_splits_are_parsed() -> None:
     assert parse_share("2/20") == (2, 20)
     assert [parse_split(text) for text in ("even", "classes:4", "dirichlet:0.3", "dirichlet:1")] == [
         "even",
@@ -241,7 +241,7 @@ def test_what_a_user_writes_is_understood() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "2", "2/", "/3", "0/3", "4/3", "1/2/3", "-1/3", "a/b", "1/10001", "1/9999999999"])
-def test_a_share_that_is_none(text: str) -> None:
+def test_a_malformed_share(text: str) -> None:
     with pytest.raises(SettingsError, match="i/n"):
         parse_share(text)
 
@@ -251,12 +251,12 @@ def test_a_share_that_is_none(text: str) -> None:
     ["", "evn", "even:1", "classes", "classes:0", "classes:x", "classes:-1", "classes:65537", "dirichlet"]
     + [f"dirichlet:{number}" for number in ("0", "nan", "-1", "1e9", "0.0001", "9999999")],
 )
-def test_a_split_that_is_none(text: str) -> None:
+def test_a_malformed_split(text: str) -> None:
     with pytest.raises(SettingsError, match="is none of even, classes:C"):
         parse_split(text)
 
 
-def test_draws_do_not_disturb_each_other() -> None:
+def test_draws_do_not_change_each_other() -> None:
     data = data_set([0, 1, 2] * 20)
     whole, limited = (take_partition(data, PartitionSpec(share=(1, 2), samples_per_class=limit)) for limit in (None, 4))
     assert set(identities(limited.train)) < set(identities(whole.train))

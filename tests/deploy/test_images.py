@@ -67,7 +67,7 @@ def test_image_and_testbed_ask_alike_whether_a_node_is_ready() -> None:
         assert board["healthcheck"]["test"] == ["CMD", *json.loads(asked)]
         assert board["healthcheck"]["timeout"] == f"{waits}s"
     assert json.loads(asked)[-1] == healthcheck.__name__
-    assert int(waits) > healthcheck.SECONDS
+    assert int(waits) > healthcheck.TIMEOUT_SECONDS
 
 
 def test_no_package_index_is_named() -> None:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from dslnode.config.loader import load
 from dslnode.config.settings import Settings
-from dslnode.telemetry.http_server import ANSWER_SECONDS
+from dslnode.telemetry.http_server import ANSWER_TIMEOUT_SECONDS
 
 MANIFESTS = Path(__file__).parents[2] / "deploy" / "kubernetes"
 VERSIONS = ("1.29", kubernetes_validate.latest_version())
@@ -143,7 +143,7 @@ def test_the_kubelet_asks_where_the_metrics_are_served(probe: str) -> None:
     """A daemon has 5 s to answer before the page says that it does not; the kubelet must wait for that."""
     asked = container()[probe]
     assert asked["httpGet"] == {"path": "/ready", "port": "metrics"}
-    assert asked["timeoutSeconds"] > ANSWER_SECONDS
+    assert asked["timeoutSeconds"] > ANSWER_TIMEOUT_SECONDS
 
 
 def test_service_links_cannot_pass_for_settings() -> None:

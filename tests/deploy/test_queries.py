@@ -82,7 +82,7 @@ class Prometheus:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """Two nodes that learn together, one with another frozen network that they refuse, and one that learns alone.
 
-    The first node has a data cap, and keeps out a vandal.
+    The first node has a data cap, and bans a vandal.
     """
     operator = Operator(tmp_path_factory.mktemp("network") / "authority", "greenhouse")
     ports, metrics = [free_port() for _ in range(4)], [free_port() for _ in range(4)]
@@ -110,7 +110,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         server = running.enter_context(Prometheus(tmp_path_factory.mktemp("prometheus"), targets))
         server.wait_for(f"min(dslnode_rounds_finished_total) >= {ROUNDS} and count(dslnode_loss) == 4")
         server.wait_for('dslnode_messages_refused_total > 0 and on (instance) dslnode_info{name="a"}')
-        server.wait_for('count_over_time(dslnode_quarantined{neighbour="vandal"}[1m]) > 3')
+        server.wait_for('count_over_time(dslnode_peer_banned{neighbour="vandal"}[1m]) > 3')
         server.wait_for("count_over_time(dslnode:components[1m]) > 3")
         yield server
 

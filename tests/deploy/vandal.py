@@ -1,4 +1,4 @@
-"""A board with a right ticket that breaks the rules of the protocol, again and again, so that it is kept out."""
+"""A board with a valid ticket that breaks the rules of the protocol again and again, so that it is banned."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dslnode.addresses import host_and_port
 from dslnode.config.loader import load
 from dslnode.errors import PeerError
 from dslnode.runtime.build import build_learner
-from dslnode.runtime.start import node_info
+from dslnode.runtime.prepare import node_info
 from dslnode.security.channels import TlsChannels
 from dslnode.security.credentials import Credentials
 from dslnode.security.ticket import read_ticket

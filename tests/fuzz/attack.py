@@ -42,8 +42,8 @@ def check_alive(node: NodeProcess) -> None:
     """Raise ``AssertionError`` unless the daemon answers, finishes rounds, and wrote nothing but its log."""
     reached = ask_status(node.address, 30.0).round
     node.wait_for_round(reached + 2)
-    assert not node.other_output, node.tail()
-    assert not [line for line in node.log if line["level"] == "error"], node.tail()
+    assert not node.log.other_lines, node.log.tail()
+    assert not [line for line in node.log.events if line["level"] == "error"], node.log.tail()
 
 
 def _send(address: str, pieces: list[bytes]) -> int:

@@ -18,7 +18,7 @@ from bitarray import frozenbitarray
 from google.protobuf.message import DecodeError
 
 from dslnode.accounting import ledger_file
-from dslnode.accounting.ledger import EARLIEST, Amounts, Direction, Ledger
+from dslnode.accounting.ledger import EARLIEST_HOUR, Amounts, Direction, Ledger
 from dslnode.errors import PeerError, SettingsError
 from dslnode.overlay.mdns import read_announcement
 from dslnode.protocol.codec import delta, positions
@@ -29,6 +29,7 @@ from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.membership import MemberRecord, MembershipUpdate
 from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.runtime import checkpoint
+from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 from dslnode.security.authority import Authority
 from dslnode.security.certificates import identity_from_der, read_revocations
 from dslnode.security.identity import Revocations
@@ -167,14 +168,16 @@ def checksummed_ledger(body: bytes) -> ledger_file.LedgerState:
 
 def state() -> bytes:
     """Return a node's state."""
-    facts = {"round": 3, "run_id": "r", "fingerprint": "ab", "neighbours": [], "traffic": {}}
-    return checkpoint.pack(checkpoint.Snapshot(facts, {"scores": np.arange(5, dtype=np.float32), "steps": np.array(7)}))
+    metadata = SnapshotMetadata(round=3, run_id="r", fingerprint="ab")
+    return checkpoint.pack(
+        checkpoint.Snapshot(metadata, {"scores": np.arange(5, dtype=np.float32), "steps": np.array(7)})
+    )
 
 
 def ledger() -> bytes:
     """Return a node's ledger."""
     one = Ledger()
-    one.book(EARLIEST, "ab", Direction.SENT, Amounts(control=7))
+    one.book(EARLIEST_HOUR, "ab", Direction.SENT, Amounts(control=7))
     return ledger_file.pack(
         ledger_file.LedgerState(one, {"ab": "board"}, {("ab", Direction.SENT): Amounts(control=7)}, 5, 6)
     )

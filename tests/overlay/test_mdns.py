@@ -1,8 +1,8 @@
-"""What is announced on the local network is an address to dial, or nothing."""
+"""An announcement on the local network becomes an address to dial, or nothing."""
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 
 import pytest
 from hypothesis import given
@@ -34,7 +34,7 @@ def test_a_node_of_the_run_is_dialled_where_it_was_seen() -> None:
     )
 
 
-def test_what_it_advertises_comes_before_where_it_was_seen() -> None:
+def test_the_advertised_address_comes_before_the_one_seen() -> None:
     found = read_announcement({**RIGHT, b"at": b"board-7.example:7711"}, ["10.0.0.7"], 7712, ME)
     assert found == MemberRecord(OTHER, 0, "board-7", "board-7.example:7711")
 
@@ -55,7 +55,7 @@ def test_what_it_advertises_comes_before_where_it_was_seen() -> None:
     ],
     ids=str,
 )
-def test_another_run_this_node_itself_and_whatever_is_out_of_bounds_are_left_alone(
+def test_another_run_this_node_itself_and_values_out_of_bounds_are_ignored(
     change: dict[bytes, bytes | None],
 ) -> None:
     assert read_announcement({**RIGHT, **change}, ["10.0.0.7"], 7711, ME) is None
@@ -71,16 +71,16 @@ def test_without_an_address_or_a_port_there_is_nothing_to_dial() -> None:
     st.lists(st.text(max_size=40), max_size=2),
     st.none() | st.integers(0, 65_535),
 )
-def test_whatever_is_announced_becomes_a_record_in_bounds_or_nothing(
+def test_any_announcement_becomes_a_record_in_bounds_or_nothing(
     fields: dict[bytes, bytes | None], addresses: list[str], port: int | None
 ) -> None:
     found = read_announcement({**RIGHT, **fields}, addresses, port, ME)
     assert found is None or (found.version == 0 and found.key != ME.key and is_dialable(found.address))
 
 
-def test_who_wants_to_discover_without_the_package_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_zeroconf_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     check_discovery(discover=True)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "zeroconf", None)
     check_discovery(discover=False)
-    with pytest.raises(SettingsError, match="pip install"):
+    with pytest.raises(SettingsError, match=r"zeroconf; install it with: pip install 'dslnode\[discover\]'"):
         check_discovery(discover=True)

@@ -1,4 +1,4 @@
-"""Real networks on loopback that find each other from one address, heal, and are not led astray."""
+"""Real networks on loopback that find each other from one address, heal, and resist made-up members."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
-from dslnode.overlay import peer_manager as neighbourhood_module
+from dslnode.overlay import peer_manager as peer_manager_module
 from dslnode.overlay.peer_manager import MAX_DIALS, PeerManager
 from dslnode.protocol import membership
 from dslnode.protocol.membership import MemberRecord, MembershipUpdate
@@ -31,16 +31,16 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dialer, name, seconds)
     for name, seconds in (
         ("TICK_SECONDS", 0.05),
-        ("GATHERING_SECONDS", 0.01),
-        ("GRACE_SECONDS", 0.1),
-        ("LONGEST_PAUSE", 0.2),
+        ("DEBOUNCE_SECONDS", 0.01),
+        ("SPLIT_GRACE_SECONDS", 0.1),
+        ("MAX_BACKOFF_SECONDS", 0.2),
     ):
-        monkeypatch.setattr(neighbourhood_module, name, seconds)
+        monkeypatch.setattr(peer_manager_module, name, seconds)
 
 
 @dataclass
 class Member(Node):
-    """A node with a neighbourhood."""
+    """A node with a peer manager."""
 
     peers: tuple[str, ...] = ()
     limit: int = 16
@@ -49,7 +49,7 @@ class Member(Node):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.registry = CollectorRegistry()
-        self.neighbourhood = PeerManager(
+        self.peer_manager = PeerManager(
             self.network,
             self.peers,
             self.limit,
@@ -59,15 +59,15 @@ class Member(Node):
         )
 
     def components(self) -> float | None:
-        """Return what the metric says."""
+        """Return the value of the metric."""
         return self.registry.get_sample_value("dslnode_components")
 
     def _record(self, event: LinkEvent) -> None:
-        self.neighbourhood.notice(event)
+        self.peer_manager.on_link_event(event)
         super()._record(event)
 
 
-class Town:
+class Network:
     """Starts members on loopback."""
 
     def __init__(self, net: Loopback) -> None:
@@ -79,103 +79,103 @@ class Town:
         me = replace(node_info(number), advertise=f"127.0.0.1:{port}" if dialable else "", members=True)
         member = Member(self.net.news, me, SMALL, port=port, peers=peers, **more)
         await self.net.start(member)
-        member.tasks += [member.spawn(job) for job in member.neighbourhood.jobs()]
+        member.tasks += [member.spawn(job) for job in member.peer_manager.jobs()]
         return member
 
 
 @pytest_asyncio.fixture
-async def town() -> AsyncIterator[Town]:
+async def network() -> AsyncIterator[Network]:
     async with loopback() as net:
-        yield Town(net)
+        yield Network(net)
 
 
-async def turned(condition: Callable[[], object]) -> None:
-    """Wait for what ticks bring about, which nobody reports."""
+async def eventually(condition: Callable[[], object]) -> None:
+    """Wait for an effect of ticks, which no event reports."""
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)
 
 
-async def test_one_address_is_enough_to_be_linked_with_all(town: Town) -> None:
-    first = await town.member(1)
-    others = [await town.member(number, first.address) for number in range(2, 6)]
-    await town.net.connected(first, *others)
-    await turned(lambda: len(others[-1].neighbourhood.outlook.reachable) == 5)
+async def test_one_address_is_enough_to_be_linked_with_all(network: Network) -> None:
+    first = await network.member(1)
+    others = [await network.member(number, first.address) for number in range(2, 6)]
+    await network.net.connected(first, *others)
+    await eventually(lambda: len(others[-1].peer_manager.view.reachable) == 5)
     assert others[-1].components() == 1
 
 
-async def test_a_node_that_can_only_dial_out_is_a_full_neighbour_over_its_own_streams(town: Town) -> None:
-    first = await town.member(1)
-    second = await town.member(2, first.address)
-    hidden = await town.member(3, first.address, dialable=False)
-    await town.net.connected(first, second, hidden)
+async def test_a_node_that_can_only_dial_out_is_a_full_neighbour_over_its_own_streams(network: Network) -> None:
+    first = await network.member(1)
+    second = await network.member(2, first.address)
+    hidden = await network.member(3, first.address, dialable=False)
+    await network.net.connected(first, second, hidden)
     second.network.send(hidden.me.key, message(SMALL, 5, 7))
     hidden.network.send(second.me.key, message(SMALL, 6, 8))
-    await town.net.news.until(lambda: hidden.all(MaskArrived) and second.all(MaskArrived))
+    await network.net.news.until(lambda: hidden.all(MaskArrived) and second.all(MaskArrived))
     assert hidden.network.links[second.me.key].we_dialled
     assert [report.message.round for report in second.all(MaskArrived)] == [8]
 
 
-async def test_a_node_that_vanished_is_missed_and_found_again_though_nobody_was_told_its_address(town: Town) -> None:
-    first = await town.member(1)
-    second = await town.member(2, first.address)
-    third = await town.member(3, first.address)
-    await town.net.connected(first, second, third)
-    await turned(lambda: all(len(one.neighbourhood.outlook.reachable) == 3 for one in (first, second)))
+async def test_a_node_that_vanished_is_missed_and_found_again_without_its_address_in_peers(network: Network) -> None:
+    first = await network.member(1)
+    second = await network.member(2, first.address)
+    third = await network.member(3, first.address)
+    await network.net.connected(first, second, third)
+    await eventually(lambda: all(len(member.peer_manager.view.reachable) == 3 for member in (first, second)))
     await third.stop()
-    await turned(lambda: second.components() == 2 and first.components() == 2)
-    await turned(lambda: ("warning", "network in parts") in second.log.take())
-    back = await town.member(3, port=third.port)
-    await town.net.connected(first, second, back)
-    await turned(lambda: second.components() == 1)
-    await turned(lambda: ("info", "network is whole again") in second.log.take())
+    await eventually(lambda: second.components() == 2 and first.components() == 2)
+    await eventually(lambda: ("warning", "network split") in second.log.take())
+    back = await network.member(3, port=third.port)
+    await network.net.connected(first, second, back)
+    await eventually(lambda: second.components() == 1)
+    await eventually(lambda: ("info", "network whole again") in second.log.take())
     assert second.registry.get_sample_value("dslnode_members", {"state": "known"}) == 3
 
 
-async def test_who_leaves_in_good_order_is_not_missed(town: Town) -> None:
-    first = await town.member(1)
-    second = await town.member(2, first.address)
-    await town.net.connected(first, second)
-    await turned(lambda: second.me.key in first.neighbourhood.roster.others)
-    second.neighbourhood.leave()
+async def test_a_node_that_leaves_is_not_missed(network: Network) -> None:
+    first = await network.member(1)
+    second = await network.member(2, first.address)
+    await network.net.connected(first, second)
+    await eventually(lambda: second.me.key in first.peer_manager.members.others)
+    second.peer_manager.leave()
     second.network.leave("it is stopping")
-    await town.net.news.until(lambda: not first.network.links)
-    await turned(lambda: first.neighbourhood.outlook.reachable == {first.me.key})
+    await network.net.news.until(lambda: not first.network.links)
+    await eventually(lambda: first.peer_manager.view.reachable == {first.me.key})
     assert first.components() == 1
 
 
-async def test_whom_a_node_knew_before_a_restart_it_finds_again_without_peers(town: Town) -> None:
-    first = await town.member(1)
-    second = await town.member(2, first.address)
-    await town.net.connected(first, second)
-    await turned(second.neighbourhood.known)
-    facts = {"neighbours": [], "members": second.neighbourhood.known()}
+async def test_members_of_a_snapshot_are_found_again_after_a_restart_without_peers(network: Network) -> None:
+    first = await network.member(1)
+    second = await network.member(2, first.address)
+    await network.net.connected(first, second)
+    await eventually(second.peer_manager.snapshot)
+    metadata = {"neighbours": [], "members": second.peer_manager.snapshot()}
     await second.stop()
-    again = await town.member(2, dialable=False)
-    again.neighbourhood.recall(facts)
-    await town.net.connected(first, again)
+    again = await network.member(2, dialable=False)
+    again.peer_manager.restore(metadata)
+    await network.net.connected(first, again)
 
 
-async def test_without_room_only_those_who_need_a_link_are_taken_in_and_all_stay_in_reach(town: Town) -> None:
-    members = [await town.member(1, limit=2)]
+async def test_at_the_limit_only_essential_links_are_added_and_all_stay_reachable(network: Network) -> None:
+    members = [await network.member(1, limit=2)]
     for number in range(2, 9):
-        members.append(await town.member(number, members[-1].address, limit=2))
+        members.append(await network.member(number, members[-1].address, limit=2))
     everybody = {member.me.key for member in members}
-    await turned(lambda: all(one.neighbourhood.outlook.reachable == everybody for one in members))
+    await eventually(lambda: all(member.peer_manager.view.reachable == everybody for member in members))
 
 
-async def test_with_a_limit_of_none_nobody_is_dialled_but_the_peers(town: Town) -> None:
-    first = await town.member(1)
-    second = await town.member(2, first.address, limit=0)
-    third = await town.member(3, first.address, limit=0)
-    await town.net.connected(first, third)
-    await town.net.connected(first, second)
-    await turned(lambda: len(third.neighbourhood.outlook.reachable) == 3)
+async def test_with_a_limit_of_zero_only_peers_are_dialled(network: Network) -> None:
+    first = await network.member(1)
+    second = await network.member(2, first.address, limit=0)
+    third = await network.member(3, first.address, limit=0)
+    await network.net.connected(first, third)
+    await network.net.connected(first, second)
+    await eventually(lambda: len(third.peer_manager.view.reachable) == 3)
     assert third.me.key not in second.network.links
     assert third.components() == 1
 
 
-async def test_made_up_addresses_are_dialled_a_few_at_a_time(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_made_up_addresses_are_dialled_a_few_at_a_time(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
 
     async def hang(_: ConnectionManager, address: str, __: object) -> bool:
@@ -183,49 +183,49 @@ async def test_made_up_addresses_are_dialled_a_few_at_a_time(town: Town, monkeyp
         await asyncio.Event().wait()
         return False
 
-    monkeypatch.setattr(neighbourhood_module, "dial", hang)
-    first = await town.member(1)
+    monkeypatch.setattr(peer_manager_module, "dial", hang)
+    first = await network.member(1)
     liar = node_info(2)
     fakes = [MemberRecord(f"{number:032x}", 1, "fake", f"127.0.0.1:{number + 1}") for number in range(32)]
     first.network.report(MembershipUpdateArrived(liar, MembershipUpdate(tuple(fakes))))
-    await turned(lambda: len(tried) >= MAX_DIALS)
+    await eventually(lambda: len(tried) >= MAX_DIALS)
     await asyncio.sleep(0.2)  # four ticks in which more could be dialled
     assert len(tried) == len(set(tried)) == MAX_DIALS
 
 
-async def test_a_neighbour_whose_address_is_none_is_known_without_it(town: Town) -> None:
-    first = await town.member(1)
-    odd = await town.net.node(2, me=replace(node_info(2), advertise="no address at all"))
+async def test_a_neighbour_with_a_malformed_address_is_a_member_without_it(network: Network) -> None:
+    first = await network.member(1)
+    odd = await network.net.node(2, me=replace(node_info(2), advertise="no address at all"))
     odd.dial(first.address)
-    await town.net.connected(first, odd)
-    assert not first.neighbourhood.roster.others[odd.me.key].address
-    await turned(lambda: odd.me.key in first.neighbourhood.outlook.reachable)
+    await network.net.connected(first, odd)
+    assert not first.peer_manager.members.others[odd.me.key].address
+    await eventually(lambda: odd.me.key in first.peer_manager.view.reachable)
     await odd.stop()
-    await turned(lambda: first.components() == 2)
+    await eventually(lambda: first.components() == 2)
 
 
-async def test_a_neighbour_that_reads_no_such_frames_is_told_nothing(town: Town) -> None:
-    first = await town.member(1)
-    old = await town.net.node(2)
+async def test_a_neighbour_without_membership_frames_is_sent_none(network: Network) -> None:
+    first = await network.member(1)
+    old = await network.net.node(2)
     old.dial(first.address)
-    await town.net.connected(first, old)
-    await turned(lambda: old.me.key in first.neighbourhood.outlook.reachable)
+    await network.net.connected(first, old)
+    await eventually(lambda: old.me.key in first.peer_manager.view.reachable)
     assert [type(report) for report in old.events] == [LinkUp]
 
 
-async def test_a_neighbour_that_makes_up_nodes_for_ever_fills_no_memory(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+async def test_endless_made_up_members_do_not_fill_the_memory(
+    network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (neighbourhood_module, membership):
+    for module in (peer_manager_module, membership):
         monkeypatch.setattr(module, "MAX_MEMBERS", 40)
-    first = await town.member(1)
-    liar = await town.member(2, first.address)
-    await town.net.connected(first, liar)
+    first = await network.member(1)
+    liar = await network.member(2, first.address)
+    await network.net.connected(first, liar)
     for lie in range(0, 2_000, 32):
         fakes = [MemberRecord(f"{number:032x}", 1, "fake", "") for number in range(lie, lie + 32)]
         liar.network.send(first.me.key, MembershipUpdate(tuple(fakes)))
     last = MemberRecord("ff" * 16, 1, "last", "")
     liar.network.send(first.me.key, MembershipUpdate((last,)))
-    await turned(lambda: any(last in report.update.records for report in first.all(MembershipUpdateArrived)))
-    assert len(first.neighbourhood.roster.others) <= 40
-    assert liar.me.key in first.neighbourhood.outlook.reachable
+    await eventually(lambda: any(last in report.update.records for report in first.all(MembershipUpdateArrived)))
+    assert len(first.peer_manager.members.others) <= 40
+    assert liar.me.key in first.peer_manager.view.reachable

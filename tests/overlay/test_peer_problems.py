@@ -1,4 +1,4 @@
-"""Problems with peers are told once."""
+"""Problems with peers are logged once."""
 
 from __future__ import annotations
 
@@ -26,34 +26,32 @@ def log() -> Log:
 
 
 @pytest.fixture
-def notices(log: Log) -> ProblemLog:
+def problems(log: Log) -> ProblemLog:
     return ProblemLog({"10.0.0.2:7711"}, cast(Logger, log))
 
 
-def test_a_peer_that_does_not_answer_is_told_of_when_that_begins_and_changes(notices: ProblemLog, log: Log) -> None:
+def test_a_peer_that_does_not_answer_is_logged_when_that_begins_and_changes(problems: ProblemLog, log: Log) -> None:
     for why in ("closed", "closed", "no name", "closed"):
-        notices.not_reached("10.0.0.2:7711", why)
+        problems.peer_unreachable("10.0.0.2:7711", why)
     assert [why for _, why in log.lines] == ["closed", "no name", "closed"]
-    assert notices.standing == {"10.0.0.2:7711": "closed"}
-    notices.solved("10.0.0.2:7711")
-    assert not notices.standing
-    notices.not_reached("10.0.0.2:7711", "closed")
+    assert problems.current == {"10.0.0.2:7711": "closed"}
+    problems.resolved("10.0.0.2:7711")
+    assert not problems.current
+    problems.peer_unreachable("10.0.0.2:7711", "closed")
     assert len(log.lines) == 4
 
 
-def test_a_stranger_is_told_of_once_for_each_reason_from_whatever_ports_it_takes_turns(
-    notices: ProblemLog, log: Log
-) -> None:
+def test_a_stranger_is_logged_once_for_each_reason_whatever_port_it_calls_from(problems: ProblemLog, log: Log) -> None:
     for number in range(30):
         reason = ("plaintext", "expired", "revoked")[number % 3]
-        notices.refused(f"10.9.9.9:{40_000 + number}", reason, f"because of {reason}")
+        problems.peer_refused(f"10.9.9.9:{40_000 + number}", reason, f"because of {reason}")
     assert [why for _, why in log.lines] == ["because of plaintext", "because of expired", "because of revoked"]
-    notices.refused("10.9.9.8:1", "plaintext", "because of plaintext")
+    problems.peer_refused("10.9.9.8:1", "plaintext", "because of plaintext")
     assert len(log.lines) == 4
-    assert not notices.standing
+    assert not problems.current
 
 
-def test_strangers_cannot_fill_the_memory(notices: ProblemLog) -> None:
+def test_strangers_cannot_fill_the_memory(problems: ProblemLog) -> None:
     for number in range(2 * MAX_REMEMBERED):
-        notices.refused(f"10.0.{number >> 8}.{number & 255}:1", "plaintext", "why")
-    assert len(notices._said) <= MAX_REMEMBERED
+        problems.peer_refused(f"10.0.{number >> 8}.{number & 255}:1", "plaintext", "why")
+    assert len(problems._last_logged) <= MAX_REMEMBERED

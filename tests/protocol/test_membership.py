@@ -87,7 +87,7 @@ class World:
                 return
 
     def _dial(self, key: str) -> None:
-        """Do what ``PeerManager`` does per tick. Dead nodes and those across a partition do not answer."""
+        """Do what ``PeerManager`` does per tick, without clocks; dead nodes and those across a cut do not answer."""
         table = self.tables[key]
         self.now += 1
         view = table.view(self.now)

@@ -55,7 +55,7 @@ class Setup:
 
 class _Pacer:
     def __init__(self, paces: list[int]) -> None:
-        self.rest = paces.append
+        self.set_minimum_interval = paces.append
 
 
 class _Log:
@@ -70,7 +70,7 @@ class _Log:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_gate, "LOOKS_SECONDS", 0.01)
+    monkeypatch.setattr(training_gate, "CHECK_SECONDS", 0.01)
     monkeypatch.setattr(training_gate, "STOP_SECONDS", 0.01)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.config.quantities import DAY, Hours, parse_hours
+from dslnode.config.quantities import MINUTES_PER_DAY, Hours, parse_hours
 from dslnode.runtime.training_limits import CALMER, COOLER, FULLER, HostState, TrainingLimits, why_wait
 
 COOL = HostState(temperature=40.0, load=0.5, minute=12 * 60)
@@ -19,14 +19,14 @@ def test_without_limits_a_node_trains_whatever_the_machine_does() -> None:
 def test_hours_may_go_over_midnight() -> None:
     night = parse_hours("22:00-6:30")
     assert night == Hours(22 * 60, 6 * 60 + 30)
-    assert [night.hold(minute) for minute in (22 * 60, 0, 6 * 60 + 29)] == [True] * 3
-    assert [night.hold(minute) for minute in (6 * 60 + 30, 12 * 60, 22 * 60 - 1)] == [False] * 3
+    assert [night.includes(minute) for minute in (22 * 60, 0, 6 * 60 + 29)] == [True] * 3
+    assert [night.includes(minute) for minute in (6 * 60 + 30, 12 * 60, 22 * 60 - 1)] == [False] * 3
 
 
-@given(st.integers(0, DAY - 1), st.integers(0, DAY - 1), st.integers(0, DAY - 1))
+@given(st.integers(0, MINUTES_PER_DAY - 1), st.integers(0, MINUTES_PER_DAY - 1), st.integers(0, MINUTES_PER_DAY - 1))
 def test_a_minute_is_in_the_hours_or_in_the_rest_of_the_day(begin: int, end: int, minute: int) -> None:
     if begin != end:
-        assert Hours(begin, end).hold(minute) != Hours(end, begin).hold(minute)
+        assert Hours(begin, end).includes(minute) != Hours(end, begin).includes(minute)
 
 
 @pytest.mark.parametrize("text", ["22-6", "24:00-06:00", "22:00-06:60", "22:00 - 06:00", "22:00", "22:00-22:00"])

@@ -16,9 +16,11 @@ from dslnode import __version__
 from dslnode.learning.results import AggregatedRound, Progress, TrainedRound
 from dslnode.protocol.events import Phase
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
-from dslnode.telemetry.metrics import Metrics, PeerStatus
+from dslnode.telemetry.metrics import Metrics
+from dslnode.telemetry.peer_status import PeerStatus
+from dslnode.transport.traffic import Flow, Traffic
 
-HEARD = PeerStatus(
+LINKED = PeerStatus(
     name="board-2",
     node_id="ab" * 16,
     address="10.0.0.2:7711",
@@ -27,12 +29,10 @@ HEARD = PeerStatus(
     staleness=1,
     agreement=0.75,
     float32_bits_sent=32_000,
-    payload_bits_sent=1_000,
-    payload_bits_received=2_000,
-    mask_bytes_sent=150,
-    mask_bytes_received=280,
-    wire_bytes_sent=400,
-    wire_bytes_received=700,
+    traffic=Traffic(
+        Flow(payload_bits=1_000, mask_bytes=150, link_bytes=400),
+        Flow(payload_bits=2_000, mask_bytes=280, link_bytes=700),
+    ),
 )
 UNREACHED = PeerStatus("10.0.0.9:7711", "", "10.0.0.9:7711", connected=False, problem="connection refused")
 LAYOUT = MaskLayout((MaskLayer("0.weight", (2, 5)), MaskLayer("2.weight", (2, 5))))
@@ -42,19 +42,19 @@ TRAINED = TrainedRound(MASK, Progress(loss=0.5, accuracy=0.9, steps=10), FLIPS, 
 BOARD = {"neighbour": "board-2", "node_id": "ab" * 16}
 
 
-def filled(neighbours: Callable[[], list[PeerStatus]] = lambda: [HEARD, UNREACHED]) -> Metrics:
+def filled(neighbours: Callable[[], list[PeerStatus]] = lambda: [LINKED, UNREACHED]) -> Metrics:
     """Return the metrics of a node that has done some rounds."""
     found = Metrics(neighbours)
     found.describe("board-1", "greenhouse")
     found.round.set(7)
     found.rounds_finished.inc(7)
-    found.phase(Phase.EXCHANGING)
+    found.set_phase(Phase.EXCHANGING)
     found.trained(TRAINED)
     found.aggregated(AggregatedRound({}, 0.8, 0.7, 2, 0.1))
     for phase in ("exchange", "aggregate", "save"):
-        found.took(phase, 0.2)
+        found.observe_phase(phase, 0.2)
     found.refused.labels("far_future").inc()
-    found.dialled_back("reached")
+    found.count_dial_back("reached")
     found.checkpoint_bytes.inc(12_345)
     return found
 
@@ -73,7 +73,7 @@ def test_every_metric_of_the_contract_is_there_with_its_labels() -> None:
     wire = {"sent": (150, 250), "received": (280, 420)}
     expected: list[tuple[str, dict[str, str], float]] = [
         ("dslnode_info", {"version": __version__, "name": "board-1", "run": "greenhouse"}, 1),
-        ("dslnode_leaning_ratio", {}, 0.7),
+        ("dslnode_collaboration_weight_ratio", {}, 0.7),
         ("dslnode_replica_restarts_total", {}, 2),
         ("dslnode_round", {}, 7),
         ("dslnode_rounds_finished_total", {}, 7),
@@ -103,8 +103,8 @@ def test_every_metric_of_the_contract_is_there_with_its_labels() -> None:
         ("dslnode_payload_bit_total", {**BOARD, "direction": "received", "kind": "mask"}, 2_000),
         ("dslnode_float32_equivalent_bit_total", BOARD, 32_000),
         *(
-            ("dslnode_wire_bytes_total", {**BOARD, "direction": way, "kind": kind}, value)
-            for way, values in wire.items()
+            ("dslnode_wire_bytes_total", {**BOARD, "direction": direction, "kind": kind}, value)
+            for direction, values in wire.items()
             for kind, value in zip(("mask", "control"), values, strict=True)
         ),
     ]
@@ -125,25 +125,25 @@ def test_a_round_without_a_measurement_leaves_the_last_accuracy() -> None:
 
 def test_just_one_phase_is_marked_at_a_time() -> None:
     found = filled()
-    found.phase(Phase.TRAINING)
+    found.set_phase(Phase.TRAINING)
     marked = {labels: value for (name, labels), value in samples(found).items() if name == "dslnode_phase"}
     assert {dict(labels)["phase"] for labels in marked} == {phase.value for phase in Phase}
     assert [dict(labels)["phase"] for labels, value in marked.items() if value] == ["training"]
 
 
-def test_what_is_not_known_of_a_neighbour_has_no_sample() -> None:
+def test_unknown_values_of_a_peer_have_no_sample() -> None:
     found = samples(filled(lambda: [UNREACHED]))
     assert found["dslnode_neighbours_connected", frozenset()] == 0
     known = {name for name, _ in found}
     assert known.isdisjoint({f"dslnode_neighbour_{what}" for what in ("round", "staleness_rounds", "agreement_ratio")})
 
 
-def test_neighbours_are_asked_anew_at_each_scrape() -> None:
-    neighbours = [HEARD]
+def test_peers_are_read_at_each_scrape() -> None:
+    neighbours = [LINKED]
     found = filled(lambda: neighbours)
     key = ("dslnode_neighbour_staleness_rounds", frozenset(BOARD.items()))
     assert samples(found)[key] == 1
-    neighbours[:] = [replace(HEARD, staleness=2)]
+    neighbours[:] = [replace(LINKED, staleness=2)]
     assert samples(found)[key] == 2
     neighbours.clear()
     assert key not in samples(found)
@@ -151,13 +151,14 @@ def test_neighbours_are_asked_anew_at_each_scrape() -> None:
 
 def test_names_from_outside_cannot_break_the_exposition() -> None:
     name = 'a"} 1\n# TYPE x\\'
-    found = samples(filled(lambda: [replace(HEARD, name=name)]))
+    found = samples(filled(lambda: [replace(LINKED, name=name)]))
     assert found["dslnode_neighbour_up", frozenset({"neighbour": name, "node_id": "ab" * 16}.items())] == 1
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed")
 @pytest.mark.parametrize("found", [filled(), Metrics(lambda: [])], ids=["busy node", "node just started"])
-def test_prometheus_own_linter_has_nothing_to_say(found: Metrics) -> None:
+def test_prometheus_own_linter_finds_nothing(found: Metrics) -> None:
     done = subprocess.run(
         ["promtool", "check", "metrics"],
         input=generate_latest(found.registry),
@@ -169,25 +170,25 @@ def test_prometheus_own_linter_has_nothing_to_say(found: Metrics) -> None:
 
 
 def test_two_nodes_in_one_process_do_not_share_metrics() -> None:
-    one, other = filled(), Metrics(lambda: [])
-    assert one.registry is not other.registry
-    assert samples(other)["dslnode_round", frozenset()] == 0
+    first, second = filled(), Metrics(lambda: [])
+    assert first.registry is not second.registry
+    assert samples(second)["dslnode_round", frozenset()] == 0
 
 
-def test_who_is_in_quarantine_is_named_with_the_offence_and_nobody_else_is() -> None:
-    name = "dslnode_quarantined"
+def test_only_a_banned_peer_has_a_ban_with_its_reason() -> None:
+    name = "dslnode_peer_banned"
     assert name not in {key for key, _ in samples(filled())}
-    found = samples(filled(lambda: [replace(HEARD, shut_out="flood"), UNREACHED]))
+    found = samples(filled(lambda: [replace(LINKED, ban_reason="flood"), UNREACHED]))
     assert {key: value for key, value in found.items() if key[0] == name} == {
         (name, frozenset({**BOARD, "reason": "flood"}.items())): 1
     }
 
 
-def test_what_training_waits_for_is_named_while_it_does() -> None:
+def test_the_reason_why_training_waits_is_a_label_while_it_does() -> None:
     metrics = filled()
-    metrics.waiting("heat")
-    metrics.waiting("hours")
+    metrics.set_waiting("heat")
+    metrics.set_waiting("hours")
     assert samples(metrics)["dslnode_waiting", frozenset({("reason", "hours")})] == 1
     assert ("dslnode_waiting", frozenset({("reason", "heat")})) not in samples(metrics)
-    metrics.waiting("")
+    metrics.set_waiting("")
     assert "dslnode_waiting" not in {key for key, _ in samples(metrics)}

@@ -1,4 +1,4 @@
-"""What a node tells of itself, from its round machine and its traffic."""
+"""Status of a node, from its round machine and its traffic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dslnode.protocol import events
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.protocol.round_machine import RoundMachine
-from dslnode.telemetry.node_status import MAX_KNOWN, MAX_NEIGHBOURS_REPORTED, SPARE_BYTES, NodeStatus
+from dslnode.telemetry.node_status import MAX_NEIGHBOURS_REPORTED, MAX_PEERS, SPARE_BYTES, NodeStatus
 from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.grpc_options import MESSAGE_BYTES
 from dslnode.transport.handshake import NetworkFingerprint, NodeInfo
@@ -36,52 +36,56 @@ def trained() -> TrainedRound:
 
 def aggregated(held_out: float | None, masks: int = 0) -> AggregatedRound:
     return AggregatedRound(
-        {str(number): mask_with(8) for number in range(masks)}, held_out, leaning=0.7, restarts=0, seconds=1.0
+        {str(number): mask_with(8) for number in range(masks)},
+        held_out,
+        collaboration_weight=0.7,
+        restarts=0,
+        seconds=1.0,
     )
 
 
-def introduction(number: int, name: str) -> NodeInfo:
-    facts = NetworkFingerprint(
+def node_info(node_id: bytes, name: str) -> NodeInfo:
+    fingerprint = NetworkFingerprint(
         fingerprint=bytes(16), layout=LAYOUT.digest, layers=1, weights=LAYOUT.size, seed=1, scores=LAYOUT.size
     )
     return NodeInfo(
         run_id=SETTINGS.run_id,
-        node_id=bytes([number] * 16),
+        node_id=node_id,
         incarnation=bytes(8),
         name=name,
         advertise="",
-        model=facts,
+        model=fingerprint,
         exchange="keep",
     )
 
 
-ME, BOARD = introduction(1, "board-1"), introduction(2, "board-2")
+ME, BOARD = node_info(bytes([1] * 16), "board-1"), node_info(bytes([2] * 16), "board-2")
 
 
 @dataclass
 class Links:
-    """What the observer looks at of a network."""
+    """The parts of a connection manager that the status reads."""
 
     traffic: dict[str, Traffic] = field(default_factory=dict)
     links: dict[str, object] = field(default_factory=dict)
     dialled: dict[str, str] = field(default_factory=dict)
     measured: int = 0
-    offence: str = ""
+    violation: str = ""
 
     def measure_traffic(self) -> None:
         self.measured += 1
 
     def ban_reason(self, _neighbour: str) -> str:
-        return self.offence
+        return self.violation
 
 
-def observer_of(
+def status_of(
     machine: RoundMachine, links: Links | None = None, problems: Mapping[str, str] | None = None
 ) -> NodeStatus:
     return NodeStatus(SETTINGS, ME, machine, cast(ConnectionManager, links or Links()), problems or {})
 
 
-def met_board() -> tuple[NodeStatus, Links]:
+def linked_board() -> tuple[NodeStatus, Links]:
     """Return a node in its second round that heard from board-2 in its first, over a link that it dialled."""
     machine = RoundMachine()
     machine.handle(events.Started())
@@ -92,15 +96,15 @@ def met_board() -> tuple[NodeStatus, Links]:
     sent = Flow(masks=2, payload_bits=64, mask_bytes=40, control_bytes=10, link_bytes=300)
     received = Flow(masks=1, payload_bits=32, mask_bytes=20, control_bytes=10)
     links = Links({BOARD.key: Traffic(sent, received)}, {BOARD.key: object()}, {"10.0.0.2:7711": BOARD.key})
-    observer = observer_of(machine, links, {"10.0.0.9:7711": "connection refused"})
-    observer.met(BOARD, "10.0.0.2:7711")
-    observer.trained(trained())
-    observer.aggregated(aggregated(0.5))
-    return observer, links
+    status = status_of(machine, links, {"10.0.0.9:7711": "connection refused"})
+    status.add_neighbour(BOARD, "10.0.0.2:7711")
+    status.trained(trained())
+    status.aggregated(aggregated(0.5))
+    return status, links
 
 
 def test_a_node_just_started_leaves_out_what_it_does_not_know() -> None:
-    reply = observer_of(RoundMachine()).reply()
+    reply = status_of(RoundMachine()).reply()
     assert (reply.name, reply.node_id, reply.run_id) == ("board-1", "01" * 16, "greenhouse")
     assert (reply.round, reply.phase, reply.weights) == (0, "starting", 32)
     assert not any(reply.HasField(name) for name in ("accuracy", "train_accuracy", "loss"))
@@ -111,8 +115,8 @@ def test_a_node_just_started_leaves_out_what_it_does_not_know() -> None:
 
 
 def test_the_reply_has_round_phase_accuracy_and_traffic() -> None:
-    observer, links = met_board()
-    reply = observer.reply()
+    status, links = linked_board()
+    reply = status.reply()
     assert (reply.round, reply.phase) == (1, "training")
     assert (reply.accuracy, reply.train_accuracy, reply.loss, reply.density) == (0.5, 0.75, 0.25, 0.25)
     assert (reply.payload_bits_sent, reply.payload_bits_received) == (64, 32)
@@ -122,8 +126,8 @@ def test_the_reply_has_round_phase_accuracy_and_traffic() -> None:
 
 
 def test_a_neighbour_is_described_by_its_newest_mask_and_its_traffic() -> None:
-    observer, _ = met_board()
-    board = observer.reply().neighbours[0]
+    status, _ = linked_board()
+    board = status.reply().neighbours[0]
     assert (board.name, board.node_id, board.address, board.connected) == ("board-2", "02" * 16, "10.0.0.2:7711", True)
     assert (board.round, board.staleness, board.agreement) == (40, 1, 0.75)
     assert (board.payload_bits_sent, board.payload_bits_received, board.wire_bytes_sent) == (64, 32, 300)
@@ -131,60 +135,60 @@ def test_a_neighbour_is_described_by_its_newest_mask_and_its_traffic() -> None:
 
 
 def test_a_peer_that_was_never_reached_is_shown_with_its_problem() -> None:
-    observer, _ = met_board()
-    [_, unreached] = observer.reply().neighbours
+    status, _ = linked_board()
+    [_, unreached] = status.reply().neighbours
     assert (unreached.address, unreached.name, unreached.node_id) == ("10.0.0.9:7711", "10.0.0.9:7711", "")
     assert (unreached.connected, unreached.problem) == (False, "connection refused")
     assert not any(unreached.HasField(name) for name in ("round", "staleness", "agreement"))
 
 
 def test_a_peer_reached_under_another_address_is_shown_once() -> None:
-    observer, links = met_board()
+    status, links = linked_board()
     links.dialled["10.0.0.9:7711"] = BOARD.key
-    assert [peer.name for peer in observer.neighbours()] == ["board-2"]
+    assert [peer.name for peer in status.neighbours()] == ["board-2"]
 
 
 def test_a_banned_neighbour_is_shown_with_its_violation() -> None:
-    observer, links = met_board()
-    links.offence = "flood"
-    assert observer.neighbours()[0].shut_out == "flood"
-    assert observer.reply().neighbours[0].problem == "banned: flood"
+    status, links = linked_board()
+    links.violation = "flood"
+    assert status.neighbours()[0].ban_reason == "flood"
+    assert status.reply().neighbours[0].problem == "banned: flood"
 
 
 def test_a_neighbour_that_left_stays_with_its_counters() -> None:
-    observer, links = met_board()
+    status, links = linked_board()
     links.links.clear()
-    board = observer.neighbours()[0]
-    assert (board.connected, board.payload_bits_sent) == (False, 64)
+    board = status.neighbours()[0]
+    assert (board.connected, board.traffic.sent.payload_bits) == (False, 64)
 
 
 def test_a_neighbour_that_sent_nothing_yet_has_no_round() -> None:
     machine = RoundMachine()
     machine.handle(events.PeerUp(BOARD.key, 3))
-    observer = observer_of(machine)
-    observer.met(BOARD, "10.0.0.2:7711")
-    board = observer.neighbours()[0]
+    status = status_of(machine)
+    status.add_neighbour(BOARD, "10.0.0.2:7711")
+    board = status.neighbours()[0]
     assert (board.round, board.staleness, board.agreement) == (None, None, None)
 
 
 def test_totals_are_the_sum_over_all_neighbours_and_change_none() -> None:
-    observer, links = met_board()
+    status, links = linked_board()
     links.traffic["other"] = Traffic(Flow(masks=1, payload_bits=32, mask_bytes=20, control_bytes=5), Flow())
     for _ in range(2):
-        total = observer.totals()
+        total = status.total_traffic()
         assert (total.sent.masks, total.sent.payload_bits, total.sent.wire_bytes) == (3, 96, 325)
     assert links.traffic[BOARD.key].sent.wire_bytes == 300
 
 
 def test_the_log_line_of_a_round_has_the_facts_an_operator_needs() -> None:
-    observer, _ = met_board()
-    observer.aggregated(aggregated(None, masks=1))
-    assert observer.round_line() == {
+    status, _ = linked_board()
+    status.aggregated(aggregated(None, masks=1))
+    assert status.round_line() == {
         "round": 1,
         "loss": 0.25,
         "train": 0.75,
         "accuracy": 0.5,
-        "leaning": 0.7,
+        "collaboration_weight": 0.7,
         "neighbours": 1,
         "masks": 1,
         "flipped": 0.125,
@@ -196,82 +200,52 @@ def test_the_log_line_of_a_round_has_the_facts_an_operator_needs() -> None:
 
 @pytest.mark.parametrize(("measured", "shown"), [(None, 0.5), (0.875, 0.875), (0.0, 0.0)])
 def test_a_round_without_a_measurement_leaves_the_last_accuracy(measured: float | None, shown: float) -> None:
-    observer, _ = met_board()
-    observer.trained(trained())
-    observer.aggregated(aggregated(measured))
-    assert observer.reply().accuracy == shown
+    status, _ = linked_board()
+    status.trained(trained())
+    status.aggregated(aggregated(measured))
+    assert status.reply().accuracy == shown
 
 
 def test_a_neighbour_is_named_by_name_or_by_the_head_of_its_id() -> None:
-    observer, _ = met_board()
-    assert observer.name_of(BOARD.key) == "board-2"
-    assert observer.name_of("cd" * 16) == "cdcdcdcd"
+    status, _ = linked_board()
+    assert status.name_of(BOARD.key) == "board-2"
+    assert status.name_of("cd" * 16) == "cdcdcdcd"
 
 
 def test_strangers_cannot_fill_the_memory() -> None:
-    observer = observer_of(RoundMachine())
-    for number in range(MAX_KNOWN + 5):
-        observer.met(
-            NodeInfo(
-                run_id="",
-                node_id=number.to_bytes(16, "big"),
-                incarnation=bytes(8),
-                name="x",
-                advertise="",
-                model=ME.model,
-                exchange="keep",
-            ),
-            f"10.0.0.1:{number}",
-        )
-    assert len(observer.neighbours()) <= MAX_KNOWN + len(SETTINGS.peers)
+    status = status_of(RoundMachine())
+    for number in range(MAX_PEERS + 5):
+        status.add_neighbour(node_info(number.to_bytes(16, "big"), "x"), f"10.0.0.1:{number}")
+    assert len(status.neighbours()) <= MAX_PEERS + len(SETTINGS.peers)
 
 
-def crowd(observer: NodeStatus, links: Links, count: int) -> list[str]:
+def crowd(status: NodeStatus, links: Links, count: int) -> list[str]:
     """Let a node meet many neighbours, with long names and addresses; return their keys."""
     keys = []
     for number in range(count):
-        board = NodeInfo(
-            run_id="",
-            node_id=number.to_bytes(16, "big"),
-            incarnation=bytes(8),
-            name=f"{number:064}",
-            advertise="",
-            model=ME.model,
-            exchange="keep",
-        )
-        observer.met(board, f"{'x' * 240}:{number}")
+        board = node_info(number.to_bytes(16, "big"), f"{number:064}")
+        status.add_neighbour(board, f"{'x' * 240}:{number}")
         links.traffic[board.key] = Traffic(*(Flow(payload_bits=2**50, link_bytes=2**50) for _ in range(2)))
         keys.append(board.key)
     return keys
 
 
-def test_the_reply_fits_into_one_message_and_tells_of_the_connected_first() -> None:
+def test_the_reply_fits_into_one_message_and_has_the_connected_first() -> None:
     links = Links()
-    observer = observer_of(RoundMachine(), links, {"10.0.0.9:7711": "refused " * 20})
-    keys = crowd(observer, links, MAX_KNOWN)
+    status = status_of(RoundMachine(), links, {"10.0.0.9:7711": "refused " * 20})
+    keys = crowd(status, links, MAX_PEERS)
     links.links.update(dict.fromkeys(keys[:100], object()))
-    reply = observer.reply()
-    told = {neighbour.node_id for neighbour in reply.neighbours}
+    reply = status.reply()
+    reported = {neighbour.node_id for neighbour in reply.neighbours}
     assert reply.ByteSize() <= MESSAGE_BYTES - SPARE_BYTES
-    assert told >= {*keys[:100], ""}, "all connected, and the configured peers"
+    assert reported >= {*keys[:100], ""}, "all connected, and the configured peers"
 
 
-def test_of_many_that_left_the_reply_tells_of_the_last_ones_met() -> None:
+def test_of_many_that_left_the_reply_has_the_newest_links() -> None:
     links = Links()
-    observer = observer_of(RoundMachine(), links)
-    keys = crowd(observer, links, MAX_KNOWN - 1)
-    observer.met(
-        NodeInfo(
-            run_id="",
-            node_id=bytes(16),
-            incarnation=bytes(8),
-            name="first, back again",
-            advertise="",
-            model=ME.model,
-            exchange="keep",
-        ),
-        "",
-    )
-    told = [neighbour.node_id for neighbour in observer.reply().neighbours if neighbour.node_id]
-    assert 100 <= len(told) <= MAX_NEIGHBOURS_REPORTED
-    assert set(told) == {keys[0], *keys[-len(told) + 1 :]}
+    status = status_of(RoundMachine(), links)
+    keys = crowd(status, links, MAX_PEERS - 1)
+    status.add_neighbour(node_info(bytes(16), "first, back again"), "")
+    reported = [neighbour.node_id for neighbour in status.reply().neighbours if neighbour.node_id]
+    assert 100 <= len(reported) <= MAX_NEIGHBOURS_REPORTED
+    assert set(reported) == {keys[0], *keys[-len(reported) + 1 :]}

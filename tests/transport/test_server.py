@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from dslnode.accounting.ledger import EARLIEST, Amounts, Direction, Ledger, Period
+from dslnode.accounting.ledger import EARLIEST_HOUR, Amounts, Direction, Ledger, Period
 from dslnode.accounting.ledger_messages import ask_ledger, row_messages
 from dslnode.errors import ExitCode, ListenError
 from dslnode.transport.link_events import LinkUp
@@ -148,7 +148,7 @@ async def test_the_ledger_comes_row_by_row_however_long_it_is(net: Loopback) -> 
     node = await net.node(1)
     ledger = Ledger()
     for neighbour in range(500):
-        ledger.book(EARLIEST, f"{neighbour:032x}", Direction.SENT, Amounts(sign_bits=8, transport=-3))
+        ledger.book(EARLIEST_HOUR, f"{neighbour:032x}", Direction.SENT, Amounts(sign_bits=8, transport=-3))
     server = Server(node.network, pb.StatusReply, lambda per: row_messages(ledger, {"0" * 32: "board"}, per))
     port = await server.listen("127.0.0.1:0")
     try:
@@ -156,4 +156,4 @@ async def test_the_ledger_comes_row_by_row_however_long_it_is(net: Loopback) -> 
     finally:
         await server.stop(0)
     assert len(rows) == 500
-    assert rows[0] == (EARLIEST // 24, "0" * 32, "board", Direction.SENT, Amounts(sign_bits=8, transport=-3))
+    assert rows[0] == (EARLIEST_HOUR // 24, "0" * 32, "board", Direction.SENT, Amounts(sign_bits=8, transport=-3))

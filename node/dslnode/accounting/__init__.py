@@ -1,1 +1,1 @@
-"""What was paid, in bytes: the ledger, the data plan, and the pace of exchanges that keeps to it."""
+"""Bytes paid: the ledger, the data plan, and the schedule of exchanges that keeps to it."""

@@ -1,4 +1,4 @@
-"""Keeps the ledger of a running node: books what the network moved, and saves it now and then."""
+"""Keeps the ledger of a running node: books the traffic of all links every few seconds, and saves it now and then."""
 
 from __future__ import annotations
 
@@ -15,130 +15,130 @@ from dslnode.errors import StateError
 from dslnode.telemetry.logs import Logger
 from dslnode.transport.connection_manager import OTHERS, ConnectionManager
 
-BOOK_SECONDS = 5.0
-SAVE_SECONDS = 600.0
+BOOK_INTERVAL_SECONDS = 5.0
+SAVE_INTERVAL_SECONDS = 600.0
 """How often the ledger is written: what a crash loses of it at most, unless the last round's state has it."""
 
 
 class Bookkeeper:
-    """``open`` before the network moves anything, ``keep`` while it does, ``close`` in the end.
+    """``open`` before any traffic, ``run`` while there is some, which saves once more in the end.
 
-    ``directory`` is where the ledger is kept, None for nowhere; ``clock`` gives seconds since 1970.
+    ``directory`` is where the ledger is saved, None for nowhere; ``clock`` returns seconds since 1970.
     """
 
     def __init__(
         self, network: ConnectionManager, directory: Path | None, log: Logger, clock: Callable[[], float] = time.time
     ) -> None:
         self.ledger = Ledger()
-        self.names: dict[str, str] = {}
+        self.peer_names: dict[str, str] = {}
+        self.reserve_bytes = 0  # bytes that every save reserves
+        self.booked_bytes = 0  # since the process began
         self._network = network
         self._directory = directory
         self._log = log
         self._clock = clock
         self._booked: dict[Row, Amounts] = {}
-        self.ahead = 0  # bytes that every save reserves
-        self.moved = 0  # bytes booked since the process began
-        self._limit = 0  # of these, up to which the disk knows of a reserve
-        self._reserved_in = 0  # the hour that this reserve is booked under after a crash
+        self._reserved_until = 0  # value of booked_bytes up to which the disk knows of a reserve
+        self._reserved_hour = 0  # the hour that this reserve is booked under after a crash
         self._saving = asyncio.Lock()
         self._writing = threading.Lock()  # outlives a cancelled save, whose thread still writes
 
     @property
     def hour(self) -> int:
-        """The hour that is booked under now."""
+        """The hour that is booked under now, in hours since 1970."""
         return self.ledger.hour_at(int(self._clock() // 3_600))
 
     @property
-    def seconds(self) -> float:
+    def now(self) -> float:
         """Seconds since 1970 as the ledger takes them: the clock's, unless that is behind the newest hour."""
         return max(self._clock(), 3_600.0 * self.hour)
 
     def open(self) -> None:
-        """Take over the saved ledger, and book what was moved since it was saved. Raises ``StateError``."""
-        books = load(self._directory) if self._directory is not None else None
-        if books is not None:
-            self.ledger, self.names = books.ledger, dict(books.names)
-            recovered = self._recover(books)
-            lost = Amounts(unsaved=max(0, books.reserved - recovered))
+        """Load the saved ledger, and book what was transferred since it was saved. Raises ``StateError``."""
+        state = load(self._directory) if self._directory is not None else None
+        if state is not None:
+            self.ledger, self.peer_names = state.ledger, dict(state.names)
+            recovered = self._recover(state)
+            lost = Amounts(unsaved=max(0, state.reserved - recovered))
             if lost.total:
-                self.ledger.book(books.hour, OTHERS, Direction.SENT, lost)
-        self._booked = self.accounts()
+                self.ledger.book(state.hour, OTHERS, Direction.SENT, lost)
+        self._booked = self.totals()
 
     def book(self) -> None:
-        """Book all that was moved since the last time, under the present hour."""
+        """Book the traffic since the last call, under the present hour."""
         self._network.measure_traffic()
         hour = self.hour
-        for row, now in self.accounts().items():
+        for row, now in self.totals().items():
             before = self._booked.get(row, Amounts())
             if now != before:
                 self.ledger.book(hour, *row, now - before)
-                self.moved += now.total - before.total
+                self.booked_bytes += now.total - before.total
                 self._booked[row] = now
         for key, link in self._network.links.items():
             if key in self._network.traffic:  # which is bounded
-                self.names[key] = link.neighbour.name
+                self.peer_names[key] = link.neighbour.name
 
-    async def keep(self, booked: Callable[[], None]) -> None:
-        """Book every few seconds and save every few minutes, until cancelled; then save for the last time.
+    async def run(self, on_booked: Callable[[], None]) -> None:
+        """Book every few seconds and save every few minutes, until cancelled; then save once more.
 
-        ``booked`` is called whenever something may have been booked.
+        ``on_booked`` is called after every booking.
         """
         try:
             while True:
                 saved = time.monotonic()
-                while time.monotonic() - saved < SAVE_SECONDS:
-                    await asyncio.sleep(BOOK_SECONDS)
+                while time.monotonic() - saved < SAVE_INTERVAL_SECONDS:
+                    await asyncio.sleep(BOOK_INTERVAL_SECONDS)
                     self.book()
-                    booked()
-                    if self.ahead:
+                    on_booked()
+                    if self.reserve_bytes:
                         await self.reserve(0)
-                await self.save(self.ahead)
+                await self.save(self.reserve_bytes)
         finally:
             await self.save()
 
     async def reserve(self, size: int) -> bool:
-        """Return whether the disk knows that ``size`` bytes more may be moved, now that it was told if need be.
+        """Return whether the saved ledger allows ``size`` bytes more; save it with a new reserve if need be.
 
-        After a crash what was reserved counts as moved. Without a directory everything ends with the process.
+        After a crash, what was reserved counts as transferred. Without a directory everything ends with the process.
         """
-        if self.moved + size <= self._limit and self._reserved_in == self.hour:
+        if self.booked_bytes + size <= self._reserved_until and self._reserved_hour == self.hour:
             return True
-        return await self.save(max(size, self.ahead))
+        return await self.save(max(size, self.reserve_bytes))
 
     async def save(self, reserve: int = 0) -> bool:
-        """Write the ledger, and that so many bytes may be moved until the next time; return whether it was possible."""
+        """Write the ledger with a reserve of bytes that may be transferred until the next save; return success."""
         if self._directory is None:
             return True
         async with self._saving:
             self.book()
-            known = {row[0] for period in self.ledger.days.values() for row in period}
-            names = {key: name for key, name in self.names.items() if key in known}
-            books = LedgerState(self.ledger, names, self._booked, reserve, self.hour)
-            limit = self.moved + reserve
+            in_ledger = {row[0] for period in self.ledger.days.values() for row in period}
+            names = {key: name for key, name in self.peer_names.items() if key in in_ledger}
+            state = LedgerState(self.ledger, names, self._booked, reserve, self.hour)
+            reserved_until = self.booked_bytes + reserve
             try:
-                await asyncio.to_thread(self._write, self._directory, pack(books))
+                await asyncio.to_thread(self._write, self._directory, pack(state))
             except StateError as error:
                 self._log.error("ledger not saved", problem=str(error))
                 return False
-            self.names, self._limit, self._reserved_in = names, limit, books.hour
+            self.peer_names, self._reserved_until, self._reserved_hour = names, reserved_until, state.hour
             return True
 
     def _write(self, directory: Path, content: bytes) -> None:
         with self._writing:
             save(directory, content)
 
-    def _recover(self, books: LedgerState) -> int:
+    def _recover(self, state: LedgerState) -> int:
         """Book what the last round's state has and the ledger has not; return it in bytes."""
         recovered = 0
-        for row, now in self.accounts().items():
-            before = books.booked.get(row, Amounts())
+        for row, now in self.totals().items():
+            before = state.booked.get(row, Amounts())
             if now.total > before.total:
-                self.ledger.book(books.hour, *row, now - before)
+                self.ledger.book(state.hour, *row, now - before)
                 recovered += now.total - before.total
         return recovered
 
-    def accounts(self) -> dict[Row, Amounts]:
-        """Return what was moved since the node's first start. Safe from any thread."""
+    def totals(self) -> dict[Row, Amounts]:
+        """Return all traffic since the node's first start, by neighbour and direction. Safe from any thread."""
         return {
             (key, direction): amounts_of(traffic.sent if direction is Direction.SENT else traffic.received)
             for key, traffic in list(self._network.traffic.items())

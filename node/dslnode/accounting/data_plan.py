@@ -1,124 +1,125 @@
-"""A data plan: whom to exchange masks with now, so that a cap on bytes holds. Decisions only; time comes as seconds.
+"""A data plan: with whom to exchange masks now, so that a cap on bytes holds. Decisions only; time comes as seconds.
 
 Bytes of both directions count, as on a metered link. What is left of the cap, less what keep-alives will cost and
-what neighbours may still send unasked, is spread evenly over the rest of the period: that gives the interval at which
-each neighbour is spoken to, and at which it is asked to speak.
+what neighbours may still send unasked, is spread evenly over the rest of the period. That gives the interval at which
+each neighbour is sent masks, and at which it is asked to send its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dslnode.accounting.ledger import Ledger, total
-from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, SECONDS, CapPer, DataCap
+from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, PERIOD_SECONDS, CapPeriod, DataCap
 
-LONGEST_INTERVAL = 31 * 86_400
+MAX_INTERVAL_SECONDS = 31 * 86_400
 
 
-def seconds_left(per: CapPer, now: float) -> float:
-    """Return the seconds until the period ends that ``now`` (seconds since 1970) lies in."""
-    if per is not CapPer.MONTH:
-        return SECONDS[per] - now % SECONDS[per]
+def seconds_left(period: CapPeriod, now: float) -> float:
+    """Return the seconds until the end of the period that ``now`` (seconds since 1970) lies in."""
+    if period is not CapPeriod.MONTH:
+        return PERIOD_SECONDS[period] - now % PERIOD_SECONDS[period]
     day = datetime.fromtimestamp(now, UTC)
-    following = datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC)
-    return following.timestamp() - now
+    next_month = datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC)
+    return next_month.timestamp() - now
 
 
-def elapsed(per: CapPer, now: float) -> float:
+def elapsed_fraction(period: CapPeriod, now: float) -> float:
     """Return the part of the period, 0 to 1, that is over at ``now`` (seconds since 1970)."""
-    length: float = SECONDS[per]
-    if per is CapPer.MONTH:
+    length: float = PERIOD_SECONDS[period]
+    if period is CapPeriod.MONTH:
         days = datetime.fromtimestamp(now, UTC).day - 1
-        length = seconds_left(per, now - now % 86_400 - days * 86_400)  # at the month's beginning
-    return 1 - seconds_left(per, now) / length
+        length = seconds_left(period, now - now % 86_400 - days * 86_400)  # at the month's beginning
+    return 1 - seconds_left(period, now) / length
 
 
-def used(ledger: Ledger, per: CapPer, now: float) -> int:
+def used_bytes(ledger: Ledger, period: CapPeriod, now: float) -> int:
     """Return the bytes of both directions that are booked in the period that ``now`` lies in."""
-    if per is CapPer.HOUR:
+    if period is CapPeriod.HOUR:
         return total(ledger.hours.get(int(now // 3_600), {})).total
     today = int(now // 86_400)
-    first = today if per is CapPer.DAY else today - datetime.fromtimestamp(now, UTC).day + 1
+    first = today if period is CapPeriod.DAY else today - datetime.fromtimestamp(now, UTC).day + 1
     return total(ledger.days[day] for day in ledger.days if first <= day <= today).total
 
 
 @dataclass(frozen=True)
 class PeerBudget:
-    """A connected neighbour: seconds since masks last went to it, the interval it asked for, and a mask's cost.
+    """One connected neighbour: seconds since masks were last sent to it, the interval it asked for, and its cost.
 
-    ``cost`` is what an exchange is expected to cost, both ways, in bytes on the wire.
+    ``exchange_bytes`` is the expected cost of one exchange, both ways, on the wire.
     """
 
     key: str
-    silent_for: float = math.inf
-    wish: float = 0.0
-    cost: int = 0
+    seconds_since_exchange: float = math.inf
+    requested_interval_seconds: float = 0.0
+    exchange_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What there is to spend: bytes left of the cap, seconds left of the period, and a message's largest cost.
+    """What is left to spend in the present period.
 
-    ``largest`` is for one message, one way. ``round_seconds`` is how long a round takes, ``period_seconds`` a period.
+    ``max_message_bytes`` bounds one message, one way; ``round_seconds`` is how long a round takes.
     """
 
     bytes_left: int
     seconds_left: float
     period_seconds: float
-    largest: int
+    max_message_bytes: int
     round_seconds: float
 
 
 @dataclass(frozen=True)
 class ExchangeChoice:
-    """Whom to send masks to now, and the seconds between exchanges with one neighbour; 0: every round."""
+    """Neighbours to send masks to now, and the seconds between exchanges with one neighbour; 0: every round."""
 
     neighbours: tuple[str, ...]
-    interval: float = 0.0
+    interval_seconds: float = 0.0
 
 
-def choose_exchanges(means: Budget | None, partners: Iterable[PeerBudget]) -> ExchangeChoice:
-    """Return whom to speak to: those whose time has come, the longest silent first, as far as the cap allows.
+def choose_exchanges(budget: Budget | None, peers: Iterable[PeerBudget]) -> ExchangeChoice:
+    """Return the neighbours that are due, those waiting longest first, as far as the cap allows.
 
-    Without ``means`` there is no cap, and only what neighbours asked for counts. Never chosen are more than what
-    would fit under the cap if each message, one each way, were of the largest size, and each other neighbour sent one.
+    Without ``budget`` there is no cap, and only what neighbours asked for counts. The choice is bounded: it fits under
+    the cap even if each message, one each way, is of the largest size, and every other neighbour sends one as well.
     """
-    waiting = sorted(partners, key=lambda partner: (-partner.silent_for, partner.key))
-    if means is None:
-        return ExchangeChoice(tuple(partner.key for partner in waiting if partner.silent_for >= partner.wish))
-    budget = spendable(means, len(waiting))
-    interval = spacing(budget, means, waiting)
+    waiting = sorted(peers, key=lambda peer: (-peer.seconds_since_exchange, peer.key))
+    if budget is None:
+        due = [peer.key for peer in waiting if peer.seconds_since_exchange >= peer.requested_interval_seconds]
+        return ExchangeChoice(tuple(due))
+    spendable = spendable_bytes(budget, len(waiting))
+    interval = exchange_interval(spendable, budget, waiting)
     chosen: list[str] = []
-    for partner in waiting:
-        if partner.silent_for >= max(interval, partner.wish) and budget >= 2 * means.largest:
-            budget -= 2 * means.largest
-            chosen.append(partner.key)
+    for peer in waiting:
+        is_due = peer.seconds_since_exchange >= max(interval, peer.requested_interval_seconds)
+        if is_due and spendable >= 2 * budget.max_message_bytes:
+            spendable -= 2 * budget.max_message_bytes
+            chosen.append(peer.key)
     return ExchangeChoice(tuple(chosen), interval)
 
 
-def spendable(means: Budget, links: int) -> int:
-    """Return the bytes that exchanges may cost: less keep-alives, and one largest message that each may still send."""
-    kept = IDLE_BYTES_PER_SECOND * links * means.seconds_left + links * means.largest
-    return max(0, means.bytes_left - math.ceil(kept))
+def spendable_bytes(budget: Budget, links: int) -> int:
+    """Return the bytes left for exchanges: less keep-alives, and one largest message that each link may still bring."""
+    kept = IDLE_BYTES_PER_SECOND * links * budget.seconds_left + links * budget.max_message_bytes
+    return max(0, budget.bytes_left - math.ceil(kept))
 
 
-def spacing(budget: int, means: Budget, partners: Iterable[PeerBudget]) -> float:
-    """Return the interval at which all partners can be spoken to until the period ends; 0 if that is every round.
+def exchange_interval(spendable: int, budget: Budget, peers: Collection[PeerBudget]) -> float:
+    """Return the seconds between exchanges that all peers can have until the period ends; 0 if that is every round.
 
     When nothing is left it is a whole period: an interval counts from the last mask, so that what is left of the
-    period would let each neighbour speak once more.
+    period would let each neighbour exchange once more.
     """
-    several = list(partners)
-    if budget < 2 * means.largest:
-        return means.period_seconds if several else 0.0
-    interval = sum(partner.cost for partner in several) * means.seconds_left / budget
-    return 0.0 if interval <= means.round_seconds else min(interval, LONGEST_INTERVAL)
+    if spendable < 2 * budget.max_message_bytes:
+        return budget.period_seconds if peers else 0.0
+    interval = sum(peer.exchange_bytes for peer in peers) * budget.seconds_left / spendable
+    return 0.0 if interval <= budget.round_seconds else min(interval, MAX_INTERVAL_SECONDS)
 
 
-def forecast(used_so_far: int, rate: float, left: float, cap: DataCap | None) -> int:
-    """Return the bytes that the period will have cost, at ``rate`` bytes a second and within the cap."""
-    expected = used_so_far + math.ceil(rate * left)
-    return expected if cap is None else min(expected, max(cap.size, used_so_far))
+def forecast_bytes(used: int, bytes_per_second: float, remaining_seconds: float, cap: DataCap | None) -> int:
+    """Return the bytes that the period will have cost in the end, at the present rate and within the cap."""
+    expected = used + math.ceil(bytes_per_second * remaining_seconds)
+    return expected if cap is None else min(expected, max(cap.max_bytes, used))

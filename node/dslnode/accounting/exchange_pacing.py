@@ -1,4 +1,4 @@
-"""Asks the data plan in every round, tells neighbours how often to speak, and counts what the node gave up."""
+"""Asks the data plan in every round, asks neighbours for an interval, and counts the exchanges that a cap cost."""
 
 from __future__ import annotations
 
@@ -9,183 +9,207 @@ from dataclasses import dataclass
 
 from dslnode.accounting.bookkeeper import Bookkeeper
 from dslnode.accounting.data_plan import (
-    LONGEST_INTERVAL,
+    MAX_INTERVAL_SECONDS,
     Budget,
     ExchangeChoice,
     PeerBudget,
     choose_exchanges,
-    elapsed,
-    forecast,
+    elapsed_fraction,
+    forecast_bytes,
     seconds_left,
-    used,
+    used_bytes,
 )
 from dslnode.accounting.ledger import total
-from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, SECONDS, CapPer, DataCap
+from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, PERIOD_SECONDS, CapPeriod, DataCap
 from dslnode.protocol.messages import IntervalRequest
 from dslnode.transport.connection_manager import MAX_ACCOUNTS, ConnectionManager
 from dslnode.transport.link import Link
 from dslnode.transport.traffic import Traffic
 
-RESERVES_A_CAP = 100
+RESERVES_PER_CAP = 100
 """Parts of a cap that are reserved on the disk one after another: a crash costs at most one of them."""
 INTERVAL_CHANGE = 1.25
-"""Factor by which the interval must have changed for a neighbour to be told."""
+"""Factor by which the interval must have changed before neighbours are asked for another."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What the node used in its period, in bytes of both directions, and what it gave up for a cap."""
+    """Bytes of both directions in the present hour, day and cap period, and what the cap cost."""
 
-    hour: int
-    day: int
+    hour_bytes: int
+    day_bytes: int
     cap: DataCap | None
-    used: int
-    forecast: int
-    skipped: int
-    interval: float
-    elapsed: float  # part of the period that is over
+    used_bytes: int
+    forecast_bytes: int
+    exchanges_skipped: int
+    interval_seconds: float
+    elapsed_fraction: float  # of the period
+
+    @property
+    def period(self) -> CapPeriod:
+        """The period that ``used_bytes`` and ``forecast_bytes`` are of: the cap's, or the day without one."""
+        return CapPeriod.DAY if self.cap is None else self.cap.period
 
 
 @dataclass
 class _PeerState:
-    """What is remembered of a neighbour: when masks last went to it, what an exchange cost, what was said on a link."""
+    """One neighbour: when masks were last sent to it, what an exchange costs, and intervals asked for on its link."""
 
-    cost: int
-    moved: int
-    spoken: float = -math.inf
-    formerly: float = -math.inf  # when it was spoken to before that
-    masks: int = -1  # bytes of masks that had gone out when it was chosen last
-    wish: float = 0.0
-    told: int = 0
+    exchange_bytes: int
+    transferred_bytes: int  # at the last exchange
+    last_exchange: float = -math.inf
+    exchange_before: float = -math.inf
+    mask_bytes: int = -1  # sent until the last exchange
+    requested_interval_seconds: float = 0.0  # by the neighbour
+    announced_interval_seconds: int = 0  # to the neighbour
     link: Link | None = None
 
 
 class ExchangeScheduler:
-    """Decides for one node. ``largest`` bounds what one mask costs, one way, in bytes on the wire."""
+    """Schedules one node's exchanges. ``max_mask_bytes`` bounds a round's masks to one neighbour on the wire."""
 
     def __init__(
         self,
         cap: DataCap | None,
-        largest: int,
+        max_mask_bytes: int,
         network: ConnectionManager,
-        books: Bookkeeper,
+        bookkeeper: Bookkeeper,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.skipped = 0
-        self.interval = 0.0
-        self._resting = 0
+        self.exchanges_skipped = 0
+        self.interval_seconds = 0.0
+        self._minimum_interval = 0
         self._cap = cap
-        self._largest = largest
+        self._max_mask_bytes = max_mask_bytes
         self._network = network
-        self._books = books
+        self._bookkeeper = bookkeeper
         self._clock = clock
-        self._partners: dict[str, _PeerState] = {}
-        self._decided = self._began = clock()
+        self._peers: dict[str, _PeerState] = {}
+        self._round_began = self._began = clock()
         self._round_seconds = 0.0
-        books.ahead = 0 if cap is None else max(1, cap.size // RESERVES_A_CAP)
+        bookkeeper.reserve_bytes = 0 if cap is None else max(1, cap.max_bytes // RESERVES_PER_CAP)
 
-    def up(self, key: str) -> None:
-        """A link came up: tell the neighbour at once if there is a pace to keep."""
-        self._tell(key, self._partner(key))
-        self.watch()
+    def link_up(self, key: str) -> None:
+        """Announce the interval, if there is one, to a neighbour whose link has just come up."""
+        self._announce(key, self._peer(key))
+        self.update_interval()
 
-    def watch(self) -> None:
-        """Look between rounds, too, what neighbours sent, and tell them if the pace must change."""
-        now = self._clock()
-        means = self._means()
-        if means is not None:
-            self.interval = choose_exchanges(means, [self._view(one, now) for one in self._network.links]).interval
-            for key in self._network.links:
-                self._tell(key, self._partner(key))
+    def update_interval(self) -> None:
+        """Follow between rounds, too, what neighbours send, and ask them for another interval if need be."""
+        now, budget = self._clock(), self._budget()
+        if budget is not None:
+            peers = [self._peer_budget(key, now) for key in self._network.links]
+            self.interval_seconds = choose_exchanges(budget, peers).interval_seconds
+            self._announce_to_all()
 
-    def rest(self, seconds: int) -> None:
+    def set_minimum_interval(self, seconds: int) -> None:
         """Ask neighbours for masks at most once in so many seconds, whatever the plan says; 0: as the plan says."""
-        self._resting = seconds
-        for key in self._network.links:
-            self._tell(key, self._partner(key))
+        self._minimum_interval = seconds
+        self._announce_to_all()
 
-    def asked(self, key: str, pace: IntervalRequest) -> None:
-        """A neighbour asked for masks at most once in so many seconds."""
-        self._partner(key).wish = min(pace.seconds, LONGEST_INTERVAL)
+    def on_interval_request(self, key: str, request: IntervalRequest) -> None:
+        """Keep to a neighbour's request for masks at most once in so many seconds."""
+        self._peer(key).requested_interval_seconds = min(request.seconds, MAX_INTERVAL_SECONDS)
 
     async def decide(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the neighbours that get no mask this round, and those whose masks come at intervals."""
         now, links = self._clock(), list(self._network.links)
-        if len(self._partners) > MAX_ACCOUNTS:
-            self._partners = {key: one for key, one in self._partners.items() if key in links}
+        if len(self._peers) > MAX_ACCOUNTS:
+            self._peers = {key: peer for key, peer in self._peers.items() if key in links}
         for key in links:
-            self._check_spoken(key)
-        self._round_seconds, self._decided = now - self._decided, now
-        means = self._means()
-        choice = choose_exchanges(means, [self._view(key, now) for key in links])
-        if means is not None and choice.neighbours:
-            kept = await self._books.reserve(2 * self._largest * len(choice.neighbours))
-            choice = choice if kept else ExchangeChoice((), choice.interval)
-        self.interval = choice.interval
+            self._undo_failed_exchange(key)
+        self._round_seconds, self._round_began = now - self._round_began, now
+        budget = self._budget()
+        choice = choose_exchanges(budget, [self._peer_budget(key, now) for key in links])
+        if budget is not None and choice.neighbours:
+            reserved = await self._bookkeeper.reserve(2 * self._max_mask_bytes * len(choice.neighbours))
+            choice = choice if reserved else ExchangeChoice((), choice.interval_seconds)
+        self.interval_seconds = choice.interval_seconds
         for key in links:
-            self._tell(key, self._partner(key))
+            self._announce(key, self._peer(key))
         for key in choice.neighbours:
-            self._speak(key, now)
+            self._begin_exchange(key, now)
         skipped = frozenset(links) - frozenset(choice.neighbours)
-        self.skipped += len(skipped)
-        return skipped, frozenset(key for key in links if self.interval or self._partner(key).wish or key in skipped)
+        self.exchanges_skipped += len(skipped)
+        at_intervals = (
+            key
+            for key in links
+            if self.interval_seconds or self._peer(key).requested_interval_seconds or key in skipped
+        )
+        return skipped, frozenset(at_intervals)
 
     def usage(self) -> Usage:
-        """Return what was used and given up so far."""
-        ledger, now = self._books.ledger, self._books.seconds
-        per = CapPer.DAY if self._cap is None else self._cap.per
-        spent, left = used(ledger, per, now), seconds_left(per, now)
-        rate = self._books.moved / max(1.0, self._clock() - self._began)
-        hour, day = total(ledger.hours.get(int(now // 3_600), {})).total, used(ledger, CapPer.DAY, now)
-        expected = forecast(spent, rate, left, self._cap)
-        return Usage(hour, day, self._cap, spent, expected, self.skipped, self.interval, elapsed(per, now))
+        """Return the bytes used so far, the forecast for the period, and the exchanges skipped."""
+        ledger, now = self._bookkeeper.ledger, self._bookkeeper.now
+        period = CapPeriod.DAY if self._cap is None else self._cap.period
+        used = used_bytes(ledger, period, now)
+        rate = self._bookkeeper.booked_bytes / max(1.0, self._clock() - self._began)
+        return Usage(
+            hour_bytes=total(ledger.hours.get(int(now // 3_600), {})).total,
+            day_bytes=used_bytes(ledger, CapPeriod.DAY, now),
+            cap=self._cap,
+            used_bytes=used,
+            forecast_bytes=forecast_bytes(used, rate, seconds_left(period, now), self._cap),
+            exchanges_skipped=self.exchanges_skipped,
+            interval_seconds=self.interval_seconds,
+            elapsed_fraction=elapsed_fraction(period, now),
+        )
 
-    def _means(self) -> Budget | None:
+    def _budget(self) -> Budget | None:
         if self._cap is None:
             return None
-        self._books.book()
-        wall = self._books.seconds
-        left = self._cap.size - used(self._books.ledger, self._cap.per, wall)
-        per = self._cap.per
-        return Budget(left, seconds_left(per, wall), SECONDS[per], self._largest, self._round_seconds)
+        self._bookkeeper.book()
+        now, period = self._bookkeeper.now, self._cap.period
+        return Budget(
+            bytes_left=self._cap.max_bytes - used_bytes(self._bookkeeper.ledger, period, now),
+            seconds_left=seconds_left(period, now),
+            period_seconds=PERIOD_SECONDS[period],
+            max_message_bytes=self._max_mask_bytes,
+            round_seconds=self._round_seconds,
+        )
 
-    def _view(self, key: str, now: float) -> PeerBudget:
-        partner = self._partner(key)
-        return PeerBudget(key, now - partner.spoken, partner.wish, partner.cost)
+    def _peer_budget(self, key: str, now: float) -> PeerBudget:
+        peer = self._peer(key)
+        return PeerBudget(key, now - peer.last_exchange, peer.requested_interval_seconds, peer.exchange_bytes)
 
-    def _partner(self, key: str) -> _PeerState:
-        partner = self._partners.setdefault(key, _PeerState(2 * self._largest, self._moved(key)))
+    def _peer(self, key: str) -> _PeerState:
+        peer = self._peers.setdefault(key, _PeerState(2 * self._max_mask_bytes, self._transferred_bytes(key)))
         link = self._network.links.get(key)
-        if link is not partner.link:  # a new one: there, neither side asked for anything yet
-            partner.link, partner.told, partner.wish = link, 0, 0.0
-        return partner
+        if link is not peer.link:  # on a new one, neither side has asked for an interval yet
+            peer.link, peer.announced_interval_seconds, peer.requested_interval_seconds = link, 0, 0.0
+        return peer
 
-    def _check_spoken(self, key: str) -> None:
-        """Let a neighbour's turn come again if no mask went out, as when its greeting had not come yet."""
-        partner = self._partner(key)
-        if partner.spoken == self._decided and partner.masks == self._masks(key):
-            partner.spoken = partner.formerly
+    def _undo_failed_exchange(self, key: str) -> None:
+        """Make a neighbour due again if the last round sent it no mask, as while the exchange is not open yet."""
+        peer = self._peer(key)
+        if peer.last_exchange == self._round_began and peer.mask_bytes == self._mask_bytes(key):
+            peer.last_exchange = peer.exchange_before
 
-    def _masks(self, key: str) -> int:
+    def _begin_exchange(self, key: str, now: float) -> None:
+        """Note an exchange, and learn the cost of one from the bytes since the last, without keep-alives."""
+        peer, transferred = self._peer(key), self._transferred_bytes(key)
+        if math.isfinite(peer.last_exchange):
+            idle = IDLE_BYTES_PER_SECOND * (now - peer.last_exchange)
+            newest = max(0.0, transferred - peer.transferred_bytes - idle)
+            peer.exchange_bytes = math.ceil((peer.exchange_bytes + newest) / 2) or 1
+        peer.transferred_bytes, peer.mask_bytes = transferred, self._mask_bytes(key)
+        peer.exchange_before, peer.last_exchange = peer.last_exchange, now
+
+    def _mask_bytes(self, key: str) -> int:
         return self._network.traffic.get(key, Traffic()).sent.mask_bytes
 
-    def _speak(self, key: str, now: float) -> None:
-        """Learn from what was moved since masks last went there what an exchange costs, without keep-alives."""
-        partner, moved = self._partner(key), self._moved(key)
-        if math.isfinite(partner.spoken):
-            idle = IDLE_BYTES_PER_SECOND * (now - partner.spoken)
-            partner.cost = math.ceil((partner.cost + max(0.0, moved - partner.moved - idle)) / 2) or 1
-        partner.moved, partner.masks = moved, self._masks(key)
-        partner.formerly, partner.spoken = partner.spoken, now
-
-    def _moved(self, key: str) -> int:
+    def _transferred_bytes(self, key: str) -> int:
         traffic = self._network.traffic.get(key, Traffic())
         return traffic.sent.wire_bytes + traffic.received.wire_bytes
 
-    def _tell(self, key: str, partner: _PeerState) -> None:
-        wanted = max(math.ceil(self.interval), self._resting)
-        if (wanted > 0) != (partner.told > 0) or max(wanted, partner.told) > INTERVAL_CHANGE * min(
-            wanted, partner.told
-        ):
-            partner.told = wanted
+    def _announce_to_all(self) -> None:
+        for key in self._network.links:
+            self._announce(key, self._peer(key))
+
+    def _announce(self, key: str, peer: _PeerState) -> None:
+        """Ask a neighbour for the present interval if it begins, ends or has changed by ``INTERVAL_CHANGE``."""
+        wanted = max(math.ceil(self.interval_seconds), self._minimum_interval)
+        smaller, larger = sorted((wanted, peer.announced_interval_seconds))
+        if larger > INTERVAL_CHANGE * smaller:
+            peer.announced_interval_seconds = wanted
             self._network.send(key, IntervalRequest(wanted))

@@ -1,4 +1,4 @@
-"""What a node paid, by hour and day, neighbour and direction: a ledger as a value. No clock, no file, no network.
+"""Bytes that a node sent and received, by hour and day, neighbour and direction. No clock, no file, no network.
 
 Hours are hours of the wall clock since 1970, in UTC. Every amount is booked under its hour and under its day; the
 newest 48 hours and 400 days are kept.
@@ -16,10 +16,10 @@ KEPT_DAYS = 400
 MAX_ROWS = 20_000
 """Rows beyond which the oldest periods lose their neighbours' names, and keep their sums."""
 OTHERS = "others"
-EARLIEST = 490_896
-"""2026-01-01T00 UTC: a clock before it was never set."""
-HELD_HOURS = 24
-"""A clock set back by up to so many hours is waited for under the newest hour."""
+EARLIEST_HOUR = 490_896
+"""2026-01-01T00 UTC, in hours since 1970: a clock before it was never set."""
+MAX_SETBACK_HOURS = 24
+"""Hours that a clock may be set back: until it has caught up, the newest hour goes on."""
 
 
 class Period(StrEnum):
@@ -44,12 +44,10 @@ class Amounts:
     sign_bits: int = 0  # payload of sign masks, as coded, with their scales
     keep_framing: int = 0  # what our headers, gRPC's prefix and HTTP/2's frame header add to keep masks
     sign_framing: int = 0
-    control: int = 0  # hellos, greetings, refusals, with their framing
+    control: int = 0  # hellos, opened exchanges, refusals, with their framing
     resent: int = 0  # what TCP sent again
-    transport: int = (
-        0  # TLS, HTTP/2's own frames, TCP and IP headers, acknowledgements; and parts of messages under way
-    )
-    unsaved: int = 0  # what may have been moved after the last save before a crash
+    transport: int = 0  # TLS, HTTP/2 frames, TCP and IP headers, acknowledgements; parts of messages under way
+    unsaved: int = 0  # what may have been transferred between the last save and a crash
 
     @property
     def payload_bits(self) -> int:
@@ -73,9 +71,9 @@ class Amounts:
     def __sub__(self, other: Amounts) -> Amounts:
         return Amounts(*(mine - theirs for mine, theirs in zip(self.values(), other.values(), strict=True)))
 
-    def grown(self, now: Amounts) -> Amounts:
+    def maximum(self, other: Amounts) -> Amounts:
         """Return the larger of each amount: ``transport`` shrinks when a message under way is whole."""
-        return Amounts(*map(max, self.values(), now.values()))
+        return Amounts(*map(max, self.values(), other.values()))
 
     def values(self) -> tuple[int, ...]:
         """Return the amounts in the order of the fields."""
@@ -101,18 +99,18 @@ class Ledger:
         return max(self.hours, default=None)
 
     def hour_at(self, clock: int) -> int:
-        """Return the hour to book under when the clock says ``clock``; drops nothing that was booked.
+        """Return the hour to book under when the clock says ``clock`` (hours since 1970); drops nothing booked.
 
-        A clock that was never set, or was set back by up to ``HELD_HOURS``, is waited for under the newest hour: a
-        period does not come twice. One that was set back further had run ahead: what was booked under later hours
+        A clock that was never set, or was set back by up to ``MAX_SETBACK_HOURS``, stays at the newest hour: no
+        period comes twice. One that was set back further had run ahead: what was booked under later hours
         moves to the present one.
         """
         newest = self.newest
-        if clock < EARLIEST:
-            return EARLIEST if newest is None else newest
+        if clock < EARLIEST_HOUR:
+            return EARLIEST_HOUR if newest is None else newest
         if newest is None or clock >= newest:
             return clock
-        if clock >= newest - HELD_HOURS:
+        if clock >= newest - MAX_SETBACK_HOURS:
             return newest
         for hour in [hour for hour in self.hours if hour > clock]:
             _merge(self.hours.setdefault(clock, {}), self.hours.pop(hour).items())
@@ -121,7 +119,7 @@ class Ledger:
         return clock
 
     def book(self, hour: int, neighbour: str, direction: Direction, amounts: Amounts) -> None:
-        """Add amounts under an hour (as ``hour_at`` gave it) and its day, and let go of what is too old."""
+        """Add amounts under an hour (as ``hour_at`` gave it) and its day, and drop what is too old."""
         entry = ((neighbour, direction), amounts)
         _merge(self.hours.setdefault(hour, {}), [entry])
         _merge(self.days.setdefault(hour // 24, {}), [entry])
@@ -129,9 +127,9 @@ class Ledger:
         _keep_newest(self.days, KEPT_DAYS)
         self._fold_oldest()
 
-    def periods(self, per: Period) -> Mapping[int, PeriodAmounts]:
+    def periods(self, period: Period) -> Mapping[int, PeriodAmounts]:
         """Return the periods of one length, by number since 1970."""
-        return self.hours if per is Period.HOUR else self.days
+        return self.hours if period is Period.HOUR else self.days
 
     def _fold_oldest(self) -> None:
         rows = sum(map(len, self.hours.values())) + sum(map(len, self.days.values()))
@@ -147,19 +145,19 @@ class Ledger:
 
 def total(period: PeriodAmounts | Iterable[PeriodAmounts]) -> Amounts:
     """Return the sum of all rows of a period, or of several."""
-    several = [period] if isinstance(period, dict) else period
-    return sum((amounts for one in several for amounts in one.values()), Amounts())
+    periods = [period] if isinstance(period, dict) else period
+    return sum((amounts for rows in periods for amounts in rows.values()), Amounts())
 
 
-def start_of(per: Period, number: int) -> datetime:
+def start_of(period: Period, number: int) -> datetime:
     """Return when a period begins, in UTC."""
-    return datetime.fromtimestamp(number * (3_600 if per is Period.HOUR else 86_400), UTC)
+    return datetime.fromtimestamp(number * (3_600 if period is Period.HOUR else 86_400), UTC)
 
 
-def lines(ledger: Ledger, per: Period) -> Iterator[tuple[int, str, Direction, Amounts]]:
+def ledger_lines(ledger: Ledger, period: Period) -> Iterator[tuple[int, str, Direction, Amounts]]:
     """Yield period, neighbour, direction and amounts, oldest first, neighbours in order, sent before received."""
-    for number, period in sorted(ledger.periods(per).items()):
-        for (neighbour, direction), amounts in sorted(period.items(), key=lambda row: (row[0][0], row[0][1] != "sent")):
+    for number, rows in sorted(ledger.periods(period).items()):
+        for (neighbour, direction), amounts in sorted(rows.items(), key=lambda row: (row[0][0], row[0][1] != "sent")):
             yield number, neighbour, direction, amounts
 
 

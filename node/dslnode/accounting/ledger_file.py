@@ -24,9 +24,9 @@ DIGEST_BYTES = 16
 
 @dataclass(frozen=True)
 class LedgerState:
-    """The ledger, neighbours' names by node id, the accounts' state when they were last booked, and the reserve.
+    """The ledger, neighbours' names by node id, the traffic totals as last booked, and the reserve.
 
-    ``reserved`` bytes may have been moved after this was saved, under ``hour``.
+    ``reserved`` bytes may have been transferred after this was saved, under ``hour``.
     """
 
     ledger: Ledger = field(default_factory=Ledger)
@@ -36,41 +36,43 @@ class LedgerState:
     hour: int = 0
 
 
-def pack(books: LedgerState) -> bytes:
-    """Return the books as bytes."""
+def pack(state: LedgerState) -> bytes:
+    """Return the state as the content of the file."""
     content = {
         "kinds": KINDS,
-        "names": dict(books.names),
-        "hours": [[number, _rows(period)] for number, period in books.ledger.hours.items()],
-        "days": [[number, _rows(period)] for number, period in books.ledger.days.items()],
-        "booked": _rows(books.booked),
-        "reserved": books.reserved,
-        "hour": books.hour,
+        "names": dict(state.names),
+        "hours": [[number, _rows(period)] for number, period in state.ledger.hours.items()],
+        "days": [[number, _rows(period)] for number, period in state.ledger.days.items()],
+        "booked": _rows(state.booked),
+        "reserved": state.reserved,
+        "hour": state.hour,
     }
     body = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
     return MAGIC + _digest(body) + b"\n" + body
 
 
 def unpack(content: bytes) -> LedgerState:
-    """Read books back; ``ValueError`` saying what is wrong if the bytes are not what ``pack`` made."""
+    """Read the state back; ``ValueError`` saying what is wrong if the bytes are not what ``pack`` made."""
     head, newline, body = content.partition(b"\n")
     if not head.startswith(MAGIC) or not newline:
         raise ValueError("is not a ledger of this version")
     if head.removeprefix(MAGIC) != _digest(body):
         raise ValueError("is damaged (its checksum does not match)")
     try:
-        found = json.loads(body)
-        kinds = found["kinds"]
-        hours, days = ({int(number): _period(rows, kinds) for number, rows in found[per]} for per in ("hours", "days"))
-        booked = _period(found["booked"], kinds)
-        names = {str(neighbour): str(name) for neighbour, name in dict(found["names"]).items()}
-        return LedgerState(Ledger(hours, days), names, booked, int(found["reserved"]), int(found["hour"]))
+        fields = json.loads(body)
+        kinds = fields["kinds"]
+        hours, days = (
+            {int(number): _period(rows, kinds) for number, rows in fields[length]} for length in ("hours", "days")
+        )
+        booked = _period(fields["booked"], kinds)
+        names = {str(neighbour): str(name) for neighbour, name in dict(fields["names"]).items()}
+        return LedgerState(Ledger(hours, days), names, booked, int(fields["reserved"]), int(fields["hour"]))
     except (KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"is not what dslnode writes ({error})") from error
 
 
 def save(directory: Path, content: bytes) -> None:
-    """Make packed books durable. Raises ``StateError``."""
+    """Write the packed state durably. Raises ``StateError``."""
     try:
         replace_file(directory / FILE, content)
     except OSError as error:
@@ -78,7 +80,7 @@ def save(directory: Path, content: bytes) -> None:
 
 
 def load(directory: Path) -> LedgerState | None:
-    """Return the books in a state directory, None if there are none. Raises ``StateError`` if they cannot be read."""
+    """Return the ledger saved in a directory, None without one. Raises ``StateError`` if it cannot be read."""
     file = directory / FILE
     try:
         with file.open("rb") as source:

@@ -14,18 +14,18 @@ BYTES = tuple(kind for kind in KINDS if not kind.endswith("_bits"))
 
 
 class LedgerCollector(Collector):
-    """Asks for the accounts (since the node's first start), neighbours' names, and usage at every scrape."""
+    """Asks at every scrape for traffic totals (since the node's first start), neighbours' names, and usage."""
 
     def __init__(
         self,
-        accounts: Callable[[], Mapping[Row, Amounts]],
+        totals: Callable[[], Mapping[Row, Amounts]],
         name_of: Callable[[str], str],
         usage: Callable[[], Usage],
     ) -> None:
-        self._accounts = accounts
+        self._totals = totals
         self._name_of = name_of
         self._usage = usage
-        self._shown: dict[Row, Amounts] = {}  # counters never go down
+        self._reported: dict[Row, Amounts] = {}  # counters never go down
 
     def collect(self) -> Iterator[Metric]:
         """Yield all families."""
@@ -39,36 +39,38 @@ class LedgerCollector(Collector):
             "Bytes on the wire with IP headers, by kind; the kinds add up to all that crossed the wire.",
             labels=labels,
         )
-        self._shown = {row: self._shown.get(row, now).grown(now) for row, now in self._accounts().items()}
-        for (neighbour, direction), amounts in self._shown.items():
-            who = [self._name_of(neighbour), neighbour, str(Direction(direction))]
+        self._reported = {row: self._reported.get(row, now).maximum(now) for row, now in self._totals().items()}
+        for (neighbour, direction), amounts in self._reported.items():
+            labels_of_row = [self._name_of(neighbour), neighbour, str(Direction(direction))]
             for kind in BYTES:
-                family.add_metric([*who, kind], getattr(amounts, kind))
-            family.add_metric([*who, "keep_payload"], amounts.keep_bits / 8)
-            family.add_metric([*who, "sign_payload"], amounts.sign_bits / 8)
+                family.add_metric([*labels_of_row, kind], getattr(amounts, kind))
+            family.add_metric([*labels_of_row, "keep_payload"], amounts.keep_bits / 8)
+            family.add_metric([*labels_of_row, "sign_payload"], amounts.sign_bits / 8)
         yield family
 
 
 def _usage(usage: Usage) -> Iterator[Metric]:
-    period = "day" if usage.cap is None else str(usage.cap.per)
+    period = str(usage.period)
     gauges = {
-        "used_bytes": ("Bytes sent and received in the present period.", usage.used),
-        "forecast_bytes": ("Bytes that the present period is expected to cost.", usage.forecast),
+        "used_bytes": ("Bytes sent and received in the present period.", usage.used_bytes),
+        "forecast_bytes": ("Bytes that the present period is expected to cost.", usage.forecast_bytes),
     }
     if usage.cap is not None:
-        gauges["cap_bytes"] = ("Bytes that the data plan allows in a period.", usage.cap.size)
+        gauges["cap_bytes"] = ("Bytes that the data plan allows in a period.", usage.cap.max_bytes)
     for name, (text, value) in gauges.items():
         family = GaugeMetricFamily(f"dslnode_data_{name}", text, labels=["period"])
         family.add_metric([period], value)
         yield family
-    over = GaugeMetricFamily("dslnode_data_period_elapsed_ratio", "Part of the period that is over.", labels=["period"])
-    over.add_metric([period], usage.elapsed)
-    yield over
+    elapsed = GaugeMetricFamily(
+        "dslnode_data_period_elapsed_ratio", "Part of the period that is over.", labels=["period"]
+    )
+    elapsed.add_metric([period], usage.elapsed_fraction)
+    yield elapsed
     yield GaugeMetricFamily(
         "dslnode_exchange_interval_seconds",
         "Seconds between exchanges with a neighbour; 0: every round.",
-        usage.interval,
+        usage.interval_seconds,
     )
     yield CounterMetricFamily(
-        "dslnode_exchanges_skipped", "Masks not sent, for a data cap here or at the neighbour.", usage.skipped
+        "dslnode_exchanges_skipped", "Masks not sent, for a data cap here or at the neighbour.", usage.exchanges_skipped
     )

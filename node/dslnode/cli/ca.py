@@ -1,4 +1,4 @@
-"""The commands of the operator's network authority: ``dslnode ca init``, ``issue``, ``renew``, ``revoke``, ``list``."""
+"""Commands of the operator's network authority: ``dslnode ca init``, ``issue``, ``renew``, ``revoke``, ``list``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from dslnode.security.ticket import FINGERPRINT
 DAYS = 365
 
 app = typer.Typer(
-    cls=GroupHelp, help="Make and keep a network: its authority, and one ticket for each node.", no_args_is_help=True
+    cls=GroupHelp, help="Make and manage a network: its authority, and one ticket for each node.", no_args_is_help=True
 )
 
 Directory = Annotated[
-    Path, typer.Option("--dir", metavar="DIR", help="Directory of the authority; keep it off the boards, and copied.")
+    Path, typer.Option("--dir", metavar="DIR", help="Directory of the authority; keep it off the boards, with a copy.")
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the node.")]
 Days = Annotated[int, typer.Option(min=1, max=3650, help="Days until the ticket has to be renewed.")]
@@ -36,12 +36,12 @@ def init(
     directory: Directory = DIRECTORY,
     run_id: Annotated[str, typer.Option(help="Name of the run that tickets are for.")] = "default",
 ) -> None:
-    """Make a new network authority. An existing one is never written over."""
+    """Make a new network authority. An existing one is never overwritten."""
     from dslnode.security.authority import Authority, utc_now
 
-    _settings([], run_id=run_id)
+    _checked_settings([], run_id=run_id)
     Authority.create(directory, run_id, utc_now())
-    typer.echo(f"{directory}: a new authority. Whoever can read it can make tickets: keep it safe, and a copy of it.")
+    typer.echo(f"{directory}: a new authority. Anyone who can read it can make tickets: keep it safe, and keep a copy.")
 
 
 @app.command()
@@ -53,7 +53,7 @@ def issue(
     peers: Annotated[str, typer.Option(metavar="HOST:PORT,...", help="Default: nodes with an address so far.")] = "",
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting that the node starts with; may be repeated."),
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting for the node; may be repeated."),
     ] = None,
     fingerprint: Annotated[
         str, typer.Option(metavar="HEX", help="Frozen network that the node must build; a node logs it at its start.")
@@ -61,25 +61,25 @@ def issue(
     days: Days = DAYS,
     out: Out = None,
 ) -> None:
-    """Make the ticket of a new node: one file, with which `dslnode start --ticket FILE` is all that a board needs.
+    """Make the ticket of a new node: one file, the only one that a board needs: `dslnode start --ticket FILE`.
 
     Example: dslnode ca issue board-7 --address 10.0.0.7:7711 --set data=idx:/data/fashion-mnist --set share=7/20
     """
     from dslnode.security.authority import Authority, utc_now
 
-    given = _settings([*(settings or []), *([f"peers={peers}"] if peers else [])], name=name)
+    valid = _checked_settings([*(settings or []), *([f"peers={peers}"] if peers else [])], name=name)
     if address:
         _check_address(address)
     if not re.fullmatch(FINGERPRINT, fingerprint):
         raise SettingsError(f"--fingerprint {fingerprint}: is not 32 hex digits, as a node logs them at its start")
-    file = _free(out, name)
-    ticket = Authority(directory).issue(name, utc_now(), days, address=address, fingerprint=fingerprint, settings=given)
+    file = _new_file(out, name)
+    ticket = Authority(directory).issue(name, utc_now(), days, address=address, fingerprint=fingerprint, settings=valid)
     _write(file, ticket, replace=False)
 
 
 @app.command()
 def renew(name: Name, directory: Directory = DIRECTORY, days: Days = DAYS, out: Out = None) -> None:
-    """Make a new ticket for a node, with the same node id. A running daemon takes it in when it is copied over."""
+    """Make a new ticket for a node, with the same node id. A running daemon reloads the file when it changes."""
     from dslnode.security.authority import Authority, utc_now
 
     _write(out or Path(f"{name}.ticket"), Authority(directory).renew(name, utc_now(), days), replace=True)
@@ -87,7 +87,7 @@ def renew(name: Name, directory: Directory = DIRECTORY, days: Days = DAYS, out: 
 
 @app.command()
 def revoke(name: Name, directory: Directory = DIRECTORY) -> None:
-    """Take back all tickets of a node, and write the list that goes to all other boards."""
+    """Revoke all tickets of a node, and write the revocation list for all other boards."""
     from dslnode.security.authority import Authority, utc_now
 
     authority = Authority(directory)
@@ -97,7 +97,7 @@ def revoke(name: Name, directory: Directory = DIRECTORY) -> None:
 
 @app.command("list")
 def show(directory: Directory = DIRECTORY) -> None:
-    """Show all nodes with node id, address and the end of their tickets."""
+    """Show all nodes with node id, address and expiry."""
     from dslnode.security.authority import Authority, utc_now
 
     now = utc_now()
@@ -107,14 +107,16 @@ def show(directory: Directory = DIRECTORY) -> None:
         typer.echo(f"{name:24} {node.node_id}  {node.address or '-':22} {state}")
 
 
-def _settings(given: list[str], **fixed: str) -> dict[str, str]:
-    """Return the settings for the ticket, checked as a start would check them; ``SettingsError`` if one is wrong."""
+def _checked_settings(given: list[str], **fixed: str) -> dict[str, str]:
+    """Return the settings of a ticket, checked as a start checks them. Raises ``SettingsError``."""
     from dslnode.config.loader import load
 
-    pairs = [one.partition("=") for one in given]
-    for key, equals, _ in pairs:
+    pairs = [setting.partition("=") for setting in given]
+    for key, equals, value in pairs:
         if not equals or key in {"name", "run_id", "ticket", "insecure"}:
             raise SettingsError(f"--set {key}: is not KEY=VALUE of a setting that a ticket may give")
+        if not value.isprintable():
+            raise SettingsError(f"--set {key}: has characters that are not printable text; write it without them")
     settings = {key.replace("-", "_"): value for key, _, value in pairs}
     load(fixed, {f"DSLNODE_{key.upper()}": value for key, value in settings.items()}, None)
     return settings
@@ -127,11 +129,11 @@ def _check_address(address: str) -> None:
         raise SettingsError(f"--address: {error}") from error
 
 
-def _free(out: Path | None, name: str) -> Path:
-    """Return where the ticket goes; ``SettingsError`` if something is there, before anything is issued."""
+def _new_file(out: Path | None, name: str) -> Path:
+    """Return the path for a ticket; ``SettingsError`` if it exists, before anything is issued."""
     file = out or Path(f"{name}.ticket")
     if file.exists():
-        raise SettingsError(f"{file}: exists already and is not written over; move it away first")
+        raise SettingsError(f"{file}: exists already and is not overwritten; move it away first")
     return file
 
 

@@ -1,4 +1,4 @@
-"""What a shell may offer as the value of a setting."""
+"""Values of settings that shell completion offers."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ WELL_KNOWN = {
     "split": ("even", "classes:", "dirichlet:"),
     "metrics": ("off",),
 }
-"""Values, or their beginnings, of settings that take others, too."""
+"""Values, or prefixes of values, of settings that take others, too."""
 
 
 def is_closed(name: str) -> bool:
-    """Return whether a setting takes the values that ``choices`` names, and no others."""
+    """Return whether a setting takes no values but those of ``choices``."""
     return bool(_closed(name))
 
 
 def choices(name: str) -> tuple[str, ...]:
-    """Return values of a setting to choose from; none where anything goes."""
+    """Return values to offer for a setting; empty if any text may be valid."""
     return _closed(name) or WELL_KNOWN.get(name, ())
 
 
 def _closed(name: str) -> tuple[str, ...]:
-    kind = Settings.model_fields[name].annotation
-    if get_origin(kind) is Literal:
-        return tuple(map(str, get_args(kind)))
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return tuple(str(one.value) for one in kind)
+    value_type = Settings.model_fields[name].annotation
+    if get_origin(value_type) is Literal:
+        return tuple(map(str, get_args(value_type)))
+    if isinstance(value_type, type) and issubclass(value_type, Enum):
+        return tuple(str(member.value) for member in value_type)
     return ()

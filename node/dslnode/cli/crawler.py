@@ -1,7 +1,8 @@
-"""The whole network as one node's neighbours, their neighbours and so on tell it: who asks whom, and one picture of it.
+"""Crawls the whole network from one node, and merges all status replies into one snapshot.
 
-A node knows its neighbours only. ``crawl`` asks one, then all whom it names, wave by wave, within bounds in
-number, time and concurrency; the asking itself is passed in. Who does not answer is shown as those tell who know it.
+A node knows its neighbours only. ``crawl`` asks one node, then all nodes that its reply names, wave by wave, bounded in
+number, time and concurrency; the request itself is passed in. A node that does not answer is shown as its neighbours
+report it.
 """
 
 from __future__ import annotations
@@ -16,157 +17,167 @@ from dslnode.errors import UnreachableError
 from dslnode.v1 import node_pb2 as pb
 
 MAX_NODES = 200
-AT_ONCE = 16
-SECONDS_IN_ALL = 10.0
+MAX_CONCURRENT = 16
+MAX_SECONDS = 10.0
+"""Seconds after which no further wave of requests begins."""
 
-Ask = Callable[[str], pb.StatusReply]
+AskStatus = Callable[[str], pb.StatusReply]
+Report = tuple[str, pb.NeighbourStatus]
+"""Key of the reporting node, and what its reply says of a neighbour."""
 
 
 @dataclass(frozen=True)
-class SeenNode:
-    """One node of the network. ``reply`` is None if it did not answer; ``told`` is what others say of it.
+class CrawledNode:
+    """One node of the network. ``reply`` is None if it did not answer; ``reports`` are what others say of it.
 
-    ``key`` is its node id in hex, or its address where nobody knows more. ``told`` pairs a teller's key with its word.
+    ``key`` is its node id in hex, or its address if no node reports its id.
     """
 
     key: str
     name: str
     address: str
     reply: pb.StatusReply | None = None
-    told: tuple[tuple[str, pb.NeighbourStatus], ...] = ()
+    reports: tuple[Report, ...] = ()
     problem: str = ""
 
     @property
     def round(self) -> int | None:
-        """Its round, by its own word or else of the newest mask that anybody has from it."""
+        """Its round as it replied, or else the round of the newest mask that any neighbour has of it."""
         if self.reply is not None:
             return self.reply.round
-        return max((word.round for _, word in self.told if word.HasField("round")), default=None)
+        return max((report.round for _, report in self.reports if report.HasField("round")), default=None)
 
     @property
     def accuracy(self) -> float | None:
-        """Its accuracy on held-out data, if it answered and has measured it."""
+        """Its accuracy on held-out data (0 to 1), if it answered and has measured it."""
         return self.reply.accuracy if self.reply is not None and self.reply.HasField("accuracy") else None
 
 
 @dataclass(frozen=True)
 class NetworkSnapshot:
-    """The network at one moment: nodes by name, and open links as pairs of keys, told by either end."""
+    """The network at one moment: nodes by name, and open links, reported by either end, as pairs of keys."""
 
     run_id: str
-    nodes: tuple[SeenNode, ...]
+    nodes: tuple[CrawledNode, ...]
     links: frozenset[tuple[str, str]]
 
-    def links_of(self, key: str) -> int:
-        """Return how many open links a node has."""
+    def link_count(self, key: str) -> int:
+        """Return the number of open links of a node."""
         return sum(key in link for link in self.links)
 
     @property
-    def answering(self) -> list[pb.StatusReply]:
-        """What all nodes said that answered."""
+    def replies(self) -> list[pb.StatusReply]:
+        """Replies of all nodes that answered."""
         return [node.reply for node in self.nodes if node.reply is not None]
 
 
 @dataclass
 class CrawlState:
-    """What asking has given so far: ``answers`` by address, in the order of arrival, and ``problems`` by address."""
+    """Results so far: ``replies`` by address, in the order of arrival, and ``problems`` by address."""
 
-    answers: dict[str, pb.StatusReply] = field(default_factory=dict)
+    replies: dict[str, pb.StatusReply] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
-    def to_ask(self) -> list[str]:
-        """Return the addresses to ask next: told of by nodes of this run, not asked yet, of nobody who answered."""
-        answered = {reply.node_id for reply in self.answers.values()}
-        found: dict[str, bool] = {}
-        for word in (word for reply in self._of_this_run() for word in reply.neighbours):
-            if word.node_id not in answered and word.address not in self.problems and _is_address(word.address):
-                found[word.address] = found.get(word.address, False) or word.connected
-        waiting = sorted((address for address in found if address not in self.answers), key=lambda a: not found[a])
-        return waiting[: max(0, MAX_NODES - len(self.answers) - len(self.problems))]
+    def next_addresses(self) -> list[str]:
+        """Return the addresses to ask next, connected ones first.
 
-    def picture(self) -> NetworkSnapshot:
-        """Return all that is known as one picture."""
-        own = {reply.node_id: address for address, reply in reversed(self.answers.items()) if self._is_ours(reply)}
-        replies = {key: self.answers[address] for key, address in own.items()}
-        words = list(_words(replies.values()))
-        keys = {word.address: word.node_id for _, word in words if word.address and word.node_id}
-        keys |= {address: reply.node_id for address, reply in self.answers.items()}
-        told: dict[str, list[tuple[str, pb.NeighbourStatus]]] = {}
-        for teller, word in words:
-            told.setdefault(_key(word, keys), []).append((teller, word))
-        nodes = [self._seen(key, own.get(key), replies.get(key), tuple(told.get(key, ()))) for key in {**own, **told}]
-        links = {_link(teller, _key(word, keys)) for teller, word in words if word.connected}
-        return NetworkSnapshot(
-            self.run_id, tuple(sorted(nodes, key=lambda node: (node.name, node.key))), frozenset(links)
-        )
+        They are reported by nodes of this run, were not asked yet, and belong to no node that answered.
+        """
+        answered = {reply.node_id for reply in self.replies.values()}
+        connected: dict[str, bool] = {}
+        for report in (report for reply in self._run_replies() for report in reply.neighbours):
+            address = report.address
+            if report.node_id not in answered and address not in self.problems and _is_address(address):
+                connected[address] = connected.get(address, False) or report.connected
+        waiting = [address for address in connected if address not in self.replies]
+        waiting.sort(key=lambda address: not connected[address])
+        return waiting[: max(0, MAX_NODES - len(self.replies) - len(self.problems))]
+
+    def snapshot(self) -> NetworkSnapshot:
+        """Merge all results."""
+        addresses = {reply.node_id: address for address, reply in reversed(self.replies.items()) if self._is_run(reply)}
+        replies = {key: self.replies[address] for key, address in addresses.items()}
+        all_reports = list(_reports(replies.values()))
+        keys = {report.address: report.node_id for _, report in all_reports if report.address and report.node_id}
+        keys |= {address: reply.node_id for address, reply in self.replies.items()}
+        reports: dict[str, list[Report]] = {}
+        for reporter, report in all_reports:
+            reports.setdefault(_key(report, keys), []).append((reporter, report))
+        nodes = [
+            self._node(key, addresses.get(key), replies.get(key), tuple(reports.get(key, ())))
+            for key in {**addresses, **reports}
+        ]
+        links = {_link(reporter, _key(report, keys)) for reporter, report in all_reports if report.connected}
+        nodes.sort(key=lambda node: (node.name, node.key))
+        return NetworkSnapshot(self.run_id, tuple(nodes), frozenset(links))
 
     @property
     def run_id(self) -> str:
         """The run of the node that answered first."""
-        return next((reply.run_id for reply in self.answers.values()), "")
+        return next((reply.run_id for reply in self.replies.values()), "")
 
-    def _is_ours(self, reply: pb.StatusReply) -> bool:
+    def _is_run(self, reply: pb.StatusReply) -> bool:
         return reply.run_id == self.run_id
 
-    def _of_this_run(self) -> list[pb.StatusReply]:
-        return [reply for reply in self.answers.values() if self._is_ours(reply)]
+    def _run_replies(self) -> list[pb.StatusReply]:
+        return [reply for reply in self.replies.values() if self._is_run(reply)]
 
-    def _seen(
-        self,
-        key: str,
-        address: str | None,
-        reply: pb.StatusReply | None,
-        told: tuple[tuple[str, pb.NeighbourStatus], ...],
-    ) -> SeenNode:
+    def _node(
+        self, key: str, address: str | None, reply: pb.StatusReply | None, reports: tuple[Report, ...]
+    ) -> CrawledNode:
         if reply is not None:
-            return SeenNode(key, reply.name, address or "", reply, told)
-        newest = max((word for _, word in told), key=lambda word: (word.connected, word.round))
-        where = next((word.address for _, word in told if word.address), "")
-        said = next((word.problem for _, word in told if word.problem), "")
-        why = self.problems.get(where) or said or ("not asked" if where else "nobody tells an address to ask it at")
-        return SeenNode(key, newest.name, where, None, told, why)
+            return CrawledNode(key, reply.name, address or "", reply, reports)
+        newest = max((report for _, report in reports), key=lambda report: (report.connected, report.round))
+        reported_address = next((report.address for _, report in reports if report.address), "")
+        reported_problem = next((report.problem for _, report in reports if report.problem), "")
+        unasked = "not asked" if reported_address else "no node reports an address of it"
+        problem = self.problems.get(reported_address) or reported_problem or unasked
+        return CrawledNode(key, newest.name, reported_address, None, reports, problem)
 
 
-def crawl(start: Iterable[str], ask: Ask, now: Callable[[], float] = time.monotonic) -> NetworkSnapshot:
-    """Ask at the addresses to start from and at all that follow from the answers; return the picture.
+def crawl(start: Iterable[str], ask: AskStatus, now: Callable[[], float] = time.monotonic) -> NetworkSnapshot:
+    """Ask the nodes at the start addresses, and all that follow from their replies; return the snapshot.
 
-    ``ask`` raises ``UnreachableError`` within a time of its own. No wave begins after ``SECONDS_IN_ALL``.
+    ``ask`` raises ``UnreachableError`` after a timeout of its own.
     """
-    findings, began = CrawlState(), now()
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="asking") as threads:
+    state, began = CrawlState(), now()
+    with ThreadPoolExecutor(MAX_CONCURRENT, thread_name_prefix="crawl") as threads:
         wave = list(dict.fromkeys(start))[:MAX_NODES]
-        while wave and now() - began < SECONDS_IN_ALL:
-            for address, answer in zip(wave, threads.map(lambda one: _asked(ask, one), wave), strict=True):
-                if isinstance(answer, str):
-                    findings.problems[address] = answer
+        while wave and now() - began < MAX_SECONDS:
+            results = threads.map(lambda address: _ask_or_problem(ask, address), wave)
+            for address, result in zip(wave, results, strict=True):
+                if isinstance(result, str):
+                    state.problems[address] = result
                 else:
-                    findings.answers[address] = answer
-            wave = findings.to_ask()[: 4 * AT_ONCE]
-    return findings.picture()
+                    state.replies[address] = result
+            wave = state.next_addresses()[: 4 * MAX_CONCURRENT]
+    return state.snapshot()
 
 
-def addresses_of(picture: NetworkSnapshot, first: Sequence[str]) -> list[str]:
-    """Return where to begin the next time: at all who answered, so that the loss of one does not end the view."""
-    return [*first, *(node.address for node in picture.nodes if node.reply is not None)]
+def start_addresses(snapshot: NetworkSnapshot, first: Sequence[str]) -> list[str]:
+    """Return where the next crawl starts: at all nodes that answered, so that the loss of one does not end the view."""
+    return [*first, *(node.address for node in snapshot.nodes if node.reply is not None)]
 
 
-def _asked(ask: Ask, address: str) -> pb.StatusReply | str:
+def _ask_or_problem(ask: AskStatus, address: str) -> pb.StatusReply | str:
     try:
         return ask(address)
     except UnreachableError as error:
         return str(error)
 
 
-def _words(replies: Iterable[pb.StatusReply]) -> Iterator[tuple[str, pb.NeighbourStatus]]:
-    return ((reply.node_id, word) for reply in replies for word in reply.neighbours if word.node_id or word.address)
+def _reports(replies: Iterable[pb.StatusReply]) -> Iterator[Report]:
+    return (
+        (reply.node_id, report) for reply in replies for report in reply.neighbours if report.node_id or report.address
+    )
 
 
-def _key(word: pb.NeighbourStatus, keys: dict[str, str]) -> str:
-    return word.node_id or keys.get(word.address, word.address)
+def _key(report: pb.NeighbourStatus, keys: dict[str, str]) -> str:
+    return report.node_id or keys.get(report.address, report.address)
 
 
-def _link(one: str, other: str) -> tuple[str, str]:
-    return (one, other) if one < other else (other, one)
+def _link(first: str, second: str) -> tuple[str, str]:
+    return (first, second) if first < second else (second, first)
 
 
 def _is_address(text: str) -> bool:

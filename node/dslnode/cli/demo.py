@@ -1,6 +1,6 @@
-"""Real daemons learning together before your eyes: what ``dslnode demo`` does.
+"""Real daemons that learn together on this machine: ``dslnode demo``.
 
-The nodes run as they would on boards; the demo reads their logs, then trains the same nodes alone to compare.
+The nodes run as on boards. The demo reads their logs, then trains the same nodes alone to compare.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from dslnode.cli.formatting import percent
 from dslnode.cli.testbed import Node, Plan, plan_nodes, run_nodes
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import load_data_set
 
-CLASSES_A_NODE = 6
-SAMPLES_A_CLASS = 3
-PLAIN_SECONDS = 5.0
-LIVE_SECONDS = 0.25
+CLASSES_PER_NODE = 6
+SAMPLES_PER_CLASS = 3
+PLAIN_REFRESH_SECONDS = 5.0
+LIVE_REFRESH_SECONDS = 0.25
 
 
 def run_demo(count: int, rounds: int, data: str, report: Path | None) -> None:
-    """Run the demo and print its table; ``DataError`` if there are no such data, ``DslnodeError`` if a node fails."""
+    """Run the demo and print its table; ``DataError`` if the data are missing, ``DslnodeError`` if a node fails."""
     load_data_set(data)
     console = Console()
-    plan = Plan(count, rounds, data, f"classes:{CLASSES_A_NODE}", SAMPLES_A_CLASS)
+    plan = Plan(count, rounds, data, f"classes:{CLASSES_PER_NODE}", SAMPLES_PER_CLASS)
     console.print(
-        f"{count} nodes on {data}: each has {CLASSES_A_NODE} classes of its own, {SAMPLES_A_CLASS} examples a class, "
-        f"and learns for {rounds} rounds with its neighbours"
+        f"{count} nodes on {data}: each has {CLASSES_PER_NODE} classes of its own, {SAMPLES_PER_CLASS} examples per "
+        f"class, and learns for {rounds} rounds with its neighbours"
     )
     began = time.monotonic()
     nodes = plan_nodes(plan)
@@ -52,16 +53,19 @@ def run_demo(count: int, rounds: int, data: str, report: Path | None) -> None:
 
 def local_only_accuracy(settings: Settings) -> float:
     """Return the held-out accuracy of the same node, data and rounds without any neighbour."""
+    import torch
+
     from dslnode.runtime.build import build_learner
 
+    torch.set_num_threads(settings.threads)
     learner = build_learner(settings)
     for number in range(settings.rounds):
-        learner.train(number, lambda: False)
+        learner.train_round(number, lambda: False)
     return learner.accuracy(lambda: False) or 0.0
 
 
 def progress_table(nodes: list[Node]) -> Table:
-    """Return one line a node: how far it is and what it has sent."""
+    """Return one row per node: progress and traffic."""
     table = Table(box=None, pad_edge=False)
     for column in ("node", "round", "loss", "accuracy", "peers", "bits sent", "bits saved"):
         table.add_column(column, justify="left" if column == "node" else "right", min_width=8)
@@ -74,7 +78,7 @@ def progress_table(nodes: list[Node]) -> Table:
             node.settings.name,
             f"{latest['round']}/{node.settings.rounds}",
             f"{latest['loss']:.3f}",
-            _percent(latest["accuracy"]) if "accuracy" in latest else "-",
+            percent(latest.get("accuracy")),
             str(latest["neighbours"]),
             f"{latest['bits_sent']:,}",
             f"{latest['float32_bits'] - latest['bits_sent']:,}",
@@ -83,7 +87,7 @@ def progress_table(nodes: list[Node]) -> Table:
 
 
 def results_table(nodes: list[Node], alone: list[float]) -> Table:
-    """Return the closing table: alone against together, and what it cost."""
+    """Return the final table: accuracy alone and together, and traffic."""
     table = Table(title="Personal accuracy on held-out data", title_justify="left", box=None, pad_edge=False)
     for column in ("node", "alone", "together", "gain", "mask bits sent", "as float32", "wire bytes"):
         table.add_column(column, justify="left" if column == "node" else "right", no_wrap=True)
@@ -96,7 +100,7 @@ def results_table(nodes: list[Node], alone: list[float]) -> Table:
 
 
 def as_report(nodes: list[Node], alone: list[float], seconds: float) -> dict[str, Any]:
-    """Return the results as ``--report`` writes them."""
+    """Return the results in the format of ``--report``."""
     return {
         "nodes": [
             {
@@ -114,15 +118,15 @@ def as_report(nodes: list[Node], alone: list[float], seconds: float) -> dict[str
 
 
 def board_commands(plan: Plan) -> list[list[str]]:
-    """Return the arguments of ``dslnode`` that make a network, a ticket for the demo's first board, and start it."""
-    work = {
+    """Return the arguments of ``dslnode`` that make an authority and a ticket for the first node, and start it."""
+    options = {
         "data": plan.data,
         "share": f"1/{plan.count}",
         "split": plan.split,
         "samples-per-class": plan.samples_per_class,
         "state-dir": "dslnode-state",
     }
-    settings = [word for name, value in work.items() for word in ("--set", f"{name}={value}")]
+    settings = [part for name, value in options.items() for part in ("--set", f"{name}={value}")]
     return [
         ["ca", "init"],
         ["ca", "issue", "node-1", "--address", "10.0.0.1:7711", *settings],
@@ -131,12 +135,13 @@ def board_commands(plan: Plan) -> list[list[str]]:
 
 
 async def _run_and_show(nodes: list[Node], console: Console) -> None:
+    refresh_seconds = LIVE_REFRESH_SECONDS if console.is_terminal else PLAIN_REFRESH_SECONDS
     running = asyncio.create_task(run_nodes(nodes))
     try:
         with _display(console) as show:
             while not running.done():
                 show(progress_table(nodes))
-                await asyncio.wait([running], timeout=LIVE_SECONDS if console.is_terminal else PLAIN_SECONDS)
+                await asyncio.wait([running], timeout=refresh_seconds)
             show(progress_table(nodes))
     finally:
         running.cancel()
@@ -155,15 +160,11 @@ def _display(console: Console) -> Iterator[Any]:
 
 
 def _gain(alone: float, together: float) -> tuple[str, str, str]:
-    return _percent(alone), _percent(together), f"{100 * (together - alone):+.1f}"
+    return percent(alone), percent(together), f"{100 * (together - alone):+.1f}"
 
 
 def _cost(nodes: list[Node]) -> tuple[str, ...]:
     return tuple(f"{sum(node.latest[key] for node in nodes):,}" for key in ("bits_sent", "float32_bits", "bytes_sent"))
-
-
-def _percent(ratio: float) -> str:
-    return f"{100 * ratio:.1f} %"
 
 
 def _mean(values: list[float]) -> float:

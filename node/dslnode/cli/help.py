@@ -1,6 +1,6 @@
-"""What ``--help`` shows beside the options: sections, examples that can be copied, and the exit codes.
+"""The parts of ``--help`` beside the options: sections, examples that can be copied, and the exit codes.
 
-Typer draws sections with rich, whose import alone takes longer than all of ``--help`` may; here they are plain text.
+Typer draws sections with rich, whose import alone takes longer than ``--help`` may in all; here they are plain text.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 EXIT_CODES = {
-    "0": "done: all rounds are finished, or the command did what it was told",
+    "0": "done: all rounds are finished, or the command has succeeded",
     "1": "an internal error; please report it",
     "2": "a setting is wrong; nothing was started",
     "3": "data or model cannot be used",
-    "4": "an address to listen on is taken, or not this machine's",
+    "4": "an address to listen on is taken, or is not of this machine",
     "5": "the state directory cannot be used",
     "6": "no node answers at the address that was asked",
     "7": "dslnode doctor found a problem",
@@ -44,7 +44,7 @@ EXAMPLES = {
     "config": """
         dslnode config --show --alpha 3             # what a command line would mean
         dslnode config --init                       # write dslnode.toml, all settings commented out
-        dslnode config --init node.toml --alpha 3   # the same, with alpha set
+        dslnode config --init node.toml --alpha 3   # the same with alpha set
     """,
     "ca": """
         dslnode ca init                                      # once, on the operator's machine
@@ -62,7 +62,7 @@ EXAMPLES = {
     """,
     "top": """
         dslnode top --address 10.0.0.2:7711
-        dslnode top --json | jq '.nodes[] | select(.status == null) | .name'   # who does not answer
+        dslnode top --json | jq '.nodes[] | select(.status == null) | .name'   # nodes that do not answer
     """,
     "doctor": """
         dslnode doctor --config node.toml           # the same options as for start

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dslnode.accounting.ledger import KINDS, OTHERS, Period, lines, start_of
+from dslnode.accounting.ledger import KINDS, OTHERS, Period, ledger_lines, start_of
 from dslnode.accounting.ledger_file import FILE, load
-from dslnode.accounting.ledger_messages import Line, ask_ledger
+from dslnode.accounting.ledger_messages import LedgerLine, ask_ledger
 from dslnode.addresses import check_address
 from dslnode.errors import SettingsError
 
@@ -34,14 +34,20 @@ COLUMNS = ("start", "neighbour", "node_id", "direction", *KINDS, "total")
 
 
 def show_ledger(
-    address: str, directory: Path | None, per: Period, form: OutputFormat, *, timeout: float, ticket: Path | None = None
+    address: str,
+    directory: Path | None,
+    period: Period,
+    form: OutputFormat,
+    *,
+    timeout: float,
+    ticket: Path | None = None,
 ) -> None:
     """Print the ledger of the node at ``address``, or of the state directory if one is given.
 
     Raises ``UnreachableError``, ``StateError`` or ``SettingsError``.
     """
-    found = _asked(address, per, timeout, ticket) if directory is None else _on_disk(directory, per)
-    rows = [_row(line, per) for line in found]
+    lines = _ask_node(address, period, timeout, ticket) if directory is None else _read_directory(directory, period)
+    rows = [_row(line, period) for line in lines]
     if form is OutputFormat.JSON:
         print(json.dumps(rows, indent=2))
     elif form is OutputFormat.CSV:
@@ -55,9 +61,9 @@ def show_ledger(
 
 
 def as_table(rows: Iterable[dict[str, Any]]) -> Table:
-    """Return rows for people, all amounts in bytes. Names come from other nodes: they are never taken as markup."""
+    """Return rows as a table, all amounts in bytes. Names come from other nodes: they are never taken as markup."""
     table = Table(box=None, pad_edge=False)
-    for column in ("UTC", "neighbour", "way"):
+    for column in ("UTC", "neighbour", "direction"):
         table.add_column(column, no_wrap=True)
     for column in ("payload", "framing", "control", "resent", "transport", "unsaved", "total"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -67,32 +73,34 @@ def as_table(rows: Iterable[dict[str, Any]]) -> Table:
             row["keep_framing"] + row["sign_framing"],
             *(row[kind] for kind in ("control", "resent", "transport", "unsaved", "total")),
         )
-        who = (row["start"], escape(row["neighbour"]), row["direction"])
-        table.add_row(*who, *(f"{amount:,}" for amount in amounts))
+        labels = (row["start"], escape(row["neighbour"]), row["direction"])
+        table.add_row(*labels, *(f"{amount:,}" for amount in amounts))
     return table
 
 
-def _row(line: Line, per: Period) -> dict[str, Any]:
-    period, neighbour, name, direction, amounts = line
-    start = start_of(per, period).strftime("%Y-%m-%d" if per is Period.DAY else "%Y-%m-%dT%H:00Z")
-    shown = "".join(letter if letter.isprintable() else " " for letter in name)
-    who = ("" if neighbour == OTHERS else neighbour, str(direction))
-    return dict(zip(COLUMNS, (start, shown, *who, *amounts.values(), amounts.total), strict=True))
+def _row(line: LedgerLine, period: Period) -> dict[str, Any]:
+    number, neighbour, name, direction, amounts = line
+    start = start_of(period, number).strftime("%Y-%m-%d" if period is Period.DAY else "%Y-%m-%dT%H:00Z")
+    printable = "".join(letter if letter.isprintable() else " " for letter in name)
+    node_id = "" if neighbour == OTHERS else neighbour
+    return dict(
+        zip(COLUMNS, (start, printable, node_id, str(direction), *amounts.values(), amounts.total), strict=True)
+    )
 
 
-def _asked(address: str, per: Period, timeout: float, ticket: Path | None) -> list[Line]:
+def _ask_node(address: str, period: Period, timeout: float, ticket: Path | None) -> list[LedgerLine]:
     try:
         check_address(address)
     except ValueError as error:
         raise SettingsError(f"--address: {error}") from error
-    return ask_ledger(address, per, timeout, ticket)
+    return ask_ledger(address, period, timeout, ticket)
 
 
-def _on_disk(directory: Path, per: Period) -> list[Line]:
-    books = load(directory)
-    if books is None:
+def _read_directory(directory: Path, period: Period) -> list[LedgerLine]:
+    state = load(directory)
+    if state is None:
         raise SettingsError(f"--state-dir: there is no {FILE} in {directory}; name the --state-dir of a node")
     return [
-        (period, neighbour, books.names.get(neighbour, neighbour), direction, amounts)
-        for period, neighbour, direction, amounts in lines(books.ledger, per)
+        (number, neighbour, state.names.get(neighbour, neighbour), direction, amounts)
+        for number, neighbour, direction, amounts in ledger_lines(state.ledger, period)
     ]

@@ -1,4 +1,4 @@
-"""A picture of the network as lines for a terminal, and as JSON: columns, their order, sparklines; no drawing."""
+"""A snapshot of the network as table rows and lines of text, and as JSON."""
 
 from __future__ import annotations
 
@@ -8,36 +8,28 @@ from typing import Any
 
 from rich.text import Text
 
-from dslnode.cli.crawler import NetworkSnapshot, SeenNode
+from dslnode.cli.crawler import CrawledNode, NetworkSnapshot
+from dslnode.cli.formatting import percent, si_amount
 from dslnode.telemetry.accuracy_history import sampled
 from dslnode.telemetry.status_json import as_dict
 from dslnode.transport.handshake import clean
 from dslnode.v1 import node_pb2 as pb
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-SPARKLINE = 11  # columns
-SMALLEST_RANGE = 0.05  # of accuracy, from the lowest block to the highest: noise is not drawn as mountains
+SPARKLINE_WIDTH = 11  # columns
+MIN_RANGE = 0.05  # of accuracy, from the lowest block to the highest: so that noise stays flat
 MAX_LAYERS = 20
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: what it says of a node, and by what it is sorted; nodes with nothing to say come last."""
+    """One column: text and sort key of a node; nodes without a sort key come last."""
 
     title: str
     width: int
-    text: Callable[[SeenNode, NetworkSnapshot], str]
-    order: Callable[[SeenNode, NetworkSnapshot], float | str | None]
+    text: Callable[[CrawledNode, NetworkSnapshot], str]
+    sort_key: Callable[[CrawledNode, NetworkSnapshot], float | str | None]
     is_number: bool = True
-
-
-def scaled(amount: float, unit: str) -> str:
-    """Return an amount in three digits or so: ``1.2 Mbit``."""
-    for prefix in ("", "k", "M", "G", "T"):
-        if amount < 999.5:
-            return f"{amount:.1f} {prefix}{unit}" if prefix and amount < 99.95 else f"{amount:.0f} {prefix}{unit}"
-        amount /= 1000
-    return f"{amount:.0f} P{unit}"
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -45,18 +37,18 @@ def sparkline(values: Sequence[float]) -> str:
     if not values:
         return ""
     low = min(values)
-    span = max(max(values) - low, SMALLEST_RANGE)
+    span = max(max(values) - low, MIN_RANGE)
     return "".join(BLOCKS[min(len(BLOCKS) - 1, int((value - low) / span * len(BLOCKS)))] for value in values)
 
 
-def _of_reply(say: Callable[[pb.StatusReply], str]) -> Callable[[SeenNode, NetworkSnapshot], str]:
-    return lambda node, _: "-" if node.reply is None else say(node.reply)
+def _of_reply(text_of: Callable[[pb.StatusReply], str]) -> Callable[[CrawledNode, NetworkSnapshot], str]:
+    return lambda node, _: "-" if node.reply is None else text_of(node.reply)
 
 
-def _state(node: SeenNode, picture: NetworkSnapshot) -> str:
+def _state(node: CrawledNode, snapshot: NetworkSnapshot) -> str:
     if node.reply is not None:
         return node.reply.phase
-    return "no answer" if picture.links_of(node.key) else "down"
+    return "no answer" if snapshot.link_count(node.key) else "down"
 
 
 def _points(reply: pb.StatusReply) -> list[tuple[int, float]]:
@@ -67,30 +59,30 @@ COLUMNS = (
     Column("node", 14, lambda n, _: n.name, lambda n, _: n.name, is_number=False),
     Column("state", 11, _state, _state, is_number=False),
     Column("round", 6, lambda n, _: "-" if n.round is None else str(n.round), lambda n, _: n.round),
-    Column("accuracy", 8, lambda n, _: _percent(n.accuracy), lambda n, _: n.accuracy),
+    Column("accuracy", 8, lambda n, _: percent(n.accuracy), lambda n, _: n.accuracy),
     Column(
         "history",
-        SPARKLINE,
-        _of_reply(lambda reply: sparkline(sampled(_points(reply), SPARKLINE))),
+        SPARKLINE_WIDTH,
+        _of_reply(lambda reply: sparkline(sampled(_points(reply), SPARKLINE_WIDTH))),
         lambda n, _: _gain(n),
         is_number=False,
     ),
-    Column("links", 5, lambda n, p: str(p.links_of(n.key)), lambda n, p: p.links_of(n.key)),
+    Column("links", 5, lambda n, p: str(p.link_count(n.key)), lambda n, p: p.link_count(n.key)),
     Column(
         "sent",
         9,
-        _of_reply(lambda reply: scaled(reply.payload_bits_sent, "bit")),
+        _of_reply(lambda reply: si_amount(reply.payload_bits_sent, "bit")),
         lambda n, _: None if n.reply is None else n.reply.payload_bits_sent,
     ),
 )
 
 
-def row(node: SeenNode, picture: NetworkSnapshot) -> list[Text]:
-    """Return a node's cells; those who do not answer are dim."""
+def table_row(node: CrawledNode, snapshot: NetworkSnapshot) -> list[Text]:
+    """Return a node's cells; nodes that do not answer are dim."""
     style = "" if node.reply is not None else "dim"
     return [
         Text(
-            clean(column.text(node, picture), 4 * column.width),
+            clean(column.text(node, snapshot), 4 * column.width),
             style,
             justify="right" if column.is_number else "left",
             overflow="ellipsis",
@@ -100,63 +92,63 @@ def row(node: SeenNode, picture: NetworkSnapshot) -> list[Text]:
     ]
 
 
-def ordered(picture: NetworkSnapshot, column: Column, *, reverse: bool) -> list[SeenNode]:
-    """Return the nodes in a column's order; those of which it knows nothing come last, whatever the direction."""
-    known = [node for node in picture.nodes if column.order(node, picture) is not None]
-    known.sort(key=lambda node: column.order(node, picture), reverse=reverse)  # type: ignore[arg-type,return-value]
-    return known + [node for node in picture.nodes if column.order(node, picture) is None]
+def sorted_nodes(snapshot: NetworkSnapshot, column: Column, *, reverse: bool) -> list[CrawledNode]:
+    """Return the nodes sorted by a column; those without a sort key come last in both directions."""
+    sortable = [node for node in snapshot.nodes if column.sort_key(node, snapshot) is not None]
+    sortable.sort(key=lambda node: column.sort_key(node, snapshot), reverse=reverse)  # type: ignore[arg-type,return-value]
+    return sortable + [node for node in snapshot.nodes if column.sort_key(node, snapshot) is None]
 
 
-def headline(picture: NetworkSnapshot, column: Column, *, reverse: bool, lost: bool) -> Text:
-    """Return two lines that say how the network is as a whole."""
-    replies = picture.answering
+def headline(snapshot: NetworkSnapshot, column: Column, *, reverse: bool, lost: bool) -> Text:
+    """Return two lines about the network as a whole."""
+    replies = snapshot.replies
     measured = [reply.accuracy for reply in replies if reply.HasField("accuracy")]
-    mean = _percent(sum(measured) / len(measured)) if measured else "-"
+    mean = percent(sum(measured) / len(measured) if measured else None)
     sent, dense = (
         sum(getattr(reply, name) for reply in replies) for name in ("payload_bits_sent", "float32_bits_sent")
     )
     saved = f", float32 {dense / sent:,.0f} times that" if sent else ""
-    said = Text(no_wrap=True, overflow="ellipsis")
-    said.append(f"run {clean(picture.run_id, 30)}", "bold")
-    said.append(f"  {len(picture.nodes)} nodes, {len(replies)} answer, {len(picture.links)} links")
-    said.append("  NOBODY ANSWERS NOW" if lost else "", "bold red")
-    said.append(f"\nmean accuracy {mean}  sent {scaled(sent, 'bit')}{saved}")
-    return said.append(f"  by {column.title} {'▼' if reverse else '▲'}", "dim")
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f"run {clean(snapshot.run_id, 30)}", "bold")
+    text.append(f"  {len(snapshot.nodes)} nodes, {len(replies)} answer, {len(snapshot.links)} links")
+    text.append("  NO NODE ANSWERS NOW" if lost else "", "bold red")
+    text.append(f"\nmean accuracy {mean}  sent {si_amount(sent, 'bit')}{saved}")
+    return text.append(f"  by {column.title} {'▼' if reverse else '▲'}", "dim")
 
 
-def curve(reply: pb.StatusReply, width: int) -> list[Text]:
+def accuracy_lines(reply: pb.StatusReply, width: int) -> list[Text]:
     """Return the accuracy over all rounds as a line of blocks, and each layer's density as a bar."""
-    points, room = _points(reply), max(10, min(width - 4, 100))
+    points, width = _points(reply), max(10, min(width - 4, 100))
     lines = [Text("no accuracy measured yet")]
     if points:
         values = [value for _, value in points]
-        ends = f"rounds {points[0][0]} to {points[-1][0]}, {_percent(min(values))} to {_percent(max(values))}"
-        lines = [Text(f"accuracy, {ends}"), Text(sparkline(sampled(points, room)), "green", no_wrap=True)]
+        ends = f"rounds {points[0][0]} to {points[-1][0]}, {percent(min(values))} to {percent(max(values))}"
+        lines = [Text(f"accuracy, {ends}"), Text(sparkline(sampled(points, width)), "green", no_wrap=True)]
     if reply.layers:
         lines.append(Text("\nweights kept, by layer"))
-    bar = max(10, room - 50)
+    bar = max(10, width - 50)
     for layer in reply.layers[:MAX_LAYERS]:
         filled = round(bar * min(1.0, layer.density))
         name = clean(layer.name, 24)
         lines.append(
-            Text(f"{name:<24} {'█' * filled}{'·' * (bar - filled)} {_percent(layer.density)} of {layer.weights:,}")
+            Text(f"{name:<24} {'█' * filled}{'·' * (bar - filled)} {percent(layer.density)} of {layer.weights:,}")
         )
     return lines
 
 
-def told_lines(node: SeenNode, picture: NetworkSnapshot) -> Text:
-    """Return what others say of a node that does not answer."""
-    names = {one.key: one.name for one in picture.nodes}
-    lines = [f"{node.name}  {_state(node, picture)}", f"address {node.address or 'unknown'}: {node.problem}", ""]
-    for teller, word in node.told:
-        link = "linked to it" if word.connected else f"not linked to it ({word.problem or 'no reason known'})"
-        heard = f", newest mask of its round {word.round}" if word.HasField("round") else ""
-        lines.append(f"{names.get(teller, teller[:8])}: {link}{heard}")
+def report_lines(node: CrawledNode, snapshot: NetworkSnapshot) -> Text:
+    """Return what others report of a node that does not answer."""
+    names = {each.key: each.name for each in snapshot.nodes}
+    lines = [f"{node.name}  {_state(node, snapshot)}", f"address {node.address or 'unknown'}: {node.problem}", ""]
+    for reporter, report in node.reports:
+        link = "linked to it" if report.connected else f"not linked to it ({report.problem or 'no reason known'})"
+        newest = f", newest mask of its round {report.round}" if report.HasField("round") else ""
+        lines.append(f"{names.get(reporter, reporter[:8])}: {link}{newest}")
     return Text("\n".join(clean(line, 300) for line in lines))
 
 
-def picture_as_dict(picture: NetworkSnapshot) -> dict[str, Any]:
-    """Return the picture for scripts: nodes with their status (null without answer), and links as pairs of keys."""
+def snapshot_as_dict(snapshot: NetworkSnapshot) -> dict[str, Any]:
+    """Return the snapshot for scripts: nodes with their status (null without answer), and links as pairs of keys."""
     nodes = [
         {
             "key": node.key,
@@ -165,15 +157,11 @@ def picture_as_dict(picture: NetworkSnapshot) -> dict[str, Any]:
             "problem": node.problem,
             "status": None if node.reply is None else as_dict(node.reply),
         }
-        for node in picture.nodes
+        for node in snapshot.nodes
     ]
-    return {"run_id": picture.run_id, "nodes": nodes, "links": sorted(map(list, picture.links))}
+    return {"run_id": snapshot.run_id, "nodes": nodes, "links": sorted(map(list, snapshot.links))}
 
 
-def _percent(part: float | None) -> str:
-    return "-" if part is None else f"{100 * part:.1f} %"
-
-
-def _gain(node: SeenNode) -> float | None:
+def _gain(node: CrawledNode) -> float | None:
     points = [] if node.reply is None else _points(node.reply)
     return points[-1][1] - points[0][1] if points else None

@@ -23,15 +23,15 @@ ConfigFile = Annotated[
 def with_settings(command: Callable[..., None], *, examine: bool = False) -> Callable[..., None]:
     """Give a command one option for every setting, documented by the settings themselves, after those of its own.
 
-    ``command`` takes what is loaded, then its own options by name. The settings' text is handed to ``sources.load``,
-    so that a value means the same wherever it comes from; ``examine`` is handed on to it.
+    ``command`` takes the loaded settings, then its own options by name. The settings' text goes to ``loader.load``, so
+    that a value means the same from every source; ``examine`` is passed on to it.
     """
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
 
     def run(config: Path | None = None, **options: Any) -> None:
-        mine = {parameter.name: options.pop(parameter.name) for parameter in own}
+        own_options = {parameter.name: options.pop(parameter.name) for parameter in own}
         given = {name: str(value) for name, value in options.items() if value is not None}
-        command(load(given, os.environ, config, examine=examine), **mine)
+        command(load(given, os.environ, config, examine=examine), **own_options)
 
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     parameters.append(inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile))
@@ -50,14 +50,14 @@ def _option(name: str) -> inspect.Parameter:
         option = typer.Option(f"--{flag}/--no-{flag}", help=describe(name), show_default=False, rich_help_panel=section)
         annotation: Any = Annotated[Optional[bool], option]  # noqa: UP045
     else:
-        shown = "" if field.default_factory or field.default in (None, "", (), {}) else f" [default: {field.default}]"
-        known = choices(name)
+        default = "" if field.default_factory or field.default in (None, "", (), {}) else f" [default: {field.default}]"
+        values = choices(name)
         option = typer.Option(
             f"--{flag}",
-            metavar="|".join(known) if is_closed(name) else "VALUE",
-            help=describe(name) + shown,
+            metavar="|".join(values) if is_closed(name) else "VALUE",
+            help=describe(name) + default,
             rich_help_panel=section,
-            autocompletion=lambda incomplete: [one for one in known if one.startswith(incomplete)],
+            autocompletion=lambda incomplete: [value for value in values if value.startswith(incomplete)],
         )
         annotation = Annotated[Optional[str], option]  # noqa: UP045
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

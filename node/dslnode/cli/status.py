@@ -13,13 +13,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from dslnode.addresses import check_address
+from dslnode.cli.formatting import percent
 from dslnode.errors import SettingsError
 from dslnode.telemetry.status_json import as_dict
 from dslnode.transport.client import ask_status
 from dslnode.transport.handshake import clean
 from dslnode.v1 import node_pb2 as pb
 
-MAX_SHOWN = 300
+MAX_TEXT = 300
 
 
 def show_status(address: str, *, watch: bool, as_json: bool, timeout: float, ticket: Path | None = None) -> None:
@@ -44,7 +45,7 @@ def show_status(address: str, *, watch: bool, as_json: bool, timeout: float, tic
 
 
 def checked_address(address: str) -> str:
-    """Return the address that a command was given; ``SettingsError`` if it is none."""
+    """Return the address given to a command; ``SettingsError`` if it is malformed."""
     try:
         return check_address(address)
     except ValueError as error:
@@ -52,10 +53,11 @@ def checked_address(address: str) -> str:
 
 
 def as_table(reply: pb.StatusReply) -> RenderableType:
-    """Return the reply for people. Names and problems come from other nodes: they are never taken as markup."""
+    """Return the reply as a table. Names and problems come from other nodes: they are never taken as markup."""
     head = (
-        f"[bold]{shown(reply.name)}[/]  round {reply.round}, {shown(reply.phase)}, up {reply.uptime_seconds:,.0f} s\n"
-        f"accuracy {_ratio(reply, 'accuracy')} held-out, {_ratio(reply, 'train_accuracy')} train   "
+        f"[bold]{printable(reply.name)}[/]  round {reply.round}, {printable(reply.phase)}, "
+        f"up {reply.uptime_seconds:,.0f} s\n"
+        f"accuracy {_percent_of(reply, 'accuracy')} held-out, {_percent_of(reply, 'train_accuracy')} train   "
         f"density {reply.density:.3f} of {reply.weights:,} weights\n"
         f"masks sent {reply.payload_bits_sent:,} bits, received {reply.payload_bits_received:,} bits "
         f"(float32 would have sent {reply.float32_bits_sent:,})\n"
@@ -63,18 +65,18 @@ def as_table(reply: pb.StatusReply) -> RenderableType:
         f"{_usage(reply.usage)}"
     )
     table = Table(box=None, pad_edge=False)
-    for column in ("neighbour", "address", "link", "round", "stale", "agrees", "bits out", "bits in"):
+    for column in ("neighbour", "address", "link", "round", "stale", "agrees", "bits sent", "bits received"):
         is_text = column in {"neighbour", "address", "link"}
         table.add_column(column, justify="left" if is_text else "right", overflow="fold" if is_text else "ellipsis")
     for neighbour in reply.neighbours:
-        table.add_row(*map(shown, _row(neighbour)))
+        table.add_row(*map(printable, _row(neighbour)))
     down = [neighbour for neighbour in reply.neighbours if neighbour.problem and not neighbour.connected]
-    return Group(head, table, *(f"{shown(one.address or one.name)}: {shown(one.problem)}" for one in down))
+    return Group(head, table, *(f"{printable(peer.address or peer.name)}: {printable(peer.problem)}" for peer in down))
 
 
-def shown(text: str) -> str:
-    """Return text that came from elsewhere as it may be printed: no markup, no control characters, not endless."""
-    return escape(clean(text, MAX_SHOWN))
+def printable(text: str) -> str:
+    """Return text of another node for the terminal: without markup and control characters, cut to ``MAX_TEXT``."""
+    return escape(clean(text, MAX_TEXT))
 
 
 def _row(neighbour: pb.NeighbourStatus) -> tuple[str, ...]:
@@ -92,15 +94,15 @@ def _row(neighbour: pb.NeighbourStatus) -> tuple[str, ...]:
 
 def _usage(usage: pb.Usage) -> str:
     cap = f" of {usage.cap_bytes:,}" if usage.HasField("cap_bytes") else ""
-    pace = f", an exchange in {usage.interval_seconds:,.0f} s" if usage.interval_seconds else ""
+    interval = f", an exchange every {usage.interval_seconds:,.0f} s" if usage.interval_seconds else ""
     return (
         f"this {escape(usage.cap_period)} (UTC) {usage.used_bytes:,}{cap} bytes both ways, "
-        f"forecast {usage.forecast_bytes:,}; masks skipped {usage.exchanges_skipped:,}{pace}"
+        f"forecast {usage.forecast_bytes:,}; masks skipped {usage.exchanges_skipped:,}{interval}"
     )
 
 
-def _ratio(reply: pb.StatusReply, field: str) -> str:
-    return f"{100 * getattr(reply, field):.1f} %" if reply.HasField(field) else "-"
+def _percent_of(reply: pb.StatusReply, field: str) -> str:
+    return percent(getattr(reply, field) if reply.HasField(field) else None)
 
 
 def _print_json(first: pb.StatusReply, ask: Callable[[], pb.StatusReply], *, watch: bool) -> None:

@@ -1,4 +1,4 @@
-"""Several real daemons on this machine, each a process started with ``dslnode start`` and followed by its log."""
+"""Real daemons on this machine, each a process started with ``dslnode start`` and followed by its log."""
 
 from __future__ import annotations
 
@@ -8,23 +8,156 @@ import errno
 import json
 import os
 import random
+import signal
 import socket
+import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from dslnode.config.loader import PREFIX
 from dslnode.config.settings import Settings
 from dslnode.errors import DslnodeError
 
-MAX_COMPLAINTS = 20
 LISTENING_PORTS = range(20_000, 32_768)  # Linux lends outgoing connections 32768 to 60999, others 49152 to 65535
+MAX_TAIL_LINES = 20
+STOP_SECONDS = 10.0
+Event = dict[str, Any]
+
+
+class DaemonLog:
+    """The JSON log of one daemon, with the time at which each line arrived. Safe from any thread.
+
+    ``events`` are the lines that are JSON objects with an event, ``other_lines`` all others.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.other_lines: list[str] = []
+        self._arrivals: list[float] = []
+        self._changed = threading.Condition()
+        self._ended = False
+
+    def add(self, line: str) -> None:
+        """Add one line of the output."""
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        with self._changed:
+            if isinstance(event, dict) and "event" in event:
+                self.events.append(event)
+                self._arrivals.append(time.monotonic())
+            else:
+                self.other_lines.append(line.rstrip())
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Note that no further line will come."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def named(self, name: str) -> list[Event]:
+        """Return all events of a name so far."""
+        with self._changed:
+            return [event for event in self.events if event["event"] == name]
+
+    def wait_for(self, condition: Callable[[Event], bool], timeout: float) -> tuple[float, Event]:
+        """Return the first event, past or to come, that meets a condition, and when it arrived (monotonic clock).
+
+        Raises ``TimeoutError`` with the last lines after ``timeout`` seconds, or when the log has ended without it.
+        """
+        deadline, checked = time.monotonic() + timeout, 0
+        with self._changed:
+            while True:
+                for index in range(checked, len(self.events)):
+                    if condition(self.events[index]):
+                        return self._arrivals[index], self.events[index]
+                checked = len(self.events)
+                left = deadline - time.monotonic()
+                if self._ended or left <= 0:
+                    raise TimeoutError(f"not logged within {timeout:g} s; the last lines:\n{self.tail()}")
+                self._changed.wait(left)
+
+    def tail(self) -> str:
+        """Return the last lines."""
+        events = (json.dumps(event) for event in self.events[-MAX_TAIL_LINES:])
+        return "\n".join([*self.other_lines[-MAX_TAIL_LINES:], *events])
+
+    def complaints(self) -> list[str]:
+        """Return the last warnings, errors and lines that are no events."""
+        serious = [event for event in self.events if event.get("level", "error") in {"warning", "error"}]
+        return [*self.other_lines[-MAX_TAIL_LINES:], *map(json.dumps, serious[-MAX_TAIL_LINES:])]
+
+
+class DaemonProcess:
+    """One ``dslnode start`` as a child process, whose log a thread follows. The process ends with the block.
+
+    ``prefix`` goes before the command line, for example ``ip netns exec NAME``.
+    """
+
+    def __init__(self, *options: str, prefix: Sequence[str] = ()) -> None:
+        self.began = time.monotonic()
+        self.log = DaemonLog()
+        self.process = subprocess.Popen(
+            [*prefix, *command_line("start", "--log-format", "json", *options)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=clean_environment(),
+            text=True,
+            errors="replace",
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self.process.pid
+
+    def stop(self) -> None:
+        """Terminate the process, even if it is paused; kill it if it takes more than ``STOP_SECONDS``."""
+        self.resume()
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._reader.join(STOP_SECONDS)
+
+    def pause(self) -> None:
+        """Stop the process from running (SIGSTOP); its kernel still answers for its connections."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused process continue."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.add(line)
+        self.log.end()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the nodes of a testbed learn, and how little of it each one sees."""
+    """The run of a testbed: number of nodes, rounds, data set, and how little of it each node holds."""
 
     count: int
     rounds: int
@@ -39,19 +172,19 @@ class Plan:
 
 @dataclass
 class Node:
-    """One daemon: how it is started, and what its log said so far."""
+    """One daemon of a testbed: its settings and its log."""
 
     settings: Settings
-    rounds: list[dict[str, Any]] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    log: DaemonLog = field(default_factory=DaemonLog)
 
     @property
-    def latest(self) -> dict[str, Any]:
+    def latest(self) -> Event:
         """The log line of the last finished round; empty before the first."""
-        return self.rounds[-1] if self.rounds else {}
+        rounds = self.log.named("round")
+        return rounds[-1] if rounds else {}
 
     @property
-    def done(self) -> bool:
+    def finished(self) -> bool:
         """Whether all rounds are finished."""
         return self.latest.get("round") == self.settings.rounds and "accuracy" in self.latest
 
@@ -59,17 +192,6 @@ class Node:
         """Return the arguments of ``dslnode`` that start this node."""
         given = self.settings.model_dump(exclude_unset=True)
         return ["start", *(part for name, value in given.items() for part in _option(name, value))]
-
-    def take(self, line: str) -> None:
-        """Take in one line of the node's log."""
-        try:
-            event = json.loads(line)
-        except ValueError:
-            event = {}
-        if event.get("event") == "round":
-            self.rounds.append(event)
-        elif event.get("level", "error") in {"warning", "error"}:
-            self.complaints = [*self.complaints[-MAX_COMPLAINTS:], line]
 
 
 def plan_nodes(plan: Plan) -> list[Node]:
@@ -111,13 +233,13 @@ def clean_environment() -> dict[str, str]:
 
 
 async def run_nodes(nodes: Sequence[Node]) -> None:
-    """Run all nodes to their end, whatever comes; ``DslnodeError`` with what a node complained of, if one fails."""
+    """Run all nodes to their end; ``DslnodeError`` with a node's warnings and errors if one fails."""
     async with asyncio.TaskGroup() as group:
         for node in nodes:
             group.create_task(_run_node(node))
     for node in nodes:
-        if not node.done:
-            raise DslnodeError(f"{node.settings.name} failed:\n" + "\n".join(node.complaints))
+        if not node.finished:
+            raise DslnodeError(f"{node.settings.name} failed:\n" + "\n".join(node.log.complaints()))
 
 
 async def _run_node(node: Node) -> None:
@@ -127,7 +249,7 @@ async def _run_node(node: Node) -> None:
     assert process.stderr is not None
     try:
         async for line in process.stderr:
-            node.take(line.decode(errors="replace").rstrip())
+            node.log.add(line.decode(errors="replace"))
         await process.wait()
     finally:
         if process.returncode is None:
@@ -144,7 +266,7 @@ def free_ports(count: int) -> list[int]:
     """Return loopback ports that are free now; ``OSError`` if there are not as many.
 
     None is among those that systems lend to outgoing connections: a node dials its neighbours before they listen, and
-    would now and then be lent the very port that one of them is about to take.
+    would now and then be lent the very port that one of them is about to bind.
     """
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]

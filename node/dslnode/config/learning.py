@@ -12,7 +12,7 @@ from dslnode.protocol.messages import Exchange
 
 
 class DataSettings(SettingsGroup):
-    """What the node learns from."""
+    """The node's part of a data set."""
 
     data: str = Field(
         "digits",
@@ -21,8 +21,8 @@ class DataSettings(SettingsGroup):
     class_count: int | None = Field(
         None,
         ge=2,
-        description="Number of classes of the whole run, where this node's own data lack the last ones. "
-        "Default: as many as the data set has.",
+        description="Number of classes of the whole run, if this node's own data lack the last ones. "
+        "Default: the classes of the data set.",
     )
     classes: Classes = Field((), description="Keep only these classes, as 0,3,7. Default: all.")
     share: str = Field(
@@ -30,7 +30,7 @@ class DataSettings(SettingsGroup):
     )
     split: str = Field(
         "even",
-        description="How shares are drawn: even, classes:C (C classes a node) or dirichlet:A (smaller: more unlike).",
+        description="How shares are drawn: even, classes:C (C classes per node) or dirichlet:A (smaller: less equal).",
     )
     samples_per_class: int | None = Field(
         None, ge=1, description="Train on at most this many examples of each class. Default: all."
@@ -49,7 +49,7 @@ class DataSettings(SettingsGroup):
 
 
 class LearningSettings(SettingsGroup):
-    """What the node learns, and how."""
+    """Model, scores, aggregation and exchange."""
 
     model: str = Field("mlp", description="Model: mlp, cnn, alexnet or module:function. The same on all nodes.")
     seed: int = Field(
@@ -62,7 +62,7 @@ class LearningSettings(SettingsGroup):
         DEFAULT_INITIALIZATION.keep_ratio, description="Fraction of each layer's weights that the mask keeps."
     )
     linear_keep_ratio: Ratio | None = Field(
-        DEFAULT_INITIALIZATION.linear_keep_ratio, description="Keep ratio of linear layers. Default: as keep_ratio."
+        DEFAULT_INITIALIZATION.linear_keep_ratio, description="Keep ratio of linear layers. Default: keep_ratio."
     )
     layer_keep_ratios: Ratios = Field(
         {},
@@ -74,67 +74,67 @@ class LearningSettings(SettingsGroup):
     )
     exchange: Exchange = Field(
         Exchange.SIGN,
-        description="What nodes send: keep masks, as the paper; sign masks, from which scores and masks of neighbours "
-        "follow; or both. The same on all nodes.",
+        description="Masks that nodes send: keep masks, as in the paper; sign masks, from which scores and masks of "
+        "neighbours follow; or both. The same on all nodes.",
     )
     consensus_step_size: float = Field(
         DEFAULT_TRAINING.consensus_step_size,
         ge=0,
         le=1,
-        description="How far scores move to the neighbours' with each sign mask; less, the more examples a node has.",
+        description="How far scores move to the neighbours' with each sign mask. Less for nodes with many examples.",
     )
     adaptive_collaboration: bool = Field(
         DEFAULT_TRAINING.adaptive_collaboration,
-        description="Lean less on neighbours while what they say makes the personal model worse on held-out data.",
+        description="Rely less on neighbours while their masks make the personal model worse on held-out data.",
     )
     robust_aggregation: RobustAggregation = Field(
         DEFAULT_TRAINING.robust_aggregation,
-        description="Guard against neighbours that lie: clipped (nobody pulls further than the median neighbour, and "
-        "those who contradict the others are left out) or off.",
+        description="Guard against malicious neighbours: clipped (none pulls further than the median neighbour, and "
+        "those that contradict the others are left out) or off.",
     )
     send_threshold: float = Field(
         DEFAULT_TRAINING.send_threshold,
         ge=0,
         lt=1,
-        description="Send a neighbour nothing while it lacks no more than this part of what the node learned since its "
-        "start. More: fewer bits, neighbours know less. 0: send whatever changed.",
+        description="Send a neighbour nothing while it lacks at most this part of what the node learned since its "
+        "start. Larger: fewer bits, neighbours know less. 0: send every change.",
     )
     weights_per_score: int = Field(
         DEFAULT_INITIALIZATION.weights_per_score,
         ge=1,
         le=1_000,
-        description="Weights of a large layer that share a score. More: fewer bits in sign masks, less to overfit. "
+        description="Weights of a large layer that share a score. Larger: fewer bits in sign masks, less to overfit. "
         "The same on all nodes.",
     )
     local_steps: int = Field(
         DEFAULT_TRAINING.local_steps,
         ge=1,
         le=100_000,
-        description="Minibatches a round. More: fewer bits, neighbours further apart.",
+        description="Minibatches per round. More: fewer bits, neighbours further apart.",
     )
-    batch_size: int = Field(DEFAULT_TRAINING.batch_size, ge=1, le=65_536, description="Examples a minibatch.")
+    batch_size: int = Field(DEFAULT_TRAINING.batch_size, ge=1, le=65_536, description="Examples per minibatch.")
     alpha: float = Field(
         DEFAULT_TRAINING.alpha,
         ge=0,
         le=1000,
-        description="Aggregation strength; larger leans more on the neighbours, 0 ignores them.",
+        description="Aggregation strength; larger relies more on the neighbours, 0 ignores them.",
     )
     mask_novelty: bool = Field(
         DEFAULT_TRAINING.mask_novelty,
-        description="Aggregate what masks say beyond the one that all started from; off: plain masks, as the paper.",
+        description="Aggregate how masks differ from the one that all started from; off: plain masks, as in the paper.",
     )
     score_ema_decay: float = Field(
         DEFAULT_TRAINING.score_ema_decay,
         ge=0,
         lt=1,
-        description="Part of the averaged scores, from which the mask follows, that stays at each step. Larger: "
-        "steadier; much longer than a round: stale where neighbours pull hard. 0: the newest scores, as the paper.",
+        description="Decay per step of the averaged scores, from which the mask follows. Larger: steadier; an average "
+        "over much longer than a round is stale where neighbours pull hard. 0: the newest scores, as in the paper.",
     )
     mean_ema_decay: float = Field(
         DEFAULT_TRAINING.mean_ema_decay,
         ge=0,
         lt=1,
-        description="Part of the old neighbour mean that stays when masks arrive. Larger: steadier.",
+        description="Decay of the neighbour mean when masks arrive. Larger: steadier.",
     )
     own_classes: bool = Field(
         DEFAULT_INITIALIZATION.own_classes,
@@ -142,7 +142,7 @@ class LearningSettings(SettingsGroup):
     )
     step_rule: StepRule = Field(
         DEFAULT_TRAINING.step_rule,
-        description="How the scores step: adam, scaled to each layer's scores, or momentum, as the paper does.",
+        description="How the scores step: adam, scaled to each layer's scores, or momentum, as in the paper.",
     )
     learning_rate: float = Field(
         DEFAULT_TRAINING.learning_rate,
@@ -158,7 +158,7 @@ class LearningSettings(SettingsGroup):
     momentum: float = Field(DEFAULT_TRAINING.momentum, ge=0, lt=1, description="Momentum of the scores' steps.")
     weight_decay: float = Field(DEFAULT_TRAINING.weight_decay, ge=0, description="Weight decay of the scores.")
     signed_scores: bool = Field(
-        DEFAULT_TRAINING.signed_scores, description="Rank the scores themselves; off: their size, as the paper does."
+        DEFAULT_TRAINING.signed_scores, description="Rank the scores themselves; off: their size, as in the paper."
     )
     shared_scores: bool = Field(
         DEFAULT_INITIALIZATION.shared_scores, description="Start all nodes from the same scores, drawn from the seed."
@@ -169,7 +169,7 @@ class LearningSettings(SettingsGroup):
     )
     random_first_mean: bool = Field(
         DEFAULT_INITIALIZATION.random_first_mean,
-        description="Begin with a random neighbour mean, as the authors do; off: with none.",
+        description="Start with a random neighbour mean, as the authors do; off: with none.",
     )
     fine_tuning: FineTuning = Field(
         DEFAULT_TRAINING.fine_tuning,

@@ -1,4 +1,4 @@
-"""Where settings come from: command line over environment over file over ticket over preset over default."""
+"""Loads settings from their sources: command line over environment over file over ticket over preset over default."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ PATTERNS = {
     "run_id": "it takes 1 to 64 of A-Z, a-z, 0-9, dot, underscore and hyphen",
     "share": "it takes two whole numbers, as 2/3",
 }
-"""What to say in place of a regular expression."""
+"""Messages in place of a regular expression, by field."""
+
+
+Layer = dict[str, tuple[Any, str]]
+"""Values of one source by field name, each with its origin."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +45,21 @@ def load(
     """Return the effective settings. To ``examine`` them, go on without a ticket that cannot be read.
 
     ``arguments`` are the command line's options by field name, as text. Raises ``SettingsError`` naming the setting,
-    where it was set, what is wrong and, for a misspelt one, the nearest name.
+    where it was set, the problem and, for a misspelt one, the nearest name.
     """
     layers = [
         _from_file(file),
         _from_environment(environment),
         {field: (value, f"--{field.replace('_', '-')}") for field, value in arguments.items()},
     ]
-    given: dict[str, tuple[Any, str]] = {}
+    given: Layer = {}
     for layer in layers:
         given.update(layer)
+    return _merged(given, examine=examine)
+
+
+def _merged(given: Layer, *, examine: bool = False) -> LoadedSettings:
+    """Return the settings of values that are given with their origins, over those of ticket, preset and defaults."""
     problem = ""
     try:
         given = {**_from_ticket(*given.get("ticket", (None, ""))), **given}
@@ -68,65 +77,75 @@ def load(
     return LoadedSettings(settings, origins, problem)
 
 
-def _from_file(file: Path | None) -> dict[str, tuple[Any, str]]:
+def load_settings(config: str | Path | None = None, **values: Any) -> Settings:
+    """Return settings from values, over a TOML file, over the ticket that either names, over presets and defaults.
+
+    Values are what ``Settings`` takes, by name. The environment is not read. Raises ``SettingsError``.
+    """
+    _check_names(values, "load_settings")
+    given = {name: (str(value) if isinstance(value, Path) else value, name) for name, value in values.items()}
+    return _merged({**_from_file(None if config is None else Path(config)), **given}).settings
+
+
+def _from_file(file: Path | None) -> Layer:
     if file is None:
         return {}
     try:
         with file.open("rb") as source:
             content = source.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
-            raise SettingsError(f"{file}: a settings file of more than 1 MiB is surely another file")
+            raise SettingsError(f"{file}: a settings file of more than 1 MiB is not one of dslnode")
         table = tomllib.loads(content.decode())
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read ({error.strerror}); give an existing file to --config") from error
     except (ValueError, RecursionError) as error:  # bad syntax, bad UTF-8, endless digits; endless brackets
-        remedy = "mend it there, or begin with the file that `dslnode config --init` writes"
+        remedy = "fix it there, or start from the file that `dslnode config --init` writes"
         raise SettingsError(f"{file}: is not TOML: {error}; {remedy}") from error
     _check_names(table, str(file))
     return {field: (value, str(file)) for field, value in table.items()}
 
 
-def _from_ticket(file: Any, origin: str) -> dict[str, tuple[Any, str]]:
+def _from_ticket(file: Any, origin: str) -> Layer:
     if file is None:
         return {}
     if not isinstance(file, str) or not file:
-        raise SettingsError(f"ticket = {file!r} (from {origin}): is no file name")
+        raise SettingsError(f"ticket = {file!r} (from {origin}): is not a file name")
     layer = read_ticket(Path(file)).layer()
     _check_names(layer, file)
     return {field: (value, file) for field, value in layer.items()}
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
-    found = {
+def _from_environment(environment: Mapping[str, str]) -> Layer:
+    given = {
         name.removeprefix(PREFIX).lower(): (value, name)
         for name, value in environment.items()
         if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG"
     }
-    _check_names(found, "the environment", PREFIX)
-    return found
+    _check_names(given, "the environment", PREFIX)
+    return given
 
 
-def _check_names(found: Mapping[str, object], where: str, prefix: str = "") -> None:
-    for name in found:
+def _check_names(given: Mapping[str, object], source: str, prefix: str = "") -> None:
+    for name in given:
         if name not in Settings.model_fields:
-            shown = prefix + (name.upper() if prefix else name)
-            near = difflib.get_close_matches(name, Settings.model_fields, 1)
-            known = prefix + (near[0].upper() if prefix else near[0]) if near else ""
-            hint = f"did you mean {known}?" if near else "`dslnode config --show` lists all settings"
-            raise SettingsError(f"{where}: there is no setting {shown}; {hint}")
+            written = prefix + (name.upper() if prefix else name)
+            matches = difflib.get_close_matches(name, Settings.model_fields, 1)
+            nearest = prefix + (matches[0].upper() if prefix else matches[0]) if matches else ""
+            hint = f"did you mean {nearest}?" if matches else "`dslnode config --show` lists all settings"
+            raise SettingsError(f"{source}: there is no setting {written}; {hint}")
 
 
-def _preset(given: Mapping[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:
+def _preset(given: Mapping[str, tuple[Any, str]]) -> Layer:
     name = given["algorithm"][0] if "algorithm" in given else "default"
     preset = PRESETS.get(name, {}) if isinstance(name, str) else {}
     return {field: (value, f"preset {name}") for field, value in preset.items()}
 
 
-def _told(kind: str, message: str, field: str) -> str:
-    """Return what is wrong; our own checks say what to write instead, to pydantic's we add what the setting means."""
-    if kind == "value_error":
+def _message(error_type: str, message: str, field: str) -> str:
+    """Return an error message: our own checks say what to write instead, others get the setting's meaning added."""
+    if error_type == "value_error":
         return message.removeprefix("Value error, ")
-    if kind == "string_pattern_mismatch":
+    if error_type == "string_pattern_mismatch":
         message = PATTERNS.get(field, message)
     return f"{message}; it means: {describe(field)}" if field in Settings.model_fields else message
 
@@ -135,7 +154,7 @@ def _explain(error: ValidationError, merged: Mapping[str, tuple[Any, str]]) -> s
     lines = []
     for problem in error.errors(include_url=False):
         field = str(problem["loc"][0]) if problem["loc"] else ""
-        message = _told(problem["type"], problem["msg"], field)
+        message = _message(problem["type"], problem["msg"], field)
         if field in merged:
             value, origin = merged[field]
             lines.append(f"{field} = {value!r} (from {origin}): {message}")

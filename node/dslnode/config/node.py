@@ -1,4 +1,4 @@
-"""The settings of a node as one of many: its name, its addresses, its neighbours, its rounds, its log."""
+"""The settings of a node in its network: name, addresses, neighbours, rounds, limits, log."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def _host_name() -> str:
 
 
 class NodeSettings(SettingsGroup):
-    """Who the node is, whom it talks with, and when."""
+    """Identity, network, rounds, limits of training, and log."""
 
     name: str = Field(
         default_factory=_host_name,
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        description="Name of this node for people, in logs and metrics. Default: the host's name.",
+        description="Name of this node in logs and metrics. Default: the host's name.",
     )
     run_id: str = Field(
         "default",
@@ -32,19 +32,19 @@ class NodeSettings(SettingsGroup):
     )
     listen: str = Field(
         "127.0.0.1:7711",
-        description="HOST:PORT to accept neighbours on. Beyond this machine it takes a ticket, or --insecure.",
+        description="HOST:PORT to accept neighbours on. To accept other machines needs a ticket, or --insecure.",
     )
     advertise: str = Field(
         "",
-        description="HOST:PORT at which neighbours can dial this node. Default: empty, this node is not told of.",
+        description="HOST:PORT at which neighbours can dial this node. Default: empty, no address is announced.",
     )
     peers: Addresses = Field((), max_length=100, description="HOST:PORT,HOST:PORT,... of neighbours to dial.")
     max_neighbours: int = Field(
         16,
         ge=0,
         le=100,
-        description="Neighbours to have at most, beyond those that hold the network together; nodes that neighbours "
-        "tell of are dialled. 0: only --peers are.",
+        description="Upper bound of neighbours, not counting those that hold the network together; nodes that "
+        "neighbours announce are dialled. 0: only --peers are.",
     )
     discover: bool = Field(
         False,
@@ -53,19 +53,20 @@ class NodeSettings(SettingsGroup):
     )
     metrics: str = Field("127.0.0.1:9464", description="HOST:PORT to serve Prometheus metrics on; 'off' serves none.")
     state_dir: Path | None = Field(
-        None, description="Directory that keeps what was learned over restarts. Default: nothing is kept."
+        None,
+        description="Directory for the state that survives restarts. Default: none, a restart loses what was learned.",
     )
     checkpoint_every: int = Field(
         1,
         ge=1,
         lt=2**31,
-        description="Write what was learned to the disk every so many rounds; a restart goes back to the last time.",
+        description="Rounds between two checkpoints of the state; a restart continues from the last one.",
     )
 
     ticket: Path | None = Field(
         None,
-        description="File made by `dslnode ca issue`: who this node is, its key, and settings that others override. "
-        "Default: none; the node talks unencrypted, on this machine only.",
+        description="File made by `dslnode ca issue`: name, key and certificate of the node, and settings that all "
+        "other sources override. Default: none; the node talks unencrypted, on this machine only.",
     )
     revoked: Path | None = Field(
         None,
@@ -73,37 +74,37 @@ class NodeSettings(SettingsGroup):
         "Default: revoked.pem beside the ticket, if there is one.",
     )
     insecure: bool = Field(
-        False, description="Talk with other machines without a ticket: anybody can read, join in and lie."
+        False, description="Talk with other machines without a ticket: anybody can read, join and send false masks."
     )
 
-    rounds: int = Field(0, ge=0, lt=2**31, description="Rounds to do in all, then end; 0: until stopped.")
+    rounds: int = Field(0, ge=0, lt=2**31, description="Rounds to do in all; 0: until stopped.")
     wait_for_peers: float = Field(
         0.0,
         ge=0,
         le=86_400,
         description="Seconds to wait for as many neighbours as there are peers before the first round. "
-        "0: begin at once, alone if need be.",
+        "0: start at once, alone if need be.",
     )
     round_deadline: float = Field(
         10.0,
         gt=0,
         le=86_400,
-        description="Seconds that a round waits for neighbours after local training at most; it waits less once it is "
-        "known how long they take.",
+        description="Upper bound of the seconds that a round waits for neighbours after local training; it waits less "
+        "once it has measured how long they take.",
     )
     max_lead: int = Field(
         0,
         ge=0,
         lt=2**31,
-        description="Rounds without a word from a connected neighbour after which each round waits for it up to the "
-        "round deadline. 0: a slow one holds nobody up.",
+        description="Rounds without a mask from a connected neighbour after which each round waits for it up to the "
+        "round deadline. 0: rounds never wait for slow ones.",
     )
     max_staleness: int = Field(10, ge=0, description="Rounds for which a silent neighbour's mask is still used.")
-    evaluate_every: int = Field(5, ge=1, description="Measure the held-out accuracy every so many rounds.")
+    evaluate_every: int = Field(5, ge=1, description="Rounds between two measurements of the held-out accuracy.")
     data_cap: str = Field(
         "",
-        description="Bytes to send and receive at most, as 50MB/day (B, kB, MB, GB, KiB, MiB, GiB; per hour, day or "
-        "month, UTC); exchanges are spaced to stay inside. Default: no cap.",
+        description="Upper bound of bytes sent and received, as 50MB/day (B, kB, MB, GB, KiB, MiB, GiB; per hour, day "
+        "or month, UTC); exchanges are spaced to stay inside. Default: no cap.",
     )
     threads: int = Field(1, ge=1, le=1024, description="Processor threads for training.")
     nice: int = Field(0, ge=0, le=19, description="Niceness of training; larger: other programs come first.")
@@ -112,16 +113,16 @@ class NodeSettings(SettingsGroup):
         None,
         gt=0,
         le=150,
-        description="Train only while the hottest sensor is at most so many degrees Celsius. Default: whatever it is.",
+        description="Train only while the hottest sensor shows at most this many degrees Celsius. Default: no limit.",
     )
     max_load: float | None = Field(
-        None, gt=0, description="Train only while the load of the last minute is at most this. Default: whatever it is."
+        None, gt=0, description="Train only while the load of the last minute is at most this. Default: no limit."
     )
     min_battery: float | None = Field(
         None,
         gt=0,
         le=100,
-        description="Train only while the battery is at least so many percent full. Default: whatever it is.",
+        description="Train only while the battery is charged to at least this many percent. Default: no limit.",
     )
     only_between: str = Field("", description="Train only in these hours, local time, as 22:00-06:00. Default: always.")
     log_format: Literal["text", "json"] = Field("text", description="Log for people (text) or machines (json).")
@@ -165,5 +166,5 @@ class NodeSettings(SettingsGroup):
     @classmethod
     def _state_dir(cls, value: object) -> object:
         if value == "":
-            raise ValueError("is empty; name a directory, or leave it out to keep nothing")
+            raise ValueError("is empty; name a directory, or leave the setting out")
         return value

@@ -1,6 +1,6 @@
-"""Every setting of a node, with its meaning, unit and default: the one place that documents them all.
+"""Every setting of a node with its meaning, unit and default. All documentation of settings comes from here.
 
-The groups are in modules of their own. ``sources`` layers command line over environment over file over preset over
+The groups are in modules of their own. ``loader`` layers command line over environment over file over preset over
 these defaults.
 """
 
@@ -26,7 +26,7 @@ SECTIONS = {
     "step_rule": "Scores, and how they step",
     "fine_tuning": "Fine-tuning and structured sparsity",
 }
-"""Headings for people, by the setting with which a section begins; it ends where the next one does."""
+"""Headings by the first setting of their section; a section ends where the next one begins."""
 
 
 def section_of(field: str) -> str:

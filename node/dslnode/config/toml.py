@@ -6,52 +6,55 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
+import tomlkit
+
 from dslnode.config.loader import LoadedSettings
 from dslnode.config.settings import Settings, describe, section_of
 from dslnode.errors import SettingsError
 
 TEMPLATE_HEAD = """\
 # Settings of one dslnode: dslnode start --config {file}
-# A setting that is commented out has the value shown. `dslnode config --show --config {file}` tells what is in
-# force and where it comes from; `dslnode doctor --config {file}` looks for what will not work.
+# A setting that is commented out has the value shown. `dslnode config --show --config {file}` shows the settings in
+# force and where each comes from; `dslnode doctor --config {file}` looks for what will not work.
 """
+COMMENT_WIDTH = 108
 
 
 def settings_as_toml(loaded: LoadedSettings) -> str:
     """Return a file that ``--config`` reads back; unset settings stand there as comments."""
-    scalars = [name for name in Settings.model_fields if not _is_table(loaded, name)]
-    tables = [name for name in Settings.model_fields if _is_table(loaded, name)]
-    return "\n".join(_entry(loaded, name) for name in scalars + tables)
+    return "\n".join(_entry(loaded, name) for name in _in_file_order(loaded))
 
 
 def write_template(loaded: LoadedSettings, file: Path) -> Path:
-    """Write a file with all settings by section: those that are set somewhere as they are, the others commented out.
+    """Write a file with all settings by section: those set somewhere as they are, the others commented out.
 
-    Returns where it was written. Raises ``SettingsError`` if there is a file already, or it cannot be written.
+    Returns the path. Raises ``SettingsError`` if the file exists or cannot be written.
     """
     text = settings_template(loaded, file)
     try:
         with file.open("x", encoding="utf-8") as target:
             target.write(text)
     except FileExistsError as error:
-        raise SettingsError(
-            f"{file}: is there already and is left as it is; name another file, or remove it"
-        ) from error
+        raise SettingsError(f"{file}: exists already and is not changed; name another file, or remove it") from error
     except OSError as error:
         raise SettingsError(f"{file}: cannot be written ({error.strerror}); name a file that can") from error
     return file
 
 
 def settings_template(loaded: LoadedSettings, file: Path) -> str:
-    """Return what ``write_template`` writes. Tables come last, as TOML wants it."""
+    """Return the text that ``write_template`` writes."""
     parts, section = [TEMPLATE_HEAD.format(file=file)], ""
-    tables = [name for name in Settings.model_fields if _is_table(loaded, name)]
-    for name in [name for name in Settings.model_fields if name not in tables] + tables:
-        if section_of(name) != section and name not in tables:
+    for name in _in_file_order(loaded):
+        if section_of(name) != section and not _is_table(loaded, name):
             section = section_of(name)
             parts.append(f"# ---- {section} {'-' * (100 - len(section))}\n")
         parts.append(_template_entry(loaded, name))
     return "\n".join(parts)
+
+
+def _in_file_order(loaded: LoadedSettings) -> list[str]:
+    """Return all settings, tables last: in TOML, what follows a table's heading belongs to the table."""
+    return sorted(Settings.model_fields, key=lambda name: _is_table(loaded, name))
 
 
 def _template_entry(loaded: LoadedSettings, name: str) -> str:
@@ -70,27 +73,28 @@ def _entry(loaded: LoadedSettings, name: str) -> str:
 
 
 def _comment(name: str) -> str:
-    return textwrap.fill(describe(name), 108, initial_indent="# ", subsequent_indent="# ")
+    return textwrap.fill(describe(name), COMMENT_WIDTH, initial_indent="# ", subsequent_indent="# ")
 
 
 def _lines(loaded: LoadedSettings, name: str) -> list[str]:
     value = getattr(loaded.settings, name)
     if isinstance(value, Mapping):
-        return [f"[{name}]", *(f"{_quoted(key)} = {ratio}" for key, ratio in value.items())]
+        return [
+            f"[{name}]",
+            *(f"{tomlkit.key(_valid(key)).as_string()} = {_literal(item)}" for key, item in value.items()),
+        ]
     return [f"# {name} =" if value is None else f"{name} = {_literal(value)}"]
 
 
 def _literal(value: object) -> str:
+    """Return a value in TOML's notation; what TOML has no type for, such as a path, becomes a string."""
     if isinstance(value, tuple):
-        return "[" + ", ".join(_literal(item) for item in value) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    return _quoted(str(value))
+        return tomlkit.item(
+            [item if isinstance(item, int | float) else _valid(str(item)) for item in value]
+        ).as_string()
+    return tomlkit.item(value if isinstance(value, int | float) else _valid(str(value))).as_string()
 
 
-def _quoted(text: str) -> str:
-    """Return a TOML basic string. Unlike JSON's, it writes what lies beyond 16 bits as one escape."""
-    plain = (c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08X}" for c in text)
-    return '"' + "".join(plain) + '"'
+def _valid(text: str) -> str:
+    """Return the text with ``?`` for each byte of a file name that is no UTF-8: TOML cannot represent it."""
+    return text.encode(errors="replace").decode()

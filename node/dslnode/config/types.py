@@ -1,4 +1,4 @@
-"""What settings are made of: the forms that several of them take."""
+"""Types of values that several settings take, and how text becomes one of them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ Ratios = Annotated[dict[str, Ratio], BeforeValidator(_split_table)]
 
 
 class SettingsGroup(BaseModel):
-    """What all groups of settings have in common."""
+    """Base of all groups of settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""Holds every data set to the same rules: plain finite numbers, a size that fits, labels among the classes.
+"""Checks every data set by the same rules: plain finite numbers, a size that fits, labels among the classes.
 
 Each check raises DataError that names the source, the position and the remedy.
 """
@@ -40,10 +40,10 @@ def checked_labels(raw: RawExamples, class_count: int) -> NDArray[np.int64]:
             f"{raw.source}: labels are {labels.dtype} of shape {labels.shape}; they must be whole numbers of shape (n,)"
         )
     if len(labels) != len(raw.images):
-        raise DataError(f"{raw.source}: {len(raw.images)} images but {len(labels)} labels; give one label an image")
-    good = (labels >= 0) & (labels < class_count) & (labels == np.floor(labels))
-    if not good.all():
-        position = int(good.argmin())
+        raise DataError(f"{raw.source}: {len(raw.images)} images but {len(labels)} labels; give one label per image")
+    valid = (labels >= 0) & (labels < class_count) & (labels == np.floor(labels))
+    if not valid.all():
+        position = int(valid.argmin())
         raise DataError(
             f"{raw.source}: the label {labels[position]} at position {position} (from 0) is not one of the classes"
             f" 0..{class_count - 1}; correct the label or the class count"

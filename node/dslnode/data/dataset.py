@@ -1,7 +1,7 @@
-"""Turns what the user names with --data into examples that are scaled, shaped and checked alike.
+"""Loads the data set that --data names as examples with one scale, one shape and checked labels.
 
-`load_data_set` is the only way in. Readers of file formats (`binary_files`, `table_files`, `image_folders`)
-and the user's own functions hand over arrays as they are; here values become float32 in [0, 1], images get
+`load_data_set` is the only way in. The readers of file formats (`data.readers`) and the user's own functions
+return arrays as they are. Here values become float32 in [0, 1], images get
 their channel axis, and labels are checked against the classes.
 """
 
@@ -49,9 +49,8 @@ class Examples:
     full_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what would only fail much later, inside the training."""
-        known = self.stored.dtype in (np.float32, np.uint8)
-        if not known or self.labels.dtype != np.int64 or self.labels.ndim != 1:
+        """Refuse arrays that would only fail much later, inside the training."""
+        if self.stored.dtype not in (np.float32, np.uint8) or self.labels.dtype != np.int64 or self.labels.ndim != 1:
             raise DataError(
                 f"images are {self.stored.dtype} and labels {self.labels.dtype} of shape {self.labels.shape};"
                 " make them float32 (or uint8) and int64 of shape (n,)"
@@ -59,7 +58,7 @@ class Examples:
         if self.stored.ndim < 2 or len(self.stored) != len(self.labels):
             raise DataError(
                 f"images have the shape {self.stored.shape} for {len(self.labels)} labels;"
-                " make it (n, ...) with one label an image"
+                " make it (n, ...) with one label per image"
             )
 
     @property
@@ -68,11 +67,11 @@ class Examples:
         return np.divide(self.stored, np.float32(self.full_scale), dtype=np.float32)
 
     def __len__(self) -> int:
-        """How many examples there are."""
+        """Number of examples."""
         return len(self.labels)
 
     def take(self, positions: NDArray[np.int64]) -> Examples:
-        """Copy the examples at `positions`, so that the whole set can be forgotten."""
+        """Copy the examples at `positions`, so that the memory of the whole set can be freed."""
         return Examples(self.stored[positions], self.labels[positions], self.full_scale)
 
 
@@ -109,24 +108,24 @@ def load_data_set(spec: str, class_count: int | None = None) -> DataSet:
 
 
 def _load(spec: str, class_count: int | None) -> DataSet:
-    kind, colon, place = spec.partition(":")
+    prefix, colon, path = spec.partition(":")
     if spec == "digits":
-        return _finish(replace(read_npz(DIGITS_FILE), full_scale=16), spec, class_count)
-    if colon and kind in FILE_READERS:
-        if not place:
-            raise DataError(f"--data {spec}: give a path after the colon, such as {kind}:/data/mine")
-        return _finish(FILE_READERS[kind](Path(os.path.expanduser(place))), spec, class_count)
+        return _to_data_set(replace(read_npz(DIGITS_FILE), full_scale=16), spec, class_count)
+    if colon and prefix in FILE_READERS:
+        if not path:
+            raise DataError(f"--data {spec}: give a path after the colon, such as {prefix}:/data/mine")
+        return _to_data_set(FILE_READERS[prefix](Path(os.path.expanduser(path))), spec, class_count)
     return _load_from_function(spec, class_count)
 
 
 def _load_from_function(spec: str, class_count: int | None) -> DataSet:
-    known = ("digits", *(f"{kind}:PATH" for kind in FILE_READERS))
-    function = plugins.data_factory(spec, known)
+    built_in = ("digits", *(f"{prefix}:PATH" for prefix in FILE_READERS))
+    function = plugins.data_factory(spec, built_in)
     try:
         result = function()
         if isinstance(result, DataSet):
-            return _check(result if class_count is None else replace(result, class_count=class_count), spec)
-        return _finish(_raw_from_result(result, spec), spec, class_count)
+            return _check_user_data(result if class_count is None else replace(result, class_count=class_count), spec)
+        return _to_data_set(_raw_from_result(result, spec), spec, class_count)
     except DataError:
         raise
     # It is the user's code, so anything can come out of it.
@@ -138,14 +137,14 @@ def _raw_from_result(result: object, spec: str) -> RawSet:
     if not isinstance(result, tuple) or len(result) not in {2, 4}:
         raise DataError(
             f"--data {spec}: the function returned an object of type {type(result).__name__};"
-            " it must return (images, labels), (x_train, y_train, x_test, y_test) or a dslnode.data.dataset.DataSet"
+            " it must return (images, labels), (x_train, y_train, x_test, y_test) or a dslnode.DataSet"
         )
     arrays = [np.asarray(part) for part in result]
     held_out = RawExamples(arrays[2], arrays[3], f"{spec} (x_test, y_test)") if len(arrays) == 4 else None
     return RawSet(RawExamples(arrays[0], arrays[1], f"{spec} (images, labels)"), held_out)
 
 
-def _finish(raw: RawSet, spec: str, class_count: int | None) -> DataSet:
+def _to_data_set(raw: RawSet, spec: str, class_count: int | None) -> DataSet:
     """Scale, shape and check; the held-out examples follow the scale and the classes of the others."""
     check_numbers(raw.train)
     classes = class_count if class_count is not None else raw.class_count
@@ -198,7 +197,7 @@ def _check_shapes(data: DataSet) -> None:
         )
 
 
-def _check(data: DataSet, spec: str) -> DataSet:
+def _check_user_data(data: DataSet, spec: str) -> DataSet:
     """Hold a DataSet that the user's function built to the same rules, without changing its values."""
     check_class_count(data.class_count, spec)
     for part, examples in (("train", data.train), ("held_out", data.held_out)):

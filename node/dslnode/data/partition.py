@@ -1,13 +1,14 @@
-"""Decides which part of a data set this node holds: its share among n nodes, its own classes, few samples.
+"""Takes the part of a data set that this node holds: its share among n nodes, its own classes, few samples.
 
-A testbed gives every node the whole data set and its own slice; a real device normally keeps all it has. The
-same seed gives the same slices on every node (`shares` has the draws), as long as the nodes run one version of
-numpy: it promises equal draws only within a version.
+A testbed gives every node the whole data set and a partition of its own; a real device normally keeps all its data.
+The same seed gives the same partitions on every node (`partition_schemes` draws them), as long as the nodes run one
+version of numpy: it promises equal draws only within a version.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -21,22 +22,22 @@ from dslnode.data.partition_schemes import (
     assign_dirichlet,
     assign_even,
     draw_class_sets,
-    draw_like,
+    draw_matching,
     shuffled_by_class,
 )
 from dslnode.data.readers.raw import MAX_CLASSES
 from dslnode.errors import DataError, SettingsError
 
 MAX_SHARES = 10_000
-"""The most nodes that one data set is shared among: a draw takes time and memory for every one of them."""
-SMALLEST_CONCENTRATION, LARGEST_CONCENTRATION = 0.001, 1e6
+"""Upper bound of nodes per data set: a draw takes time and memory for each of them."""
+MIN_CONCENTRATION, MAX_CONCENTRATION = 0.001, 1e6
 
 Split = Literal["even"] | tuple[Literal["classes"], int] | tuple[Literal["dirichlet"], float]
 
 
 @dataclass(frozen=True)
 class PartitionSpec:
-    """Which examples this node holds; by default all.
+    """The examples that this node holds; by default all.
 
     `share` is (i, n): part i, from 1, of n parts made by `split`; `classes` then keeps only these, and
     `samples_per_class` at most so many to train on. Raises SettingsError if these contradict each other.
@@ -49,7 +50,7 @@ class PartitionSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what no data set could satisfy."""
+        """Refuse values that no data set could satisfy."""
         _check_seed(self.seed)
         if self.share is not None and not 1 <= self.share[0] <= self.share[1] <= MAX_SHARES:
             raise SettingsError(f"share {self.share[0]}/{self.share[1]}: i/n needs 1 <= i <= n <= {MAX_SHARES}")
@@ -74,17 +75,17 @@ def parse_share(text: str) -> tuple[int, int]:
 
 def parse_split(text: str) -> Split:
     """Turn "even", "classes:4" or "dirichlet:0.3" into a Split. Raises SettingsError."""
-    kind, _, number = text.strip().partition(":")
+    scheme, _, number = text.strip().partition(":")
     if text.strip() == "even":
         return "even"
-    if kind == "classes" and re.fullmatch(r"[0-9]{1,9}", number) and 1 <= int(number) <= MAX_CLASSES:
+    if scheme == "classes" and re.fullmatch(r"[0-9]{1,9}", number) and 1 <= int(number) <= MAX_CLASSES:
         return "classes", int(number)
     concentration = _concentration(number)
-    if kind == "dirichlet" and SMALLEST_CONCENTRATION <= concentration <= LARGEST_CONCENTRATION:
+    if scheme == "dirichlet" and MIN_CONCENTRATION <= concentration <= MAX_CONCENTRATION:
         return "dirichlet", concentration
     raise SettingsError(
-        f"split {text!r} is none of even, classes:C (C classes a node, 1..{MAX_CLASSES}) and"
-        f" dirichlet:A (A from {SMALLEST_CONCENTRATION}, very unequal, to {LARGEST_CONCENTRATION:.0f}, equal)"
+        f"split {text!r} is none of even, classes:C (C classes per node, 1..{MAX_CLASSES}) and"
+        f" dirichlet:A (A from {MIN_CONCENTRATION}, very unequal, to {MAX_CONCENTRATION:.0f}, equal)"
     )
 
 
@@ -98,7 +99,7 @@ def format_split(split: Split) -> str:
 
 
 def split_held_out(data: DataSet, fraction: float, seed: int) -> DataSet:
-    """Set aside `fraction` of each class to measure accuracy on, unless the data set came with such a part.
+    """Set aside `fraction` of each class to measure accuracy on, unless the data set has such a part.
 
     A class with two or more examples gives at least one and keeps at least one. Raises SettingsError if the
     fraction is not between 0 and 1, DataError if no class has two examples.
@@ -118,64 +119,90 @@ def split_held_out(data: DataSet, fraction: float, seed: int) -> DataSet:
     return replace(data, train=train, held_out=held_out)
 
 
-def take_partition(data: DataSet, part: PartitionSpec) -> DataSet:
+def partition(
+    data: DataSet,
+    *,
+    share: tuple[int, int] | None = None,
+    split: str = "even",
+    classes: Sequence[int] | None = None,
+    samples_per_class: int | None = None,
+    held_out_fraction: float = 0.2,
+    seed: int = 1,
+) -> DataSet:
+    """Return the part of a data set that one node holds, with examples held out to measure accuracy on.
+
+    ``share`` (i, n) is the i-th of n disjoint parts, drawn by ``split``: ``even``, ``classes:C`` or ``dirichlet:A``.
+    Of it only ``classes`` are kept, and of each at most ``samples_per_class`` to train on. Nodes of one seed get
+    disjoint parts. Raises ``SettingsError`` or ``DataError``.
+    """
+    spec = PartitionSpec(
+        classes=None if classes is None else tuple(classes),
+        share=share,
+        split=parse_split(split),
+        samples_per_class=samples_per_class,
+        seed=seed,
+    )
+    return take_partition(split_held_out(data, held_out_fraction, seed), spec)
+
+
+def take_partition(data: DataSet, spec: PartitionSpec) -> DataSet:
     """Return the part of the data that this node holds; the classes keep their numbers and their count.
 
     The train parts of all shares are disjoint. Held-out examples follow the node's classes (and, for
     dirichlet, its mix of classes) and are not divided among the nodes; None if the node's classes have none.
     Raises DataError if nothing is left to train on, SettingsError if the data lack the classes asked for.
     """
-    train, held_out = _take_share(data, part)
-    if part.classes is not None:
-        _check_classes(part.classes, data)
-        train, held_out = (_only(examples, part.classes) for examples in (train, held_out))
-    if part.samples_per_class is not None and train is not None:
-        train = _at_most(train, part.samples_per_class, part.seed)
+    train, held_out = _take_share(data, spec)
+    if spec.classes is not None:
+        _check_classes(spec.classes, data)
+        train, held_out = (_keep_classes(examples, spec.classes) for examples in (train, held_out))
+    if spec.samples_per_class is not None and train is not None:
+        train = _limit_per_class(train, spec.samples_per_class, spec.seed)
     if train is None:
         raise DataError(
-            f"{data.name}: nothing to train on is left of {len(data.train)} examples after {_describe(part)}"
+            f"{data.name}: nothing to train on is left of {len(data.train)} examples after {_describe(spec)}"
         )
     return replace(data, train=train, held_out=held_out)
 
 
-def _take_share(data: DataSet, part: PartitionSpec) -> tuple[Examples | None, Examples | None]:
-    if part.share is None:
+def _take_share(data: DataSet, spec: PartitionSpec) -> tuple[Examples | None, Examples | None]:
+    if spec.share is None:
         return data.train, data.held_out
-    by_class = shuffled_by_class(data.train.labels, part.seed, Draw.ORDER)
-    if part.split == "even":
-        return _some(data.train, assign_even(by_class, part.share)), data.held_out
-    if part.split[0] == "classes":
-        hands = _hands(data.name, list(by_class), part.split[1], part.share[1], part.seed)
-        train = _some(data.train, assign_classes(by_class, hands, part.share))
-        return train, _only(data.held_out, hands[part.share[0] - 1])
-    train = _some(data.train, assign_dirichlet(by_class, part.split[1], part.share, part.seed))
-    return train, _like(train, data.held_out, part.seed)
+    by_class = shuffled_by_class(data.train.labels, spec.seed, Draw.ORDER)
+    if spec.split == "even":
+        return _take_sorted(data.train, assign_even(by_class, spec.share)), data.held_out
+    if spec.split[0] == "classes":
+        class_sets = _class_sets(data.name, list(by_class), spec.split[1], spec.share[1], spec.seed)
+        train = _take_sorted(data.train, assign_classes(by_class, class_sets, spec.share))
+        return train, _keep_classes(data.held_out, class_sets[spec.share[0] - 1])
+    train = _take_sorted(data.train, assign_dirichlet(by_class, spec.split[1], spec.share, spec.seed))
+    return train, _match_classes(train, data.held_out, spec.seed)
 
 
-def _hands(name: str, present: list[int], count: int, shares: int, seed: int) -> list[list[int]]:
+def _class_sets(name: str, present: list[int], count: int, shares: int, seed: int) -> list[list[int]]:
     if count > len(present):
         raise SettingsError(f"split classes:{count}, but {name} has examples of {len(present)} classes; ask for fewer")
     return draw_class_sets(present, count, shares, seed)
 
 
-def _like(train: Examples | None, held_out: Examples | None, seed: int) -> Examples | None:
+def _match_classes(train: Examples | None, held_out: Examples | None, seed: int) -> Examples | None:
     if train is None or held_out is None:
         return None
     by_class = shuffled_by_class(held_out.labels, seed, Draw.HELD_OUT_MIX)
-    return _some(held_out, draw_like(train.labels, by_class))
+    return _take_sorted(held_out, draw_matching(train.labels, by_class))
 
 
-def _at_most(examples: Examples, limit: int, seed: int) -> Examples | None:
+def _limit_per_class(examples: Examples, limit: int, seed: int) -> Examples | None:
     by_class = shuffled_by_class(examples.labels, seed, Draw.LIMIT)
-    return _some(examples, np.concatenate([positions[:limit] for positions in by_class.values()]))
+    return _take_sorted(examples, np.concatenate([positions[:limit] for positions in by_class.values()]))
 
 
-def _only(examples: Examples | None, classes: tuple[int, ...] | list[int]) -> Examples | None:
-    return None if examples is None else _some(examples, np.flatnonzero(np.isin(examples.labels, classes)))
+def _keep_classes(examples: Examples | None, classes: tuple[int, ...] | list[int]) -> Examples | None:
+    return None if examples is None else _take_sorted(examples, np.flatnonzero(np.isin(examples.labels, classes)))
 
 
-def _some(examples: Examples, positions: Positions) -> Examples | None:
-    """Take the examples in their old order, so that only the choice depends on the draw; None if none."""
+def _take_sorted(examples: Examples, positions: Positions) -> Examples | None:
+    """Take examples in the data set's order, so that only the choice depends on the draw; None without positions."""
     return examples.take(np.sort(positions)) if len(positions) else None
 
 
@@ -193,7 +220,7 @@ def _check_classes(classes: tuple[int, ...], data: DataSet) -> None:
         )
 
 
-def _describe(part: PartitionSpec) -> str:
-    share = [f"--share {part.share[0]}/{part.share[1]} (split {format_split(part.split)})"] if part.share else []
-    classes = [f"--classes {','.join(map(str, part.classes))}"] if part.classes else []
+def _describe(spec: PartitionSpec) -> str:
+    share = [f"--share {spec.share[0]}/{spec.share[1]} (split {format_split(spec.split)})"] if spec.share else []
+    classes = [f"--classes {','.join(map(str, spec.classes))}"] if spec.classes else []
     return " and ".join(share + classes) + "; ask for more, or bring more data"

@@ -1,4 +1,4 @@
-"""Deals the examples of a data set among n nodes: evenly, by whole classes, or in Dirichlet proportions.
+"""Assigns the examples of a data set to n nodes: evenly, by whole classes, or in Dirichlet proportions.
 
 Everything is drawn from a seed, so every node computes the draw of all nodes and takes its own part; no two
 parts overlap. Positions are int64 arrays of indices into the examples; a share (i, n) is part i, from 1, of n.
@@ -16,7 +16,7 @@ Positions = NDArray[np.int64]
 
 
 class Draw(IntEnum):
-    """What a random stream is for: each purpose has its own, so that none disturbs another."""
+    """Purpose of a random stream: each has its own, so that no draw changes another."""
 
     HELD_OUT = 1
     ORDER = 2
@@ -33,16 +33,16 @@ def shuffled_by_class(labels: NDArray[np.int64], seed: int, draw: Draw) -> dict[
 
 
 def assign_even(by_class: dict[int, Positions], share: tuple[int, int]) -> Positions:
-    """Deal all examples, class after class, in turn: shares differ by one at most, in all and in each class."""
+    """Assign all examples in turn, class after class: shares differ by one at most, in all and in each class."""
     return np.concatenate(list(by_class.values()))[share[0] - 1 :: share[1]]
 
 
-def assign_classes(by_class: dict[int, Positions], hands: list[list[int]], share: tuple[int, int]) -> Positions:
-    """Deal each class evenly among the nodes that hold it; `hands` are the classes of each node."""
+def assign_classes(by_class: dict[int, Positions], class_sets: list[list[int]], share: tuple[int, int]) -> Positions:
+    """Divide each class evenly among the nodes that hold it; `class_sets` holds the classes of each node."""
     number = share[0]
     pieces = []
-    for label in hands[number - 1]:
-        holders = [holder for holder, hand in enumerate(hands, start=1) if label in hand]
+    for label in class_sets[number - 1]:
+        holders = [node for node, classes in enumerate(class_sets, start=1) if label in classes]
         pieces.append(by_class[label][holders.index(number) :: len(holders)])
     return np.concatenate(pieces)
 
@@ -50,26 +50,26 @@ def assign_classes(by_class: dict[int, Positions], hands: list[list[int]], share
 def draw_class_sets(present: list[int], count: int, shares: int, seed: int) -> list[list[int]]:
     """Draw `count` different classes for each of the shares, from the classes `present` (at least `count`).
 
-    Classes are dealt like cards from a shuffled pack, and a new pack is opened when it runs out: so every
-    class is held by someone if shares * count allows it, and all about equally often.
+    Classes are taken from a random permutation of all, and a new permutation follows when it runs out. So every
+    class is held by some node if shares * count allows it, and all about equally often.
     """
     generator = _generator(seed, Draw.CLASSES)
-    pack: list[int] = []
-    hands: list[list[int]] = []
+    remaining: list[int] = []
+    class_sets: list[list[int]] = []
     for _ in range(shares):
-        hand, pack = pack[:count], pack[count:]
-        if len(hand) < count:
-            new_pack = [int(label) for label in generator.permutation(np.array(present))]
-            drawn = [label for label in new_pack if label not in hand][: count - len(hand)]
-            hand, pack = hand + drawn, [label for label in new_pack if label not in drawn]
-        hands.append(hand)
-    return hands
+        classes, remaining = remaining[:count], remaining[count:]
+        if len(classes) < count:
+            permutation = [int(label) for label in generator.permutation(np.array(present))]
+            added = [label for label in permutation if label not in classes][: count - len(classes)]
+            classes, remaining = classes + added, [label for label in permutation if label not in added]
+        class_sets.append(classes)
+    return class_sets
 
 
 def assign_dirichlet(
     by_class: dict[int, Positions], concentration: float, share: tuple[int, int], seed: int
 ) -> Positions:
-    """Cut each class at the sums of proportions drawn from Dirichlet(concentration), one for each share."""
+    """Divide each class by proportions drawn from Dirichlet(concentration), one for each share."""
     number, shares = share
     generator = _generator(seed, Draw.PROPORTIONS)
     pieces = []
@@ -81,10 +81,10 @@ def assign_dirichlet(
     return np.concatenate(pieces)
 
 
-def draw_like(labels: NDArray[np.int64], by_class: dict[int, Positions]) -> Positions:
+def draw_matching(labels: NDArray[np.int64], by_class: dict[int, Positions]) -> Positions:
     """Take as many positions as possible from `by_class` with the mix of classes that `labels` have."""
-    found, counts = np.unique(labels, return_counts=True)
-    wanted = {int(label): int(count) for label, count in zip(found, counts, strict=True) if int(label) in by_class}
+    classes, counts = np.unique(labels, return_counts=True)
+    wanted = {int(label): int(count) for label, count in zip(classes, counts, strict=True) if int(label) in by_class}
     if not wanted:
         return np.empty(0, dtype=np.int64)
     scale = min(len(by_class[label]) / count for label, count in wanted.items())

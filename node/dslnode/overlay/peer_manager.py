@@ -1,4 +1,4 @@
-"""Keeps a node among its neighbours: passes on who is in the network, dials whom it chose, and misses who is gone."""
+"""Maintains a node's links: floods membership records, dials chosen and lost peers, and warns of a split network."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ from dslnode.transport.dialer import ExponentialBackoff, dial, keep_dialing
 from dslnode.transport.member_frames import is_dialable
 
 TICK_SECONDS = 1.0
-GATHERING_SECONDS = 0.1
-"""For which news waits for more to come."""
-GRACE_SECONDS = 10.0
-"""After which a node that cannot be reached any more is spoken of."""
-LONGEST_PAUSE = 15.0
+DEBOUNCE_SECONDS = 0.1
+"""How long a change waits for more of them before all are sent together."""
+SPLIT_GRACE_SECONDS = 10.0
+"""How long nodes may be out of reach before the log warns of a split network."""
+MAX_BACKOFF_SECONDS = 15.0
 MAX_DIALS = 4
-"""Learned addresses that are dialled at the same time."""
-REMEMBERED = 200
-NAMED = 5
+"""Upper bound of concurrent dials to addresses that neighbours announced."""
+MAX_SNAPSHOT_MEMBERS = 200
+MAX_NAMES_LOGGED = 5
 
 
 @dataclass
 class DialState:
-    """How dialling one learned node goes: not again before ``due``; ``failing`` until a link comes up."""
+    """Dialling of one announced node: no attempt before ``next_attempt`` (clock); ``failing`` until a link comes up."""
 
-    pauses: ExponentialBackoff
-    due: float = 0.0
+    backoff: ExponentialBackoff
+    next_attempt: float = 0.0
     failing: bool = False
     essential: bool = False
 
 
 class PeerManager:
-    """``peers`` are dialled for ever; of those that neighbours tell of, as many as ``limit`` allows, 0 for none."""
+    """Manages links: ``peers`` are always dialled; of announced nodes as many as ``limit`` allows, 0 for none."""
 
     def __init__(
         self,
@@ -66,8 +66,8 @@ class PeerManager:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         me = network.me
-        self.roster = MemberTable(MemberRecord(me.key, 1, me.name, me.advertise))
-        self.outlook = ReachabilityView(frozenset({me.key}))
+        self.members = MemberTable(MemberRecord(me.key, 1, me.name, me.advertise))
+        self.view = ReachabilityView(frozenset({me.key}))
         self._network = network
         self._peers = tuple(peers)
         self._limit = limit
@@ -75,177 +75,190 @@ class PeerManager:
         self._log = log
         self._clock = clock
         self._jitter = random.Random(me.incarnation)
-        self._attempts: dict[str, DialState] = {}
+        self._dial_states: dict[str, DialState] = {}
         self._dials: dict[str, asyncio.Task[bool]] = {}
-        self._told: dict[str, dict[str, int]] = {}
+        self._sent_versions: dict[str, dict[str, int]] = {}
         self._changed = asyncio.Event()
-        self._began_missing: float | None = None
-        self._warned: frozenset[str] = frozenset()
+        self._split_began: float | None = None
+        self._reported_missing: frozenset[str] = frozenset()
         self._next_probe = 0.0
         network.max_wanted_links = limit
         network.essential_addresses = frozenset(self._peers)
-        self._components = Gauge(
-            "dslnode_components", "Parts that the nodes known of fall into; 1: all can be reached.", registry=registry
+        self._components_metric = Gauge(
+            "dslnode_components", "Connected components of the known network; 1: all can be reached.", registry=registry
         )
-        self._members = Gauge(
+        self._members_metric = Gauge(
             "dslnode_members", "Nodes of the network, this one included, by state.", ["state"], registry=registry
         )
 
     def jobs(self) -> list[Coroutine[None, None, None]]:
-        """Return what runs for as long as the node does."""
-        diallers = (keep_dialing(self._network, peer, self._jitter, self._channels) for peer in self._peers)
-        return [self._keep(), *diallers]
+        """Return the coroutines that run for as long as the node does."""
+        dialers = (keep_dialing(self._network, peer, self._jitter, self._channels) for peer in self._peers)
+        return [self._run(), *dialers]
 
-    def recall(self, facts: Mapping[str, Any]) -> None:
-        """Take in whom the node knew in its earlier life."""
-        for known in (*facts["neighbours"], *facts.get("members", ())):
-            if known["advertise"]:
-                self.roster.remember(known["node_id"], known["name"], known["advertise"])
+    def restore(self, metadata: Mapping[str, Any]) -> None:
+        """Add the members of a snapshot's metadata."""
+        for member in (*metadata["neighbours"], *metadata.get("members", ())):
+            if member["advertise"]:
+                self.members.remember(member["node_id"], member["name"], member["advertise"])
 
-    def known(self) -> list[dict[str, str]]:
-        """Return whom to remember over a restart: nodes that can be dialled, those in reach first."""
-        dialable = [one for one in self.roster.others.values() if one.address]
-        dialable.sort(key=lambda one: one.key not in self.outlook.reachable)
-        return [{"node_id": one.key, "name": one.name, "advertise": one.address} for one in dialable[:REMEMBERED]]
+    def snapshot(self) -> list[dict[str, str]]:
+        """Return the members to keep over a restart: nodes that can be dialled, reachable ones first."""
+        dialable = [member for member in self.members.others.values() if member.address]
+        dialable.sort(key=lambda member: member.key not in self.view.reachable)
+        return [
+            {"node_id": member.key, "name": member.name, "advertise": member.address}
+            for member in dialable[:MAX_SNAPSHOT_MEMBERS]
+        ]
 
-    def notice(self, report: link_events.LinkEvent) -> None:
-        """Take in what happened to links."""
-        match report:
+    def on_link_event(self, event: link_events.LinkEvent) -> None:
+        """Update members and dial states from an event of a link."""
+        match event:
             case link_events.LinkUp(neighbour):
-                self._told[neighbour.key] = {}
+                self._sent_versions[neighbour.key] = {}
                 address = neighbour.advertise if is_dialable(neighbour.advertise) else ""
-                self.roster.remember(neighbour.key, neighbour.name, address)
-                if neighbour.key in self._attempts:
-                    self._attempts[neighbour.key].pauses.reset()
-                    self._attempts[neighbour.key].failing = False
-            case link_events.MembershipUpdateArrived(neighbour, tidings):
-                told = self._told.setdefault(neighbour.key, {})
-                self.roster.merge(tidings.records)
-                known = [one for one in tidings.records if one.key in self.roster.others]
-                told.update({one.key: max(one.version, told.get(one.key, 0)) for one in known})
+                self.members.remember(neighbour.key, neighbour.name, address)
+                if neighbour.key in self._dial_states:
+                    self._dial_states[neighbour.key].backoff.reset()
+                    self._dial_states[neighbour.key].failing = False
+            case link_events.MembershipUpdateArrived(neighbour, update):
+                versions = self._sent_versions.setdefault(neighbour.key, {})
+                self.members.merge(update.records)
+                kept = [record for record in update.records if record.key in self.members.others]
+                versions.update({record.key: max(record.version, versions.get(record.key, 0)) for record in kept})
             case link_events.DialFailed(address) | link_events.PeerRefused(address):
-                self._failed(address)
+                self._mark_failing(address)
             case link_events.LinkDown():
                 pass
             case _:
                 return
         self._changed.set()
 
-    def discovered(self, record: MemberRecord) -> None:
-        """Take in a node that announced itself nearby: it may be dialled, and is believed nothing else."""
-        self.roster.remember(record.key, record.name, record.address)
+    def on_discovered(self, record: MemberRecord) -> None:
+        """Add a node that announced itself on the local network: only its address is used."""
+        self.members.remember(record.key, record.name, record.address)
         self._changed.set()
 
     def leave(self) -> None:
-        """Tell the neighbours that this node ends in good order."""
-        self.roster.leave()
-        self._tell()
+        """Tell the neighbours that this node stops."""
+        self.members.leave()
+        self._send_updates()
         for task in self._dials.values():
             task.cancel()
 
-    async def _keep(self) -> None:
+    async def _run(self) -> None:
         while True:
-            self._attend()
+            self._tick()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_SECONDS):
                     await self._changed.wait()
-                    await asyncio.sleep(GATHERING_SECONDS)
+                    await asyncio.sleep(DEBOUNCE_SECONDS)
             self._changed.clear()
 
-    def _attend(self) -> None:
+    def _tick(self) -> None:
         now = self._clock()
-        self.roster.set_links(frozenset(self._network.links))
-        self.outlook = self.roster.view(now)
-        self._tell()
+        self.members.set_links(frozenset(self._network.links))
+        self.view = self.members.view(now)
+        self._send_updates()
         choice = self._choose(now)
         self._dial_chosen(choice, now)
-        self._part_with_surplus(choice)
-        self._judge(now)
+        self._drop_surplus_links(choice)
+        self._update_alerts(now)
 
-    def _tell(self) -> None:
+    def _send_updates(self) -> None:
         for key, link in self._network.links.items():
-            told = self._told.setdefault(key, {})
-            news = self.roster.records_newer_than(told) if link.neighbour.members else []
-            told.update({record.key: record.version for record in news})
+            versions = self._sent_versions.setdefault(key, {})
+            news = self.members.records_newer_than(versions) if link.neighbour.members else []
+            versions.update({record.key: record.version for record in news})
             for start in range(0, len(news), MAX_RECORDS):
                 self._network.send(key, MembershipUpdate(tuple(news[start : start + MAX_RECORDS])))
-            if len(told) > 2 * MAX_MEMBERS:  # of nodes forgotten meanwhile
-                self._told[key] = {}
-        self._told = {key: told for key, told in self._told.items() if key in self._network.links}
+            if len(versions) > 2 * MAX_MEMBERS:  # most are of nodes that were forgotten meanwhile
+                self._sent_versions[key] = {}
+        self._sent_versions = {
+            key: versions for key, versions in self._sent_versions.items() if key in self._network.links
+        }
 
     def _choose(self, now: float) -> PeerChoice:
-        passed_by = {key for key, one in self._attempts.items() if one.failing and now < one.due}
+        backed_off = {key for key, state in self._dial_states.items() if state.failing and now < state.next_attempt}
         candidates = {
             key
-            for key in self.outlook.reachable & self.roster.others.keys() - passed_by
-            if self.roster.others[key].address
+            for key in self.view.reachable & self.members.others.keys() - backed_off
+            if self.members.others[key].address
         }
         always = {self._network.dialled[peer] for peer in self._peers if peer in self._network.dialled}
         return choose_peers(self._network.me.key, candidates, always, self._limit)
 
     def _dial_chosen(self, choice: PeerChoice, now: float) -> None:
         self._dials = {address: task for address, task in self._dials.items() if not task.done()}
-        others = self.roster.others
-        self._attempts = {key: one for key, one in self._attempts.items() if key in others}
-        for key in (*sorted(choice.essential & others.keys()), *(self._strays(now) if self._limit else ())):
+        others = self.members.others
+        self._dial_states = {key: state for key, state in self._dial_states.items() if key in others}
+        for key in (*sorted(choice.essential & others.keys()), *(self._lost_members(now) if self._limit else ())):
             self._dial(key, now, essential=True)
-        room = max(0, self._limit - len(self._network.links))
-        for key in sorted(choice.others - self._network.links.keys())[:room]:
+        free = max(0, self._limit - len(self._network.links))
+        for key in sorted(choice.others - self._network.links.keys())[:free]:
             self._dial(key, now, essential=False)
-        needed = {others[key].address for key, one in self._attempts.items() if one.essential}
-        self._network.essential_addresses = needed.union(self._peers)
+        essential = {others[key].address for key, state in self._dial_states.items() if state.essential}
+        self._network.essential_addresses = essential.union(self._peers)
 
-    def _strays(self, now: float) -> list[str]:
-        """Return whom to look for beyond what can be reached: one in a tick, or a few while this node is alone."""
+    def _lost_members(self, now: float) -> list[str]:
+        """Return unreachable members to dial now: one per tick, or a few while this node has no link."""
         if now < self._next_probe:
             return []
         self._next_probe = now + TICK_SECONDS
-        lived_in = {self.roster.others[key].address for key in self.outlook.reachable & self.roster.others.keys()}
-        gone = [
+        reachable_addresses = {
+            self.members.others[key].address for key in self.view.reachable & self.members.others.keys()
+        }
+        lost = [
             key
-            for key, one in self.roster.others.items()
-            if key not in self.outlook.reachable and one.address and one.address not in lived_in.union(self._peers)
+            for key, member in self.members.others.items()
+            if key not in self.view.reachable
+            and member.address
+            and member.address not in reachable_addresses.union(self._peers)
         ]
-        gone.sort(key=lambda key: self._attempts[key].due if key in self._attempts else 0.0)
-        return gone[: 1 if self._network.links else MAX_DIALS]
+        lost.sort(key=lambda key: self._dial_states[key].next_attempt if key in self._dial_states else 0.0)
+        return lost[: 1 if self._network.links else MAX_DIALS]
 
     def _dial(self, key: str, now: float, *, essential: bool) -> None:
-        address = self.roster.others[key].address
-        attempts = self._attempts.setdefault(key, DialState(ExponentialBackoff(self._jitter, LONGEST_PAUSE)))
-        busy = [one for one in self._dials if self._network.dialled.get(one) not in self._network.links]
+        address = self.members.others[key].address
+        state = self._dial_states.setdefault(key, DialState(ExponentialBackoff(self._jitter, MAX_BACKOFF_SECONDS)))
+        dialling = [each for each in self._dials if self._network.dialled.get(each) not in self._network.links]
         idle = key not in self._network.links and address not in self._dials and address not in self._peers
-        if not address or not idle or now < attempts.due or len(busy) >= MAX_DIALS:
+        if not address or not idle or now < state.next_attempt or len(dialling) >= MAX_DIALS:
             return
-        attempts.due, attempts.essential = now + attempts.pauses.next_pause(), essential
+        state.next_attempt, state.essential = now + state.backoff.next_pause(), essential
         self._dials[address] = asyncio.create_task(dial(self._network, address, self._channels))
 
-    def _part_with_surplus(self, choice: PeerChoice) -> None:
+    def _drop_surplus_links(self, choice: PeerChoice) -> None:
         surplus = len(self._network.links) - self._limit
         wanted = choice.essential | choice.others
         ours = [key for key, link in self._network.links.items() if link.we_dialled and key not in wanted]
         for key in sorted(ours)[: max(0, surplus)] if self._limit else ():
             self._network.disconnect(key)
 
-    def _failed(self, address: str) -> None:
-        for key, attempts in self._attempts.items():
-            if key in self.roster.others and self.roster.others[key].address == address:
-                attempts.failing = True
+    def _mark_failing(self, address: str) -> None:
+        for key, state in self._dial_states.items():
+            if key in self.members.others and self.members.others[key].address == address:
+                state.failing = True
 
-    def _judge(self, now: float) -> None:
-        reachable, missing = len(self.outlook.reachable), self.outlook.missing
-        self._components.set(self.outlook.components)
-        self._members.labels("reachable").set(reachable)
-        self._members.labels("known").set(reachable + len(missing))
+    def _update_alerts(self, now: float) -> None:
+        reachable, missing = len(self.view.reachable), self.view.missing
+        self._components_metric.set(self.view.components)
+        self._members_metric.labels("reachable").set(reachable)
+        self._members_metric.labels("known").set(reachable + len(missing))
         if not missing:
-            if self._warned:
-                self._log.info("network is whole again", reachable=reachable)
-            self._began_missing, self._warned = None, frozenset()
+            if self._reported_missing:
+                self._log.info("network whole again", reachable=reachable)
+            self._split_began, self._reported_missing = None, frozenset()
             return
-        self._began_missing = now if self._began_missing is None else self._began_missing
-        if now - self._began_missing >= GRACE_SECONDS and missing - self._warned:
-            self._warned |= missing
-            names = ",".join(sorted(self.roster.others[key].name for key in missing)[:NAMED])
-            parts = self.outlook.components
+        self._split_began = now if self._split_began is None else self._split_began
+        if now - self._split_began >= SPLIT_GRACE_SECONDS and missing - self._reported_missing:
+            self._reported_missing |= missing
+            names = ",".join(sorted(self.members.others[key].name for key in missing)[:MAX_NAMES_LOGGED])
+            components = self.view.components
             self._log.warning(
-                "network in parts", reachable=reachable, known=reachable + len(missing), parts=parts, missing=names
+                "network split",
+                reachable=reachable,
+                known=reachable + len(missing),
+                components=components,
+                missing=names,
             )

@@ -1,4 +1,4 @@
-"""What is wrong with peers, told once: the log gets a line when a problem begins or changes, not at every retry."""
+"""Logs problems with peers when they begin or change, not at every retry."""
 
 from __future__ import annotations
 
@@ -10,40 +10,42 @@ MAX_REMEMBERED = 1_000
 
 
 class ProblemLog:
-    """Logs problems with peers. ``standing`` holds the present problem of each configured peer's address."""
+    """Logs each problem once. ``current`` maps addresses of configured peers to their present problem."""
 
     def __init__(self, peers: Collection[str], log: Logger) -> None:
-        self.standing: dict[str, str] = {}
+        self.current: dict[str, str] = {}
         self._peers = peers
         self._log = log
-        self._said: dict[str, str] = {}
+        self._last_logged: dict[str, str] = {}
 
-    def not_reached(self, address: str, why: str) -> None:
-        """A peer that is dialled does not answer."""
-        if self._is_news(address, why):
+    def peer_unreachable(self, address: str, why: str) -> None:
+        """Log that a dialled peer does not answer."""
+        if self._is_new(address, why):
             self._log.warning("neighbour not reached", neighbour=address, why=why)
 
-    def refused(self, who: str, reason: str, explanation: str) -> None:
-        """Somebody broke the protocol or does not match."""
-        if self._is_news(who, explanation, reason):
-            self._log.warning("neighbour refused", neighbour=who, reason=reason, why=explanation)
+    def peer_refused(self, peer: str, reason: str, explanation: str) -> None:
+        """Log that a node broke the protocol or does not match; ``peer`` is its name or address."""
+        if self._is_new(peer, explanation, reason):
+            self._log.warning("neighbour refused", neighbour=peer, reason=reason, why=explanation)
 
-    def solved(self, address: str) -> None:
-        """The peer at this address is connected now."""
-        self.standing.pop(address, None)
-        self._said.pop(address, None)
+    def resolved(self, address: str) -> None:
+        """Forget the problem of the peer at this address: it is connected now."""
+        self.current.pop(address, None)
+        self._last_logged.pop(address, None)
 
-    def _is_news(self, who: str, why: str, reason: str = "") -> bool:
-        """A stranger calls from another port each time, so its host stands for it, and each reason is told once: it
-        must not fill the log by taking turns between two. Memory is bounded.
+    def _is_new(self, peer: str, why: str, reason: str = "") -> bool:
+        """Return whether a problem has begun or changed; memory is bounded.
+
+        A stranger calls from another port each time. So its host stands for it, and each reason is logged once: it
+        must not fill the log by alternating between two.
         """
-        if who in self._peers:
-            self.standing[who] = why
+        if peer in self._peers:
+            self.current[peer] = why
         else:
-            who = f"{who.rpartition(':')[0] or who} {reason}"
-        if self._said.get(who) == why:
+            peer = f"{peer.rpartition(':')[0] or peer} {reason}"
+        if self._last_logged.get(peer) == why:
             return False
-        if len(self._said) >= MAX_REMEMBERED:
-            self._said.clear()
-        self._said[who] = why
+        if len(self._last_logged) >= MAX_REMEMBERED:
+            self._last_logged.clear()
+        self._last_logged[peer] = why
         return True

@@ -1,4 +1,4 @@
-"""Watches a running node's ticket and its authority's revocation list: takes in new ones, warns before the end."""
+"""Watches a running node's ticket and revocation list: reloads them when they change, warns before the ticket ends."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from dslnode.security.identity import Identity, clock_hint, format_day
 from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.telemetry.logs import Logger
 
-LOOK_EVERY_SECONDS = 5.0
+CHECK_SECONDS = 5.0
 REMIND_AFTER = timedelta(days=1)
 
 
 async def watch_credentials(tunnels: TlsTunnels | None, ends: Callable[[datetime], None], log: Logger) -> None:
-    """Look for as long as the node lives, if it has a ticket."""
+    """Check every few seconds for as long as the node lives, if it has a ticket."""
     if tunnels is None:
         return
-    watching = CredentialWatcher(tunnels, ends, log)
+    watcher = CredentialWatcher(tunnels, ends, log)
     while True:
-        watching.look()
-        await asyncio.sleep(LOOK_EVERY_SECONDS)
+        watcher.check()
+        await asyncio.sleep(CHECK_SECONDS)
 
 
 class CredentialWatcher:
-    """Looks at files and clock whenever it is told to; says what is new once. ``ends`` is told when the ticket ends."""
+    """Checks files and clock when told to; logs each change once. ``ends`` is called with the end of the ticket."""
 
     def __init__(self, tunnels: TlsTunnels, ends: Callable[[datetime], None], log: Logger) -> None:
         self._tunnels = tunnels
         self._credentials = tunnels.credentials
         self._ends = ends
         self._log = log
-        self._said = ""
+        self._last_problem = ""
         self._warned: datetime | None = None
 
-    def look(self) -> None:
-        """Take in what has changed, cut off whoever may not talk with us any more, and warn of what ends soon."""
+    def check(self) -> None:
+        """Reload what has changed, cut connections that are not allowed any more, and warn of what ends soon."""
         try:
             if self._credentials.refresh():
                 self._log.info(
-                    "credentials read anew",
+                    "credentials reloaded",
                     ticket_ends=format_day(self._credentials.identity.not_after),
                     revocation_list=self._credentials.revocations.number,
                 )
                 self._warned = None
-            self._said = ""
+            self._last_problem = ""
         except SettingsError as error:
-            if self._said != str(error):
-                self._log.error("credentials not read anew", problem=str(error), remedy="the ones read before go on")
-            self._said = str(error)
+            if self._last_problem != str(error):
+                self._log.error("credentials not reloaded", problem=str(error), remedy="the former ones stay in use")
+            self._last_problem = str(error)
         for identity, cause in self._tunnels.recheck():
             self._log.warning("connection cut", neighbour=identity.name, reason=cause.reason, why=str(cause))
         self._ends(self._credentials.identity.not_after)

@@ -42,7 +42,7 @@ def why_wait(limits: TrainingLimits, now: HostState, waiting_for: str = "") -> s
 
     ``waiting_for`` is what it waits for already: that must be over by a margin.
     """
-    if limits.hours is not None and not limits.hours.hold(now.minute):
+    if limits.hours is not None and not limits.hours.includes(now.minute):
         return "hours"
     margin = COOLER if waiting_for == "heat" else 0.0
     if limits.temperature is not None and now.temperature is not None and now.temperature > limits.temperature - margin:

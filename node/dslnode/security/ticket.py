@@ -1,11 +1,10 @@
 """The ticket: one TOML file with all that a node needs to take part in its operator's network.
 
-Key, certificate and authority are PEM blocks in it, so that TLS libraries read the file as it is.
+Key, certificate and authority stand in it as PEM blocks, so that TLS libraries read the file as it is.
 """
 
 from __future__ import annotations
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -23,7 +22,7 @@ _HEAD = """# The dslnode ticket of {name}. It holds a private key: keep it reada
 
 
 class Ticket(BaseModel):
-    """A node's identity, key and authority, and the settings that it starts with (as text, by field name)."""
+    """Who the node is, by whose authority, and the settings that it starts with (as text, by field name)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,12 +37,12 @@ class Ticket(BaseModel):
     settings: dict[str, str] = Field(default_factory=dict)
 
     def layer(self) -> dict[str, str]:
-        """Return the settings that the ticket gives, with name and run."""
+        """Return the settings that the ticket gives, name and run among them."""
         return {**self.settings, "name": self.name, "run_id": self.run_id}
 
 
 def read_ticket(file: Path) -> Ticket:
-    """Return the ticket in a file; ``SettingsError`` if others can read it or it is not a ticket of this version."""
+    """Return what the file says. ``SettingsError`` if others can read it, or if it is not a ticket of this version."""
     text = read_private(file)
     try:
         return Ticket(**tomllib.loads(text))
@@ -56,15 +55,12 @@ def read_ticket(file: Path) -> Ticket:
 
 
 def ticket_text(ticket: Ticket) -> str:
-    """Return the text of the file that ``read_ticket`` reads."""
-    lines = [f"version = {ticket.version}"]
-    lines += [f"{field} = {json.dumps(getattr(ticket, field))}" for field in ("name", "node_id", "run_id")]
-    lines += [f'fingerprint = "{ticket.fingerprint}"']
-    blocks = [f"{field} = '''\n{getattr(ticket, field)}'''" for field in ("certificate", "key", "authority")]
-    settings = [f"{name} = {_basic_string(value)}" for name, value in ticket.settings.items()]
-    return _HEAD.format(name=ticket.name) + "\n".join([*lines, *blocks, "", "[settings]", *settings, ""])
+    """Return the file that ``read_ticket`` reads back."""
+    import tomlkit  # only the authority writes tickets
 
-
-def _basic_string(text: str) -> str:
-    plain = (c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08X}" for c in text)
-    return '"' + "".join(plain) + '"'
+    fields = ("version", "name", "node_id", "run_id", "fingerprint")
+    lines = [f"{field} = {tomlkit.item(getattr(ticket, field)).as_string()}" for field in fields]
+    # By hand: tomlkit of some versions puts PEM's first line behind the quotes, where TLS libraries do not find it
+    lines += [f"{field} = '''\n{getattr(ticket, field)}'''" for field in ("certificate", "key", "authority")]
+    settings = [f"{name} = {tomlkit.item(value).as_string()}" for name, value in ticket.settings.items()]
+    return _HEAD.format(name=ticket.name) + "\n".join([*lines, "", "[settings]", *settings, ""])

@@ -1,4 +1,4 @@
-"""How the accuracy came about over the rounds, kept in little memory however long a node runs."""
+"""History of the accuracy by round, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ MAX_POINTS = 200
 class AccuracyHistory:
     """Measured accuracies by round, oldest first: ``points``, at most ``MAX_POINTS``.
 
-    When it is full, every second point goes, and from then on only every second measurement is kept, so that the
-    points stay evenly spaced. The newest is always among them.
+    When it is full, every second point is dropped, and from then on every second measurement. So the points stay
+    evenly spaced. The newest is always among them.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class AccuracyHistory:
         self._stride = 1
 
     def add(self, number: int, accuracy: float) -> None:
-        """Take in what was measured when ``number`` rounds were finished."""
+        """Add the accuracy (0 to 1) measured after ``number`` rounds."""
         if len(self._even) >= MAX_POINTS - 1:
             self._even, self._stride = self._even[::2], 2 * self._stride
         is_kept = self._measured % self._stride == 0
@@ -35,17 +35,17 @@ class AccuracyHistory:
 
 
 def sampled(points: list[tuple[int, float]], width: int) -> list[float]:
-    """Return ``width`` accuracies evenly spaced in rounds, each the newest measured until then; none for no points.
+    """Return ``width`` accuracies evenly spaced in rounds, each the newest measured until then; empty without points.
 
-    For a drawing with so many columns: gaps, and points that were thinned, do not bend the axis.
+    For a plot with that many columns: gaps and dropped points do not distort the axis.
     """
     if not points or width < 1:
         return []
     first, last = points[0][0], points[-1][0]
-    found, position = [], 0
+    values, position = [], 0
     for column in range(width):
         until = last - (last - first) * (width - 1 - column) / max(1, width - 1)
         while position + 1 < len(points) and points[position + 1][0] <= until:
             position += 1
-        found.append(points[position][1])
-    return found
+        values.append(points[position][1])
+    return values

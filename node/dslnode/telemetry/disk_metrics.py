@@ -1,4 +1,4 @@
-"""One metric: the free bytes of the disk that holds the state directory, looked up at each scrape."""
+"""One metric: the free bytes of the disk that holds the state directory, read at each scrape."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from prometheus_client.registry import Collector
 
 
 class FreeSpace(Collector):
-    """Collects ``dslnode_state_free_bytes``; nothing while the disk cannot be asked."""
+    """Collects ``dslnode_state_free_bytes``; nothing while the disk cannot be read."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metric as it is now."""
+        """Yield the present value."""
         try:
             free = shutil.disk_usage(self._directory).free
         except OSError:  # the disk is gone: the next save says so in the log

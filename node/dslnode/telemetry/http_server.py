@@ -1,7 +1,7 @@
-"""What a node serves over HTTP: Prometheus' metrics, its status as JSON, and a page for people that draws it.
+"""The node's HTTP server: Prometheus metrics, the status as JSON, and a page for people that draws it.
 
 ``/metrics``, ``/status.json`` and ``/``; and ``/ready`` for health checks: 200 while the node's own address is open and
-its event loop turns, else 503. The page is one file without any asset from elsewhere. Names in it come from
+its event loop runs, else 503. The page is one file without any asset from elsewhere. Names in it come from
 other nodes: its script sets them as text, never as markup, and the content security policy lets nothing run but the
 script and the style of the page itself, by their hashes.
 """
@@ -32,8 +32,8 @@ from dslnode.telemetry.status_json import as_dict
 from dslnode.v1 import node_pb2 as pb
 
 Answer = TypeVar("Answer")
-READING_SECONDS = 10.0
-ANSWER_SECONDS = 5.0
+READ_TIMEOUT_SECONDS = 10.0
+ANSWER_TIMEOUT_SECONDS = 5.0
 UNAVAILABLE = "503 Service Unavailable"
 COMMON_HEADERS = [
     ("Cache-Control", "no-store"),
@@ -45,58 +45,58 @@ COMMON_HEADERS = [
 def serve_http(
     address: str, registry: CollectorRegistry, status: Callable[[], pb.StatusReply], ready: Callable[[], bool]
 ) -> Callable[[], None]:
-    """Serve at ``HOST:PORT`` from threads of their own, or not at all if it is ``off``; return what stops it.
+    """Serve at ``HOST:PORT`` from threads of its own, nothing if it is ``off``; return a function that stops it.
 
-    Called on the event loop's thread; ``status`` and ``ready`` are asked there, too. Raises ``ListenError``.
+    Called on the event loop's thread; ``status`` and ``ready`` are called there, too. Raises ``ListenError``.
     """
     if address == "off":
         return lambda: None
     loop = asyncio.get_running_loop()
 
-    def asked_there(question: Callable[[], Answer]) -> Callable[[], Answer]:
+    def on_loop(question: Callable[[], Answer]) -> Callable[[], Answer]:
         async def ask() -> Answer:
             return question()
 
-        return lambda: asyncio.run_coroutine_threadsafe(ask(), loop).result(ANSWER_SECONDS)
+        return lambda: asyncio.run_coroutine_threadsafe(ask(), loop).result(ANSWER_TIMEOUT_SECONDS)
 
-    return serve(address, application(registry, asked_there(status), asked_there(ready)))
+    return serve(address, application(registry, on_loop(status), on_loop(ready)))
 
 
 def application(
     registry: CollectorRegistry, status: Callable[[], pb.StatusReply], ready: Callable[[], bool]
 ) -> WSGIApplication:
-    """Return what answers the requests; a path that is none of the four is not found."""
+    """Return the WSGI application; a path that is none of the four is not found."""
     metrics = make_wsgi_app(registry)
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path == "/metrics":
-            found: Iterable[bytes] = metrics(environ, start)
-            return found
+            exposition: Iterable[bytes] = metrics(environ, start)
+            return exposition
         if path not in {"/", "/status.json", "/ready"}:
             return _send(start, "404 Not Found", "text/plain", b"there are /, /status.json, /ready and /metrics\n")
         if environ["REQUEST_METHOD"] != "GET":
             return _send(start, "405 Method Not Allowed", "text/plain", b"use GET\n", ("Allow", "GET"))
         try:
-            return _tell_ready(start, ready=ready()) if path == "/ready" else _show(start, path, status)
+            return _send_ready(start, ready=ready()) if path == "/ready" else _send_status(start, path, status)
         except TimeoutError:
-            return _send(start, UNAVAILABLE, "text/plain", b"the node is busy, or stops\n")
+            return _send(start, UNAVAILABLE, "text/plain", b"the node is busy, or stopping\n")
 
     return answer
 
 
-def _tell_ready(start: StartResponse, *, ready: bool) -> Iterable[bytes]:
+def _send_ready(start: StartResponse, *, ready: bool) -> Iterable[bytes]:
     if ready:
         return _send(start, "200 OK", "text/plain", b"ready\n")
-    return _send(start, UNAVAILABLE, "text/plain", b"the node starts or stops: its address is not open\n")
+    return _send(start, UNAVAILABLE, "text/plain", b"the node is starting or stopping: its address is not open\n")
 
 
-def _show(start: StartResponse, path: str, status: Callable[[], pb.StatusReply]) -> Iterable[bytes]:
+def _send_status(start: StartResponse, path: str, status: Callable[[], pb.StatusReply]) -> Iterable[bytes]:
     if path == "/":
         content, policy = page()
         return _send(start, "200 OK", "text/html", content, ("Content-Security-Policy", policy))
-    told = {**as_dict(status()), "version": __version__}
-    return _send(start, "200 OK", "application/json", json.dumps(told).encode())
+    fields = {**as_dict(status()), "version": __version__}
+    return _send(start, "200 OK", "application/json", json.dumps(fields).encode())
 
 
 @cache
@@ -120,21 +120,23 @@ def _digest(text: str, tag: str) -> str:
     return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 
-def _send(start: StartResponse, status: str, kind: str, content: bytes, *more: tuple[str, str]) -> Iterable[bytes]:
+def _send(
+    start: StartResponse, status: str, content_type: str, content: bytes, *headers: tuple[str, str]
+) -> Iterable[bytes]:
     length = ("Content-Length", str(len(content)))
-    start(status, [("Content-Type", f"{kind}; charset=utf-8"), length, *COMMON_HEADERS, *more])
+    start(status, [("Content-Type", f"{content_type}; charset=utf-8"), length, *COMMON_HEADERS, *headers])
     return [content]
 
 
 def serve(address: str, app: WSGIApplication) -> Callable[[], None]:
-    """Serve an application at ``HOST:PORT`` until what is returned is called. ``ListenError`` if it cannot be had."""
+    """Serve at ``HOST:PORT`` until the returned function is called. Raises ``ListenError`` if it cannot be bound."""
     match = ADDRESS.fullmatch(address)
     assert match is not None, "addresses are checked by the settings"
     host, port = match[1].strip("[]"), int(match[2])
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        kind: type[WSGIServer] = type("Server", (ThreadingWSGIServer,), {"address_family": family})
-        server = make_server(host, port, app, kind, _Handler)
+        server_type: type[WSGIServer] = type("Server", (ThreadingWSGIServer,), {"address_family": family})
+        server = make_server(host, port, app, server_type, _Handler)
     except OSError as error:
         raise ListenError(
             f"cannot serve metrics on {address} ({error.strerror}); choose another address with --metrics, "
@@ -152,9 +154,9 @@ def serve(address: str, app: WSGIApplication) -> Callable[[], None]:
 
 
 class _Handler(WSGIRequestHandler):
-    """Logs nothing, and gives up on a client that does not say what it wants."""
+    """Logs nothing, and closes the connection of a client that sends no request in time."""
 
-    timeout = READING_SECONDS
+    timeout = READ_TIMEOUT_SECONDS
 
     def log_message(self, *_arguments: object) -> None:
         """Log nothing: what matters of the node is in its own log."""

@@ -7,7 +7,6 @@ Payload is counted in bits because bits are what the algorithm is judged by; the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -21,36 +20,15 @@ from dslnode import __version__
 from dslnode.learning.results import AggregatedRound, TrainedRound
 from dslnode.protocol.events import Phase
 from dslnode.telemetry.disk_metrics import FreeSpace
+from dslnode.telemetry.peer_status import PeerStatus
 
 PHASE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
 
-@dataclass(frozen=True)
-class PeerStatus:
-    """What is known of one neighbour at the moment of a scrape. Bits and bytes count from the node's first start."""
-
-    name: str
-    node_id: str
-    address: str
-    connected: bool
-    round: int | None = None
-    staleness: int | None = None
-    agreement: float | None = None
-    float32_bits_sent: int = 0
-    payload_bits_sent: int = 0
-    payload_bits_received: int = 0
-    mask_bytes_sent: int = 0
-    mask_bytes_received: int = 0
-    wire_bytes_sent: int = 0
-    wire_bytes_received: int = 0
-    problem: str = ""
-    shut_out: str = ""  # for which offence
-
-
 class Metrics:
-    """The node's metrics; ``neighbours`` is asked at every scrape for the neighbours' figures."""
+    """The node's metrics; ``peers`` is called at every scrape for the status of all peers."""
 
-    def __init__(self, neighbours: Callable[[], Iterable[PeerStatus]]) -> None:
+    def __init__(self, peers: Callable[[], Iterable[PeerStatus]]) -> None:
         self.registry = CollectorRegistry()
         gauge, counter = partial(Gauge, registry=self.registry), partial(Counter, registry=self.registry)
         self._info = gauge("dslnode_info", "Constant 1; its labels describe the node.", ["version", "name", "run"])
@@ -59,21 +37,23 @@ class Metrics:
         self._phase = gauge("dslnode_phase", "1 for the phase that the node is in, 0 for the others.", ["phase"])
         self.loss = gauge("dslnode_loss", "Mean training loss of the last round.")
         self.accuracy = gauge("dslnode_accuracy_ratio", "Personal accuracy by data: train or held_out.", ["data"])
-        self.leaning = gauge("dslnode_leaning_ratio", "How far the node leans on its neighbours, by held-out data.")
-        self._restarts = counter("dslnode_replica_restarts", "Replicas of scores that had to begin anew.")
-        self._restarts_told = 0
+        self.collaboration_weight = gauge(
+            "dslnode_collaboration_weight_ratio", "How far the node relies on its neighbours, by held-out data."
+        )
+        self._restarts = counter("dslnode_replica_restarts", "Replicas of scores that had to be reset.")
+        self._restarts_counted = 0
         self.density = gauge("dslnode_mask_density_ratio", "Fraction of weights that the mask keeps.", ["layer"])
         self.flips = gauge("dslnode_mask_flipped_ratio", "Fraction of mask bits that the last round flipped.")
         self._layer_flips = gauge(
             "dslnode_mask_layer_flipped_ratio", "Fraction of the layer's bits that the last round flipped.", ["layer"]
         )
-        self.refused = counter("dslnode_messages_refused", "Messages and conversations refused, by reason.", ["reason"])
-        self._dial_backs = counter("dslnode_dial_backs", "Connections back that others asked for.", ["outcome"])
+        self.refused = counter("dslnode_messages_refused", "Messages and connections refused, by reason.", ["reason"])
+        self._dial_backs = counter("dslnode_dial_backs", "Dial-backs that other nodes asked for.", ["outcome"])
         self.checkpoint_bytes = counter("dslnode_checkpoint_written_bytes", "Bytes of state written to disk.")
         self._waiting = gauge(
-            "dslnode_waiting", "1 while training waits, by what for: hours, heat, battery, load.", ["reason"]
+            "dslnode_waiting", "1 while training waits, by reason: hours, heat, battery, load.", ["reason"]
         )
-        self._ticket_ends: Gauge | None = None
+        self._ticket_expiry: Gauge | None = None
         self.phase_seconds = Histogram(
             "dslnode_round_phase_seconds",
             "Duration of a round's phases.",
@@ -82,39 +62,39 @@ class Metrics:
             registry=self.registry,
         )
         ProcessCollector(registry=self.registry)
-        self.registry.register(_NeighbourCollector(neighbours))
+        self.registry.register(_PeerCollector(peers))
 
-    def dialled_back(self, outcome: str) -> None:
-        """Count that somebody asked to be dialled: reached, failed or declined."""
+    def count_dial_back(self, outcome: str) -> None:
+        """Count a request to be dialled, by its outcome: reached, failed or declined."""
         self._dial_backs.labels(outcome).inc()
 
     def describe(self, name: str, run: str, state: Path | None = None) -> None:
-        """Set the labels that say which node this is, and watch the disk of its state directory, if it has one."""
+        """Set the labels of ``dslnode_info``, and measure the disk of the state directory, if there is one."""
         self._info.labels(__version__, name, run).set(1)
         if state is not None:
             self.registry.register(FreeSpace(state))
 
-    def ticket_ends(self, moment: datetime) -> None:
-        """Set the end of the node's certificate; without a ticket there is no such metric."""
-        if self._ticket_ends is None:
+    def set_ticket_expiry(self, moment: datetime) -> None:
+        """Set the end of the node's certificate; without a ticket the metric is absent."""
+        if self._ticket_expiry is None:
             text = "When the certificate in the node's ticket ends, in seconds since 1970."
-            self._ticket_ends = Gauge("dslnode_certificate_expiry_timestamp_seconds", text, registry=self.registry)
-        self._ticket_ends.set(moment.timestamp())
+            self._ticket_expiry = Gauge("dslnode_certificate_expiry_timestamp_seconds", text, registry=self.registry)
+        self._ticket_expiry.set(moment.timestamp())
 
-    def waiting(self, reason: str) -> None:
-        """Mark what training waits for; empty: for nothing."""
+    def set_waiting(self, reason: str) -> None:
+        """Set the reason why training waits; empty if it does not."""
         self._waiting.clear()
         if reason:
             self._waiting.labels(reason).set(1)
 
-    def phase(self, now: Phase) -> None:
-        """Mark the phase that the node is in."""
+    def set_phase(self, now: Phase) -> None:
+        """Set the phase that the node is in."""
         for phase in Phase:
             self._phase.labels(phase.value).set(phase is now)
 
     def trained(self, trained: TrainedRound) -> None:
-        """Set what local training gave."""
-        self.took("train", trained.seconds)
+        """Set the results of local training."""
+        self.observe_phase("train", trained.seconds)
         self.loss.set(trained.progress.loss)
         self.accuracy.labels("train").set(trained.progress.accuracy)
         self.flips.set(trained.flipped)
@@ -124,70 +104,68 @@ class Metrics:
             self._layer_flips.labels(layer).set(flipped)
 
     def aggregated(self, aggregated: AggregatedRound) -> None:
-        """Set what aggregation gave; a missing held-out accuracy leaves the last one standing."""
-        self.took("aggregate", aggregated.seconds)
-        self.leaning.set(aggregated.leaning)
-        self._restarts.inc(aggregated.restarts - self._restarts_told)
-        self._restarts_told = aggregated.restarts
+        """Set the results of aggregation; without a held-out accuracy the last one stays."""
+        self.observe_phase("aggregate", aggregated.seconds)
+        self.collaboration_weight.set(aggregated.collaboration_weight)
+        self._restarts.inc(aggregated.restarts - self._restarts_counted)
+        self._restarts_counted = aggregated.restarts
         if aggregated.held_out is not None:
             self.accuracy.labels("held_out").set(aggregated.held_out)
 
-    def took(self, phase: str, seconds: float) -> None:
+    def observe_phase(self, phase: str, seconds: float) -> None:
         """Observe how long a part of the round took: train, exchange, aggregate or save."""
         self.phase_seconds.labels(phase).observe(seconds)
 
 
-class _NeighbourCollector(Collector):
-    """Neighbours come and go, so their series are made at each scrape from what is known then."""
+class _PeerCollector(Collector):
+    """Peers come and go, so their series are made at each scrape from their present status."""
 
-    def __init__(self, neighbours: Callable[[], Iterable[PeerStatus]]) -> None:
-        self._neighbours = neighbours
+    def __init__(self, peers: Callable[[], Iterable[PeerStatus]]) -> None:
+        self._peers = peers
 
     def collect(self) -> Iterator[Metric]:
-        figures = list(self._neighbours())
+        peers = list(self._peers())
         connected = GaugeMetricFamily("dslnode_neighbours_connected", "Neighbours with an open link.")
-        connected.add_metric([], sum(neighbour.connected for neighbour in figures))
+        connected.add_metric([], sum(peer.connected for peer in peers))
         yield connected
-        yield from _per_neighbour(figures)
-        yield _quarantined(figures)
-        yield from _traffic(figures)
+        yield from _mask_metrics(peers)
+        yield _bans(peers)
+        yield from _traffic(peers)
 
 
-def _labels(neighbour: PeerStatus) -> list[str]:
-    return [neighbour.name, neighbour.node_id]
+def _labels(peer: PeerStatus) -> list[str]:
+    return [peer.name, peer.node_id]
 
 
-def _per_neighbour(figures: list[PeerStatus]) -> Iterator[Metric]:
-    documentation = {
-        "up": "1 while a link to the neighbour is open.",
-        "round": "Round of the neighbour's newest mask, in its own counting.",
-        "staleness_rounds": "Rounds since the neighbour's newest mask arrived.",
-        "agreement_ratio": "Fraction of mask bits on which the neighbour and this node agree.",
+def _mask_metrics(peers: list[PeerStatus]) -> Iterator[Metric]:
+    values: dict[str, tuple[str, Callable[[PeerStatus], float | None]]] = {
+        "up": ("1 while a link to the neighbour is open.", lambda peer: float(peer.connected)),
+        "round": ("Round of the neighbour's newest mask, in its own counting.", lambda peer: peer.round),
+        "staleness_rounds": ("Rounds since the neighbour's newest mask arrived.", lambda peer: peer.staleness),
+        "agreement_ratio": (
+            "Fraction of mask bits on which the neighbour and this node agree.",
+            lambda peer: peer.agreement,
+        ),
     }
-    for name, text in documentation.items():
-        family = GaugeMetricFamily(f"dslnode_neighbour_{name}", text, labels=["neighbour", "node_id"])
-        for neighbour in figures:
-            value = {
-                "up": float(neighbour.connected),
-                "round": neighbour.round,
-                "staleness_rounds": neighbour.staleness,
-                "agreement_ratio": neighbour.agreement,
-            }[name]
+    for name, (documentation, value_of) in values.items():
+        family = GaugeMetricFamily(f"dslnode_neighbour_{name}", documentation, labels=["neighbour", "node_id"])
+        for peer in peers:
+            value = value_of(peer)
             if value is not None:
-                family.add_metric(_labels(neighbour), value)
+                family.add_metric(_labels(peer), value)
         yield family
 
 
-def _quarantined(figures: list[PeerStatus]) -> GaugeMetricFamily:
-    text = "1 while no conversation is held with a neighbour that broke the rules, by its last offence."
-    family = GaugeMetricFamily("dslnode_quarantined", text, labels=["neighbour", "node_id", "reason"])
-    for neighbour in figures:
-        if neighbour.shut_out:
-            family.add_metric([*_labels(neighbour), neighbour.shut_out], 1)
+def _bans(peers: list[PeerStatus]) -> GaugeMetricFamily:
+    documentation = "1 while a neighbour is banned, by the violation that it is banned for."
+    family = GaugeMetricFamily("dslnode_peer_banned", documentation, labels=["neighbour", "node_id", "reason"])
+    for peer in peers:
+        if peer.ban_reason:
+            family.add_metric([*_labels(peer), peer.ban_reason], 1)
     return family
 
 
-def _traffic(figures: list[PeerStatus]) -> Iterator[Metric]:
+def _traffic(peers: list[PeerStatus]) -> Iterator[Metric]:
     labels = ["neighbour", "node_id", "direction", "kind"]
     payload = CounterMetricFamily(
         "dslnode_payload_bit", "Mask bits as coded, without headers and framing.", labels=labels
@@ -202,14 +180,12 @@ def _traffic(figures: list[PeerStatus]) -> Iterator[Metric]:
         "Bits that sending 32-bit floats in place of the masks sent would have taken.",
         labels=["neighbour", "node_id"],
     )
-    for n in figures:
-        float32.add_metric(_labels(n), n.float32_bits_sent)
-        payload.add_metric([*_labels(n), "sent", "mask"], n.payload_bits_sent)
-        payload.add_metric([*_labels(n), "received", "mask"], n.payload_bits_received)
-        wire.add_metric([*_labels(n), "sent", "mask"], n.mask_bytes_sent)
-        wire.add_metric([*_labels(n), "received", "mask"], n.mask_bytes_received)
-        wire.add_metric([*_labels(n), "sent", "control"], n.wire_bytes_sent - n.mask_bytes_sent)
-        wire.add_metric([*_labels(n), "received", "control"], n.wire_bytes_received - n.mask_bytes_received)
+    for peer in peers:
+        float32.add_metric(_labels(peer), peer.float32_bits_sent)
+        for direction, flow in (("sent", peer.traffic.sent), ("received", peer.traffic.received)):
+            payload.add_metric([*_labels(peer), direction, "mask"], flow.payload_bits)
+            wire.add_metric([*_labels(peer), direction, "mask"], flow.mask_bytes)
+            wire.add_metric([*_labels(peer), direction, "control"], flow.overhead_bytes)
     yield payload
     yield wire
     yield float32

@@ -1,4 +1,4 @@
-"""A node's status as JSON: what ``dslnode status --json`` prints and the daemon's page reads."""
+"""A node's status as JSON: what ``dslnode status --json`` prints and the node's page reads."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dslnode.v1 import node_pb2 as pb
 
 
 def as_dict(reply: pb.StatusReply) -> dict[str, Any]:
-    """Return the reply with JSON's own numbers; what is not known, or not finite, is null."""
-    found = MessageToDict(reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
-    return _plain(reply.DESCRIPTOR, found)
+    """Return the reply with JSON numbers; unknown and non-finite values are null."""
+    fields = MessageToDict(reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    return _plain(reply.DESCRIPTOR, fields)
 
 
-def _plain(descriptor: Any, found: dict[str, Any]) -> dict[str, Any]:
-    """Protobuf's JSON writes 64-bit integers and NaN as text and leaves out what is not set: undo it."""
+def _plain(descriptor: Any, fields: dict[str, Any]) -> dict[str, Any]:
+    """Undo what protobuf's JSON does: 64-bit integers and NaN as text, fields that are not set left out."""
     plain: dict[str, Any] = {}
     for field in descriptor.fields:
-        value = found.get(field.name)
+        value = fields.get(field.name)
         if isinstance(value, list):
             plain[field.name] = [_plain(field.message_type, item) for item in value]
         elif isinstance(value, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,13 @@ def test_image_folders_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "numbers" / "99999999").mkdir(parents=True)
     with pytest.raises(DataError, match="99999999: a folder's number is its label"):
         load_data_set(f"images:{tmp_path / 'numbers'}")
+
+
+def test_without_pillow_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_two_classes(tmp_path)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(DataError, match=r"needs the package pillow; .*pip install 'dslnode\[images\]'"):
+        load_data_set(f"images:{tmp_path}")
 
 
 @fuzz

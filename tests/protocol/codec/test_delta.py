@@ -334,6 +334,7 @@ def test_a_close_mask_is_not_sent_but_for_the_first_on_a_link() -> None:
     assert not outgoing.for_new_link(same_start=True).is_close(now, 0.5)
 
 
+@pytest.mark.process
 def test_a_board_without_the_range_coder_reads_and_writes_lists() -> None:
     program = (
         "import sys; sys.modules['constriction'] = None\n"

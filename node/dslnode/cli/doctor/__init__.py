@@ -1,1 +1,1 @@
-"""``dslnode doctor``: facts are looked up at the edge, checks turn them into findings, which the examination prints."""
+"""``dslnode doctor``: a module per subject gathers facts, checks them, and returns findings for the examination."""

@@ -41,19 +41,19 @@ def read_npz(path: Path) -> RawSet:
 
 
 def _read_archive(archive: zipfile.ZipFile, path: Path) -> RawSet:
-    found = {name.removesuffix(".npy") for name in archive.namelist()}
+    members = {name.removesuffix(".npy") for name in archive.namelist()}
     for names in NPZ_NAMES:
-        if found.issuperset(names):
+        if members.issuperset(names):
             train = _read_pair(archive, names, path)
             break
     else:
         raise DataError(
-            f"{path}: holds {', '.join(sorted(found)[:10]) or 'nothing'}, but needs x_train and y_train"
+            f"{path}: holds {', '.join(sorted(members)[:10]) or 'nothing'}, but needs x_train and y_train"
             " (x_test, y_test are optional), or images and labels"
         )
-    has_test = not found.isdisjoint(NPZ_TEST_NAMES)
+    has_test = not members.isdisjoint(NPZ_TEST_NAMES)
     held_out = _read_pair(archive, NPZ_TEST_NAMES, path) if has_test else None
-    return RawSet(train, held_out, class_count=_read_class_count(archive, path) if "class_count" in found else None)
+    return RawSet(train, held_out, class_count=_read_class_count(archive, path) if "class_count" in members else None)
 
 
 def _read_pair(archive: zipfile.ZipFile, names: tuple[str, str], path: Path) -> RawExamples:
@@ -97,7 +97,7 @@ def _read_header(stream: Any, source: str) -> tuple[tuple[int, ...], np.dtype[An
 
 
 def read_csv(path: Path) -> RawSet:
-    """Read one example a line: the label in the column `label` if a header names one, else in the first column.
+    """Read one example per line: the label in the column `label` if a header names one, else in the first column.
 
     The other columns are the features: images have the shape (n, features), float32. Raises DataError if a
     cell is not a number or the lines differ in length.
@@ -109,7 +109,7 @@ def read_csv(path: Path) -> RawSet:
         header, table = _read_table(path)
     except (ValueError, csv.Error) as error:
         raise DataError(
-            f"{path}: {_find_fault(path) or error}; every cell must be a number, separated by commas,"
+            f"{path}: {_first_error(path) or error}; every cell must be a number, separated by commas,"
             " in lines of equal length"
         ) from error
     if table.size == 0 or table.shape[1] < 2:
@@ -137,8 +137,8 @@ def _header_cells(line: str) -> list[str]:
     return [] if all(map(_is_number, cells)) else [cell.lower() for cell in cells]
 
 
-def _find_fault(path: Path) -> str:
-    """Say where the first fault is, as an editor counts lines: numpy's own count starts at 0 or at 1."""
+def _first_error(path: Path) -> str:
+    """Return where the first error is, as an editor counts lines: numpy's own count starts at 0 or at 1."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream, suppress(csv.Error):
         reader = csv.reader(stream)
         width = 0

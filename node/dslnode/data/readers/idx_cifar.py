@@ -1,6 +1,6 @@
 """Reads the two formats that are plain bytes: IDX (MNIST, Fashion-MNIST) and CIFAR-10's binary version.
 
-Bytes are read in pieces until the length that the header promises, so a header that lies, or a small
+Bytes are read in chunks until the length that the header promises, so a header that lies, or a small
 gzip file that unpacks to terabytes, costs no more memory than the bytes that are really there.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dslnode.data.readers.raw import RawExamples, RawSet, check_size, existing_directory, existing_file
 from dslnode.errors import DataError
 
-PIECE_BYTES = 2**20
+CHUNK_BYTES = 2**20
 IDX_UNSIGNED_BYTE = 0x08
 
 CIFAR_SHAPE = (3, 32, 32)
@@ -52,21 +52,21 @@ def _read_idx_pair(directory: Path, part: str) -> RawExamples:
 
 
 def _read_idx_file(directory: Path, name: str, dimensions: int) -> Bytes:
-    plain, packed = directory / name, directory / f"{name}.gz"
+    plain, compressed = directory / name, directory / f"{name}.gz"
     if plain.exists():
         with existing_file(plain).open("rb") as stream:
             return _read_idx_stream(stream, plain, dimensions)
-    if not packed.exists():
+    if not compressed.exists():
         raise DataError(f"{directory}: neither {name} nor {name}.gz is here; idx: needs the files as downloaded")
     try:
-        with gzip.open(existing_file(packed)) as stream:
-            return _read_idx_stream(stream, packed, dimensions)
+        with gzip.open(existing_file(compressed)) as stream:
+            return _read_idx_stream(stream, compressed, dimensions)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{packed}: broken gzip file ({error}); download it again") from error
+        raise DataError(f"{compressed}: broken gzip file ({error}); download it again") from error
 
 
 def _read_idx_stream(stream: ByteStream, path: Path, dimensions: int) -> Bytes:
-    """Read magic (0, 0, type, dimensions), one big-endian uint32 a dimension, then the values."""
+    """Read magic (0, 0, type, dimensions), one big-endian uint32 per dimension, then the values."""
     header = _read_exactly(stream, 4 + 4 * dimensions, path)
     if bytes(header[:4]) != bytes([0, 0, IDX_UNSIGNED_BYTE, dimensions]):
         raise DataError(
@@ -84,10 +84,10 @@ def _read_exactly(stream: ByteStream, count: int, path: Path) -> bytearray:
     """Read `count` bytes; memory grows with what is really there, not with what a header claims."""
     content = bytearray()
     while len(content) < count:
-        piece = stream.read(min(PIECE_BYTES, count - len(content)))
-        if not piece:
+        chunk = stream.read(min(CHUNK_BYTES, count - len(content)))
+        if not chunk:
             raise DataError(f"{path}: ends after {len(content)} of {count} bytes; download it again")
-        content += piece
+        content += chunk
     return content
 
 

@@ -1,20 +1,23 @@
 """Reads a folder of images sorted by class: DIR/<class>/*.png, or DIR/train/<class> and DIR/test/<class>.
 
-Every node of a run must number the classes alike. So a class without images on this node still needs its
-empty folder, unless the folders are named by numbers: then the name is the label.
+Needs the package pillow, which is optional. Every node of a run must number the classes alike. So a class without
+images on this node still needs its empty folder, unless the folders are named by numbers: then the name is the label.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from dslnode.data.readers.raw import MAX_CLASSES, RawExamples, RawSet, check_size, existing_directory
 from dslnode.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
 FORMATS = ("PNG", "JPEG", "BMP")
@@ -23,15 +26,15 @@ COLOUR_MODES = frozenset({"P", "RGB", "RGBA"})
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What all images of a data set have in common: channels (1 grey, 3 colour), height and width in pixels."""
+class ImageFormat:
+    """Format that all images of a data set share: channels (1 grey, 3 colour), height and width in pixels."""
 
     channels: int
     height: int
     width: int
 
     def __str__(self) -> str:
-        """Say it as a user would."""
+        """Return it as people write it, such as ``28x28 grey``."""
         return f"{self.width}x{self.height} {'grey' if self.channels == 1 else 'colour'}"
 
 
@@ -41,6 +44,7 @@ def read_image_folder(directory: Path) -> RawSet:
     Labels number the class folders in the order of their names; folders named by numbers are the labels.
     Raises DataError if there are no images, one is broken, or they differ in size or in channels.
     """
+    _check_pillow()
     existing_directory(directory)
     has_parts = (directory / "train").is_dir()
     train_root = directory / "train" if has_parts else directory
@@ -49,6 +53,13 @@ def read_image_folder(directory: Path) -> RawSet:
     has_test = has_parts and (directory / "test").is_dir()
     held_out = _read_part(directory / "test", labels) if has_test else None
     return RawSet(train, held_out, full_scale=255, class_count=max(labels.values()) + 1)
+
+
+def _check_pillow() -> None:
+    try:
+        import PIL.Image  # noqa: F401
+    except ImportError as error:
+        raise DataError("images: needs the package pillow; install it with: pip install 'dslnode[images]'") from error
 
 
 def _class_names(root: Path) -> list[str]:
@@ -70,19 +81,19 @@ def _number_classes(names: list[str], root: Path) -> dict[str, int]:
 
 
 def _read_part(root: Path, labels: dict[str, int]) -> RawExamples:
-    files = [(path, label) for name, label in _known_classes(root, labels) for path in _image_files(root / name)]
+    files = [(path, label) for name, label in _labelled_folders(root, labels) for path in _image_files(root / name)]
     if not files:
         raise DataError(f"{root}: no png, jpg or bmp files in its class folders; the data set is empty")
-    frame = _read_frame(files[0][0])
-    shape = (len(files), frame.channels, frame.height, frame.width)
+    image_format = _read_format(files[0][0])
+    shape = (len(files), image_format.channels, image_format.height, image_format.width)
     check_size(shape, str(root))
     images = np.empty(shape, dtype=np.uint8)
     for position, (path, _) in enumerate(files):
-        images[position] = _read_pixels(path, frame, files[0][0])
+        images[position] = _read_pixels(path, image_format, files[0][0])
     return RawExamples(images, np.array([label for _, label in files]), source=str(root))
 
 
-def _known_classes(root: Path, labels: dict[str, int]) -> list[tuple[str, int]]:
+def _labelled_folders(root: Path, labels: dict[str, int]) -> list[tuple[str, int]]:
     names = _class_names(root)
     for name in names:
         if name not in labels:
@@ -94,10 +105,12 @@ def _image_files(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file())
 
 
-def _read_frame(path: Path) -> Frame:
+def _read_format(path: Path) -> ImageFormat:
+    import PIL.Image
+
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            return _frame_of(image, path)
+        with PIL.Image.open(path, formats=FORMATS) as image:
+            return _format_of(image, path)
     except DataError:
         raise
     # Pillow raises OSError, SyntaxError, ValueError, struct.error and more for a broken file.
@@ -105,24 +118,28 @@ def _read_frame(path: Path) -> Frame:
         raise _broken(path, error) from error
 
 
-def _read_pixels(path: Path, frame: Frame, first: Path) -> NDArray[np.uint8]:
-    """Decode one image to (channels, height, width); its size is known to be `frame` before it is decoded."""
+def _read_pixels(path: Path, image_format: ImageFormat, first: Path) -> NDArray[np.uint8]:
+    """Decode one image to (channels, height, width); its size is known to be `image_format` before it is decoded."""
+    import PIL.Image
+
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            if (found := _frame_of(image, path)) != frame:
-                raise DataError(f"{path}: {found}, but {first} is {frame}; make all images alike")
-            pixels = np.asarray(image.convert("L" if frame.channels == 1 else "RGB"), dtype=np.uint8)
+        with PIL.Image.open(path, formats=FORMATS) as image:
+            if (found := _format_of(image, path)) != image_format:
+                raise DataError(
+                    f"{path}: {found}, but {first} is {image_format}; save all images in one size and colour"
+                )
+            pixels = np.asarray(image.convert("L" if image_format.channels == 1 else "RGB"), dtype=np.uint8)
     except DataError:
         raise
     except Exception as error:
         raise _broken(path, error) from error
-    return pixels.reshape(frame.height, frame.width, frame.channels).transpose(2, 0, 1)
+    return pixels.reshape(image_format.height, image_format.width, image_format.channels).transpose(2, 0, 1)
 
 
-def _frame_of(image: Image.Image, path: Path) -> Frame:
+def _format_of(image: Image, path: Path) -> ImageFormat:
     if image.mode not in GREY_MODES | COLOUR_MODES:
         raise DataError(f"{path}: its pixels are of mode {image.mode}; save it as 8-bit grey or RGB")
-    return Frame(1 if image.mode in GREY_MODES else 3, image.height, image.width)
+    return ImageFormat(1 if image.mode in GREY_MODES else 3, image.height, image.width)
 
 
 def _broken(path: Path, error: Exception) -> DataError:

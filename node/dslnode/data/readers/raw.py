@@ -1,6 +1,6 @@
-"""What a reader of data files hands over, and the bounds that every reader keeps.
+"""Arrays that a reader returns, and the bounds that every reader keeps.
 
-Readers only turn files into arrays; `datasets` scales the values, orders the axes and checks the labels,
+Readers only turn files into arrays; `data.dataset` scales the values, orders the axes and checks the labels,
 so that these rules hold for every format alike.
 """
 
@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from dslnode.errors import DataError
 
 MAX_FILE_BYTES = 2**31
-"""The longest file that is read, and the most that one compressed file may unpack to."""
+"""Upper bound of a file, and of what one compressed file may unpack to."""
 MAX_VALUES = 2**29
-"""The most numbers in one array: 2 GiB once they are float32."""
+"""Upper bound of numbers in one array: 2 GiB once they are float32."""
 MAX_CLASSES = 2**16
-"""The most classes; more is a sign that the labels are something else."""
+"""Upper bound of classes; more is a sign that the labels are something else."""
 
 
 @dataclass(frozen=True, eq=False)
 class RawExamples:
-    """Images of shape (n, ...) and labels of shape (n,) or (n, 1), just as read; `source` is named in errors."""
+    """Images of shape (n, ...) and labels of shape (n,) or (n, 1), as read; `source` is named in errors."""
 
     images: NDArray[Any]
     labels: NDArray[Any]
@@ -35,10 +35,10 @@ class RawExamples:
 
 @dataclass(frozen=True, eq=False)
 class RawSet:
-    """A data set just as read.
+    """A data set as read.
 
-    `full_scale` is the value that becomes 1.0 (255 for 8-bit pixels), None if the values must tell.
-    `class_count` is None if the labels must tell.
+    `full_scale` is the value that becomes 1.0 (255 for 8-bit pixels), None if it follows from the values.
+    `class_count` is None if it follows from the labels.
     """
 
     train: RawExamples
@@ -69,7 +69,7 @@ def existing_directory(path: Path) -> Path:
 
 
 def check_size(shape: Sequence[int], source: str) -> int:
-    """Return how many values an array of `shape` has; raise DataError if that is none or over MAX_VALUES."""
+    """Return the number of values of an array of `shape`; raise DataError if it is 0 or over MAX_VALUES."""
     count = math.prod(shape)
     if min(shape, default=0) <= 0:
         raise DataError(f"{source}: no values in an array of shape {tuple(shape)}; the data set is empty")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.cli.doctor import ticket_checks, ticket_facts
-from dslnode.cli.doctor.examination import why_exposed
+from dslnode.cli.doctor import ticket as ticket_checks
+from dslnode.cli.doctor.examination import exposure_problem
 from dslnode.cli.doctor.findings import Finding, Level
 from dslnode.config.settings import Settings
 from dslnode.security.authority import Authority
@@ -25,14 +25,14 @@ def operator(tmp_path: Path) -> Operator:
     return Operator(tmp_path / "authority")
 
 
-def examined(settings: Settings, unusable: str = "") -> Finding:
+def examined(settings: Settings, settings_error: str = "") -> Finding:
     """Return what is found of the settings' ticket today."""
-    found = ticket_facts.look_at_ticket(settings.ticket, settings.revoked, unusable)
-    exposed = why_exposed(settings)
-    [told] = ticket_checks.check_ticket(found, settings.name, NOW, exposed=exposed, insecure=settings.insecure)
-    assert told.check == "ticket"
-    assert bool(told.fix) == (told.level is not Level.OK), "a remedy for what is not well, only"
-    return told
+    found = ticket_checks.probe_ticket(settings.ticket, settings.revoked, settings_error)
+    exposed = exposure_problem(settings)
+    [finding] = ticket_checks.check_ticket(found, settings.name, NOW, exposed=exposed, insecure=settings.insecure)
+    assert finding.check == "ticket"
+    assert bool(finding.fix) == (finding.level is not Level.OK), "a fix exactly where one is needed"
+    return finding
 
 
 def with_ticket(file: Path, name: str = "board-1", **options: object) -> Finding:
@@ -41,9 +41,9 @@ def with_ticket(file: Path, name: str = "board-1", **options: object) -> Finding
 
 def test_a_good_ticket_is_told_with_its_end(operator: Operator) -> None:
     file = operator.ticket("board-1")
-    told = with_ticket(file)
-    assert told.level is Level.OK
-    assert told.what == f"'board-1' by {file} until {NOW + 90 * DAY:%Y-%m-%d}; no revocation list is there"
+    finding = with_ticket(file)
+    assert finding.level is Level.OK
+    assert finding.what == f"'board-1' by {file} until {NOW + 90 * DAY:%Y-%m-%d}; no revocation list is there"
     operator.ticket("board-2")
     operator.authority.revoke("board-2", NOW)
     file.with_name("revoked.pem").write_bytes(operator.revoked.read_bytes())
@@ -51,26 +51,26 @@ def test_a_good_ticket_is_told_with_its_end(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "level", "said", "fix"),
+    ("made", "level", "message", "fix"),
     [
         (NOW - 70 * DAY, Level.WARNING, "in 20 days", "dslnode ca renew board-1"),
         (NOW - 91 * DAY, Level.PROBLEM, "it ended on ", "dslnode ca renew board-1"),
         (NOW + 3 * DAY, Level.PROBLEM, "it is not valid before ", "set the clock here"),
     ],
 )
-def test_time_makes_a_ticket_wrong(operator: Operator, made: datetime, level: Level, said: str, fix: str) -> None:
-    told = with_ticket(operator.ticket("board-1", made, days=90))
-    assert told.level is level
-    assert said in told.what
-    assert fix in told.fix
-    assert level is Level.WARNING or "this board's clock says" in told.what
+def test_time_makes_a_ticket_wrong(operator: Operator, made: datetime, level: Level, message: str, fix: str) -> None:
+    finding = with_ticket(operator.ticket("board-1", made, days=90))
+    assert finding.level is level
+    assert message in finding.what
+    assert fix in finding.fix
+    assert level is Level.WARNING or "this board's clock says" in finding.what
 
 
 def test_a_revoked_ticket_is_a_problem(operator: Operator) -> None:
     file = operator.ticket("board-1")
     operator.authority.revoke("board-1", NOW)
-    told = with_ticket(file, revoked=operator.revoked)
-    assert (told.level, told.what) == (Level.PROBLEM, "the authority has revoked the ticket of 'board-1'")
+    finding = with_ticket(file, revoked=operator.revoked)
+    assert (finding.level, finding.what) == (Level.PROBLEM, "the authority has revoked the ticket of 'board-1'")
 
 
 def another_key(ticket: Path, other: Authority) -> None:
@@ -99,24 +99,24 @@ def bad_list(ticket: Path, _: Authority) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said", "fix"),
+    ("spoil", "message", "fix"),
     [
         (another_key, "its key or a certificate is damaged", "copy the ticket again"),
         (another_certificate, "its certificate is another node's", "copy the ticket again"),
         (open_to_others, "is open to others (mode 0644)", "chmod 600 "),
-        (gone, "cannot be read (No such file or directory)", "mend what the message names"),
+        (gone, "cannot be read (No such file or directory)", "fix what the message names"),
         (bad_list, "is not a revocation list", "copy the one that `dslnode ca revoke` wrote"),
     ],
 )
 def test_a_ticket_that_cannot_be_taken_is_a_problem(
-    operator: Operator, spoil: Callable[[Path, Authority], None], said: str, fix: str
+    operator: Operator, spoil: Callable[[Path, Authority], None], message: str, fix: str
 ) -> None:
     file = operator.ticket("board-1")
     spoil(file, operator.authority)
-    told = with_ticket(file)
-    assert told.level is Level.PROBLEM
-    assert said in told.what
-    assert fix in told.fix
+    finding = with_ticket(file)
+    assert finding.level is Level.PROBLEM
+    assert message in finding.what
+    assert fix in finding.fix
 
 
 def test_a_certificate_of_another_authority_fails_the_handshake(operator: Operator, tmp_path: Path) -> None:
@@ -126,19 +126,19 @@ def test_a_certificate_of_another_authority_fails_the_handshake(operator: Operat
     strange = Operator(tmp_path / "other").authority
     changed = {"authority": strange.pem}
     write_private(file, ticket_text(read_ticket(file).model_copy(update=changed)), replace=True)
-    told = with_ticket(file)
-    assert told.level is Level.PROBLEM
-    assert "TLS fails with it (" in told.what
+    finding = with_ticket(file)
+    assert finding.level is Level.PROBLEM
+    assert "TLS fails with it (" in finding.what
 
 
 def test_another_name_than_the_tickets_is_a_problem(operator: Operator) -> None:
-    told = with_ticket(operator.ticket("board-1"), name="board-2")
-    assert (told.level, told.fix) == (Level.PROBLEM, "leave --name out")
+    finding = with_ticket(operator.ticket("board-1"), name="board-2")
+    assert (finding.level, finding.fix) == (Level.PROBLEM, "leave --name out")
 
 
 def test_a_ticket_that_the_settings_could_not_be_loaded_with_is_told() -> None:
-    told = examined(Settings(name="a"), "/x.ticket: is not a ticket; make one with `dslnode ca issue NAME`")
-    assert (told.level, told.fix) == (Level.PROBLEM, "make one with `dslnode ca issue NAME`")
+    finding = examined(Settings(name="a"), "/x.ticket: is not a ticket; make one with `dslnode ca issue NAME`")
+    assert (finding.level, finding.fix) == (Level.PROBLEM, "make one with `dslnode ca issue NAME`")
 
 
 def test_having_no_ticket_is_well_on_one_machine_alone() -> None:
@@ -152,5 +152,5 @@ def test_having_no_ticket_is_well_on_one_machine_alone() -> None:
 
 def test_a_ticket_for_another_frozen_network_is_a_problem() -> None:
     assert ticket_checks.check_network("", "ab") == ticket_checks.check_network("ab", "ab") == []
-    [told] = ticket_checks.check_network("ab", "cd")
-    assert told.level is Level.PROBLEM
+    [finding] = ticket_checks.check_network("ab", "cd")
+    assert finding.level is Level.PROBLEM
