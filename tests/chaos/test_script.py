@@ -1,4 +1,4 @@
-"""Scripts of faults: seeded, whole at the end, and never unfair to those who are spared."""
+"""Scripts of faults: they follow from the seed, end with a whole network, and spread kills evenly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files with secrets: who may read them, and what becomes of one that is there already."""
+"""Files with secrets: their permissions, and what happens to an existing file."""
 
 from __future__ import annotations
 

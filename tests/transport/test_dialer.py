@@ -80,7 +80,7 @@ async def test_a_port_that_accepts_and_sends_nothing_is_no_connection(net: Loopb
 
 
 def lookup(monkeypatch: pytest.MonkeyPatch, answer: list[str] | Exception) -> None:
-    """Let the name service answer so, without asking anybody."""
+    """Replace the name service by this answer."""
     real = socket.getaddrinfo
 
     def getaddrinfo(host: str, port: int, *args: object, **kwargs: object) -> list[object]:

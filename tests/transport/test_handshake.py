@@ -1,4 +1,4 @@
-"""The handshake: who is let in, what the refused are told, which of two links stays."""
+"""The handshake: which nodes match, what a refusal says, which of two links stays."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Stranger:
                 await self._call.write(frame if isinstance(frame, bytes) else frame.SerializeToString())
 
     async def greet(self, greeting: bytes = GREETING) -> None:
-        """Introduce itself as an honest neighbour would, and hear the answer."""
+        """Send a hello as an honest neighbour does, and read the answer."""
         await self.send(greeting)
         assert (await self.read()).HasField("hello")
 
@@ -124,7 +124,7 @@ async def still_works(net: Loopback, attacked: Node) -> None:
 
 
 def errors_of_grpc(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what gRPC logged as its or our fault, such as an exception that nobody expected."""
+    """Return what gRPC logged as an error, such as an unexpected exception."""
     return [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR and r.name.startswith("grpc")]
 
 

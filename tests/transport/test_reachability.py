@@ -67,7 +67,7 @@ async def test_a_closed_port_is_reported_with_the_systems_reason(net: Loopback) 
 
 
 async def test_with_tickets_the_callers_own_address_is_dialled(net: Loopback, tmp_path: Path) -> None:
-    """Not that of the tunnel between TLS and gRPC; who has no ticket gets no answer."""
+    """Not that of the tunnel between TLS and gRPC. Without a ticket there is no answer."""
     operator = Operator(tmp_path / "authority")
     credentials = Credentials(operator.ticket("host"), None)
     me = replace(node_info(1), node_id=credentials.identity.node_id, name="host")

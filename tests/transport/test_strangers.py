@@ -116,7 +116,7 @@ async def test_a_ticket_of_another_authority_is_refused(net: Loopback, operator:
 
 
 def careless(ticket: Path) -> ssl.SSLContext:
-    """Return a client that shows its ticket to anybody, as an attacker's would."""
+    """Return the context of a client that accepts any server, as an attacker's would."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -201,7 +201,7 @@ async def test_a_link_to_a_revoked_node_is_closed(net: Loopback, operator: Opera
 async def test_a_node_cannot_claim_the_identity_of_another(
     net: Loopback, operator: Operator, who_lies: str, field: str
 ) -> None:
-    """A right certificate, and a hello as somebody else."""
+    """A valid certificate, and a hello with another identity."""
     honest = await net.start(member(net, operator.ticket("honest"), 1))
     liar = member(net, operator.ticket("liar"), 2)
     claim = replace(liar.me, name="victim") if field == "name" else replace(liar.me, node_id=b"v" * 16)
