@@ -62,14 +62,19 @@ def recorded_masks(rounds: int) -> list[Mask]:
 
 def row(name: str, masks: Sequence[Mask], first: int) -> Row:
     """Code a sequence; sizes are means of those from number ``first`` on, speeds of processor time."""
-    base, read, sums, seconds = Reference(masks[0]), Reference(masks[0]), dict.fromkeys(_SIZES, 0.0), [0.0, 0.0]
+    reference, received, sums, seconds = (
+        Reference(masks[0]),
+        Reference(masks[0]),
+        dict.fromkeys(_SIZES, 0.0),
+        [0.0, 0.0],
+    )
     for number, mask in enumerate(masks[1:], start=1):
-        old, began = base, time.process_time()
-        data, base = delta.encode(mask, old)
+        old, began = reference, time.process_time()
+        data, reference = delta.encode(mask, old)
         coded = time.process_time()
-        found, read = delta.decode(mask.layout, data, read)
+        decoded, received = delta.decode(mask.layout, data, received)
         ended = time.process_time()
-        assert found == mask
+        assert decoded == mask
         if number >= first:
             seconds = [seconds[0] + coded - began, seconds[1] + ended - coded]
             sums = {key: sums[key] + size for key, size in _sizes(mask, old.mask, data).items()}

@@ -1,4 +1,4 @@
-"""Bytes a node and round for four real daemons in a ring and a full mesh: kernel counters, headers included."""
+"""Bytes per node and round for four real daemons in a ring and a full mesh, by kernel counters with all headers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from benchmarks.report import Row
 from benchmarks.wire.coding import RING
 
 PORT = 7711
-NOBODY = 1
-"""The first of some ports on which nobody listens."""
+CLOSED_PORT = 1
+"""The first of some ports on which no process listens."""
 MESH = tuple(tuple(other for other in range(4) if other != node) for node in range(4))
 GRAPHS = {"ring": RING, "mesh": MESH}
 FIRST = 3
@@ -105,7 +105,7 @@ def _arguments(graph: str, hosts: Sequence[Host], node: int, options: Sequence[s
     its loopback interface, which is not measured.
     """
     peers = [
-        f"{hosts[other].address}:{PORT}" if other > node else f"127.0.0.1:{NOBODY + other}"
+        f"{hosts[other].address}:{PORT}" if other > node else f"127.0.0.1:{CLOSED_PORT + other}"
         for other in GRAPHS[graph][node]
     ]
     return (

@@ -22,17 +22,17 @@ PAUSE, QUIET = 0.01, 1.0
 def segment_row(coded_bytes: int, messages: int, *, stamps: bool = True) -> Row:
     """Send masks of about this many coded bytes one way; return bytes on the wire over them. Needs root.
 
-    ``stamps`` are TCP's time stamps, which take 12 bytes of every packet.
+    ``stamps``: with TCP time stamps, which take 12 bytes per packet.
     """
     with Hosts(2) as hosts:
         for host in hosts:
             setting = f"net.ipv4.tcp_timestamps={int(stamps)}"
             subprocess.run([*host.prefix, "sysctl", "-qw", setting], check=True)
-        with _process(hosts[1], "hear", coded_bytes, messages) as hearing:
+        with _process(hosts[1], "receive", coded_bytes, messages) as receiving:
             try:
                 return _measure(hosts, coded_bytes, messages)
             finally:
-                hearing.terminate()
+                receiving.terminate()
 
 
 def _measure(hosts: list[Host], coded_bytes: int, messages: int) -> Row:
@@ -63,7 +63,7 @@ def _process(host: Host, *words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, text=True, env=clean_environment(), stdin=pipe, stdout=pipe, stderr=nowhere)
 
 
-async def _hear(coded_bytes: int, messages: int) -> None:
+async def _receive(coded_bytes: int, messages: int) -> None:
     end = End(2, series(coded_bytes, messages)[0])
     await end.server.listen(f"0.0.0.0:{PORT}")
     await asyncio.Event().wait()
@@ -92,4 +92,4 @@ async def _send(coded_bytes: int, messages: int, address: str) -> None:
 
 if __name__ == "__main__":
     what, size, count, *peer = sys.argv[1:]
-    asyncio.run(_send(int(size), int(count), *peer) if what == "send" else _hear(int(size), int(count)))
+    asyncio.run(_send(int(size), int(count), *peer) if what == "send" else _receive(int(size), int(count)))

@@ -28,34 +28,33 @@ SHARES = {500: 0.0018, 20_000: 0.243}
 
 
 class End:
-    """One node: its network and what arrived."""
+    """One node: its links, its server, and how many masks arrived."""
 
     def __init__(self, number: int, start: Mask) -> None:
         layout = start.layout
-        facts = NetworkFingerprint(
+        network = NetworkFingerprint(
             fingerprint=layout.digest, layout=layout.digest, layers=1, weights=layout.size, seed=1, scores=layout.size
         )
         name = bytes([number])
-        known = checksum(start.to_bytes())
+        start_checksum = checksum(start.to_bytes())
         me = NodeInfo(
             run_id="bench",
             node_id=name * 16,
             incarnation=name * 8,
             name=str(number),
             advertise="",
-            model=facts,
+            model=network,
             exchange="keep",
             codecs=READABLE,
-            start=known,
+            start=start_checksum,
         )
         self.arrived = 0
-        self.news = asyncio.Condition()
-        edges = LinkFactory(me, dict.fromkeys(MaskKind, layout), start)
-        self.network = ConnectionManager(me, edges, lambda: 0, self._take)
+        link_factory = LinkFactory(me, dict.fromkeys(MaskKind, layout), start)
+        self.network = ConnectionManager(me, link_factory, lambda: 0, self._count)
         self.server = Server(self.network, pb.StatusReply)
 
-    def _take(self, report: LinkEvent) -> None:
-        self.arrived += isinstance(report, MaskArrived)
+    def _count(self, event: LinkEvent) -> None:
+        self.arrived += isinstance(event, MaskArrived)
 
 
 def series(coded_bytes: int, count: int) -> list[Mask]:
@@ -71,22 +70,22 @@ def series(coded_bytes: int, count: int) -> list[Mask]:
 async def wire_row(coded_bytes: int, messages: int) -> Row:
     """Send masks of about this many coded bytes one way, one after the other; return bytes on the wire over them."""
     masks = series(coded_bytes, messages + WARM_UP)
-    one, other = End(1, masks[0]), End(2, masks[0])
-    port = await other.server.listen("127.0.0.1:0")
-    dialling = asyncio.ensure_future(keep_dialing(one.network, f"127.0.0.1:{port}", random.Random(1)))
+    first, second = End(1, masks[0]), End(2, masks[0])
+    port = await second.server.listen("127.0.0.1:0")
+    dialling = asyncio.ensure_future(keep_dialing(first.network, f"127.0.0.1:{port}", random.Random(1)))
     try:
         async with asyncio.timeout(PATIENCE):
-            await one.network.wait_until_linked(1)
+            await first.network.wait_until_linked(1)
             for number, mask in enumerate(masks[1:]):
                 if number == WARM_UP:
-                    before = await _quiet(one)
-                one.network.send(other.network.me.key, MaskMessage(number, MaskKind.KEEP, mask))
-                while other.arrived <= number:
+                    before = await _quiet(first)
+                first.network.send(second.network.me.key, MaskMessage(number, MaskKind.KEEP, mask))
+                while second.arrived <= number:
                     await asyncio.sleep(0)
-            after = await _quiet(one)
+            after = await _quiet(first)
     finally:
         dialling.cancel()
-        await other.server.stop(0)
+        await second.server.stop(0)
     payload, *wire = (b - a for a, b in zip(before, after, strict=True))
     return {
         "what": f"wire, messages of {payload / 8 / messages:,.0f} bytes",
@@ -99,7 +98,7 @@ async def wire_row(coded_bytes: int, messages: int) -> Row:
 
 
 async def _quiet(end: End) -> tuple[int, int, int]:
-    """Return what is counted once it grows no more: acknowledgements come late on a busy machine."""
+    """Return the counters once they stop growing: acknowledgements come late on a busy machine."""
     former = None
     while former != (now := counted(end)):
         former = now

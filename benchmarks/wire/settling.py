@@ -1,9 +1,9 @@
 """How many sign masks four nodes still send as they settle, and how accurate they are: in one process, to the digit.
 
 The daemon's own learner and round machine, in a ring and a full mesh: with default settings on scikit-learn's digits
-(six classes a node, six images a class), or with ``--cnn`` the CNN of the wire's benchmark on Fashion-MNIST with the
-options of that benchmark's quick run. Each mask has about a bit a score; in place of one that is not worth sending
-goes a word of about 90 bytes.
+(six classes per node, six images per class), or with ``--cnn`` the CNN of the wire's benchmark on Fashion-MNIST with
+the options of that benchmark's quick run. Each mask has about one bit per score. In place of a mask below the send
+threshold goes an ``Unchanged`` of about 90 bytes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from dslnode.learning.learner import Learner
 from dslnode.runtime.build import build_learner
 
 MARKS = (13, 30, 60, 100, 150, 200, 250, 300)
-WORD_BYTES = 90
-"""What a neighbour is sent in place of a mask, with all headers."""
+UNCHANGED_BYTES = 90
+"""Bytes of an ``Unchanged`` with all headers."""
 DIGITS: Mapping[str, Any] = {"data": "digits", "model": "mlp", "split": "classes:6", "samples_per_class": 6}
 CNN: Mapping[str, Any] = {
     "data": f"idx:{FASHION_MNIST}",
@@ -69,7 +69,7 @@ def settling_rows(graph: str, marks: tuple[int, ...], options: Mapping[str, Any]
         for number in range(done, mark):
             lockstep.round(number)
             sent += len(lockstep.take_signs())
-        words = len(GRAPHS[graph][0]) - sent / 4 / (mark - done)
+        unchanged = len(GRAPHS[graph][0]) - sent / 4 / (mark - done)
         rate, done = sent / 4 / (mark - done), mark
         rows.append(
             {
@@ -78,15 +78,15 @@ def settling_rows(graph: str, marks: tuple[int, ...], options: Mapping[str, Any]
                 "rounds": mark,
                 "accuracy": _accuracy(learners),
                 "sent": rate,
-                "sent_bytes": rate * score_bytes + words * WORD_BYTES,
+                "sent_bytes": rate * score_bytes + unchanged * UNCHANGED_BYTES,
             }
         )
     return rows
 
 
 def _accuracy(learners: list[Learner]) -> float:
-    found = [learner.accuracy(lambda: False) or 0.0 for learner in learners]
-    return 100 * sum(found) / len(found)
+    accuracies = [learner.accuracy(lambda: False) or 0.0 for learner in learners]
+    return 100 * sum(accuracies) / len(accuracies)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class Board:
 
     @property
     def life(self) -> Life:
-        """The newest life."""
+        """The newest process of the board."""
         return self.lives[-1]
 
     @property
@@ -72,7 +72,7 @@ class Board:
         return bool(self.lives) and self.life.process.running
 
     def start(self, share: str) -> None:
-        """Begin a life."""
+        """Start a process of the board."""
         self.lives.append(
             Life(
                 NodeProcess(
@@ -84,11 +84,11 @@ class Board:
         )
 
     def kill(self) -> None:
-        """End the life without a word to anybody."""
+        """Kill the process."""
         self.life.process.end(signal.SIGKILL)
 
     def close(self) -> None:
-        """Let no life outlast the test."""
+        """Kill all processes that still run."""
         for life in self.lives:
             with life.process:
                 pass
@@ -116,7 +116,7 @@ class Network:
     steering: Steering
 
     def start(self, index: int) -> None:
-        """Begin a life of a board; each keeps its share of the data."""
+        """Start a board's process; the board keeps its share of the data."""
         self.boards[index].start(f"{index + 1}/{len(self.boards)}")
 
     def linked(self) -> list[set[str]]:

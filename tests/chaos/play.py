@@ -68,7 +68,7 @@ def _accuracies(board: Board) -> list[float]:
 
 
 def lost_rounds(board: Board) -> list[int]:
-    """Return how many finished rounds each restart of a board did not know of; a life without ``resumed`` knew none."""
+    """Return how many finished rounds each restart of a board lost; all of them if it logged no ``resumed``."""
     lost, finished = [], 0
     for life in board.lives:
         resumed = life.events("resumed")
@@ -79,7 +79,7 @@ def lost_rounds(board: Board) -> list[int]:
 
 
 def growth(life: Life, seconds: float) -> int:
-    """Return by how many bytes memory grew over the second half of a life; 0 for one that learned under ``seconds``."""
+    """Return the bytes by which memory grew in a process's second half; 0 if it learned for less than ``seconds``."""
     if not life.memory or life.memory[-1][0] - life.memory[0][0] < seconds:
         return 0
     later = [size for _, size in life.memory][len(life.memory) // 2 :]
@@ -88,7 +88,7 @@ def growth(life: Life, seconds: float) -> int:
 
 
 def complaints(board: Board) -> list[str]:
-    """Return what no fault of the network excuses: other output, errors, refusals that nobody should make."""
+    """Return what no network fault explains: unexpected output, errors, refusals."""
     found = [line for life in board.lives for line in life.process.log.other_lines]
     for line in (line for life in board.lives for line in list(life.process.log.events)):
         refused = line["event"] == "neighbour refused" and line["reason"] not in ORDERLY_UNDER_FAULTS

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kill:
-    """A node is killed without a word."""
+    """A node is killed."""
 
     node: int
 
@@ -23,14 +23,14 @@ class Start:
 
 @dataclass(frozen=True)
 class Part:
-    """From now on these nodes and the others do not reach each other; nobody apart: the network is whole."""
+    """From now on these nodes and the others cannot reach each other. Without any, the partition ends."""
 
     apart: frozenset[int]
 
 
 @dataclass(frozen=True)
 class Step:
-    """What happens ``at`` seconds after the beginning."""
+    """A fault, ``at`` seconds after the start."""
 
     at: float
     act: Kill | Start | Part
@@ -55,7 +55,7 @@ def write_script(plan: Plan, seed: int) -> list[Step]:
 
 
 def _kills(plan: Plan, chance: random.Random) -> Iterator[Step]:
-    """Yield kills spread over the whole time, and the starts that follow; nobody is killed twice in a row."""
+    """Yield kills spread over the whole time, and the starts that follow. No node is killed twice in a row."""
     victims: list[int] = []
     last = -1
     for number in range(plan.kills):

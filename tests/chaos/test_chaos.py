@@ -22,9 +22,9 @@ ROUNDS = 60
 """Every node finishes as many at least; accuracies do not rise any more by then."""
 PATIENCE = 600.0
 GROWTH = 6 << 20
-"""Bytes by which a daemon may seem to grow over half a life: what allocator and caches do by themselves."""
+"""Bytes by which a daemon may grow in half of its run: allocator and caches."""
 LIFE = 45.0
-"""Seconds from which on a life is long enough to speak of growth."""
+"""Seconds of a run below which growth is not measured."""
 
 missing = namespaces.missing()
 pytestmark = [pytest.mark.chaos, pytest.mark.skipif(missing is not None, reason=f"chaos {missing}")]

@@ -48,7 +48,7 @@ def resumed(number: int) -> dict[str, object]:
     [((resumed(2), STARTED), [0, 0]), ((resumed(1), STARTED), [0, 1]), ((STARTED,), [0, 2]), ((), [0])],
     ids=["all", "one checkpoint", "everything", "killed before it began"],
 )
-def test_a_restart_is_asked_what_it_still_knew(second: tuple[dict[str, object], ...], lost: list[int]) -> None:
+def test_a_restart_reports_the_round_that_it_resumed(second: tuple[dict[str, object], ...], lost: list[int]) -> None:
     assert lost_rounds(board(life(STARTED, finished(1), finished(2)), life(*second))) == lost
 
 
@@ -61,7 +61,7 @@ def test_growth_is_that_of_the_second_half_of_a_life_that_was_long_enough() -> N
     assert growth(one, 200.0) == 0
 
 
-def test_what_a_bad_network_does_not_excuse_is_complained_of() -> None:
+def test_faults_that_a_bad_network_does_not_explain_are_reported() -> None:
     excused: dict[str, object] = {"event": "neighbour refused", "reason": "silent", "level": "warning"}
     damaged: dict[str, object] = {"event": "neighbour refused", "reason": "checksum", "level": "warning"}
     failed: dict[str, object] = {"event": "internal error", "level": "error"}

@@ -1,4 +1,4 @@
-"""Scripts of faults: seeded, whole at the end, and never unfair to those who are spared."""
+"""Scripts of faults: they follow from the seed, end with a whole network, and spread kills evenly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ plans = st.builds(
 
 
 @given(plans, st.integers(0, 2**32))
-def test_who_was_killed_starts_again_and_partitions_end(plan: Plan, seed: int) -> None:
+def test_killed_nodes_start_again_and_partitions_end(plan: Plan, seed: int) -> None:
     script = write_script(plan, seed)
     assert script == write_script(plan, seed)
     assert [step.at for step in script] == sorted(step.at for step in script)
@@ -46,7 +46,7 @@ def test_another_seed_gives_another_script() -> None:
     assert write_script(plan, 1) != write_script(plan, 2)
 
 
-def test_kills_are_dealt_evenly() -> None:
+def test_kills_are_spread_evenly() -> None:
     script = write_script(Plan(nodes=8, seconds=600, kills=60, partitions=0), 1)
     kills = [step.act.node for step in script if isinstance(step.act, Kill)]
     assert {kills.count(node) for node in range(2, 8)} == {10}

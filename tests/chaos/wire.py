@@ -1,6 +1,6 @@
 """What a bad network does with a frame: whom it reaches, when, or that it is lost. Pure but for the given chance.
 
-Ports are numbered from 0. Times are in seconds, rates in bits a second.
+Ports are numbered from 0. Times are in seconds, rates in bits per second.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ class Wire:
             if left is not None:
                 yield left, other
 
-    def _pass(self, port: int, way: str, frame: bytes, now: float) -> float | None:
+    def _pass(self, port: int, direction: str, frame: bytes, now: float) -> float | None:
         """Return when a frame is through a port, None if the port's queue has no room for it."""
         rate = self.conditions.rates.get(port)
         if rate is None:
             return now
-        begins = max(now, self._busy.get((port, way), now))
+        begins = max(now, self._busy.get((port, direction), now))
         if begins - now > QUEUE_SECONDS:
             return None
-        self._busy[port, way] = begins + 8 * len(frame) / rate
-        return self._busy[port, way]
+        self._busy[port, direction] = begins + 8 * len(frame) / rate
+        return self._busy[port, direction]

@@ -112,7 +112,7 @@ def test_without_an_authority_there_is_nothing_to_issue() -> None:
 @pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0"])
 def test_listening_beyond_loopback_without_identity_ends_with_a_message_that_names_insecure(listen: str) -> None:
     message = complaint(ExitCode.SETTINGS, "start", "--listen", listen)
-    assert message.startswith(f"--listen {listen} would let in whoever reaches this port")
+    assert message.startswith(f"--listen {listen} would accept any host that reaches this port")
     assert "--insecure" in message
     assert "--ticket" in message
 

@@ -46,14 +46,14 @@ LAYOUTS = dict.fromkeys(MaskKind, LAYOUT)
 
 @dataclass(frozen=True)
 class Decoder:
-    """What reads bytes; raises one of ``errors`` for bytes that it does not like, and nothing else ever."""
+    """A decoder of bytes. It may raise one of ``errors``, and nothing else. ``right`` are bytes that it accepts."""
 
     read: Callable[[bytes], object]
     errors: tuple[type[Exception], ...]
     right: tuple[bytes, ...]
 
     def survives(self, content: bytes) -> bool:
-        """Read; return whether the bytes were liked."""
+        """Decode; return whether the bytes were accepted."""
         try:
             self.read(content)
         except self.errors:
@@ -78,14 +78,14 @@ LATER = delta.next_reference(mask(2), START)
 
 def read_frames(content: bytes) -> None:
     """Read a conversation: each frame with its length before it, as gRPC has them."""
-    copies = MaskReferences.from_start(START).for_new_link(same_start=True)
-    copies.incoming.last = LATER
-    listener = FrameDecoder(LAYOUTS, copies, LinkParameters(READABLE, keep_masks=True))
+    references = MaskReferences.from_start(START).for_new_link(same_start=True)
+    references.incoming.last = LATER
+    decoder = FrameDecoder(LAYOUTS, references, LinkParameters(READABLE, keep_masks=True))
     stream = io.BytesIO(content)
     while head := stream.read(2):
         frame = pb.Frame.FromString(stream.read(int.from_bytes(head, "little")))
-        listener.payload(frame)
-        listener.decode(frame)
+        decoder.payload(frame)
+        decoder.decode(frame)
 
 
 def frames(*some: pb.Frame) -> bytes:
@@ -112,7 +112,7 @@ def mask_frames(codec: Codec, choice: ReferenceChoice, base: Reference | None) -
 
 
 def sign_frames() -> bytes:
-    """Return a conversation with a greeting, a pace, nothing new, and a sign mask."""
+    """Return a conversation with a greeting, a pace, an unchanged and a sign mask."""
     coded, _ = encode_for((), MaskMessage(3, MaskKind.KEEP, mask(3)), ReferenceChoice.NONE, None)
     step = pb.ReplicaStep(epoch=1, sequence=2, acknowledged=1, scales=[0.5, 1.0], counts=[7, 30], checksum=bytes(8))
     header = pb.MaskHeader(
@@ -130,10 +130,10 @@ def sign_frames() -> bytes:
 
 
 def member_frames() -> bytes:
-    """Return a conversation that tells of other nodes."""
-    one = MemberRecord("ab" * 16, 7, "board", "10.0.0.1:7711", frozenset({"cd" * 16, "ef" * 16}))
+    """Return a conversation with member records."""
+    record = MemberRecord("ab" * 16, 7, "board", "10.0.0.1:7711", frozenset({"cd" * 16, "ef" * 16}))
     return frames(
-        pb.Frame(members=members_frame(MembershipUpdate((one, MemberRecord("cd" * 16, 1, "", "", left=True)))))
+        pb.Frame(members=members_frame(MembershipUpdate((record, MemberRecord("cd" * 16, 1, "", "", left=True)))))
     )
 
 

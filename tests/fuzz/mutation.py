@@ -1,4 +1,4 @@
-"""Mutations of bytes: what a broken disk, a broken neighbour, or somebody who tries everything makes of them. Pure."""
+"""Mutations of bytes, as by a broken disk, a faulty neighbour or an attacker. Pure."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def splice(content: bytes, others: Sequence[bytes], chance: random.Random) -> by
 
 
 def renumber(content: bytes, _: Sequence[bytes], chance: random.Random) -> bytes:
-    """Put something else in place of a number or a word in quotes of a text."""
+    """Replace a number or a quoted word of a text."""
     found = list(re.finditer(rb'-?\d+(\.\d+)?|"[^"]*"', content))
     if not found:
         return content + b"\0"

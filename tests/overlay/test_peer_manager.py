@@ -22,7 +22,7 @@ from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.link_events import LinkEvent, LinkUp, MaskArrived, MembershipUpdateArrived
 from tests.cluster.processes import free_port
 from tests.runtime.test_credential_watch import Log
-from tests.transport.nodes import SMALL, Loopback, Node, introduction, loopback, message
+from tests.transport.nodes import SMALL, Loopback, Node, loopback, message, node_info
 
 
 @pytest.fixture(autouse=True)
@@ -62,9 +62,9 @@ class Member(Node):
         """Return the value of the metric."""
         return self.registry.get_sample_value("dslnode_components")
 
-    def _take(self, report: LinkEvent) -> None:
-        self.peer_manager.on_link_event(report)
-        super()._take(report)
+    def _record(self, event: LinkEvent) -> None:
+        self.peer_manager.on_link_event(event)
+        super()._record(event)
 
 
 class Network:
@@ -76,7 +76,7 @@ class Network:
     async def member(self, number: int, *peers: str, dialable: bool = True, port: int = 0, **more: Any) -> Member:
         """Start a member that knows these addresses; others learn of its own if it is dialable."""
         port = port or free_port()
-        me = replace(introduction(number), advertise=f"127.0.0.1:{port}" if dialable else "", members=True)
+        me = replace(node_info(number), advertise=f"127.0.0.1:{port}" if dialable else "", members=True)
         member = Member(self.net.news, me, SMALL, port=port, peers=peers, **more)
         await self.net.start(member)
         member.tasks += [member.spawn(job) for job in member.peer_manager.jobs()]
@@ -185,7 +185,7 @@ async def test_made_up_addresses_are_dialled_a_few_at_a_time(network: Network, m
 
     monkeypatch.setattr(peer_manager_module, "dial", hang)
     first = await network.member(1)
-    liar = introduction(2)
+    liar = node_info(2)
     fakes = [MemberRecord(f"{number:032x}", 1, "fake", f"127.0.0.1:{number + 1}") for number in range(32)]
     first.network.report(MembershipUpdateArrived(liar, MembershipUpdate(tuple(fakes))))
     await eventually(lambda: len(tried) >= MAX_DIALS)
@@ -195,7 +195,7 @@ async def test_made_up_addresses_are_dialled_a_few_at_a_time(network: Network, m
 
 async def test_a_neighbour_with_a_malformed_address_is_a_member_without_it(network: Network) -> None:
     first = await network.member(1)
-    odd = await network.net.node(2, me=replace(introduction(2), advertise="no address at all"))
+    odd = await network.net.node(2, me=replace(node_info(2), advertise="no address at all"))
     odd.dial(first.address)
     await network.net.connected(first, odd)
     assert not first.peer_manager.members.others[odd.me.key].address
@@ -210,7 +210,7 @@ async def test_a_neighbour_without_membership_frames_is_sent_none(network: Netwo
     old.dial(first.address)
     await network.net.connected(first, old)
     await eventually(lambda: old.me.key in first.peer_manager.view.reachable)
-    assert [type(report) for report in old.reports] == [LinkUp]
+    assert [type(report) for report in old.events] == [LinkUp]
 
 
 async def test_endless_made_up_members_do_not_fill_the_memory(

@@ -58,9 +58,9 @@ def test_densities_by_layer() -> None:
 
 
 @given(masks(), masks())
-def test_distance_counts_differing_weights(one: Mask, other: Mask) -> None:
-    assert one.distance(other) == sum(a != b for a, b in zip(one.bits, other.bits, strict=True))
-    assert one.agreement(other) == pytest.approx(1 - one.distance(other) / LAYOUT.size)
+def test_distance_counts_differing_weights(first: Mask, second: Mask) -> None:
+    assert first.distance(second) == sum(a != b for a, b in zip(first.bits, second.bits, strict=True))
+    assert first.agreement(second) == pytest.approx(1 - first.distance(second) / LAYOUT.size)
 
 
 def test_layouts_that_differ_in_name_or_shape_have_other_digests() -> None:

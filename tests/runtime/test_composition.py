@@ -16,7 +16,7 @@ from dslnode.runtime.composition import Hooks, build_node
 from dslnode.runtime.prepare import Prepared
 from dslnode.security.channels import PlainChannels
 from dslnode.transport import link_events
-from tests.transport.nodes import SMALL, introduction, message
+from tests.transport.nodes import SMALL, message, node_info
 
 
 class Collected:
@@ -42,7 +42,7 @@ def prepared(**values: Any) -> Prepared:
     return Prepared(
         settings=Settings(metrics="off", **values),
         learner=cast(Any, learner),
-        node_info=introduction(1),
+        node_info=node_info(1),
         state=None,
         channels=PlainChannels(),
     )
@@ -69,7 +69,7 @@ async def test_the_round_machine_follows_the_settings() -> None:
 async def test_link_events_reach_the_peers_first_and_then_the_round_machine() -> None:
     collected = Collected()
     parts = build_node(prepared(), hooks=collected.hooks, log=structlog.get_logger())
-    board = introduction(2)
+    board = node_info(2)
     parts.core.dispatcher.dispatch(link_events.LinkUp(board, 4, "10.0.0.2:7711"))
     assert collected.posted == [events.PeerUp(board.key, 4)]
     assert parts.core.status.name_of(board.key) == board.name

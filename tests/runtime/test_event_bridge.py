@@ -12,9 +12,9 @@ from dslnode.protocol.messages import ExchangeState, IntervalRequest, Unchanged
 from dslnode.runtime.event_bridge import EventBridge, Refusals
 from dslnode.runtime.node_events import PeerDown, PeerUp
 from dslnode.transport import link_events
-from tests.transport.nodes import introduction
+from tests.transport.nodes import node_info
 
-BOARD = introduction(3)
+BOARD = node_info(3)
 
 
 class Fakes:

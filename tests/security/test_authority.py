@@ -20,14 +20,14 @@ def operator(tmp_path: Path) -> Operator:
     return Operator(tmp_path / "authority")
 
 
-def test_an_authority_is_never_written_over(operator: Operator) -> None:
+def test_an_authority_is_never_overwritten(operator: Operator) -> None:
     before = {file: file.read_bytes() for file in operator.directory.iterdir()}
     with pytest.raises(SettingsError, match="not written over"):
         Authority.create(operator.directory, "run", NOW)
     assert {file: file.read_bytes() for file in operator.directory.iterdir()} == before
 
 
-def test_keys_are_for_their_owner_alone(operator: Operator) -> None:
+def test_keys_are_readable_by_their_owner_only(operator: Operator) -> None:
     assert operator.directory.stat().st_mode & 0o077 == 0
     key = operator.directory / "authority.key"
     assert key.stat().st_mode & 0o077 == 0
@@ -94,7 +94,7 @@ def test_no_ticket_outlives_the_authority(operator: Operator) -> None:
     assert identity_from_pem(ticket.certificate).not_after == authority.not_valid_after_utc
 
 
-def test_revoking_takes_back_every_certificate_of_a_node_and_of_no_other(operator: Operator) -> None:
+def test_revoking_covers_every_certificate_of_a_node_and_of_no_other(operator: Operator) -> None:
     authority = operator.authority
     serials = [
         identity_from_pem(ticket.certificate).serial
@@ -114,13 +114,13 @@ def test_revoking_takes_back_every_certificate_of_a_node_and_of_no_other(operato
     assert second.number > first.number
 
 
-def test_a_node_issued_anew_is_another_node(operator: Operator) -> None:
+def test_a_name_issued_again_is_another_node(operator: Operator) -> None:
     first = operator.authority.issue("board-7", NOW, 90)
     operator.authority.revoke("board-7", NOW)
     assert operator.authority.issue("board-7", NOW, 90).node_id != first.node_id
 
 
-def test_a_list_of_another_authority_is_not_believed(operator: Operator, tmp_path: Path) -> None:
+def test_a_list_of_another_authority_is_refused(operator: Operator, tmp_path: Path) -> None:
     stranger = Operator(tmp_path / "stranger")
     with pytest.raises(SettingsError, match="signed by another authority"):
         read_revocations(stranger.revoked, operator.authority.pem)
@@ -133,14 +133,14 @@ def test_what_is_no_list_is_named(operator: Operator, tmp_path: Path, text: str)
         read_revocations(tmp_path / "list", operator.authority.pem)
 
 
-def test_nobody_knows_a_node_that_was_never_issued(operator: Operator) -> None:
+def test_a_node_that_was_never_issued_is_an_error(operator: Operator) -> None:
     for action in (operator.authority.revoke, lambda name, now: operator.authority.renew(name, now, 1)):
         with pytest.raises(SettingsError, match="knows no node board-9"):
             action("board-9", NOW)
 
 
 @pytest.mark.parametrize("name", ["authority.key", "authority.pem", "nodes.json"])
-def test_damaged_files_are_said_to_be(operator: Operator, name: str) -> None:
+def test_damaged_files_are_reported_as_such(operator: Operator, name: str) -> None:
     file = operator.directory / name
     file.write_text("rubbish")
     with pytest.raises(SettingsError, match="damaged"):

@@ -15,7 +15,7 @@ from tests.networks import Operator
 
 
 @pytest.mark.filterwarnings("ignore:Parsed a serial number")
-def test_a_certificate_with_any_bit_turned_is_read_or_refused(tmp_path: Path) -> None:
+def test_a_certificate_with_any_bit_flipped_is_read_or_refused(tmp_path: Path) -> None:
     """``cryptography`` raises no ``ValueError`` for an unknown version, nor for a name of the wrong type."""
     ticket = read_ticket(Operator(tmp_path / "authority").ticket("board"))
     der = ssl.PEM_cert_to_DER_cert(ticket.certificate)
@@ -35,7 +35,7 @@ def test_what_is_no_certificate_is_refused(text: str) -> None:
         identity_from_pem(text)
 
 
-def test_a_revocation_list_with_any_letter_changed_is_not_believed(tmp_path: Path) -> None:
+def test_a_revocation_list_with_any_letter_changed_is_refused(tmp_path: Path) -> None:
     operator = Operator(tmp_path / "authority")
     authority, text = read_ticket(operator.ticket("board")).authority, operator.revoked.read_text()
     whole = read_revocations(operator.revoked, authority)

@@ -27,7 +27,7 @@ def test_a_ticket_that_others_can_read_is_not_used(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize(("former", "latter"), [("MI", "XX"), ("PRIVATE KEY", "PUBLIC KEY")])
-def test_a_damaged_ticket_is_said_to_be(operator: Operator, former: str, latter: str) -> None:
+def test_a_damaged_ticket_is_reported_as_such(operator: Operator, former: str, latter: str) -> None:
     file = operator.ticket("one")
     write_private(file, file.read_text().replace(former, latter), replace=True)
     with pytest.raises(SettingsError, match="damaged"):
@@ -35,9 +35,9 @@ def test_a_damaged_ticket_is_said_to_be(operator: Operator, former: str, latter:
 
 
 def test_a_certificate_and_a_key_of_two_nodes_make_no_ticket(operator: Operator) -> None:
-    one, other = operator.ticket("one").read_text(), operator.ticket("other").read_text()
-    key = slice(one.index("key ="), one.index("authority ="))
-    mixed = one[: key.start] + other[other.index("key =") : other.index("authority =")] + one[key.stop :]
+    first, second = operator.ticket("one").read_text(), operator.ticket("other").read_text()
+    key = slice(first.index("key ="), first.index("authority ="))
+    mixed = first[: key.start] + second[second.index("key =") : second.index("authority =")] + first[key.stop :]
     write_private(operator.directory / "mixed", mixed, replace=False)
     with pytest.raises(SettingsError, match="damaged"):
         Credentials(operator.directory / "mixed", None)
@@ -53,7 +53,7 @@ def test_a_ticket_cannot_claim_what_its_certificate_does_not_say(operator: Opera
         Credentials(file, None)
 
 
-def test_a_renewed_ticket_is_taken_in(operator: Operator) -> None:
+def test_a_renewed_ticket_is_used(operator: Operator) -> None:
     credentials = Credentials(operator.ticket("one"), None)
     first, context = credentials.identity, credentials.server
     assert not credentials.refresh(), "nothing has changed"
@@ -65,7 +65,7 @@ def test_a_renewed_ticket_is_taken_in(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize("bad", ["rubbish", "missing", "another node", "open"])
-def test_a_bad_new_ticket_leaves_the_old_one_standing(operator: Operator, bad: str) -> None:
+def test_a_bad_new_ticket_leaves_the_old_one_in_use(operator: Operator, bad: str) -> None:
     file = operator.ticket("one")
     credentials = Credentials(file, None)
     before, good = credentials.identity, file.read_text()
@@ -87,7 +87,7 @@ def test_a_bad_new_ticket_leaves_the_old_one_standing(operator: Operator, bad: s
     assert credentials.refresh()
 
 
-def test_a_revocation_is_taken_in_and_never_taken_back(operator: Operator) -> None:
+def test_a_newer_revocation_list_is_used_and_an_older_one_is_an_error(operator: Operator) -> None:
     file = operator.ticket("one")
     operator.ticket("other")
     old_list = operator.revoked.read_text()
@@ -109,7 +109,7 @@ def test_a_list_that_is_missing_at_the_start_is_an_error_and_not_an_empty_list(o
         Credentials(operator.ticket("one"), operator.directory / "absent")
 
 
-def test_time_is_asked_for_at_every_check(operator: Operator) -> None:
+def test_every_check_reads_the_clock(operator: Operator) -> None:
     clock = [NOW]
 
     def now() -> datetime:

@@ -1,4 +1,4 @@
-"""Who may knock how often."""
+"""Limits on the handshakes of a host."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from dslnode.security.handshake_limiter import (
 )
 
 
-def test_a_host_that_keeps_failing_is_turned_away_and_let_in_again_in_time() -> None:
-    screening = HandshakeLimiter()
+def test_a_host_that_keeps_failing_is_refused_until_its_failures_are_forgotten() -> None:
+    limiter = HandshakeLimiter()
     for _ in range(FAILURES):
-        assert screening.refusal_reason("10.0.0.1", 0.0) is None
-        screening.attempt_failed("10.0.0.1", 0.0)
-    assert screening.refusal_reason("10.0.0.1", 0.0) == "rate_limited"
-    assert screening.refusal_reason("10.0.0.2", 0.0) is None, "others are not held to account for it"
-    assert screening.refusal_reason("10.0.0.1", SECONDS_PER_FAILURE) is None
-    screening.attempt_failed("10.0.0.1", SECONDS_PER_FAILURE)
-    assert screening.refusal_reason("10.0.0.1", SECONDS_PER_FAILURE) == "rate_limited"
-    assert screening.refusal_reason("10.0.0.1", 1e6) is None
+        assert limiter.refusal_reason("10.0.0.1", 0.0) is None
+        limiter.attempt_failed("10.0.0.1", 0.0)
+    assert limiter.refusal_reason("10.0.0.1", 0.0) == "rate_limited"
+    assert limiter.refusal_reason("10.0.0.2", 0.0) is None, "other hosts are not limited"
+    assert limiter.refusal_reason("10.0.0.1", SECONDS_PER_FAILURE) is None
+    limiter.attempt_failed("10.0.0.1", SECONDS_PER_FAILURE)
+    assert limiter.refusal_reason("10.0.0.1", SECONDS_PER_FAILURE) == "rate_limited"
+    assert limiter.refusal_reason("10.0.0.1", 1e6) is None
 
 
 def test_only_so_many_handshakes_are_open_at_once() -> None:
-    screening = HandshakeLimiter()
+    limiter = HandshakeLimiter()
     for number in range(OPEN_HANDSHAKES):
         host = f"10.0.0.{number // OPEN_HANDSHAKES_OF_A_HOST}"
-        assert screening.refusal_reason(host, 0.0) is None
-        screening.attempt_started(host)
-    assert screening.refusal_reason("10.0.0.0", 0.0) == "too_many"
-    assert screening.refusal_reason("10.0.0.99", 0.0) == "too_many", "all together are bounded, too"
-    screening.attempt_ended("10.0.0.0")
-    assert screening.refusal_reason("10.0.0.99", 0.0) is None
-    assert screening.refusal_reason("10.0.0.1", 0.0) == "too_many"
+        assert limiter.refusal_reason(host, 0.0) is None
+        limiter.attempt_started(host)
+    assert limiter.refusal_reason("10.0.0.0", 0.0) == "too_many"
+    assert limiter.refusal_reason("10.0.0.99", 0.0) == "too_many", "all together are bounded, too"
+    limiter.attempt_ended("10.0.0.0")
+    assert limiter.refusal_reason("10.0.0.99", 0.0) is None
+    assert limiter.refusal_reason("10.0.0.1", 0.0) == "too_many"
 
 
 @given(st.integers(0, 2**32))
@@ -53,11 +53,11 @@ def test_a_whole_ipv6_network_of_one_owner_counts_as_one(seed: int) -> None:
     assert network_of("fe80::1%eth0") == "fe80::/64"
 
 
-def test_strangers_cannot_fill_the_memory_nor_wash_off_what_they_did() -> None:
-    screening = HandshakeLimiter()
+def test_many_hosts_take_bounded_memory_and_hide_no_failures() -> None:
+    limiter = HandshakeLimiter()
     for number in range(2 * MAX_HOSTS):
-        screening.attempt_failed(f"10.0.{number >> 8}.{number & 255}", 0.0)
+        limiter.attempt_failed(f"10.0.{number >> 8}.{number & 255}", 0.0)
         for _ in range(FAILURES if number % 500 == 499 else 0):
-            screening.attempt_failed("10.9.9.9", 0.0)
-    assert len(screening._failed) <= MAX_HOSTS
-    assert screening.refusal_reason("10.9.9.9", 0.0) == "rate_limited"
+            limiter.attempt_failed("10.9.9.9", 0.0)
+    assert len(limiter._failed) <= MAX_HOSTS
+    assert limiter.refusal_reason("10.9.9.9", 0.0) == "rate_limited"

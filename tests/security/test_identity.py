@@ -22,12 +22,12 @@ def refusal(now: datetime, revoked: Revocations | None = None) -> str:
     return f"{refused.value.reason}: {refused.value}"
 
 
-def test_a_certificate_is_believed_from_its_beginning_until_just_before_its_end() -> None:
+def test_a_certificate_is_valid_from_not_before_until_just_before_not_after() -> None:
     for moment in (BEGINS, BEGINS + timedelta(days=100), ENDS - INSTANT):
         check_validity(BOARD, Revocations(1, frozenset({76, 78})), moment)
 
 
-def test_a_certificate_out_of_its_time_is_refused_with_both_dates_and_a_word_on_the_clock() -> None:
+def test_a_certificate_outside_its_validity_is_refused_with_both_dates_and_a_hint_at_the_clock() -> None:
     assert refusal(ENDS) == (
         "expired: presents a certificate that ended on 2027-01-01 (this board's clock says 2027-01-01; is it right?)"
     )
@@ -41,7 +41,7 @@ def test_a_revoked_certificate_is_refused_whatever_the_time() -> None:
         assert refusal(moment, Revocations(1, frozenset({77}))).startswith("revoked: ")
 
 
-def test_nobody_can_introduce_itself_as_somebody_else() -> None:
+def test_a_hello_cannot_claim_another_identity() -> None:
     check_claimed_identity(BOARD, b"n" * 16, "board-7")
     for node_id, name in ((b"m" * 16, "board-7"), (b"n" * 16, "board-8"), (b"", "board-7")):
         with pytest.raises(PeerError) as refused:
@@ -50,11 +50,11 @@ def test_nobody_can_introduce_itself_as_somebody_else() -> None:
 
 
 @pytest.mark.parametrize(("days_left", "expiring"), [(31, False), (29, True), (0, True), (-5, True)])
-def test_a_year_is_said_to_end_soon_in_its_last_month(days_left: int, expiring: bool) -> None:
+def test_a_certificate_of_a_year_is_expiring_in_its_last_month(days_left: int, expiring: bool) -> None:
     assert BOARD.is_expiring(ENDS - timedelta(days=days_left)) is expiring
 
 
-def test_a_short_life_is_said_to_end_soon_in_its_last_third() -> None:
+def test_a_short_certificate_is_expiring_in_its_last_third() -> None:
     week = Identity(b"n" * 16, "board-7", 1, BEGINS, BEGINS + timedelta(days=9))
     assert not week.is_expiring(BEGINS + timedelta(days=5))
     assert week.is_expiring(BEGINS + timedelta(days=7))

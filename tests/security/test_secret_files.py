@@ -1,4 +1,4 @@
-"""Files with secrets: who may read them, and what becomes of one that is there already."""
+"""Files with secrets: their permissions, and what happens to an existing file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _generous_umask() -> object:
     os.umask(former)
 
 
-def test_a_secret_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
+def test_a_secret_is_readable_by_its_owner_only_whatever_the_umask(tmp_path: Path) -> None:
     write_private(tmp_path / "key", "secret", replace=False)
     write_public(tmp_path / "list", "known", replace=False)
     assert (mode_of(tmp_path / "key"), mode_of(tmp_path / "list")) == (0o600, 0o644)
@@ -40,7 +40,7 @@ def test_a_secret_that_others_can_reach_is_not_read_and_the_remedy_is_named(tmp_
         read_private(file)
 
 
-def test_what_exists_is_written_over_only_when_asked(tmp_path: Path) -> None:
+def test_a_file_is_overwritten_only_when_asked(tmp_path: Path) -> None:
     file = tmp_path / "key"
     write_private(file, "first", replace=False)
     with pytest.raises(SettingsError, match="not written over"):

@@ -1,4 +1,4 @@
-"""One end of a link on which masks of a hundred million weights travel, as a process whose peak memory can be told."""
+"""One side of a link for masks of a hundred million weights, as a process whose peak memory is measured."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-async def hear(net: Loopback) -> int:
+async def receive(net: Loopback) -> int:
     """Take in both masks; return by how much this process grew meanwhile."""
     node = await net.node(2, HUGE)
     before = peak()
@@ -65,9 +65,9 @@ async def send(net: Loopback, port: int) -> int:
 
 
 async def main(*port: str) -> None:
-    """Be the end that hears, or with a port the one that sends there; say at the end how much memory it took."""
+    """Receive, or with a port send there; print the peak memory at the end."""
     async with loopback() as net:
-        print(await (send(net, int(port[0])) if port else hear(net)), flush=True)
+        print(await (send(net, int(port[0])) if port else receive(net)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the transport tests share: whole nodes on loopback whose reports can be waited for."""
+"""What the transport tests share: whole nodes on loopback, whose link events can be waited for."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ LARGE = MaskLayout((MaskLayer("only", (5_000, 5_003)),))
 PATIENCE = 20.0
 """Seconds after which a test that waits has failed; what it waits for takes milliseconds."""
 
-SomeReport = TypeVar("SomeReport", bound=LinkEvent)
+SomeEvent = TypeVar("SomeEvent", bound=LinkEvent)
 
 
-def introduction(number: int, layout: MaskLayout = SMALL, life: int = 0) -> NodeInfo:
-    """Return what node ``number`` says of itself; nodes with smaller numbers have smaller node ids."""
+def node_info(number: int, layout: MaskLayout = SMALL, restarts: int = 0) -> NodeInfo:
+    """Return the hello's content of node ``number``; smaller numbers have smaller node ids."""
     model = NetworkFingerprint(
         fingerprint=layout.digest[::-1],
         layout=layout.digest,
@@ -43,7 +43,7 @@ def introduction(number: int, layout: MaskLayout = SMALL, life: int = 0) -> Node
         seed=7,
         scores=layout.size,
     )
-    incarnation = bytes([number, life]).ljust(INCARNATION_BYTES, b"i")
+    incarnation = bytes([number, restarts]).ljust(INCARNATION_BYTES, b"i")
     return NodeInfo(
         run_id="run",
         node_id=bytes([number]).ljust(NODE_ID_BYTES, b"n"),
@@ -66,20 +66,20 @@ def message(layout: MaskLayout, number: int, round_number: int = 0) -> MaskMessa
 
 
 async def soon(condition: Callable[[], object]) -> None:
-    """Let the event loop turn until something holds that nobody reports; ``TimeoutError`` if it never does."""
+    """Let the event loop run until a condition holds that no event reports; ``TimeoutError`` if it never does."""
     async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0)
 
 
 class News:
-    """Wakes whoever waits for a condition whenever something was reported anywhere in the test."""
+    """Wakes those that wait for a condition whenever any node of the test reports an event."""
 
     def __init__(self) -> None:
         self._changed = asyncio.Event()
 
     def spread(self) -> None:
-        """Let the conditions be looked at again."""
+        """Have the conditions checked again."""
         self._changed.set()
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -92,7 +92,7 @@ class News:
 
 @dataclass
 class Node:
-    """A network with its server, and everything that it reported."""
+    """A connection manager with its server, and the link events that it reported."""
 
     news: News
     me: NodeInfo
@@ -100,15 +100,15 @@ class Node:
     tunnels: TlsTunnels | None = None
     round: int = 0
     port: int = 0
-    reports: list[LinkEvent] = field(default_factory=list)
+    events: list[LinkEvent] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.network = ConnectionManager(self.me, self.edges(), lambda: self.round, self._take)
+        self.network = ConnectionManager(self.me, self.link_factory(), lambda: self.round, self._record)
         self.server = Server(self.network, lambda: pb.StatusReply(name=self.me.name), tunnels=self.tunnels)
 
-    def edges(self) -> LinkFactory:
-        """Return how this node codes its masks; every node starts from the same one."""
+    def link_factory(self) -> LinkFactory:
+        """Return the factory of its links. All nodes start from the same mask."""
         return LinkFactory(self.me, dict.fromkeys(MaskKind, self.layout), message(self.layout, 99).mask)
 
     @property
@@ -116,13 +116,13 @@ class Node:
         """Where others dial this node."""
         return f"127.0.0.1:{self.port}"
 
-    def all(self, kind: type[SomeReport]) -> list[SomeReport]:
-        """Return all reports of one kind in their order."""
-        return [report for report in self.reports if isinstance(report, kind)]
+    def all(self, kind: type[SomeEvent]) -> list[SomeEvent]:
+        """Return all events of one kind in their order."""
+        return [event for event in self.events if isinstance(event, kind)]
 
     def refusals(self) -> list[str]:
         """Return the reasons of all refusals in their order."""
-        return [report.reason for report in self.all(PeerRefused)]
+        return [event.reason for event in self.all(PeerRefused)]
 
     def dial(self, address: str) -> asyncio.Task[None]:
         """Keep a link to this address until the end of the test."""
@@ -131,14 +131,14 @@ class Node:
         self.tasks.append(task)
         return task
 
-    def spawn(self, job: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Run a job beside the test; the waiting hear of its end."""
-        task = asyncio.ensure_future(job)
+    def spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Run a coroutine beside the test. Its end wakes those that wait."""
+        task = asyncio.ensure_future(coroutine)
         task.add_done_callback(lambda _: self.news.spread())
         return task
 
     async def stop(self) -> None:
-        """End as a process that is killed does: no goodbye."""
+        """End as a killed process does: without a goodbye."""
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -146,14 +146,14 @@ class Node:
         if self.tunnels is not None:
             self.tunnels.remove()
 
-    def reborn(self, *, elsewhere: bool = False) -> Node:
-        """Return the node of the process that is started in this one's place, on the same port or another."""
-        life = self.me.incarnation[1] + 1
-        me = replace(self.me, incarnation=introduction(self.me.node_id[0], life=life).incarnation)
+    def restarted(self, *, elsewhere: bool = False) -> Node:
+        """Return the node after a restart, on the same port or ``elsewhere`` on another."""
+        restarts = self.me.incarnation[1] + 1
+        me = replace(self.me, incarnation=node_info(self.me.node_id[0], restarts=restarts).incarnation)
         return Node(self.news, me, self.layout, port=0 if elsewhere else self.port)
 
-    def _take(self, report: LinkEvent) -> None:
-        self.reports.append(report)
+    def _record(self, event: LinkEvent) -> None:
+        self.events.append(event)
         self.news.spread()
 
 
@@ -165,21 +165,21 @@ class Loopback:
         self._nodes: list[Node] = []
 
     async def start(self, node: Node) -> Node:
-        """Let a node listen, on a free port unless it has one."""
+        """Have a node listen, on a free port unless it has one."""
         node.port = await node.server.listen(node.address)
         self._nodes.append(node)
         return node
 
     async def node(self, number: int, layout: MaskLayout = SMALL, me: NodeInfo | None = None) -> Node:
         """Start a node; with equal layouts all of them match."""
-        return await self.start(Node(self.news, me or introduction(number, layout), layout))
+        return await self.start(Node(self.news, me or node_info(number, layout), layout))
 
     async def pair(self, layout: MaskLayout = SMALL) -> tuple[Node, Node]:
         """Start two nodes of which the first dials the second, and wait until they are connected."""
-        one, other = await self.node(1, layout), await self.node(2, layout)
-        one.dial(other.address)
-        await self.connected(one, other)
-        return one, other
+        first, second = await self.node(1, layout), await self.node(2, layout)
+        first.dial(second.address)
+        await self.connected(first, second)
+        return first, second
 
     async def connected(self, *nodes: Node) -> None:
         """Wait until each node has a link to each other one."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dslnode.transport import dialer
 from dslnode.transport.dialer import ExponentialBackoff
 from dslnode.transport.link_events import DialFailed, LinkUp
-from tests.transport.nodes import Loopback, Node, introduction, soon
+from tests.transport.nodes import Loopback, Node, node_info, soon
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_pauses_double_up_to_the_longest() -> None:
 
 
 @pytest.mark.usefixtures("real_pauses")
-def test_pauses_begin_anew_after_a_reset() -> None:
+def test_after_a_reset_pauses_are_short_again() -> None:
     pauses = ExponentialBackoff(Middle())
     taken = [pauses.next_pause() for _ in range(10)]
     pauses.reset()
@@ -52,7 +52,7 @@ def test_a_pause_is_jittered_by_a_quarter_and_never_longer_than_that_over_the_ca
         assert 0.75 * middle <= pause <= 1.25 * middle <= 1.25 * dialer.LONGEST_PAUSE
 
 
-def test_nodes_that_start_together_do_not_dial_in_step() -> None:
+def test_nodes_that_start_together_dial_at_different_times() -> None:
     assert len({ExponentialBackoff(random.Random(seed)).next_pause() for seed in range(20)}) == 20
 
 
@@ -66,21 +66,21 @@ async def failure(net: Loopback, node: Node, address: str) -> str:
     return first.explanation
 
 
-async def test_a_closed_port_is_said_to_be_one(net: Loopback) -> None:
+async def test_a_closed_port_is_reported_as_one(net: Loopback) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound, not listening: the kernel refuses
         why = await failure(net, await net.node(1), f"127.0.0.1:{unused.getsockname()[1]}")
     assert why == "no connection within 0.5 s (is the node running, the port open?)"
 
 
-async def test_a_port_that_accepts_and_says_nothing_is_no_connection(net: Loopback) -> None:
+async def test_a_port_that_accepts_and_sends_nothing_is_no_connection(net: Loopback) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         why = await failure(net, await net.node(1), f"127.0.0.1:{mute.getsockname()[1]}")
     assert why.startswith("no connection within 0.5 s")
 
 
 def lookup(monkeypatch: pytest.MonkeyPatch, answer: list[str] | Exception) -> None:
-    """Let the name service answer so, without asking anybody."""
+    """Replace the name service by this answer."""
     real = socket.getaddrinfo
 
     def getaddrinfo(host: str, port: int, *args: object, **kwargs: object) -> list[object]:
@@ -93,26 +93,26 @@ def lookup(monkeypatch: pytest.MonkeyPatch, answer: list[str] | Exception) -> No
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
-async def test_a_name_that_is_not_known_is_named(net: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unknown_name_is_reported_with_the_name(net: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     lookup(monkeypatch, socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
     why = await failure(net, await net.node(1), "board.test:7711")
     assert why == "the name 'board.test' is not known (Name or service not known)"
 
 
 @pytest.mark.parametrize("name", ["a..b", "x" * 64 + ".test"])
-async def test_a_name_that_cannot_be_one_is_reported_like_any_other(net: Loopback, name: str) -> None:
+async def test_an_invalid_name_is_reported_like_an_unknown_one(net: Loopback, name: str) -> None:
     assert repr(name) in await failure(net, await net.node(1), f"{name}:7711")
 
 
 async def test_every_host_behind_a_name_is_tried(net: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialer, "CONNECT_SECONDS", 0.2)
     lookup(monkeypatch, ["127.0.0.2", "127.0.0.1"])  # as IPv6 and IPv4 of a node that listens on the latter only
-    one, other = await net.node(1), await net.node(2)
-    one.dial(f"board.test:{other.port}")
-    await net.connected(one, other)
-    assert [report.address for report in one.all(LinkUp)] == [f"board.test:{other.port}"]
-    assert one.network.links[other.me.key].remote == ("127.0.0.1", other.port)
-    assert not one.all(DialFailed)
+    first, second = await net.node(1), await net.node(2)
+    first.dial(f"board.test:{second.port}")
+    await net.connected(first, second)
+    assert [report.address for report in first.all(LinkUp)] == [f"board.test:{second.port}"]
+    assert first.network.links[second.me.key].remote == ("127.0.0.1", second.port)
+    assert not first.all(DialFailed)
 
 
 async def test_a_name_with_very_many_hosts_does_not_hold_up_the_dialler(
@@ -130,16 +130,16 @@ async def test_ipv6_is_dialled_in_brackets(net: Loopback) -> None:
             port = probe.getsockname()[1]
     except OSError:
         pytest.skip("this machine has no IPv6 loopback")
-    one, other = await net.node(1), Node(net.news, introduction(2))
-    await other.server.listen(f"[::1]:{port}")
-    one.dial(f"[::1]:{port}")
-    await net.connected(one, other)
-    assert one.network.links[other.me.key].remote == ("::1", port)
-    assert other.network.links[one.me.key].remote[0] == "::1"
-    await other.stop()
+    first, second = await net.node(1), Node(net.news, node_info(2))
+    await second.server.listen(f"[::1]:{port}")
+    first.dial(f"[::1]:{port}")
+    await net.connected(first, second)
+    assert first.network.links[second.me.key].remote == ("::1", port)
+    assert second.network.links[first.me.key].remote[0] == "::1"
+    await second.stop()
 
 
-async def test_a_peer_that_has_dialled_us_is_left_alone(net: Loopback) -> None:
+async def test_a_peer_that_dialled_us_is_not_dialled(net: Loopback) -> None:
     greater, smaller = await net.node(2), await net.node(1)
     smaller.dial(greater.address)
     await net.connected(smaller, greater)
@@ -155,14 +155,14 @@ async def test_a_peer_that_has_dialled_us_is_left_alone(net: Loopback) -> None:
 
 
 async def test_dialling_ends_when_it_is_cancelled_whatever_it_is_doing(net: Loopback) -> None:
-    one, other = await net.pair()
+    first, second = await net.pair()
     mute = socket.create_server(("127.0.0.1", 0))
     with mute:
-        tasks = [one.dial(f"127.0.0.1:{mute.getsockname()[1]}"), one.dial("a..b:1"), *one.tasks]
-        await net.news.until(lambda: one.all(DialFailed))
+        tasks = [first.dial(f"127.0.0.1:{mute.getsockname()[1]}"), first.dial("a..b:1"), *first.tasks]
+        await net.news.until(lambda: first.all(DialFailed))
         async with asyncio.timeout(5):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
     assert all(task.cancelled() for task in tasks)
-    await net.news.until(lambda: not other.network.links)
+    await net.news.until(lambda: not second.network.links)

@@ -13,7 +13,7 @@ from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage, Unchanged
 from dslnode.transport import encode_cache
 from dslnode.transport.link_events import LinkUp, MaskArrived
-from tests.transport.nodes import Loopback, Node, introduction, message
+from tests.transport.nodes import Loopback, Node, message, node_info
 
 LAYOUT = MaskLayout((MaskLayer("only", (100, 400)),))
 
@@ -30,11 +30,11 @@ def sent_bytes(node: Node) -> int:
     return sum(traffic.sent.payload_bits for traffic in node.network.traffic.values()) // 8
 
 
-async def send(net: Loopback, one: Node, other: Node, mask: Mask, number: int) -> None:
+async def send(net: Loopback, first: Node, second: Node, mask: Mask, number: int) -> None:
     """Send a keep mask and wait until it is there, bit for bit."""
     sent = MaskMessage(number, MaskKind.KEEP, mask)
-    one.network.send(other.me.key, sent)
-    await net.news.until(lambda: MaskArrived(one.me, sent) in other.all(MaskArrived))
+    first.network.send(second.me.key, sent)
+    await net.news.until(lambda: MaskArrived(first.me, sent) in second.all(MaskArrived))
 
 
 async def test_after_the_first_mask_only_changes_travel(net: Loopback) -> None:
@@ -47,32 +47,32 @@ async def test_after_the_first_mask_only_changes_travel(net: Loopback) -> None:
     assert sent_bytes(one) - first < 150
 
 
-async def test_the_mask_that_all_started_from_is_known_to_a_new_neighbour(net: Loopback) -> None:
-    one, other = await net.pair(LAYOUT)
-    await send(net, one, other, changed(message(LAYOUT, 99).mask, 0), 0)
-    assert sent_bytes(one) < 150
+async def test_the_first_mask_to_a_new_neighbour_is_coded_against_the_common_start(net: Loopback) -> None:
+    first, second = await net.pair(LAYOUT)
+    await send(net, first, second, changed(message(LAYOUT, 99).mask, 0), 0)
+    assert sent_bytes(first) < 150
 
 
-async def test_a_mask_that_did_not_change_is_said_in_a_word(net: Loopback) -> None:
-    one, other = await net.pair(LAYOUT)
+async def test_a_mask_that_did_not_change_travels_as_unchanged(net: Loopback) -> None:
+    first, second = await net.pair(LAYOUT)
     mask = message(LAYOUT, 1).mask
-    await send(net, one, other, mask, 0)
-    before = sent_bytes(one)
-    one.network.send(other.me.key, MaskMessage(1, MaskKind.KEEP, mask))
-    await net.news.until(lambda: MaskArrived(one.me, Unchanged(1)) in other.all(MaskArrived))
-    assert sent_bytes(one) == before
+    await send(net, first, second, mask, 0)
+    before = sent_bytes(first)
+    first.network.send(second.me.key, MaskMessage(1, MaskKind.KEEP, mask))
+    await net.news.until(lambda: MaskArrived(first.me, Unchanged(1)) in second.all(MaskArrived))
+    assert sent_bytes(first) == before
 
 
 async def test_after_a_break_changes_go_on_from_what_arrived(net: Loopback) -> None:
-    one, other = await net.pair(LAYOUT)
+    first, second = await net.pair(LAYOUT)
     mask = message(LAYOUT, 1).mask
-    await send(net, one, other, mask, 0)
-    one.network.links[other.me.key].close("leaving", "for a moment")
-    await net.news.until(lambda: len(one.all(LinkUp)) == len(other.all(LinkUp)) == 2)
-    await net.connected(one, other)
-    before = sent_bytes(one)
-    await send(net, one, other, changed(mask, 3), 1)
-    assert sent_bytes(one) - before < 150
+    await send(net, first, second, mask, 0)
+    first.network.links[second.me.key].close("leaving", "for a moment")
+    await net.news.until(lambda: len(first.all(LinkUp)) == len(second.all(LinkUp)) == 2)
+    await net.connected(first, second)
+    before = sent_bytes(first)
+    await send(net, first, second, changed(mask, 3), 1)
+    assert sent_bytes(first) - before < 150
 
 
 @pytest.mark.parametrize("who", [0, 1])
@@ -81,7 +81,7 @@ async def test_a_neighbour_that_restarts_is_sent_what_it_needs(net: Loopback, wh
     mask = message(LAYOUT, 1).mask
     await send(net, nodes[0], nodes[1], mask, 0)
     await nodes[who].stop()
-    nodes[who] = await net.start(nodes[who].reborn())
+    nodes[who] = await net.start(nodes[who].restarted())
     if who == 0:
         nodes[0].dial(nodes[1].address)
     await net.connected(*nodes)
@@ -101,7 +101,7 @@ async def test_one_encoding_serves_all_neighbours_that_hold_the_same(
         return encode_for(readable, sent, choice, base)
 
     monkeypatch.setattr(encode_cache, "encode_for", encode_counted)
-    hub, *others = [await net.node(number, LAYOUT, introduction(number, LAYOUT)) for number in (1, 2, 3)]
+    hub, *others = [await net.node(number, LAYOUT, node_info(number, LAYOUT)) for number in (1, 2, 3)]
     for other in others:
         hub.dial(other.address)
     await net.connected(hub, others[0])

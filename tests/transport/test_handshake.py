@@ -1,4 +1,4 @@
-"""The handshake: who is let in, what the refused are told, which of two links stays."""
+"""The handshake: which nodes match, what a refusal says, which of two links stays."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from dslnode.transport.handshake import (
     replaces,
 )
 from dslnode.v1 import node_pb2 as pb
-from tests.transport.nodes import introduction
+from tests.transport.nodes import node_info
 
-ME, OTHER = introduction(1), introduction(2)
+ME, OTHER = node_info(1), node_info(2)
 
 texts = st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=MAX_TEXT)
 unsigned64 = st.integers(0, 2**64 - 1)
@@ -45,7 +45,7 @@ models = st.builds(
     scores=unsigned64,
 )
 node_ids = st.binary(min_size=NODE_ID_BYTES, max_size=NODE_ID_BYTES)
-introductions = st.builds(
+node_infos = st.builds(
     NodeInfo,
     run_id=texts,
     node_id=node_ids,
@@ -71,7 +71,7 @@ def hello_with(change: Callable[[pb.Hello], object]) -> pb.Frame:
     return frame
 
 
-@given(introductions, st.integers(0, MAX_ROUND - 1))
+@given(node_infos, st.integers(0, MAX_ROUND - 1))
 def test_a_hello_says_everything_about_its_sender(me: NodeInfo, round_number: int) -> None:
     wire = pb.Frame(hello=me.to_proto(round_number)).SerializeToString()
     assert read_hello(pb.Frame.FromString(wire)) == (me, round_number)
@@ -87,7 +87,7 @@ def test_another_protocol_version_is_refused_naming_both() -> None:
     assert str(error).startswith(f"speaks protocol version {PROTOCOL + 41}, this node {PROTOCOL}")
 
 
-def test_another_protocol_version_is_told_so_whatever_else_its_hello_says() -> None:
+def test_another_protocol_version_is_refused_whatever_else_the_hello_says() -> None:
     frame = pb.Frame(hello=pb.Hello(protocol=PROTOCOL + 1))
     assert refused(lambda: read_hello(frame)).reason == "protocol"
 
@@ -153,7 +153,7 @@ def test_nodes_of_one_run_with_one_network_match() -> None:
     check_match(OTHER, ME)
 
 
-def test_a_node_does_not_talk_with_itself() -> None:
+def test_a_node_refuses_itself() -> None:
     error = refused(lambda: check_match(ME, replace(ME, incarnation=b"anything")))
     assert error.reason == "self"
     assert "--state-dir" in str(error)
@@ -212,7 +212,7 @@ def test_a_refusal_cannot_draw_on_the_terminal() -> None:
     assert text == "refused:  [2Jone two  "
 
 
-def test_a_refusal_without_words_says_so() -> None:
+def test_a_refusal_without_a_message_says_so() -> None:
     assert read_refusal(pb.Refusal()) == ("peer_refused", "refused: no reason given")
 
 
@@ -221,7 +221,7 @@ def test_reasons_that_a_peer_makes_up_share_one_metrics_label(reason: str) -> No
     assert read_refusal(pb.Refusal(reason=reason))[0] == "peer_refused"
 
 
-def test_every_reason_that_this_version_gives_is_known_to_those_who_read_it() -> None:
+def test_every_reason_that_this_version_sends_is_one_that_it_can_read() -> None:
     package = Path(dslnode.__file__).parent
     sources = [source for name in ("protocol", "security", "transport") for source in (package / name).rglob("*.py")]
     pattern = re.compile(r"(?:PeerError|\bclose)\(\s*\"([a-z_]+)\"")
@@ -239,15 +239,15 @@ def dialled_the_kept_link(me: NodeInfo, neighbour: NodeInfo, *, dialled_first: b
 def test_when_both_dialled_both_keep_the_same_link_in_whatever_order_each_sees_them(
     ids: list[bytes], one_dialled_first: bool, other_dialled_first: bool
 ) -> None:
-    one, other = (replace(me, node_id=node_id) for me, node_id in zip((ME, OTHER), ids, strict=True))
-    by_one = dialled_the_kept_link(one, other, dialled_first=one_dialled_first)
-    by_other = dialled_the_kept_link(other, one, dialled_first=other_dialled_first)
+    first, second = (replace(me, node_id=node_id) for me, node_id in zip((ME, OTHER), ids, strict=True))
+    by_one = dialled_the_kept_link(first, second, dialled_first=one_dialled_first)
+    by_other = dialled_the_kept_link(second, first, dialled_first=other_dialled_first)
     assert by_one is not by_other
-    assert by_one is (one.node_id < other.node_id)
+    assert by_one is (first.node_id < second.node_id)
 
 
 @given(node_ids, st.booleans(), st.booleans())
-def test_a_restarted_neighbours_link_replaces_the_one_to_its_former_life(
+def test_the_link_of_a_restarted_neighbour_replaces_the_old_one(
     me: bytes, dialled_old: bool, dialled_new: bool
 ) -> None:
     restarted = replace(OTHER, incarnation=b"nextlife")

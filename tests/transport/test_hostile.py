@@ -27,11 +27,11 @@ from dslnode.transport.grpc_options import MESSAGE_BYTES
 from dslnode.transport.link import FAREWELL_SECONDS
 from dslnode.transport.link_events import DialFailed, LinkDown, LinkUp, MaskArrived, PeerRefused
 from dslnode.v1 import node_pb2 as pb
-from tests.transport.nodes import LARGE, SMALL, Loopback, Node, introduction, message, soon
+from tests.transport.nodes import LARGE, SMALL, Loopback, Node, message, node_info, soon
 
 CONVERSE = "/dslnode.v1.Neighbour/Converse"
 GARBAGE = b"\xff\xfe\xfd no frame"
-STRANGER = replace(introduction(66), codecs=frozenset())
+STRANGER = replace(node_info(66), codecs=frozenset())
 GREETING = pb.Frame(hello=STRANGER.to_proto(0)).SerializeToString()
 
 OPENING = pb.Frame(greeting=pb.Greeting(epoch=1, checksum=bytes(8), opening=True))
@@ -62,7 +62,7 @@ class Stranger:
                 await self._call.write(frame if isinstance(frame, bytes) else frame.SerializeToString())
 
     async def greet(self, greeting: bytes = GREETING) -> None:
-        """Introduce itself as an honest neighbour would, and hear the answer."""
+        """Send a hello as an honest neighbour does, and read the answer."""
         await self.send(greeting)
         assert (await self.read()).HasField("hello")
 
@@ -124,11 +124,11 @@ async def still_works(net: Loopback, attacked: Node) -> None:
 
 
 def errors_of_grpc(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what gRPC logged as its or our fault, such as an exception that nobody expected."""
+    """Return what gRPC logged as an error, such as an unexpected exception."""
     return [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR and r.name.startswith("grpc")]
 
 
-async def test_who_says_nothing_is_refused_in_time(net: Loopback, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_peer_is_refused_in_time(net: Loopback, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network_module, "HELLO_SECONDS", 0.05)
     async with Stranger(node.address) as stranger:
         assert await stranger.end() == "silent"
@@ -149,7 +149,7 @@ async def test_who_says_nothing_is_refused_in_time(net: Loopback, node: Node, mo
     ],
     ids=["garbage", "empty", "mask", "protocol", "bounds", "refusal"],
 )
-async def test_who_begins_wrongly_is_told_why_and_counted(node: Node, first: bytes, reason: str) -> None:
+async def test_a_wrong_first_frame_is_refused_with_a_reason_and_counted(node: Node, first: bytes, reason: str) -> None:
     async with Stranger(node.address) as stranger:
         await stranger.send(first)
         assert await stranger.end() == reason
@@ -176,7 +176,7 @@ async def test_who_begins_wrongly_is_told_why_and_counted(node: Node, first: byt
         ([header(), chunk(b"x"), GARBAGE], "garbage"),
     ],
 )
-async def test_a_neighbour_that_breaks_the_rules_is_told_why_counted_and_let_go(
+async def test_a_neighbour_that_breaks_a_rule_is_refused_with_a_reason_and_counted(
     net: Loopback, node: Node, frames: list[bytes | pb.Frame], reason: str
 ) -> None:
     async with Stranger(node.address) as stranger:
@@ -206,7 +206,7 @@ async def test_a_later_frame_over_the_limit_ends_the_link(net: Loopback, node: N
     assert [report.neighbour for report in node.all(LinkDown)] == [STRANGER]
 
 
-async def test_floods_of_chunks_are_cut_off_at_the_first_one_too_many(net: Loopback, node: Node) -> None:
+async def test_a_flood_of_chunks_ends_at_the_first_one_too_many(net: Loopback, node: Node) -> None:
     async with Stranger(node.address) as stranger:
         await stranger.greet()
         await stranger.send(header(), *[chunk(b"x")] * 1_000)
@@ -216,10 +216,10 @@ async def test_floods_of_chunks_are_cut_off_at_the_first_one_too_many(net: Loopb
     assert received.payload_bits == 8 * SMALL.byte_size
 
 
-async def test_a_flood_of_frames_that_are_right_costs_no_more_than_one_mask(net: Loopback) -> None:
+async def test_a_flood_of_valid_frames_costs_no_more_than_one_mask(net: Loopback) -> None:
     attacked = await net.node(1, LARGE)
     async with Stranger(attacked.address) as stranger:
-        await stranger.send(pb.Frame(hello=introduction(66, LARGE).to_proto(0)))
+        await stranger.send(pb.Frame(hello=node_info(66, LARGE).to_proto(0)))
         assert (await stranger.read()).HasField("hello")
         packed = encode(message(LARGE, 1)).data
         frames = [header(LARGE.byte_size), *(chunk(packed[i : i + 100]) for i in range(0, 100_000, 100))]
@@ -236,7 +236,7 @@ async def test_a_flood_of_frames_that_are_right_costs_no_more_than_one_mask(net:
     await still_works(net, attacked)
 
 
-async def test_a_flood_of_words_that_are_right_ends_the_link(net: Loopback, node: Node) -> None:
+async def test_a_flood_of_valid_messages_ends_the_link(net: Loopback, node: Node) -> None:
     async with Stranger(node.address) as stranger:
         await stranger.greet()
         word = pb.Frame(pace=pb.Pace(seconds=1)).SerializeToString()
@@ -247,7 +247,7 @@ async def test_a_flood_of_words_that_are_right_ends_the_link(net: Loopback, node
     assert node.network.ban_reason(STRANGER.key) == "flood"
 
 
-async def test_who_begins_a_mask_and_keeps_the_rest_is_cut_off(
+async def test_a_mask_that_is_never_completed_ends_the_link(
     net: Loopback, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(link_module, "SLOWEST_SECONDS", 0.05)
@@ -258,7 +258,7 @@ async def test_who_begins_a_mask_and_keeps_the_rest_is_cut_off(
     assert node.refusals() == ["slow"]
 
 
-async def test_who_reads_nothing_is_cut_off_before_what_waits_for_it_fills_the_memory(
+async def test_a_neighbour_that_reads_nothing_is_disconnected_before_the_outbox_fills_memory(
     net: Loopback, node: Node
 ) -> None:
     async with Stranger(node.address) as stranger:
@@ -271,7 +271,7 @@ async def test_who_reads_nothing_is_cut_off_before_what_waits_for_it_fills_the_m
     await net.news.until(lambda: node.all(LinkDown))
 
 
-async def test_who_broke_the_rules_is_kept_out_by_name_whatever_link_it_comes_by(net: Loopback, node: Node) -> None:
+async def test_a_banned_neighbour_is_refused_on_every_link(net: Loopback, node: Node) -> None:
     async with Stranger(node.address) as stranger:
         await stranger.greet()
         await stranger.send(GARBAGE)
@@ -286,7 +286,9 @@ async def test_who_broke_the_rules_is_kept_out_by_name_whatever_link_it_comes_by
     assert len(node.all(LinkUp)) == 1
 
 
-async def test_who_was_kept_out_is_let_in_again(net: Loopback, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_ban_the_neighbour_is_accepted_again(
+    net: Loopback, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(peer_bans, "FIRST_BAN_SECONDS", 0.05)
     async with Stranger(node.address) as stranger:
         await stranger.greet()
@@ -298,7 +300,7 @@ async def test_who_was_kept_out_is_let_in_again(net: Loopback, node: Node, monke
     await net.news.until(lambda: len(node.all(LinkDown)) == 2)
 
 
-async def test_an_offence_that_the_owner_found_ends_the_link(net: Loopback, node: Node) -> None:
+async def test_a_violation_that_the_owner_reports_ends_the_link(net: Loopback, node: Node) -> None:
     async with Stranger(node.address) as stranger:
         await stranger.greet()
         node.network.report_violation(STRANGER.key, "far_future", "sent a mask of another age")
@@ -313,7 +315,7 @@ async def test_random_frames_never_get_past_a_refusal(
     for number in range(40):
         async with Stranger(node.address) as stranger:
             if number % 2:  # each with another node id, or it would be banned by now
-                other = replace(introduction(100 + number), codecs=frozenset())
+                other = replace(node_info(100 + number), codecs=frozenset())
                 await stranger.greet(pb.Frame(hello=other.to_proto(0)).SerializeToString())
             await stranger.send(*(chance.randbytes(chance.randrange(300)) for _ in range(5)))
             await net.news.until(lambda expected=number + 1: len(node.refusals()) == expected)  # type: ignore[misc]
@@ -323,7 +325,7 @@ async def test_random_frames_never_get_past_a_refusal(
 
 
 @pytest.mark.parametrize("greets", [False, True])
-async def test_who_hangs_up_at_once_leaves_nothing_behind(
+async def test_a_connection_that_closes_at_once_leaves_nothing_behind(
     net: Loopback, node: Node, caplog: pytest.LogCaptureFixture, greets: bool
 ) -> None:
     for _ in range(20):
@@ -334,7 +336,7 @@ async def test_who_hangs_up_at_once_leaves_nothing_behind(
     assert not errors_of_grpc(caplog)
 
 
-async def test_two_hundred_connections_that_do_nothing_keep_nobody_out(net: Loopback) -> None:
+async def test_two_hundred_idle_connections_keep_no_peer_out(net: Loopback) -> None:
     node = await net.node(1)
     with contextlib.ExitStack() as idle:
         for _ in range(200):
@@ -342,7 +344,9 @@ async def test_two_hundred_connections_that_do_nothing_keep_nobody_out(net: Loop
         await still_works(net, node)
 
 
-async def test_two_hundred_silent_conversations_keep_nobody_out(net: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_two_hundred_silent_conversations_keep_no_peer_out(
+    net: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(network_module, "HELLO_SECONDS", 1.0)
     node = await net.node(1)
     async with contextlib.AsyncExitStack() as silent:
@@ -355,7 +359,7 @@ async def test_two_hundred_silent_conversations_keep_nobody_out(net: Loopback, m
 @pytest.mark.parametrize(
     "opening", [b"", b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], ids=["", "HTTP/1", "HTTP/2"]
 )
-async def test_who_does_not_speak_http2_gets_nowhere(node: Node, opening: bytes) -> None:
+async def test_bytes_that_are_not_http2_get_no_answer(node: Node, opening: bytes) -> None:
     chance = random.Random(2)
     for _ in range(10):
         _, writer = await asyncio.open_connection("127.0.0.1", node.port)
@@ -368,7 +372,7 @@ async def test_who_does_not_speak_http2_gets_nowhere(node: Node, opening: bytes)
     assert not node.all(LinkUp)
 
 
-async def test_a_status_question_of_garbage_is_answered_with_an_error_only(node: Node) -> None:
+async def test_a_status_request_of_garbage_is_answered_with_an_error_only(node: Node) -> None:
     async with grpc.aio.insecure_channel(node.address) as channel:
         ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/dslnode.v1.Status/Get")
         with pytest.raises(grpc.aio.AioRpcError):
@@ -408,7 +412,7 @@ class HostileServer:
         ([GREETING, GARBAGE], "garbage"),
         ([GREETING, header(2**32 - 1).SerializeToString()], "mask_size"),
         ([GREETING, chunk(b"x").SerializeToString()], "unexpected_chunk"),
-        ([pb.Frame(hello=introduction(1).to_proto(0)).SerializeToString()], "self"),
+        ([pb.Frame(hello=node_info(1).to_proto(0)).SerializeToString()], "self"),
     ],
 )
 async def test_a_hostile_server_is_refused_counted_and_dialled_on(
@@ -426,7 +430,7 @@ async def test_a_hostile_server_is_refused_counted_and_dialled_on(
     assert not node.network.links
 
 
-async def test_a_server_that_sends_too_much_or_dies_in_words_is_dialled_on(net: Loopback, node: Node) -> None:
+async def test_a_server_that_sends_too_much_or_dies_in_a_message_is_dialled_on(net: Loopback, node: Node) -> None:
     async def script(context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         if node.all(DialFailed):
             await context.abort(grpc.StatusCode.INTERNAL, "\x1b[2J" + "long " * 500)
@@ -441,9 +445,9 @@ async def test_a_server_that_sends_too_much_or_dies_in_words_is_dialled_on(net: 
 
 
 @pytest.mark.parametrize("end", ["dialled", "answered"])
-async def test_a_neighbour_that_takes_nothing_in_cannot_keep_a_node_from_leaving(net: Loopback, end: str) -> None:
+async def test_a_neighbour_that_reads_nothing_cannot_keep_a_node_from_leaving(net: Loopback, end: str) -> None:
     layout = MaskLayout((*LARGE.layers, *SMALL.layers))
-    node, deaf = await net.node(1, layout), introduction(66, layout)
+    node, deaf = await net.node(1, layout), node_info(66, layout)
     wakes = asyncio.Event()
 
     async def script(context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
@@ -473,4 +477,4 @@ async def test_the_frames_of_these_tests_are_honest_with_the_right_checksum(net:
         await stranger.send(header(check=mask.checksum, round_number=2), chunk(mask.data))
         await net.news.until(lambda: node.all(MaskArrived))
     assert node.all(MaskArrived) == [MaskArrived(STRANGER, message(SMALL, 2, 2))]
-    node.reports.clear()
+    node.events.clear()

@@ -1,4 +1,4 @@
-"""What is told of other nodes: everything in bounds survives the wire, nothing else is taken in."""
+"""Member records: those within bounds survive the wire, all others are refused."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ records = st.builds(
 
 
 @given(st.lists(records, max_size=MAX_RECORDS).map(lambda some: MembershipUpdate(tuple(some))))
-def test_records_survive_the_wire(tidings: MembershipUpdate) -> None:
-    wire = members_frame(tidings).SerializeToString()
-    assert read_members(pb.Members.FromString(wire)) == tidings
+def test_records_survive_the_wire(update: MembershipUpdate) -> None:
+    wire = members_frame(update).SerializeToString()
+    assert read_members(pb.Members.FromString(wire)) == update
 
 
 def test_the_largest_frame_is_a_message_that_both_ends_take() -> None:
@@ -40,11 +40,11 @@ def test_the_largest_frame_is_a_message_that_both_ends_take() -> None:
     assert frame.ByteSize() <= MESSAGE_BYTES
 
 
-def test_who_has_more_links_than_may_be_told_tells_of_as_many_as_may() -> None:
+def test_a_record_with_too_many_links_is_cut_to_the_bound() -> None:
     links = frozenset(f"{number:032x}" for number in range(MAX_NEIGHBOURS + 30))
-    [told] = read_members(members_frame(MembershipUpdate((MemberRecord("ff" * 16, 1, "hub", "", links),)))).records
-    assert len(told.links) == MAX_NEIGHBOURS
-    assert told.links < links
+    [received] = read_members(members_frame(MembershipUpdate((MemberRecord("ff" * 16, 1, "hub", "", links),)))).records
+    assert len(received.links) == MAX_NEIGHBOURS
+    assert received.links < links
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_too_many_records_at_once_are_refused() -> None:
         max_size=3,
     )
 )
-def test_whatever_comes_is_read_in_bounds_or_refused(members: list[pb.Member]) -> None:
+def test_any_frame_is_read_within_bounds_or_refused(members: list[pb.Member]) -> None:
     try:
-        tidings = read_members(pb.Members(nodes=members))
+        update = read_members(pb.Members(nodes=members))
     except PeerError as error:
         reason = error.reason
     else:
         reason = "bad_members"
-        assert read_members(members_frame(tidings)) == tidings
+        assert read_members(members_frame(update)) == update
     assert reason == "bad_members"

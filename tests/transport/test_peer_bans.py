@@ -8,7 +8,7 @@ from dslnode.transport.handshake import REASONS
 from dslnode.transport.peer_bans import FIRST_BAN_SECONDS, LONGEST_BAN_SECONDS, MAX_BANS, VIOLATIONS, PeerBans
 
 
-def test_the_first_term_is_short_and_ends() -> None:
+def test_the_first_ban_is_short_and_ends() -> None:
     bans = PeerBans()
     assert not bans.reason("a", 0)
     assert bans.report_violation("a", "flood", 100) == FIRST_BAN_SECONDS
@@ -18,7 +18,7 @@ def test_the_first_term_is_short_and_ends() -> None:
     assert not bans.reason("a", 100 + FIRST_BAN_SECONDS)
 
 
-def test_terms_double_up_to_a_bound_while_offences_go_on() -> None:
+def test_bans_double_up_to_a_bound_while_violations_go_on() -> None:
     bans, now, durations = PeerBans(), 0.0, list[float]()
     for _ in range(14):
         durations.append(bans.report_violation("a", "garbage", now))
@@ -27,7 +27,7 @@ def test_terms_double_up_to_a_bound_while_offences_go_on() -> None:
     assert max(durations) == durations[-1] == LONGEST_BAN_SECONDS
 
 
-def test_who_behaves_long_enough_begins_anew() -> None:
+def test_after_long_enough_without_a_violation_the_next_ban_is_a_first_one() -> None:
     bans = PeerBans()
     bans.report_violation("a", "garbage", 0)
     assert bans.report_violation("a", "garbage", FIRST_BAN_SECONDS + LONGEST_BAN_SECONDS - 1) == 2 * FIRST_BAN_SECONDS
@@ -35,17 +35,17 @@ def test_who_behaves_long_enough_begins_anew() -> None:
 
 
 @pytest.mark.parametrize("reason", ["leaving", "duplicate", "model", "run", "banned", "peer_refused", "full"])
-def test_what_harms_nobody_shuts_nobody_out(reason: str) -> None:
+def test_harmless_reasons_ban_nobody(reason: str) -> None:
     bans = PeerBans()
     assert not bans.report_violation("a", reason, 0)
     assert not bans.reason("a", 0)
 
 
-def test_every_offence_is_a_reason_of_the_protocol() -> None:
+def test_every_violation_is_a_reason_of_the_protocol() -> None:
     assert VIOLATIONS < REASONS
 
 
-def test_many_offenders_take_bounded_memory_and_the_worst_are_remembered() -> None:
+def test_many_bans_take_bounded_memory_and_the_longest_are_kept() -> None:
     bans = PeerBans()
     now = 0.0
     for _ in range(6):
@@ -57,7 +57,7 @@ def test_many_offenders_take_bounded_memory_and_the_worst_are_remembered() -> No
     assert sum(bool(bans.reason(f"{number}", now + 1)) for number in range(3 * MAX_BANS)) == MAX_BANS - 1
 
 
-def test_what_was_on_its_way_when_the_door_was_shut_is_no_further_offence() -> None:
+def test_a_message_that_was_on_its_way_during_a_ban_is_no_further_violation() -> None:
     bans = PeerBans()
     bans.report_violation("a", "too_many", 0)
     for _ in range(5):

@@ -16,7 +16,7 @@ from dslnode.transport.rate_limit import (
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 100)), max_size=50), st.floats(0.1, 100))
-def test_never_more_than_the_depth_and_what_the_rate_brought(takes: list[tuple[float, float]], rate: float) -> None:
+def test_no_more_is_allowed_than_the_depth_and_the_rate(takes: list[tuple[float, float]], rate: float) -> None:
     bucket, now, granted = TokenBucket(rate), 0.0, 0.0
     for pause, amount in takes:
         now += pause
@@ -24,12 +24,12 @@ def test_never_more_than_the_depth_and_what_the_rate_brought(takes: list[tuple[f
         assert granted <= 1.000001 * rate * (DEPTH_SECONDS + now)
 
 
-def test_a_steady_neighbour_at_the_rate_goes_on_for_ever() -> None:
+def test_a_neighbour_that_sends_at_the_rate_is_never_limited() -> None:
     bucket = TokenBucket(10.0)
     assert all(bucket.consume(10, float(second)) for second in range(1_000))
 
 
-def test_who_went_over_the_rate_waits_for_as_long_as_it_went_over() -> None:
+def test_after_exceeding_the_rate_a_neighbour_waits_until_the_excess_is_refilled() -> None:
     bucket = TokenBucket(10.0)
     assert bucket.consume(50, 0)
     assert not bucket.consume(50, 0)
@@ -37,13 +37,13 @@ def test_who_went_over_the_rate_waits_for_as_long_as_it_went_over() -> None:
     assert bucket.consume(1, 5.2)
 
 
-def test_a_clock_that_goes_back_brings_nothing() -> None:
+def test_a_clock_that_goes_back_refills_nothing() -> None:
     bucket = TokenBucket(10.0)
     assert bucket.consume(50, 100.0)
     assert not bucket.consume(1, 0.0)
 
 
-def test_messages_and_bytes_are_limited_each_and_the_complaint_says_which() -> None:
+def test_messages_and_bytes_are_limited_separately_and_the_text_says_which() -> None:
     many, large = PeerRateLimit(100), PeerRateLimit(100)
     assert not any(many.consume(1, 0) for _ in range(int(MESSAGES_PER_SECOND * DEPTH_SECONDS)))
     assert many.consume(1, 0) == "sends more than 1000 messages a second"
@@ -51,5 +51,5 @@ def test_messages_and_bytes_are_limited_each_and_the_complaint_says_which() -> N
     assert large.consume(1, 0) == "sends more than 1000000 bytes a second"
 
 
-def test_large_masks_get_a_rate_of_their_own() -> None:
+def test_large_masks_raise_the_byte_rate() -> None:
     assert not PeerRateLimit(1_000_000).consume(int(MASKS_PER_SECOND * 1_000_000 * DEPTH_SECONDS), 0)

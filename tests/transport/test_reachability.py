@@ -1,4 +1,4 @@
-"""A connection back to who asks for it: to the caller's own address alone, few, short, and without a word on it."""
+"""Dialling back: only to the caller's own address, rarely, briefly, and without a byte on the connection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dslnode.transport.server import Server
 from dslnode.v1 import node_pb2 as pb
 from tests.cluster.processes import free_port
 from tests.networks import Operator
-from tests.transport.nodes import Loopback, Node, introduction
+from tests.transport.nodes import Loopback, Node, node_info
 
 PATIENCE = 10.0
 
@@ -32,19 +32,19 @@ async def ask(node: Node, port: int, ticket: Path | None = None) -> pb.DialBackR
 
 
 def listening() -> tuple[socket.socket, int]:
-    found = socket.create_server(("127.0.0.1", 0))
-    found.settimeout(PATIENCE)
-    return found, found.getsockname()[1]
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(PATIENCE)
+    return listener, listener.getsockname()[1]
 
 
 async def counting(net: Loopback, counted: list[str]) -> Node:
     """Return a listening node that keeps what it counts."""
-    node = Node(net.news, introduction(1))
+    node = Node(net.news, node_info(1))
     node.server = Server(node.network, pb.StatusReply, dialled_back=counted.append)
     return await net.start(node)
 
 
-async def test_a_port_that_listens_is_reached_and_nothing_is_said_there(net: Loopback) -> None:
+async def test_a_listening_port_is_reached_and_nothing_is_sent_there(net: Loopback) -> None:
     counted: list[str] = []
     node = await counting(net, counted)
     listener, port = listening()
@@ -58,7 +58,7 @@ async def test_a_port_that_listens_is_reached_and_nothing_is_said_there(net: Loo
     assert counted == ["reached"]
 
 
-async def test_a_closed_port_is_told_with_the_systems_reason(net: Loopback) -> None:
+async def test_a_closed_port_is_reported_with_the_systems_reason(net: Loopback) -> None:
     counted: list[str] = []
     node = await counting(net, counted)
     answer = await ask(node, free_port())
@@ -67,10 +67,10 @@ async def test_a_closed_port_is_told_with_the_systems_reason(net: Loopback) -> N
 
 
 async def test_with_tickets_the_callers_own_address_is_dialled(net: Loopback, tmp_path: Path) -> None:
-    """Not that of the tunnel between TLS and gRPC; who has no ticket gets no answer."""
+    """Not that of the tunnel between TLS and gRPC. Without a ticket there is no answer."""
     operator = Operator(tmp_path / "authority")
     credentials = Credentials(operator.ticket("host"), None)
-    me = replace(introduction(1), node_id=credentials.identity.node_id, name="host")
+    me = replace(node_info(1), node_id=credentials.identity.node_id, name="host")
     node = await net.start(Node(net.news, me, tunnels=TlsTunnels(credentials)))
     listener, port = listening()
     with listener:
@@ -81,10 +81,10 @@ async def test_with_tickets_the_callers_own_address_is_dialled(net: Loopback, tm
     assert answer == pb.DialBackReply(reached=True, host="127.0.0.1")
 
 
-async def test_behind_the_door_no_address_is_taken_from_anybody_else(net: Loopback, tmp_path: Path) -> None:
+async def test_behind_tls_only_the_address_of_the_tls_connection_is_dialled(net: Loopback, tmp_path: Path) -> None:
     """A process of the same user that calls gRPC's Unix socket has no address to be dialled at."""
     credentials = Credentials(Operator(tmp_path / "authority").ticket("host"), None)
-    me = replace(introduction(1), node_id=credentials.identity.node_id, name="host")
+    me = replace(node_info(1), node_id=credentials.identity.node_id, name="host")
     node = await net.start(Node(net.news, me, tunnels=TlsTunnels(credentials)))
     async with grpc.aio.insecure_channel(f"unix:{node.server._inner}") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as failed:
@@ -98,7 +98,7 @@ async def call(channel: grpc.aio.Channel, port: int) -> bytes:
 
 
 @pytest.mark.parametrize("port", [0, 65_536, 2**32 - 1])
-async def test_no_port_is_dialled_that_is_none(net: Loopback, port: int) -> None:
+async def test_an_invalid_port_is_not_dialled(net: Loopback, port: int) -> None:
     counted: list[str] = []
     node = await counting(net, counted)
     async with grpc.aio.insecure_channel(node.address) as channel:
@@ -108,8 +108,8 @@ async def test_no_port_is_dialled_that_is_none(net: Loopback, port: int) -> None
     assert counted == ["declined"]
 
 
-async def test_a_second_question_within_seconds_is_declined(net: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So nobody scans the ports of a host, his own router's for one, by way of others."""
+async def test_a_second_request_within_seconds_is_declined(net: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no node can scan the ports of a host, such as its own router, through others."""
     monkeypatch.setattr(reachability, "BETWEEN_SECONDS", 600.0)
     counted: list[str] = []
     node = await counting(net, counted)
@@ -119,12 +119,12 @@ async def test_a_second_question_within_seconds_is_declined(net: Loopback, monke
     assert counted == ["failed", "declined"]
 
 
-async def test_a_peer_of_before_is_told_apart(net: Loopback) -> None:
+async def test_a_node_of_an_earlier_release_is_reported_as_such(net: Loopback) -> None:
     """It answers that there is no such method."""
     server = grpc.aio.server()
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    old = Node(net.news, introduction(1), port=port)
+    old = Node(net.news, node_info(1), port=port)
     with pytest.raises(UnreachableError, match="older dslnode"):
         await ask(old, 7711)
     await server.stop(0)
@@ -160,7 +160,7 @@ async def test_a_name_is_never_looked_up(host: str) -> None:
     assert declined.code is grpc.StatusCode.FAILED_PRECONDITION
 
 
-async def test_what_swallows_packets_takes_no_longer_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_host_that_drops_packets_takes_no_longer_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A full backlog: the kernel answers no further greeting."""
     monkeypatch.setattr(reachability, "ATTEMPT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
@@ -175,7 +175,7 @@ async def test_what_swallows_packets_takes_no_longer_than_allowed(monkeypatch: p
             one.close()
 
 
-def test_neighbours_of_one_ipv6_network_share_their_turns() -> None:
+def test_hosts_of_one_ipv6_network_share_a_limit() -> None:
     turns = AttemptLimiter()
     turns.attempt_started("2001:db8::1", 0.0)
     turns.attempt_ended()
@@ -185,7 +185,7 @@ def test_neighbours_of_one_ipv6_network_share_their_turns() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2 * MAX_HOSTS), st.floats(0, 10)), max_size=60))
-def test_no_caller_is_dialled_more_often_than_said(steps: list[tuple[int, float]]) -> None:
+def test_no_caller_is_dialled_back_more_often_than_the_limit(steps: list[tuple[int, float]]) -> None:
     turns, now, last = AttemptLimiter(), 0.0, dict[str, float]()
     for number, pause in steps:
         now += pause
@@ -198,7 +198,7 @@ def test_no_caller_is_dialled_more_often_than_said(steps: list[tuple[int, float]
             last[host] = now
 
 
-def test_who_asks_is_forgotten_when_too_many_do() -> None:
+def test_callers_are_forgotten_when_there_are_too_many() -> None:
     turns = AttemptLimiter()
     for number in range(MAX_HOSTS + 5):
         turns.attempt_started(f"10.1.{number // 256}.{number % 256}", 0.0)

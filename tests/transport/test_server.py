@@ -17,7 +17,7 @@ from dslnode.transport.link_events import LinkUp
 from dslnode.transport.server import SERVICES, Server, read_address
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
-from tests.transport.nodes import Loopback, Node, introduction
+from tests.transport.nodes import Loopback, Node, node_info
 
 REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 Question, Answer = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
@@ -48,7 +48,7 @@ async def test_the_health_service_does_not_know_other_services(net: Loopback) ->
     assert failed.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-async def test_the_health_watch_hears_that_the_server_stops(net: Loopback) -> None:
+async def test_the_health_watch_reports_that_the_server_stops(net: Loopback) -> None:
     node = await net.node(1)
     async with channel_to(node) as channel:
         ask: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream("/grpc.health.v1.Health/Watch")
@@ -61,7 +61,7 @@ async def test_the_health_watch_hears_that_the_server_stops(net: Loopback) -> No
 
 
 async def test_it_is_open_from_when_it_listens_until_it_stops(net: Loopback) -> None:
-    server = Node(net.news, introduction(1)).server
+    server = Node(net.news, node_info(1)).server
     seen = [server.is_open()]
     await server.listen("127.0.0.1:0")
     seen.append(server.is_open())
@@ -84,7 +84,7 @@ async def test_reflection_lists_all_services(net: Loopback) -> None:
     assert set(SERVICES) == {"dslnode.v1.Neighbour", "dslnode.v1.Status"}
 
 
-async def test_status_is_what_the_node_says_at_that_moment(net: Loopback) -> None:
+async def test_status_is_made_at_the_request(net: Loopback) -> None:
     node = await net.node(1)
     replies = [pb.StatusReply(name="board", round=number, accuracy=0.25) for number in (7, 8)]
     waiting = iter(replies)
@@ -98,7 +98,7 @@ async def test_status_is_what_the_node_says_at_that_moment(net: Loopback) -> Non
 
 async def test_a_port_that_is_taken_is_an_error_naming_address_and_option(net: Loopback) -> None:
     node = await net.node(1)
-    second = Node(net.news, introduction(2))
+    second = Node(net.news, node_info(2))
     with pytest.raises(ListenError) as refused:
         await second.server.listen(node.address)
     assert node.address in str(refused.value)
@@ -112,19 +112,19 @@ async def test_a_port_taken_by_another_program_is_an_error_too(net: Loopback) ->
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ListenError, match=address):
-            await Node(net.news, introduction(1)).server.listen(address)
+            await Node(net.news, node_info(1)).server.listen(address)
 
 
 async def test_an_address_that_is_not_ours_is_an_error(net: Loopback) -> None:
     with pytest.raises(ListenError, match=r"192\.0\.2\.1:0"):
-        await Node(net.news, introduction(1)).server.listen("192.0.2.1:0")
+        await Node(net.news, node_info(1)).server.listen("192.0.2.1:0")
 
 
 async def test_a_port_is_free_again_after_the_server_stopped(net: Loopback) -> None:
-    one, other = await net.pair()
-    await other.stop()
-    assert (await net.start(other.reborn())).port == other.port
-    await net.news.until(lambda: len(one.all(LinkUp)) == 2)
+    first, second = await net.pair()
+    await second.stop()
+    assert (await net.start(second.restarted())).port == second.port
+    await net.news.until(lambda: len(first.all(LinkUp)) == 2)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ async def test_a_port_is_free_again_after_the_server_stopped(net: Loopback) -> N
         ("", ("", 0)),
     ],
 )
-def test_grpcs_name_for_a_peer_is_read_as_host_and_port(peer: str, address: tuple[str, int]) -> None:
+def test_grpcs_name_for_a_peer_gives_host_and_port(peer: str, address: tuple[str, int]) -> None:
     assert read_address(peer) == address
 
 

@@ -1,4 +1,4 @@
-"""Strangers and neighbours over real TLS on loopback: who is let in, and what both sides say of who is not."""
+"""Nodes with and without valid tickets over TLS on loopback: which get in, and what both sides report."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import pytest
 
 from dslnode.errors import UnreachableError
 from dslnode.protocol.mask import MaskLayout
-from dslnode.security import tls_listener as door_module
+from dslnode.security import tls_listener as tls_listener_module
 from dslnode.security.credentials import Credentials
 from dslnode.security.handshake_limiter import FAILURES, OPEN_HANDSHAKES_OF_A_HOST
 from dslnode.security.tls_tunnels import TlsTunnels
-from dslnode.transport import connection_manager as network_module
+from dslnode.transport import connection_manager as connection_manager_module
 from dslnode.transport.client import ask_status
 from dslnode.transport.link_events import DialFailed, LinkDown, MaskArrived, PeerRefused
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 from tests.networks import DAY, NOW, Operator
-from tests.transport.nodes import LARGE, SMALL, Loopback, Node, introduction, message, soon
+from tests.transport.nodes import LARGE, SMALL, Loopback, Node, message, node_info, soon
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def member(net: Loopback, ticket: Path, number: int, revoked: Path | None = None
     """Return a node that holds this ticket, not yet listening."""
     credentials = Credentials(ticket, revoked)
     who = credentials.identity
-    me = replace(introduction(number, layout), node_id=who.node_id, name=who.name)
+    me = replace(node_info(number, layout), node_id=who.node_id, name=who.name)
     return Node(net.news, me, layout, TlsTunnels(credentials))
 
 
@@ -58,29 +58,29 @@ async def fails(net: Loopback, stranger: Node, address: str) -> str:
 
 @pytest.mark.parametrize("layout", [SMALL, LARGE], ids=["small", "large"])
 async def test_holders_of_tickets_exchange_masks(net: Loopback, operator: Operator, layout: MaskLayout) -> None:
-    one = await net.start(member(net, operator.ticket("one"), 1, layout=layout))
-    other = await net.start(member(net, operator.ticket("other"), 2, layout=layout))
-    one.dial(other.address)
-    await net.connected(one, other)
-    one.network.send(other.me.key, message(layout, 1, 1))
-    other.network.send(one.me.key, message(layout, 2, 2))
-    await net.news.until(lambda: one.all(MaskArrived) and other.all(MaskArrived))
-    assert one.all(MaskArrived) == [MaskArrived(other.me, message(layout, 2, 2))]
-    assert other.all(MaskArrived) == [MaskArrived(one.me, message(layout, 1, 1))]
-    assert not one.refusals() + other.refusals()
-    one.network.measure_traffic()
-    sent = one.network.traffic[other.me.key].sent
+    first = await net.start(member(net, operator.ticket("one"), 1, layout=layout))
+    second = await net.start(member(net, operator.ticket("other"), 2, layout=layout))
+    first.dial(second.address)
+    await net.connected(first, second)
+    first.network.send(second.me.key, message(layout, 1, 1))
+    second.network.send(first.me.key, message(layout, 2, 2))
+    await net.news.until(lambda: first.all(MaskArrived) and second.all(MaskArrived))
+    assert first.all(MaskArrived) == [MaskArrived(second.me, message(layout, 2, 2))]
+    assert second.all(MaskArrived) == [MaskArrived(first.me, message(layout, 1, 1))]
+    assert not first.refusals() + second.refusals()
+    first.network.measure_traffic()
+    sent = first.network.traffic[second.me.key].sent
     assert sent.wire_bytes > sent.mask_bytes, "the kernel's count of the TLS connection is found"
 
 
-async def test_a_goodbye_crosses_the_tunnel(net: Loopback, operator: Operator) -> None:
-    one = await net.start(member(net, operator.ticket("one"), 1))
-    other = await net.start(member(net, operator.ticket("other"), 2))
-    one.dial(other.address)
-    await net.connected(one, other)
-    other.network.leave("it is stopping")
-    await net.news.until(lambda: one.all(LinkDown))
-    assert "it is stopping" in one.all(LinkDown)[0].explanation
+async def test_a_refusal_crosses_the_tunnel(net: Loopback, operator: Operator) -> None:
+    first = await net.start(member(net, operator.ticket("one"), 1))
+    second = await net.start(member(net, operator.ticket("other"), 2))
+    first.dial(second.address)
+    await net.connected(first, second)
+    second.network.leave("it is stopping")
+    await net.news.until(lambda: first.all(LinkDown))
+    assert "it is stopping" in first.all(LinkDown)[0].explanation
 
 
 async def no_certificate(address: str) -> None:
@@ -95,7 +95,7 @@ async def no_certificate(address: str) -> None:
     writer.close()
 
 
-async def test_who_has_no_certificate_is_refused_and_counted(net: Loopback, operator: Operator) -> None:
+async def test_a_peer_without_a_certificate_is_refused_and_counted(net: Loopback, operator: Operator) -> None:
     node = await host(net, operator)
     await no_certificate(node.address)
     await net.news.until(node.refusals)
@@ -104,8 +104,8 @@ async def test_who_has_no_certificate_is_refused_and_counted(net: Loopback, oper
     assert report.address.startswith("127.0.0.1:")
 
 
-async def test_another_authoritys_ticket_opens_nothing(net: Loopback, operator: Operator, tmp_path: Path) -> None:
-    """Both sides refuse: the caller, which checks first, says so, and the host hears that it does."""
+async def test_a_ticket_of_another_authority_is_refused(net: Loopback, operator: Operator, tmp_path: Path) -> None:
+    """Both sides refuse: the dialler, which checks first, says so, and the host gets its alert."""
     node = await host(net, operator)
     stranger = member(net, Operator(tmp_path / "other").ticket("host"), 2)
     assert await fails(net, stranger, node.address) == (
@@ -116,7 +116,7 @@ async def test_another_authoritys_ticket_opens_nothing(net: Loopback, operator: 
 
 
 def careless(ticket: Path) -> ssl.SSLContext:
-    """Return a client that shows its ticket to anybody, as an attacker's would."""
+    """Return the context of a client that accepts any server, as an attacker's would."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -136,7 +136,7 @@ async def test_a_certificate_of_another_authority_is_refused(net: Loopback, oper
     assert node.refusals() == ["unknown_authority"]
 
 
-async def test_an_expired_ticket_opens_nothing(net: Loopback, operator: Operator) -> None:
+async def test_an_expired_ticket_is_refused(net: Loopback, operator: Operator) -> None:
     node = await host(net, operator)
     stranger = member(net, operator.ticket("late", NOW - 90 * DAY, days=89), 2)
     assert "this node's certificate has expired" in await fails(net, stranger, node.address)
@@ -144,7 +144,9 @@ async def test_an_expired_ticket_opens_nothing(net: Loopback, operator: Operator
     assert set(node.refusals()) == {"expired"}
 
 
-async def test_a_ticket_of_the_future_opens_nothing_and_clocks_are_spoken_of(net: Loopback, operator: Operator) -> None:
+async def test_a_ticket_that_is_not_valid_yet_is_refused_with_a_hint_at_the_clock(
+    net: Loopback, operator: Operator
+) -> None:
     """As a board without a clock sees it that starts in 1970: here the other side is in the future."""
     node = await host(net, operator)
     early = member(net, operator.ticket("early", NOW + 90 * DAY), 2)
@@ -156,11 +158,11 @@ async def test_a_ticket_of_the_future_opens_nothing_and_clocks_are_spoken_of(net
 
 async def test_a_dialler_refuses_an_expired_host(net: Loopback, operator: Operator) -> None:
     node = await net.start(member(net, operator.ticket("late", NOW - 90 * DAY, days=89), 1))
-    caller = member(net, operator.ticket("caller"), 2)
-    assert "has expired by this board's clock" in await fails(net, caller, node.address)
+    dialler = member(net, operator.ticket("dialler"), 2)
+    assert "has expired by this board's clock" in await fails(net, dialler, node.address)
 
 
-async def test_a_revoked_ticket_opens_nothing(net: Loopback, operator: Operator) -> None:
+async def test_a_revoked_ticket_is_refused(net: Loopback, operator: Operator) -> None:
     node = await host(net, operator)
     stranger = member(net, operator.ticket("stolen"), 2)
     operator.authority.revoke("stolen", NOW)
@@ -174,13 +176,13 @@ async def test_a_revoked_ticket_opens_nothing(net: Loopback, operator: Operator)
 async def test_a_dialler_refuses_a_revoked_host(net: Loopback, operator: Operator) -> None:
     node = await net.start(member(net, operator.ticket("stolen"), 1))
     operator.authority.revoke("stolen", NOW)
-    caller = member(net, operator.ticket("caller"), 2, operator.revoked)
-    assert "the authority has revoked" in await fails(net, caller, node.address)
-    assert set(caller.refusals()) == {"revoked"}
+    dialler = member(net, operator.ticket("dialler"), 2, operator.revoked)
+    assert "the authority has revoked" in await fails(net, dialler, node.address)
+    assert set(dialler.refusals()) == {"revoked"}
 
 
 @pytest.mark.parametrize("who_dials", ["the revoked", "the host"])
-async def test_a_link_to_a_revoked_node_is_cut(net: Loopback, operator: Operator, who_dials: str) -> None:
+async def test_a_link_to_a_revoked_node_is_closed(net: Loopback, operator: Operator, who_dials: str) -> None:
     node = await host(net, operator)
     stolen = await net.start(member(net, operator.ticket("stolen"), 2))
     dialler, answerer = (stolen, node) if who_dials == "the revoked" else (node, stolen)
@@ -195,15 +197,17 @@ async def test_a_link_to_a_revoked_node_is_cut(net: Loopback, operator: Operator
 
 
 @pytest.mark.parametrize("field", ["node_id", "name"])
-@pytest.mark.parametrize("who_lies", ["caller", "answerer"])
-async def test_nobody_can_speak_for_another_node(net: Loopback, operator: Operator, who_lies: str, field: str) -> None:
-    """A right certificate, and a hello as somebody else."""
+@pytest.mark.parametrize("who_lies", ["dialler", "answerer"])
+async def test_a_node_cannot_claim_the_identity_of_another(
+    net: Loopback, operator: Operator, who_lies: str, field: str
+) -> None:
+    """A valid certificate, and a hello with another identity."""
     honest = await net.start(member(net, operator.ticket("honest"), 1))
     liar = member(net, operator.ticket("liar"), 2)
     claim = replace(liar.me, name="victim") if field == "name" else replace(liar.me, node_id=b"v" * 16)
     liar = Node(net.news, claim, SMALL, liar.tunnels)
     await net.start(liar)
-    if who_lies == "caller":
+    if who_lies == "dialler":
         liar.dial(honest.address)
     else:
         honest.dial(liar.address)
@@ -215,7 +219,7 @@ async def test_nobody_can_speak_for_another_node(net: Loopback, operator: Operat
 
 async def test_plaintext_to_a_node_with_a_ticket_is_refused_and_explained(net: Loopback, operator: Operator) -> None:
     node = await host(net, operator)
-    stranger = Node(net.news, introduction(2))
+    stranger = Node(net.news, node_info(2))
     assert await fails(net, stranger, node.address) == (
         "answers with TLS and wants a certificate; give this node a ticket (--ticket)"
     )
@@ -224,16 +228,14 @@ async def test_plaintext_to_a_node_with_a_ticket_is_refused_and_explained(net: L
 
 async def test_a_node_with_a_ticket_never_talks_plaintext(net: Loopback, operator: Operator) -> None:
     plain = await net.node(1)
-    caller = member(net, operator.ticket("caller"), 2)
-    assert await fails(net, caller, plain.address) == (
+    dialler = member(net, operator.ticket("dialler"), 2)
+    assert await fails(net, dialler, plain.address) == (
         "answers without TLS: it was started without a ticket, and this node talks with nobody unencrypted"
     )
-    assert not plain.reports
+    assert not plain.events
 
 
-async def test_a_stranger_that_keeps_knocking_is_turned_away_before_the_handshake(
-    net: Loopback, operator: Operator
-) -> None:
+async def test_a_host_that_keeps_failing_is_refused_before_the_handshake(net: Loopback, operator: Operator) -> None:
     node = await host(net, operator)
     for _ in range(3 * FAILURES):
         with contextlib.suppress(OSError):
@@ -246,10 +248,10 @@ async def test_a_stranger_that_keeps_knocking_is_turned_away_before_the_handshak
     assert node.refusals().count("rate_limited") >= FAILURES
 
 
-async def test_who_knocks_and_says_nothing_is_let_go_in_time(
+async def test_a_connection_without_a_handshake_is_closed_in_time(
     net: Loopback, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door_module, "HANDSHAKE_SECONDS", 0.1)
+    monkeypatch.setattr(tls_listener_module, "HANDSHAKE_SECONDS", 0.1)
     node = await host(net, operator)
     with contextlib.ExitStack() as held:
         for _ in range(OPEN_HANDSHAKES_OF_A_HOST + 3):
@@ -258,7 +260,9 @@ async def test_who_knocks_and_says_nothing_is_let_go_in_time(
     assert sorted(node.refusals()) == ["slow_handshake"] * OPEN_HANDSHAKES_OF_A_HOST + ["too_many"] * 3
 
 
-async def test_strangers_leave_nothing_behind_and_an_honest_node_gets_in(net: Loopback, operator: Operator) -> None:
+async def test_refused_connections_leave_nothing_behind_and_an_honest_node_gets_in(
+    net: Loopback, operator: Operator
+) -> None:
     node = await host(net, operator)
     for _ in range(FAILURES - 1):
         await no_certificate(node.address)
@@ -271,10 +275,10 @@ async def test_strangers_leave_nothing_behind_and_an_honest_node_gets_in(net: Lo
     await soon(lambda: node.tunnels is not None and len(node.tunnels) == 0)
 
 
-async def test_who_holds_a_ticket_cannot_take_all_connections(
+async def test_a_holder_of_a_ticket_cannot_take_all_connections(
     net: Loopback, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door_module, "MAX_CONNECTIONS_OF_A_NODE", 2)
+    monkeypatch.setattr(tls_listener_module, "MAX_CONNECTIONS_OF_A_NODE", 2)
     node = await host(net, operator)
     context = careless(operator.ticket("greedy"))
     ends = [await asyncio.open_connection("127.0.0.1", node.port, ssl=context) for _ in range(3)]
@@ -285,23 +289,23 @@ async def test_who_holds_a_ticket_cannot_take_all_connections(
         writer.close()
 
 
-async def test_a_process_of_the_same_user_cannot_come_in_by_the_back(
+async def test_a_process_of_the_same_user_cannot_bypass_tls(
     net: Loopback, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network_module, "HELLO_SECONDS", 0.1)
+    monkeypatch.setattr(connection_manager_module, "HELLO_SECONDS", 0.1)
     node = await host(net, operator)
     assert node.tunnels is not None
     inner = node.tunnels.path().with_name("1")
     async with grpc.aio.insecure_channel(f"unix:{inner}") as channel:
         call = node_pb2_grpc.NeighbourStub(channel).Converse()
-        await call.write(pb.Frame(hello=introduction(2).to_proto(0)))
+        await call.write(pb.Frame(hello=node_info(2).to_proto(0)))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call.read()
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
-    assert not node.reports
+    assert not node.events
 
 
-async def test_sockets_are_in_a_directory_that_nobody_else_may_enter(net: Loopback, operator: Operator) -> None:
+async def test_sockets_are_in_a_directory_for_their_user_only(net: Loopback, operator: Operator) -> None:
     node = await host(net, operator)
     assert node.tunnels is not None
     directory = node.tunnels.path().parent
@@ -310,7 +314,9 @@ async def test_sockets_are_in_a_directory_that_nobody_else_may_enter(net: Loopba
     assert not directory.exists()
 
 
-async def test_status_is_told_to_holders_of_a_ticket_alone(net: Loopback, operator: Operator, tmp_path: Path) -> None:
+async def test_status_is_answered_to_holders_of_a_ticket_only(
+    net: Loopback, operator: Operator, tmp_path: Path
+) -> None:
     node = await host(net, operator)
     mine, foreign = operator.ticket("operator"), Operator(tmp_path / "other").ticket("operator")
 
@@ -324,14 +330,14 @@ async def test_status_is_told_to_holders_of_a_ticket_alone(net: Loopback, operat
         await ask(foreign)
 
 
-async def test_a_renewed_ticket_serves_the_next_callers(net: Loopback, operator: Operator) -> None:
-    """The host's first ticket has ended before anybody calls; the callers would refuse it."""
+async def test_a_renewed_ticket_is_used_for_the_next_connections(net: Loopback, operator: Operator) -> None:
+    """The host's first ticket has ended before anyone connects; the diallers would refuse it."""
     node = member(net, operator.ticket("host", NOW - 90 * DAY, days=89), 1)
     await net.start(node)
-    caller = member(net, operator.ticket("caller"), 2)
-    assert "has expired" in await fails(net, caller, node.address)
+    dialler = member(net, operator.ticket("dialler"), 2)
+    assert "has expired" in await fails(net, dialler, node.address)
     operator.renew("host")
     assert node.tunnels is not None
     node.tunnels.credentials.refresh()
-    caller.dial(node.address)
-    await net.news.until(lambda: caller.network.links)
+    dialler.dial(node.address)
+    await net.news.until(lambda: dialler.network.links)

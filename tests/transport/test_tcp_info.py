@@ -73,7 +73,7 @@ def test_listeners_datagram_and_local_sockets_are_no_connections() -> None:
 
 @linux_only
 @pytest.mark.usefixtures("connected")
-def test_looking_leaves_no_descriptors_behind() -> None:
+def test_reading_the_counters_leaves_no_descriptors_open() -> None:
     tcp_connections()
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(50):
@@ -82,7 +82,7 @@ def test_looking_leaves_no_descriptors_behind() -> None:
 
 
 @linux_only
-def test_looking_leaves_the_connection_as_it_was(connected: tuple[socket.socket, socket.socket]) -> None:
+def test_reading_the_counters_leaves_the_connection_as_it_was(connected: tuple[socket.socket, socket.socket]) -> None:
     dialled, accepted = connected
     accepted.setblocking(False)
     tcp_connections()
@@ -101,7 +101,7 @@ def test_a_closed_connection_is_gone(connected: tuple[socket.socket, socket.sock
     assert remote not in [connection.remote for connection in tcp_connections()]
 
 
-def test_elsewhere_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_other_systems_there_are_no_counters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert tcp_connections() == []
 
@@ -127,5 +127,5 @@ def test_an_ipv4_host_behind_an_ipv6_socket_goes_by_its_ipv4_address() -> None:
     assert found == TcpConnection(("10.0.0.2", 80), 0, 0)
 
 
-def test_a_kernel_too_old_to_count_bytes_tells_nothing() -> None:
+def test_a_kernel_without_byte_counters_gives_none() -> None:
     assert tcp_info._read_info(("10.0.0.2", 80), bytes(192), HEADERS) is None

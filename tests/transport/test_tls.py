@@ -1,4 +1,4 @@
-"""TLS over plain streams: whole data both ways, ends that are heard of, and refusals that say why."""
+"""TLS over plain streams: complete data both ways, ends that are noticed, and refusals with a reason."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def echo(stream: TlsStream) -> None:
         await stream.write(data)
 
 
-async def test_what_is_sent_arrives_whole_both_ways_at_once(credentials: Credentials) -> None:
+async def test_bytes_arrive_complete_both_ways_at_once(credentials: Credentials) -> None:
     draw = random.Random(7)
     parts = [draw.randbytes(draw.choice((1, 100, 16_384, 16_385, 300_000))) for _ in range(30)]
     received = bytearray()
@@ -76,7 +76,7 @@ async def test_what_is_sent_arrives_whole_both_ways_at_once(credentials: Credent
     assert received == b"".join(parts)
 
 
-async def test_what_was_sent_last_arrives_before_the_end(credentials: Credentials) -> None:
+async def test_the_last_bytes_arrive_before_the_end(credentials: Credentials) -> None:
     async def farewell(stream: TlsStream) -> None:
         await stream.write(b"x" * 200_000)
 
@@ -108,7 +108,7 @@ async def test_garbage_after_the_handshake_is_an_error(credentials: Credentials)
 
 
 @pytest.mark.parametrize("seed", range(40))
-async def test_no_bytes_get_past_the_handshake_or_break_it_in_another_way(credentials: Credentials, seed: int) -> None:
+async def test_no_bytes_pass_the_handshake_or_raise_another_error(credentials: Credentials, seed: int) -> None:
     draw = random.Random(seed)
     record = b"\x16\x03\x01" + draw.randrange(1 << 15).to_bytes(2, "big") if seed % 2 else b""
     async with serving(credentials, echo) as (port, ends):
@@ -122,7 +122,7 @@ async def test_no_bytes_get_past_the_handshake_or_break_it_in_another_way(creden
 @pytest.mark.parametrize(
     ("error", "reason"), [(TimeoutError(), "slow_handshake"), (ConnectionResetError(), "tls"), (ssl.SSLError(), "tls")]
 )
-def test_every_failure_has_a_reason_and_a_sentence_on_both_sides(error: OSError, reason: str) -> None:
+def test_every_failure_has_a_reason_and_an_explanation_on_both_sides(error: OSError, reason: str) -> None:
     assert reason_of(error) == reason
     assert problem_of_dialer(reason)
     assert problem_of_listener(error)

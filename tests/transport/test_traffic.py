@@ -13,7 +13,7 @@ sizes = st.integers(0, 2**40)
 kinds = st.sampled_from([None, *MaskKind])
 
 
-def test_nothing_was_moved_at_first() -> None:
+def test_traffic_starts_at_zero() -> None:
     traffic = Traffic()
     assert traffic.sent == traffic.received == Flow()
     assert traffic.sent is not traffic.received

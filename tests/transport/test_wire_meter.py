@@ -25,7 +25,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     return Kernel(monkeypatch)
 
 
-def test_growth_is_booked_once_however_often_it_is_read(kernel: Kernel) -> None:
+def test_bytes_are_added_once_however_often_they_are_measured(kernel: Kernel) -> None:
     meter, neighbour, others = WireMeter(), Traffic(), Traffic()
     for sent, received, resent in ((100, 50, 0), (100, 50, 0), (300, 80, 40)):
         kernel.open = [TcpConnection(HERE, sent, received, resent, 1)]
@@ -34,7 +34,7 @@ def test_growth_is_booked_once_however_often_it_is_read(kernel: Kernel) -> None:
     assert others == Traffic()
 
 
-def test_connections_of_nobody_go_to_the_others_unless_they_are_local(kernel: Kernel) -> None:
+def test_connections_without_an_account_go_to_the_others_unless_they_are_local(kernel: Kernel) -> None:
     meter, neighbour, others = WireMeter(), Traffic(), Traffic()
     kernel.open = [
         TcpConnection(HERE, 10, 20, 0, 1),
@@ -52,7 +52,7 @@ def test_a_link_over_loopback_counts_as_any_other(kernel: Kernel) -> None:
     assert neighbour.sent.link_bytes == 10
 
 
-def test_a_number_that_is_used_again_begins_at_nothing(kernel: Kernel) -> None:
+def test_an_inode_that_is_used_again_starts_at_zero(kernel: Kernel) -> None:
     meter, neighbour = WireMeter(), Traffic()
     for connection in (
         TcpConnection(HERE, 500, 500, 0, 1),

@@ -22,8 +22,10 @@ def check_exposure(listen: str, peers: Sequence[str], ticket: Path | None, *, in
         return
     if not is_loopback(host_and_port(listen)[0]):
         raise SettingsError(
-            f"--listen {listen} would let in whoever reaches this port, unknown and unencrypted; {REMEDY}"
+            f"--listen {listen} would accept any host that reaches this port, without identity or encryption; {REMEDY}"
         )
     for peer in peers:
         if not is_loopback(host_and_port(peer)[0]):
-            raise SettingsError(f"--peers {peer} would be talked with unencrypted, whoever answers there; {REMEDY}")
+            raise SettingsError(
+                f"--peers {peer} would be dialled without encryption, whichever host answers there; {REMEDY}"
+            )

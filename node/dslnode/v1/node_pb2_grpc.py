@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class NeighbourStub:
-    """Neighbours exchange masks over one long-lived stream; whoever can dial opens it, both talk over it.
+    """Neighbours exchange masks over one long-lived stream. The dialler opens it, and both sides send over it.
     """
 
     def __init__(self, channel):
@@ -43,7 +43,7 @@ class NeighbourStub:
 
 
 class NeighbourServicer:
-    """Neighbours exchange masks over one long-lived stream; whoever can dial opens it, both talk over it.
+    """Neighbours exchange masks over one long-lived stream. The dialler opens it, and both sides send over it.
     """
 
     def Converse(self, request_iterator, context):
@@ -69,7 +69,7 @@ def add_NeighbourServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Neighbour:
-    """Neighbours exchange masks over one long-lived stream; whoever can dial opens it, both talk over it.
+    """Neighbours exchange masks over one long-lived stream. The dialler opens it, and both sides send over it.
     """
 
     @staticmethod
@@ -101,7 +101,7 @@ class Neighbour:
 
 
 class StatusStub:
-    """What `dslnode status`, `dslnode ledger` and `dslnode doctor` ask.
+    """The requests of `dslnode status`, `dslnode ledger` and `dslnode doctor`.
     """
 
     def __init__(self, channel):
@@ -128,7 +128,7 @@ class StatusStub:
 
 
 class StatusServicer:
-    """What `dslnode status`, `dslnode ledger` and `dslnode doctor` ask.
+    """The requests of `dslnode status`, `dslnode ledger` and `dslnode doctor`.
     """
 
     def Get(self, request, context):
@@ -176,7 +176,7 @@ def add_StatusServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Status:
-    """What `dslnode status`, `dslnode ledger` and `dslnode doctor` ask.
+    """The requests of `dslnode status`, `dslnode ledger` and `dslnode doctor`.
     """
 
     @staticmethod

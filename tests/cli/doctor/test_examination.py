@@ -77,7 +77,7 @@ def test_all_problems_are_found_at_once() -> None:
     assert "PROBLEM data    /absent: there is no such directory" in done.stdout
     assert "PROBLEM peers   x.invalid:1: the name is not known" in done.stdout
     assert done.stdout.count("-> ") >= 3
-    assert "PROBLEM ticket  --peers x.invalid:1 would be talked with unencrypted" in done.stdout
+    assert "PROBLEM ticket  --peers x.invalid:1 would be dialled without encryption" in done.stdout
     assert "4 problems" in done.stdout.splitlines()[-1]
 
 

@@ -145,7 +145,7 @@ def test_having_no_ticket_is_well_on_one_machine_alone() -> None:
     assert examined(Settings(name="a")).level is Level.OK
     exposed = examined(Settings(name="a", listen="0.0.0.0:7711"))
     assert exposed.level is Level.PROBLEM
-    assert "would let in whoever reaches this port" in exposed.what
+    assert "would accept any host that reaches this port" in exposed.what
     assert "dslnode ca issue" in exposed.fix
     assert examined(Settings(name="a", listen="0.0.0.0:7711", insecure=True)).level is Level.WARNING
 

@@ -1,4 +1,4 @@
-"""Masks against a base: what is coded comes back, both ends go on alike, and the bytes are the same everywhere."""
+"""Masks coded against references: they come back, both sides stay equal, and the bytes are the same everywhere."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def read(incoming: IncomingReference, coded: CodedMask) -> Mask:
             reference=coded.reference,
         )
     )
-    found = [assembler.chunk(part) for part in coded.chunks()][-1]
-    assert found is not None
-    return found.mask
+    message = [assembler.chunk(chunk) for chunk in coded.chunks()][-1]
+    assert message is not None
+    return message.mask
 
 
 shares = st.sampled_from([0.0, 0.001, 0.01, 0.1, 0.5, 0.9, 1.0])
@@ -74,15 +74,15 @@ shares = st.sampled_from([0.0, 0.001, 0.01, 0.1, 0.5, 0.9, 1.0])
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2**32), shares), min_size=1, max_size=8), st.booleans())
-def test_both_ends_of_an_edge_go_on_alike(steps: list[tuple[int, float]], known: bool) -> None:
+def test_both_sides_follow_with_equal_references(steps: list[tuple[int, float]], known: bool) -> None:
     mask = drawn(LAYOUT, 1)
-    here = there = Reference(mask) if known else None
+    sender = receiver = Reference(mask) if known else None
     for seed, share in steps:
         mask = flipped(mask, seed, share)
-        data, here = delta.encode(mask, here)
-        found, there = delta.decode(LAYOUT, data, there)
-        assert found == mask
-        assert here.digest == there.digest
+        data, sender = delta.encode(mask, sender)
+        decoded, receiver = delta.decode(LAYOUT, data, receiver)
+        assert decoded == mask
+        assert sender.digest == receiver.digest
 
 
 @settings(deadline=None)
@@ -131,7 +131,7 @@ def conditional_entropy(mask: Mask, base: Mask) -> float:
 
 
 def test_flips_that_return_cost_less() -> None:
-    """What flipped lately flips again: the classes pay."""
+    """Bits that flipped lately flip again: the classes save bytes."""
     mask, other = drawn(LARGE, 1), flipped(drawn(LARGE, 1), 2, 0.01)
     base = Reference(mask)
     sizes = []
@@ -143,7 +143,7 @@ def test_flips_that_return_cost_less() -> None:
 
 @pytest.mark.skipif(not range_coder.AVAILABLE, reason="constriction has no build for this processor")
 def test_the_bytes_are_the_same_everywhere() -> None:
-    """A golden digest: no board may choose or write otherwise."""
+    """A golden digest: every node must choose and write the same."""
     found, base = hashlib.blake2b(digest_size=16), None
     for mask in sequence(LARGE, 5, 0.004):
         data, base = delta.encode(mask, base)
@@ -200,7 +200,7 @@ coded_bytes = st.binary(min_size=1, max_size=LAYOUT.byte_size + SPARE_BYTES)
 
 @settings(max_examples=200, deadline=None)
 @given(coded_bytes, st.sampled_from(Codec), st.sampled_from(ReferenceChoice))
-def test_bytes_that_nobody_wrote_are_refused(data: bytes, codec: Codec, choice: ReferenceChoice) -> None:
+def test_random_bytes_are_refused(data: bytes, codec: Codec, choice: ReferenceChoice) -> None:
     incoming = IncomingReference(Reference(drawn(LAYOUT, 1)), same_start=True, last=Reference(drawn(LAYOUT, 2)))
     with pytest.raises(PeerError):
         read(
@@ -211,24 +211,24 @@ def test_bytes_that_nobody_wrote_are_refused(data: bytes, codec: Codec, choice: 
         )
 
 
-def test_a_wrong_base_does_not_go_unnoticed() -> None:
-    one, other = drawn(LAYOUT, 1), drawn(LAYOUT, 2)
+def test_a_wrong_reference_is_detected() -> None:
+    first, second = drawn(LAYOUT, 1), drawn(LAYOUT, 2)
     for readable in (ALL, frozenset({Codec.SPARSE})):
-        coded, _ = encode_for(readable, message(flipped(one, 3, 0.01)), ReferenceChoice.LAST, Reference(one))
+        coded, _ = encode_for(readable, message(flipped(first, 3, 0.01)), ReferenceChoice.LAST, Reference(first))
         with pytest.raises(PeerError) as refused:
-            read(IncomingReference(Reference(other), last=Reference(other)), coded)
+            read(IncomingReference(Reference(second), last=Reference(second)), coded)
         assert refused.value.reason in {"checksum", "mask_bits"}
 
 
-def test_a_base_that_is_not_here_is_refused() -> None:
+def test_a_reference_that_the_receiver_lacks_is_refused() -> None:
     for choice in (ReferenceChoice.LAST, ReferenceChoice.START):
         coded, _ = encode_for(ALL, message(drawn(LAYOUT, 2)), choice, Reference(drawn(LAYOUT, 2)))
         with pytest.raises(PeerError, match="does not hold"):
             read(IncomingReference(None), coded)
 
 
-class Edge:
-    """One direction between two nodes: the sender's view, the receiver's, and what is under way."""
+class Direction:
+    """One direction between two nodes: both sides' references, and the masks on their way."""
 
     def __init__(self) -> None:
         start = drawn(LAYOUT, 0)
@@ -237,17 +237,17 @@ class Edge:
             MaskReferences.from_start(Reference(start)),
             MaskReferences.from_start(Reference(start)),
         )
-        self.flying: list[tuple[CodedMask, Mask]] = []
+        self.in_flight: list[tuple[CodedMask, Mask]] = []
         self.connect()
 
     def connect(self) -> None:
-        self.flying.clear()
+        self.in_flight.clear()
         self.sender, self.receiver = (
             self.sender.for_new_link(same_start=True),
             self.receiver.for_new_link(same_start=True),
         )
-        held = self.receiver.incoming.last
-        self.sender.outgoing.resume(b"" if held is None else held.digest)
+        last = self.receiver.incoming.last
+        self.sender.outgoing.resume(b"" if last is None else last.digest)
 
     def restart_sender(self) -> None:
         self.sender = MaskReferences.from_start(Reference(drawn(LAYOUT, 0)))
@@ -258,11 +258,11 @@ class Edge:
         self.connect()
 
     def send(self) -> None:
-        self.mask = flipped(self.mask, len(self.flying) + 5, 0.02)
-        choice, base = self.sender.outgoing.choose()
-        coded, following = encode_for(ALL, message(self.mask), choice, base)
-        self.sender.outgoing.mask_sent(following)
-        self.flying.append(
+        self.mask = flipped(self.mask, len(self.in_flight) + 5, 0.02)
+        choice, reference = self.sender.outgoing.choose()
+        coded, after = encode_for(ALL, message(self.mask), choice, reference)
+        self.sender.outgoing.mask_sent(after)
+        self.in_flight.append(
             (
                 CodedMask(
                     round=0,
@@ -278,8 +278,8 @@ class Edge:
         )
 
     def deliver(self) -> None:
-        if self.flying:
-            coded, mask = self.flying.pop(0)
+        if self.in_flight:
+            coded, mask = self.in_flight.pop(0)
             assert read(self.receiver.incoming, coded) == mask
 
 
@@ -288,40 +288,40 @@ ACTIONS = st.sampled_from(["send", "send", "deliver", "connect", "restart_sender
 
 @settings(deadline=None)
 @given(st.lists(ACTIONS, max_size=30))
-def test_masks_arrive_right_after_any_loss_and_restart(actions: list[str]) -> None:
-    edge = Edge()
+def test_masks_arrive_intact_after_any_loss_and_restart(actions: list[str]) -> None:
+    direction = Direction()
     for action in actions:
-        getattr(edge, action)()
-    edge.send()
-    while edge.flying:
-        edge.deliver()
-    held = edge.receiver.incoming.last
-    assert held is not None
-    assert held.mask == edge.mask
+        getattr(direction, action)()
+    direction.send()
+    while direction.in_flight:
+        direction.deliver()
+    last = direction.receiver.incoming.last
+    assert last is not None
+    assert last.mask == direction.mask
 
 
 def test_after_a_break_masks_go_on_from_what_arrived() -> None:
-    edge = Edge()
-    edge.send()
-    edge.deliver()
-    edge.send()
-    edge.connect()
-    assert edge.sender.outgoing.choose()[0] is ReferenceChoice.LAST
-    edge.send()
-    edge.deliver()
+    direction = Direction()
+    direction.send()
+    direction.deliver()
+    direction.send()
+    direction.connect()
+    assert direction.sender.outgoing.choose()[0] is ReferenceChoice.LAST
+    direction.send()
+    direction.deliver()
 
 
-def test_no_more_than_a_few_bases_are_remembered() -> None:
-    edge = Edge()
-    edge.send()
-    edge.deliver()
+def test_only_a_few_references_are_remembered() -> None:
+    direction = Direction()
+    direction.send()
+    direction.deliver()
     for _ in range(REMEMBERED):
-        edge.send()
-    edge.connect()
-    assert edge.sender.outgoing.choose()[0] is ReferenceChoice.START
+        direction.send()
+    direction.connect()
+    assert direction.sender.outgoing.choose()[0] is ReferenceChoice.START
 
 
-def test_a_near_copy_is_left_alone_but_never_first_on_a_link() -> None:
+def test_a_close_mask_is_not_sent_but_for_the_first_on_a_link() -> None:
     start, now = drawn(LARGE, 0), flipped(drawn(LARGE, 0), 1, 0.1)
     outgoing = OutgoingReferences(Reference(start), same_start=True)
     assert not outgoing.is_close(start, 0.5)

@@ -240,7 +240,7 @@ def test_a_padding_bit_is_refused_although_the_checksum_fits(padding: int) -> No
     assert refusal_of(lambda: assembler.chunk(packed)) == "mask_bits"
 
 
-def test_a_lie_about_the_size_costs_no_memory() -> None:
+def test_a_false_size_costs_no_memory() -> None:
     assembler = MaskAssembler(both(LARGE))
     assert (
         peak_of(lambda: assembler.header(MaskHeader(round=0, kind=1, codec=1, coded_bytes=ABSURD, checksum=bytes(8))))

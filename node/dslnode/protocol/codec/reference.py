@@ -1,6 +1,6 @@
 """The references that keep masks are coded against, per neighbour and direction. Pure decisions.
 
-A link is one ordered stream: whoever reads a mask has read all masks before it. So no acknowledgement is needed while
+A link is one ordered stream: the reader of a mask has read all masks before it. So no acknowledgement is needed while
 the link lasts. When a link opens, the receiver sends the digest of the reference that it holds. The sender goes on
 from there if it still has that reference; otherwise from the mask that both nodes started from, if that is equal;
 otherwise from nothing.
