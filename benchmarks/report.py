@@ -1,4 +1,4 @@
-"""What all benchmarks share: their arguments, interleaved timing, the table for people and the JSON for machines."""
+"""Shared by all benchmarks: arguments, interleaved timing, the table for people and the JSON for machines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Column:
 
 @dataclass
 class Report:
-    """What a benchmark found out: one row a case, and a summary with the goals."""
+    """Results of a benchmark: one row per case, and a summary with the goals."""
 
     rows: list[Row] = field(default_factory=list)
     summary: Row = field(default_factory=dict)
@@ -84,9 +84,9 @@ def publish(title: str, columns: Sequence[Column], report: Report, json_file: Pa
     for key, value in report.summary.items():
         print(f"{key.replace('_', ' ')}: {format(value, '.3g') if isinstance(value, float) else value}")
     if json_file is not None:
-        known = {"benchmark": command_line(), "measured_on": time.strftime("%Y-%m-%d", time.gmtime())}
-        found = {**known, "summary": report.summary, "machine": machine(), "rows": report.rows}
-        json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        origin = {"benchmark": command_line(), "measured_on": time.strftime("%Y-%m-%d", time.gmtime())}
+        content = {**origin, "summary": report.summary, "machine": machine(), "rows": report.rows}
+        json_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def command_line() -> str:
