@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-FIGURES := build/figures
+FIGURES := benchmarks/results
 
-.PHONY: help setup figures demo test test-long test-containers test-arm chaos chaos-long fuzz lint format protocol dashboards clean
+.PHONY: help setup figures demo test test-unit test-long test-containers test-arm chaos chaos-long fuzz lint format protocol dashboards clean
 
 help:
 	@echo "make demo        four daemons learn together on this machine (about a minute)"
 	@echo "make test        all tests (under ten minutes on two cores)"
+	@echo "make test-unit   what needs no process and no socket, in parallel (under two minutes)"
 	@echo "make test-long   the slow tests too"
 	@echo "make test-containers   the testbed of docker-compose.yml, with a container engine (DOCKER_HOST)"
 	@echo "make test-arm    what must be the same bits everywhere, on an emulated aarch64 (root)"
@@ -35,8 +36,14 @@ $(VENV)/ready: $(VENV)/runtime
 demo: $(VENV)/runtime
 	$(BIN)/dslnode demo
 
+QUICK := not slow and not containers and not chaos
+
 test: $(VENV)/ready
-	$(BIN)/pytest -m "not slow and not containers and not chaos"
+	$(BIN)/pytest --unit -n auto -m "$(QUICK)" --cov --cov-report=
+	$(BIN)/pytest --integration -m "$(QUICK)" --cov --cov-append --cov-report=term
+
+test-unit: $(VENV)/ready
+	$(BIN)/pytest --unit -n auto -m "$(QUICK)"
 
 test-long: $(VENV)/ready
 	$(BIN)/pytest -m "not containers and not chaos"
@@ -70,15 +77,15 @@ protocol: $(VENV)/ready
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=node --pyi_out=node --grpc_python_out=node proto/dslnode/v1/*.proto
 
 figures: $(VENV)/ready
-	mkdir -p $(FIGURES)
-	$(BIN)/python -m benchmarks.accuracy --model mlp --json $(FIGURES)/accuracy-mlp.json --plots docs/accuracy
-	$(BIN)/python -m benchmarks.accuracy --model cnn --json $(FIGURES)/accuracy-cnn.json --plots docs/accuracy
+	$(BIN)/python -m benchmarks.accuracy --model mlp --json $(FIGURES)/accuracy-mlp.json --plots docs/results/accuracy
+	$(BIN)/python -m benchmarks.accuracy --model cnn --json $(FIGURES)/accuracy-cnn.json --plots docs/results/accuracy
 	$(BIN)/python -m benchmarks.accuracy --quick --json $(FIGURES)/accuracy-quick.json
 	$(BIN)/python -m benchmarks.batching --json $(FIGURES)/batching.json
 	$(BIN)/python -m benchmarks.hostile --json $(FIGURES)/hostile.json
 	$(BIN)/python -m benchmarks.structured --json $(FIGURES)/structured.json
-	$(BIN)/python -m benchmarks.dslth --json $(FIGURES)/dslth.json --plots docs
+	$(BIN)/python -m benchmarks.dslth --json $(FIGURES)/dslth.json --plots docs/results
 	$(BIN)/python -m benchmarks.wire --json $(FIGURES)/wire.json
+	$(BIN)/python -m benchmarks.tables
 
 dashboards: $(VENV)/ready
 	$(BIN)/python -m deploy.dashboards

@@ -54,11 +54,11 @@ class Liar(Learner):
     @property
     def learned(self) -> Tensor:
         """What this node has learned beyond the scores that all start from."""
-        return self._state.scores - self._consensus._first
+        return self._state.scores - self._consensus._seeded_scores
 
     def say(self, learned: Tensor) -> Tensor:
         """Return the scores of a node that has learned this."""
-        return self._consensus._first + learned
+        return self._consensus._seeded_scores + learned
 
     def claim(self, part: float) -> None:
         """Claim to keep this part of every layer."""

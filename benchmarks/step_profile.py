@@ -72,7 +72,7 @@ def _run(
 ) -> dict[str, float]:
     network.model.train()
     watch = Stopwatch()
-    spread = network.spread(state.scores)
+    spread = network.expand_scores(state.scores)
     term = aggregation_term(spread, state.neighbour_mean, plan.alpha, network.layout)
     loss_sum, right = 0.0, 0
     for _ in range(plan.local_steps):
@@ -85,7 +85,7 @@ def _run(
         loss, logits, gradient = _mask_gradient(network, keep, images, labels, watch)
         state.gradient = score_gradient(spread, gradient, plan)
         step_scores(network, state, plan)
-        spread = network.spread(state.scores)
+        spread = network.expand_scores(state.scores)
         watch.lap("score update")
         loss_sum += float(loss) * len(labels)
         right += int((logits.argmax(dim=1) == labels).sum())
@@ -96,7 +96,7 @@ def _run(
 def _mask_gradient(
     network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor, watch: Stopwatch
 ) -> tuple[Tensor, Tensor, Tensor]:
-    leaves = {name: tensor.requires_grad_() for name, tensor in network.kept(keep).items()}
+    leaves = {name: tensor.requires_grad_() for name, tensor in network.masked_weights(keep).items()}
     watch.lap("masking")
     logits = functional_call(network.model, leaves, (images,)) + network.logit_offset
     loss = cross_entropy(logits, labels)

@@ -23,7 +23,7 @@ def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteModule
     """Write a module into the working directory; return its name, which no other test has used."""
     numbers = itertools.count()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])  # as the command line does
 
     def write(source: str) -> str:
         name = f"users_{tmp_path.name}_{next(numbers)}"

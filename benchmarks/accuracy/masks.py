@@ -19,7 +19,7 @@ from dslnode.learning.learner import Learner
 from dslnode.learning.masking import from_mask
 from dslnode.protocol import events
 from dslnode.protocol.mask import Mask
-from dslnode.protocol.messages import Exchange, ExchangeState, MaskKind, MaskMessage, Unchanged
+from dslnode.protocol.messages import Exchange, ExchangeState, MaskKind, MaskMessage, RoundMessage, Unchanged
 from dslnode.protocol.round_machine import RoundMachine
 from dslnode.runtime.build import initialization_options, training_options
 
@@ -108,30 +108,34 @@ class Lockstep:
         learner = self._learners[node]
         match command:
             case events.Train(number):
-                learner.train(number, _never)
+                learner.train_round(number, _never)
                 self._masks[node] = learner.mask
                 self._feed(node, events.Trained(learner.mask))
             case events.SendMask(peer, message):
                 self._feed(int(peer), events.Received(_name(node), message))
             case events.SendSignMasks(number, peers, then):
                 for peer, signs in learner.make_steps(number, peers).items():
-                    if isinstance(signs, ExchangeState):
-                        self._feed(int(peer), events.ExchangeStateReceived(_name(node), signs))
-                        continue
-                    if isinstance(signs, Unchanged):
-                        self._feed(int(peer), events.Received(_name(node), signs))
-                        continue
-                    self._signs.append(signs)
-                    for part in (signs, then) if then is not None else (signs,):
-                        self._feed(int(peer), events.Received(_name(node), part))
+                    self._deliver(node, int(peer), signs, then)
             case events.OpenExchange(peer):
                 self._feed(int(peer), events.ExchangeStateReceived(_name(node), learner.open_exchange(peer)))
             case events.Resynchronize(peer, greeting):
                 learner.resynchronize(peer, greeting)
             case events.Aggregate(number, heard):
-                self._feed(node, events.Aggregated(learner.aggregate(number, heard)))
+                self._feed(node, events.Aggregated(learner.aggregate(heard)))
             case _:  # deadlines do not pass here, and nothing is kept
                 pass
+
+    def _deliver(self, node: int, peer: int, signs: RoundMessage, keep: MaskMessage | None) -> None:
+        """Hand a neighbour its part of a round: a step, and the keep mask if one goes with it."""
+        match signs:
+            case ExchangeState():
+                self._feed(peer, events.ExchangeStateReceived(_name(node), signs))
+            case Unchanged():
+                self._feed(peer, events.Received(_name(node), signs))
+            case MaskMessage():
+                self._signs.append(signs)
+                for part in (signs, keep) if keep is not None else (signs,):
+                    self._feed(peer, events.Received(_name(node), part))
 
     def _feed(self, node: int, event: events.Event) -> None:
         self._next.extend((node, command) for command in self._machines[node].handle(event))

@@ -56,7 +56,7 @@ def learners_settings(node: int, exchange: Exchange) -> Settings:
 def recorded_masks(rounds: int) -> list[Mask]:
     """Train four nodes in a ring for some rounds; return the keep masks of the first, and before them its start."""
     learners = [build_learner(learners_settings(node, Exchange.KEEP)) for node in range(4)]
-    start, lockstep = learners[0].start, Lockstep(learners, RING, Exchange.KEEP)
+    start, lockstep = learners[0].initial_mask, Lockstep(learners, RING, Exchange.KEEP)
     return [start, *(lockstep.round(number)[0] for number in range(rounds))]
 
 

@@ -71,8 +71,8 @@ async def _hear(coded_bytes: int, messages: int) -> None:
 
 async def _send(coded_bytes: int, messages: int, address: str) -> None:
     masks = series(coded_bytes, messages + WARM_UP)
-    end, way = End(1, masks[0]), PlainChannels(anywhere=True)
-    dialling = asyncio.ensure_future(keep_dialing(end.network, f"{address}:{PORT}", random.Random(1), way))
+    end, channels = End(1, masks[0]), PlainChannels(anywhere=True)
+    dialling = asyncio.ensure_future(keep_dialing(end.network, f"{address}:{PORT}", random.Random(1), channels))
     async with asyncio.timeout(PATIENCE):
         await end.network.wait_until_linked(1)
     [key] = end.network.links

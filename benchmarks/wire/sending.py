@@ -32,10 +32,22 @@ class End:
 
     def __init__(self, number: int, start: Mask) -> None:
         layout = start.layout
-        facts = NetworkFingerprint(layout.digest, layout.digest, 1, layout.size, 1, layout.size)
+        facts = NetworkFingerprint(
+            fingerprint=layout.digest, layout=layout.digest, layers=1, weights=layout.size, seed=1, scores=layout.size
+        )
         name = bytes([number])
         known = checksum(start.to_bytes())
-        me = NodeInfo("bench", name * 16, name * 8, str(number), "", facts, "keep", READABLE, known)
+        me = NodeInfo(
+            run_id="bench",
+            node_id=name * 16,
+            incarnation=name * 8,
+            name=str(number),
+            advertise="",
+            model=facts,
+            exchange="keep",
+            codecs=READABLE,
+            start=known,
+        )
         self.arrived = 0
         self.news = asyncio.Condition()
         edges = LinkFactory(me, dict.fromkeys(MaskKind, layout), start)

@@ -1,3 +1,120 @@
-"""dslnode: devices learn personal binary masks over one frozen random network, and exchange only masks."""
+"""dslnode: boards learn personal binary masks over one frozen random network, and exchange only masks.
 
-__version__ = "0.1.0"
+The public API. Nothing heavy is loaded by ``import dslnode``: each name loads what it needs when it is used first
+(PEP 562). ``docs/python-api.md`` describes the names, with examples.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dslnode.config.loader import load_settings
+    from dslnode.config.settings import Settings
+    from dslnode.data.dataset import DataSet, Examples, load_data_set
+    from dslnode.data.partition import partition
+    from dslnode.errors import (
+        DataError,
+        DslnodeError,
+        ExitCode,
+        ListenError,
+        ModelError,
+        PeerError,
+        SettingsError,
+        StateError,
+        UnreachableError,
+    )
+    from dslnode.learning.learner import Learner
+    from dslnode.learning.options import InitializationOptions, TrainingOptions
+    from dslnode.protocol.events import NeighbourMasks
+    from dslnode.protocol.mask import Mask, MaskLayout
+    from dslnode.runtime.node import Node
+    from dslnode.runtime.node_events import PeerDown, PeerUp, RoundFinished
+    from dslnode.runtime.status_client import StatusClient
+
+    __version__: str
+
+_HOMES = {
+    "load_settings": "config.loader",
+    "Settings": "config.settings",
+    "DataSet": "data.dataset",
+    "Examples": "data.dataset",
+    "load_data_set": "data.dataset",
+    "partition": "data.partition",
+    "DataError": "errors",
+    "DslnodeError": "errors",
+    "ExitCode": "errors",
+    "ListenError": "errors",
+    "ModelError": "errors",
+    "PeerError": "errors",
+    "SettingsError": "errors",
+    "StateError": "errors",
+    "UnreachableError": "errors",
+    "Learner": "learning.learner",
+    "InitializationOptions": "learning.options",
+    "TrainingOptions": "learning.options",
+    "NeighbourMasks": "protocol.events",
+    "Mask": "protocol.mask",
+    "MaskLayout": "protocol.mask",
+    "Node": "runtime.node",
+    "PeerDown": "runtime.node_events",
+    "PeerUp": "runtime.node_events",
+    "RoundFinished": "runtime.node_events",
+    "StatusClient": "runtime.status_client",
+}
+"""The module, below this package, in which each public name lives."""
+
+__all__ = [
+    "DataError",
+    "DataSet",
+    "DslnodeError",
+    "Examples",
+    "ExitCode",
+    "InitializationOptions",
+    "Learner",
+    "ListenError",
+    "Mask",
+    "MaskLayout",
+    "ModelError",
+    "NeighbourMasks",
+    "Node",
+    "PeerDown",
+    "PeerError",
+    "PeerUp",
+    "RoundFinished",
+    "Settings",
+    "SettingsError",
+    "StateError",
+    "StatusClient",
+    "TrainingOptions",
+    "UnreachableError",
+    "__version__",
+    "load_data_set",
+    "load_settings",
+    "partition",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        found: object = _version()
+    elif name in _HOMES:
+        found = getattr(importlib.import_module(f"dslnode.{_HOMES[name]}"), name)
+    else:
+        raise AttributeError(f"module 'dslnode' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("dslnode")
+    except PackageNotFoundError:  # a bare checkout on the path
+        return "0+unknown"

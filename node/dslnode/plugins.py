@@ -1,8 +1,8 @@
 """Finds models and data sets by name or as `module:function`, and says plainly when there is no such thing.
 
-Names come from the entry-point groups `dslnode.models` and `dslnode.datasets`, so that an installed package
-can add some. A built-in model's name always means the built-in model. Modules in the working directory can
-be named too. What is loaded here runs with all rights of this process: it is the operator's own choice.
+Names come from the entry-point groups `dslnode.models` and `dslnode.datasets`, so that an installed package can add
+some. A built-in model's name always means the built-in model. The command line lets modules in the working directory
+be named, too. What is loaded here runs with all rights of this process: it is the operator's own choice.
 """
 
 from __future__ import annotations
@@ -95,9 +95,6 @@ def _plug_ins(group: str) -> dict[str, str]:
 
 
 def _import(name: str, spec: str, error: type[DslnodeError], known: Iterable[str]) -> ModuleType:
-    # At the end, so that a stray file in the working directory can never replace an installed module.
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as missing:

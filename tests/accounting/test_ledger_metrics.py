@@ -72,6 +72,7 @@ def test_without_a_cap_there_is_none_to_show() -> None:
     assert "dslnode_data_cap_bytes" not in generate_latest(registered).decode()
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed")
 def test_prometheus_own_linter_has_nothing_to_say() -> None:
     done = subprocess.run(

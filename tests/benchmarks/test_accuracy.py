@@ -259,12 +259,10 @@ class TestMethods:
         for number in range(2):
             method.round(number)
             for learner in learners:
-                learner.train(number, lambda: False)
+                learner.train_round(number, lambda: False)
             masks = [learner.mask for learner in learners]
             for node, learner in enumerate(learners):
-                learner.aggregate(
-                    number, [NeighbourMasks(str(peer), masks[peer], (), 0) for peer in world.neighbours[node]]
-                )
+                learner.aggregate([NeighbourMasks(str(peer), masks[peer], (), 0) for peer in world.neighbours[node]])
         expected = [learner.network.weights * from_mask(learner.mask) for learner in learners]
         assert all(map(torch.equal, method.personal(last=True)["aggregated"], expected))
 

@@ -63,6 +63,7 @@ def test_sign_masks_are_counted_as_nodes_settle() -> None:
     assert 0 < second["accuracy"] < 100
 
 
+@pytest.mark.process
 @pytest.mark.skipif(missing() is not None, reason=f"needs network namespaces: {missing()}")
 def test_daemons_in_a_ring_are_counted_by_the_kernel() -> None:
     found = node_row("ring", TINY)

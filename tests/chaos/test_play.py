@@ -9,6 +9,7 @@ import pytest
 
 from dslnode.cli.testbed import DaemonLog
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
+from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 from tests.chaos.boards import Board, Life
 from tests.chaos.play import accuracy, complaints, damaged_files, growth, lost_rounds
 
@@ -80,7 +81,9 @@ def test_a_damaged_file_is_found_now_and_after_a_restart_has_set_it_aside(tmp_pa
     one = board()
     one.state = tmp_path
     assert damaged_files(one) == []
-    StateDirectory(tmp_path).save(Snapshot({"round": 1}, {"scores": np.zeros(9, np.float32)}))
+    StateDirectory(tmp_path).save(
+        Snapshot(SnapshotMetadata(round=1, run_id="r", fingerprint="ab"), {"scores": np.zeros(9, np.float32)})
+    )
     assert damaged_files(one) == []
     (tmp_path / "state").write_bytes((tmp_path / "state").read_bytes()[:-1])
     assert "damaged" in damaged_files(one)[0]

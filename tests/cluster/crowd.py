@@ -7,18 +7,13 @@ cores only one step a round.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import sys
 
 import torch
 
 from dslnode.config.settings import Settings
-from dslnode.runtime.build import build_learner
-from dslnode.runtime.checkpoint import NODE_ID_BYTES
 from dslnode.runtime.node import Node
-from dslnode.runtime.start import node_info
-from dslnode.security.channels import PlainChannels
-from dslnode.telemetry import logs
+from dslnode.telemetry.logs import make_logger
 
 
 def member(number: int, address: str) -> Node:
@@ -33,14 +28,17 @@ def member(number: int, address: str) -> Node:
         local_steps=1,
         evaluate_every=1_000,
     )
-    learner = build_learner(settings)
-    me = node_info(settings, learner, secrets.token_bytes(NODE_ID_BYTES))
-    return Node(settings, learner, me, None, logs.set_up("json", "error"), way=PlainChannels())
+    return Node(settings, log=make_logger("json", "error", sys.stderr))
 
 
 async def run(address: str, first: int, count: int) -> None:
     """Run ``count`` daemons, numbered from ``first``, which end with the process."""
-    await asyncio.gather(*(member(number, address).run() for number in range(first, first + count)))
+    await asyncio.gather(*(_live(member(number, address)) for number in range(first, first + count)))
+
+
+async def _live(node: Node) -> None:
+    async with node:
+        await node.wait()
 
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
         write_template(load({}, {}, None), tmp_path / "absent" / "node.toml")
 
 
+@pytest.mark.process
 def test_the_command_writes_it(tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     done = run("config", "--init", str(file), "--alpha", "3")

@@ -67,7 +67,7 @@ def test_an_unknown_name_lists_the_known_forms() -> None:
 def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
     """Write a function `load` into a module of the working directory; return its spec."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])  # as the command line does
 
     def write(body: str) -> str:
         name = f"users_data_{tmp_path.name}"

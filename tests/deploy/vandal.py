@@ -13,7 +13,7 @@ from dslnode.addresses import host_and_port
 from dslnode.config.loader import load
 from dslnode.errors import PeerError
 from dslnode.runtime.build import build_learner
-from dslnode.runtime.start import node_info
+from dslnode.runtime.prepare import node_info
 from dslnode.security.channels import TlsChannels
 from dslnode.security.credentials import Credentials
 from dslnode.security.ticket import read_ticket
@@ -32,7 +32,7 @@ class Vandal:
     def __init__(self, ticket: Path, victim: str) -> None:
         settings = load({"ticket": str(ticket)}, {}, None).settings
         me = node_info(settings, build_learner(settings), bytes.fromhex(read_ticket(ticket).node_id))
-        self._hello: bytes = me.hello(0).SerializeToString()
+        self._hello: bytes = pb.Frame(hello=me.to_proto(0)).SerializeToString()
         self._ticket, self._victim = ticket, victim
         self._left = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._go_on()))

@@ -29,6 +29,7 @@ from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.membership import MemberRecord, MembershipUpdate
 from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.runtime import checkpoint
+from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 from dslnode.security.authority import Authority
 from dslnode.security.certificates import identity_from_der, read_revocations
 from dslnode.security.identity import Revocations
@@ -77,14 +78,14 @@ LATER = delta.next_reference(mask(2), START)
 
 def read_frames(content: bytes) -> None:
     """Read a conversation: each frame with its length before it, as gRPC has them."""
-    copies = MaskReferences.of(START).again(shared=True)
-    copies.incoming.held = LATER
+    copies = MaskReferences.from_start(START).for_new_link(same_start=True)
+    copies.incoming.last = LATER
     listener = FrameDecoder(LAYOUTS, copies, LinkParameters(READABLE, keep_masks=True))
     stream = io.BytesIO(content)
     while head := stream.read(2):
         frame = pb.Frame.FromString(stream.read(int.from_bytes(head, "little")))
         listener.payload(frame)
-        listener.hear(frame)
+        listener.decode(frame)
 
 
 def frames(*some: pb.Frame) -> bytes:
@@ -138,9 +139,21 @@ def member_frames() -> bytes:
 
 def hello() -> bytes:
     """Return the first frame of a neighbour."""
-    facts = NetworkFingerprint(bytes(16), LAYOUT.digest, 2, LAYOUT.size, 1, LAYOUT.size)
-    me = NodeInfo("run", bytes(16), bytes(8), "name", "10.0.0.1:7711", facts, "sign", frozenset({1, 2, 3}), bytes(8))
-    return me.hello(5).SerializeToString()
+    facts = NetworkFingerprint(
+        fingerprint=bytes(16), layout=LAYOUT.digest, layers=2, weights=LAYOUT.size, seed=1, scores=LAYOUT.size
+    )
+    me = NodeInfo(
+        run_id="run",
+        node_id=bytes(16),
+        incarnation=bytes(8),
+        name="name",
+        advertise="10.0.0.1:7711",
+        model=facts,
+        exchange="sign",
+        codecs=frozenset({1, 2, 3}),
+        start=bytes(8),
+    )
+    return pb.Frame(hello=me.to_proto(5)).SerializeToString()
 
 
 def checksummed_state(body: bytes) -> checkpoint.Snapshot:
@@ -155,8 +168,10 @@ def checksummed_ledger(body: bytes) -> ledger_file.LedgerState:
 
 def state() -> bytes:
     """Return a node's state."""
-    facts = {"round": 3, "run_id": "r", "fingerprint": "ab", "neighbours": [], "traffic": {}}
-    return checkpoint.pack(checkpoint.Snapshot(facts, {"scores": np.arange(5, dtype=np.float32), "steps": np.array(7)}))
+    metadata = SnapshotMetadata(round=3, run_id="r", fingerprint="ab")
+    return checkpoint.pack(
+        checkpoint.Snapshot(metadata, {"scores": np.arange(5, dtype=np.float32), "steps": np.array(7)})
+    )
 
 
 def ledger() -> bytes:

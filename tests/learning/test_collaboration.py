@@ -1,4 +1,4 @@
-"""How far a node leans on its neighbours: a rule of one number, and what it does to a learner."""
+"""How far a node leans on its neighbours: one judgement of an aggregation, and what many of them add up to."""
 
 from __future__ import annotations
 
@@ -6,38 +6,42 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.learning.collaboration import LEAST, adapted, is_worse
+from dslnode.learning.collaboration import MIN_WEIGHT, accept_if_not_worse
 
 
-@pytest.mark.parametrize(("after", "worse"), [(0.9, False), (0.8, False), (0.79, False), (0.75, True)])
-def test_only_what_chance_does_not_explain_is_worse(after: float, worse: bool) -> None:
-    assert is_worse(0.8, after, 256) is worse
+def judged(weight: float, *, worse: bool) -> float:
+    return accept_if_not_worse(0.9, 0.5 if worse else 0.9, examples=256, weight=weight).weight
+
+
+@pytest.mark.parametrize(("after", "accepted"), [(0.9, True), (0.8, True), (0.79, True), (0.75, False)])
+def test_only_what_chance_does_not_explain_is_refused(after: float, accepted: bool) -> None:
+    assert accept_if_not_worse(0.8, after, examples=256, weight=1.0).accepted is accepted
 
 
 @given(st.integers(10, 1_000))
-def test_one_answer_more_or_less_is_chance_and_a_third_of_them_never(judges: int) -> None:
-    assert not is_worse(0.9, 0.9 - 1 / judges, judges)
-    assert is_worse(0.9, 0.9 - 0.34, judges)
+def test_one_answer_more_or_less_is_chance_and_a_third_of_them_never(examples: int) -> None:
+    assert accept_if_not_worse(0.9, 0.9 - 1 / examples, examples=examples, weight=1.0).accepted
+    assert not accept_if_not_worse(0.9, 0.9 - 0.34, examples=examples, weight=1.0).accepted
 
 
-@given(st.floats(LEAST, 1), st.booleans())
-def test_the_factor_stays_between_its_bounds_and_moves_the_right_way(leaning: float, worse: bool) -> None:
-    after = adapted(leaning, worse=worse)
-    assert LEAST <= after <= 1
-    assert after <= leaning if worse else after >= leaning
+@given(st.floats(MIN_WEIGHT, 1), st.booleans())
+def test_the_weight_stays_between_its_bounds_and_moves_the_right_way(weight: float, worse: bool) -> None:
+    after = judged(weight, worse=worse)
+    assert MIN_WEIGHT <= after <= 1
+    assert after <= weight if worse else after >= weight
 
 
 def test_one_bad_round_is_forgotten_after_a_good_one() -> None:
-    leaning = adapted(1.0, worse=True)
-    assert leaning < 1
-    assert adapted(leaning, worse=False) == 1
+    weight = judged(1.0, worse=True)
+    assert weight < 1
+    assert judged(weight, worse=False) == 1
 
 
-def test_a_node_whose_neighbours_never_help_hears_little_and_can_come_back() -> None:
-    leaning = 1.0
+def test_a_node_whose_neighbours_never_help_leans_little_and_can_come_back() -> None:
+    weight = 1.0
     for _ in range(20):
-        leaning = adapted(leaning, worse=True)
-    assert leaning == LEAST
+        weight = judged(weight, worse=True)
+    assert weight == MIN_WEIGHT
     for _ in range(6):
-        leaning = adapted(leaning, worse=False)
-    assert leaning == 1
+        weight = judged(weight, worse=False)
+    assert weight == 1

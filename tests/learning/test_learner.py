@@ -134,9 +134,9 @@ def run_rounds(learner: Learner, numbers: range) -> list[tuple[Progress, Mask]]:
     """Train and aggregate two made-up neighbours' masks; return what each round gave."""
     found = []
     for number in numbers:
-        found.append((learner.train(number, never), learner.mask))
+        found.append((learner.train_round(number, never), learner.mask))
         learner.aggregate(
-            number, [heard("a", mask_of(learner.layout, number)), heard("b", mask_of(learner.layout, -number % 7), 1)]
+            [heard("a", mask_of(learner.layout, number)), heard("b", mask_of(learner.layout, -number % 7), 1)]
         )
     return found
 
@@ -158,8 +158,8 @@ def test_nodes_of_one_seed_share_network_and_scores_but_not_the_order_of_their_d
     assert one.fingerprint == other.fingerprint
     assert torch.equal(one.network.weights, other.network.weights)
     assert one.mask == other.mask
-    one.train(0, never)
-    other.train(0, never)
+    one.train_round(0, never)
+    other.train_round(0, never)
     assert one.mask != other.mask
 
 
@@ -190,7 +190,7 @@ def test_a_random_first_mean_has_each_layers_density(digits: DataSet) -> None:
 def test_the_mask_has_the_keep_ratio_of_each_layer(digits: DataSet) -> None:
     origin = InitializationOptions(1, 2, keep_ratio=0.5, layer_keep_ratios=(("1.*", 0.1), ("*", 0.25)))
     learner = learner_of(digits, origin=origin)
-    learner.train(0, never)
+    learner.train_round(0, never)
     densities = learner.mask.layer_densities()
     assert densities["1.weight"] == pytest.approx(0.1, abs=0.001)
     assert densities["3.weight"] == pytest.approx(0.25, abs=0.005)
@@ -205,17 +205,17 @@ def test_training_raises_the_accuracy(digits: DataSet) -> None:
     learner = learner_of(digits)
     before = accuracy_of(learner)
     for number in range(30):
-        learner.train(number, never)
+        learner.train_round(number, never)
     assert accuracy_of(learner) > before + 0.3
 
 
 def test_training_stops_early_when_asked(digits: DataSet) -> None:
-    assert learner_of(digits).train(0, lambda: True).steps == 0
+    assert learner_of(digits).train_round(0, lambda: True).steps == 0
 
 
 def test_a_batch_is_never_larger_than_the_data(digits: DataSet) -> None:
     few = replace(digits, train=digits.train.take(np.arange(3)))
-    progress = learner_of(few, plan=replace(PLAN, batch_size=1000)).train(0, never)
+    progress = learner_of(few, plan=replace(PLAN, batch_size=1000)).train_round(0, never)
     assert progress.steps == PLAN.local_steps
     assert math.isfinite(progress.loss)
 
@@ -254,10 +254,10 @@ def test_a_saved_state_is_a_copy(digits: DataSet) -> None:
     learner = learner_of(digits)
     saved = learner.state()
     before = {name: array.copy() for name, array in saved.items()}
-    learner.train(0, never)
+    learner.train_round(0, never)
     assert all(np.array_equal(saved[name], before[name]) for name in saved)
     learner.restore(saved)
-    learner.train(0, never)
+    learner.train_round(0, never)
     assert all(np.array_equal(saved[name], before[name]) for name in saved)
 
 
@@ -271,15 +271,17 @@ def test_the_state_of_another_model_is_refused_and_changes_nothing(digits: DataS
 
 
 @some_model
-def test_users_models_learn_untouched(digits: DataSet, build: Callable[[], nn.Module]) -> None:
-    """The skeleton's own weights stay as they were; every masked layer gets a gradient."""
+def test_users_models_learn_by_masks_and_by_what_is_their_own(digits: DataSet, build: Callable[[], nn.Module]) -> None:
+    """Masked weights stay as the model has them, and each layer of them gets a gradient; everything else is trained."""
     learner = learner_of(digits, build, replace(PLAN, local_steps=30))
     model = learner.network.model
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    first = learner.train(0, never)
-    last = learner.train(1, never)
+    first = learner.train_round(0, never)
+    last = learner.train_round(1, never)
     assert last.loss < first.loss
-    assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
+    masked = {layer.name for layer in learner.layout.layers}
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]) == (name in masked), name
     velocity = learner.state()["velocity"]
     for layer, span in learner.layout.spans():
         assert velocity[span].any(), layer.name
@@ -295,7 +297,7 @@ def test_a_tied_weight_has_one_mask_for_both_its_uses(digits: DataSet) -> None:
 
 def test_running_statistics_are_learned_and_kept_in_the_state(digits: DataSet) -> None:
     learner = learner_of(digits, normed)
-    learner.train(0, never)
+    learner.train_round(0, never)
     state = learner.state()
     assert state["local.1.num_batches_tracked"] == PLAN.local_steps
     assert state["local.1.running_mean"].any()
@@ -336,19 +338,19 @@ def test_silence_leaves_the_neighbour_mean(digits: DataSet) -> None:
     run_rounds(learner, range(1))
     before = learner.state()
     assert before["neighbour_mean"].any()
-    learner.aggregate(1, [])
+    learner.aggregate([])
     assert all(np.array_equal(learner.state()[name], before[name]) for name in before)
 
 
 def test_neighbours_pull_the_next_masks_their_way(digits: DataSet) -> None:
     theirs = learner_of(digits, origin=replace(ORIGIN, node_seed=5))
     for number in range(20):
-        theirs.train(number, never)
+        theirs.train_round(number, never)
     alone, together = learner_of(digits), learner_of(digits)
     for number in range(3):
-        together.aggregate(number, [heard("a", theirs.mask)])
-        alone.train(number, never)
-        together.train(number, never)
+        together.aggregate([heard("a", theirs.mask)])
+        alone.train_round(number, never)
+        together.train_round(number, never)
     assert together.mask.agreement(theirs.mask) > alone.mask.agreement(theirs.mask)
 
 
@@ -359,16 +361,16 @@ def test_a_neighbour_that_keeps_nothing_or_everything_does_no_harm(
 ) -> None:
     learner = learner_of(digits, plan=plan)
     extreme = Mask(learner.layout, frozenbitarray(bitarray([bit] * learner.layout.size, endian="little")))
-    learner.aggregate(0, [heard("a", extreme)])
-    assert math.isfinite(learner.train(1, never).loss)
+    learner.aggregate([heard("a", extreme)])
+    assert math.isfinite(learner.train_round(1, never).loss)
     assert learner.mask.density == pytest.approx(0.3, abs=0.01)
 
 
 def test_the_order_of_the_neighbours_changes_nothing_that_matters(digits: DataSet) -> None:
     one, other = learner_of(digits), learner_of(digits)
     masks = [heard(str(number), mask_of(one.layout, number), number) for number in range(3)]
-    one.aggregate(0, masks)
-    other.aggregate(0, masks[::-1])
+    one.aggregate(masks)
+    other.aggregate(masks[::-1])
     assert np.allclose(one.state()["neighbour_mean"], other.state()["neighbour_mean"], atol=1e-6)
 
 
@@ -410,7 +412,7 @@ class TwoHeads(nn.Module):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Flatten(), "no parameter with two dimensions or more, so there is nothing to mask"),
+        (nn.Flatten(), "no weight matrix, .*, so there is nothing to mask"),
         (nn.Sequential(nn.Flatten(), nn.LazyLinear(10)), "lazy layers.*give their sizes"),
         (
             nn.Sequential(nn.Flatten(), nn.Linear(64, 9)),
@@ -470,8 +472,8 @@ def test_no_layer_is_dead_after_training_with_the_defaults(digits: DataSet, name
     plan = TrainingOptions(local_steps=15)
     learner = learner_of(data, lambda: build(data.input_shape, data.class_count), plan)
     for number in range(4):
-        learner.train(number, never)
-        learner.aggregate(number, [heard("a", learner.mask)])
+        learner.train_round(number, never)
+        learner.aggregate([heard("a", learner.mask)])
     exported = bake(learner.network.model, learner.network.weights, learner.mask)  # with all dead units
     alive = watch_units(exported)
     logits = exported(torch.from_numpy(data.train.images))
@@ -484,12 +486,12 @@ def test_no_layer_is_dead_after_training_with_the_defaults(digits: DataSet, name
         assert float(gradient.abs().max()) > 1e-6, layer.name
 
 
-def leaning_after(learner: Learner, masks: Sequence[Mask]) -> float:
-    """Return how far the node leans after it learned for a while and then heard a neighbour who sent these masks."""
+def weight_after(learner: Learner, masks: Sequence[Mask]) -> float:
+    """Return the collaboration weight after a node learned for a while, and then a neighbour sent these masks."""
     for number in range(10):
-        learner.train(number, never)
-    for number, mask in enumerate(masks, 10):
-        learner.aggregate(number, [heard("a", mask)])
+        learner.train_round(number, never)
+    for mask in masks:
+        learner.aggregate([heard("a", mask)])
     return float(learner.state()["leaning"])
 
 
@@ -497,17 +499,17 @@ def test_a_node_leans_less_on_neighbours_who_make_its_model_worse(digits: DataSe
     plan = replace(PLAN, alpha=4.0)
     layout = learner_of(digits).layout
     noise = [mask_of(layout, number) for number in range(4)]
-    assert leaning_after(learner_of(digits, plan=plan), noise) < 0.5
-    assert leaning_after(learner_of(digits, plan=replace(plan, adaptive_collaboration=False)), noise) == 1
-    assert leaning_after(learner_of(replace(digits, held_out=None), plan=plan), noise) == 1
+    assert weight_after(learner_of(digits, plan=plan), noise) < 0.5
+    assert weight_after(learner_of(digits, plan=replace(plan, adaptive_collaboration=False)), noise) == 1
+    assert weight_after(learner_of(replace(digits, held_out=None), plan=plan), noise) == 1
 
 
 def test_a_node_goes_on_leaning_on_neighbours_who_say_what_it_says(digits: DataSet) -> None:
     learner = learner_of(digits)
     agreeing = learner_of(digits)
     for number in range(10):
-        agreeing.train(number, never)
-    assert leaning_after(learner, [agreeing.mask] * 4) > 0.5
+        agreeing.train_round(number, never)
+    assert weight_after(learner, [agreeing.mask] * 4) > 0.5
 
 
 def test_a_pull_that_makes_the_model_worse_stays_out_of_its_mask(digits: DataSet) -> None:
@@ -518,8 +520,8 @@ def test_a_pull_that_makes_the_model_worse_stays_out_of_its_mask(digits: DataSet
         learner_of(digits, plan=plan),
         learner_of(digits, plan=replace(plan, adaptive_collaboration=False)),
     )
-    leaning_after(judging, noise)
-    leaning_after(trusting, noise)
+    weight_after(judging, noise)
+    weight_after(trusting, noise)
     assert accuracy_of(judging) > accuracy_of(trusting)
 
 

@@ -17,7 +17,7 @@ from dslnode.errors import ModelError
 from dslnode.learning import local_training, masking
 from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor, neighbour_mean, score_scales
 from dslnode.learning.evaluation import evaluate
-from dslnode.learning.fine_tuning import fine_tune
+from dslnode.learning.fine_tuning import fine_tuned
 from dslnode.learning.frozen_network import FrozenNetwork, frozen_weights
 from dslnode.learning.initialization import score_scale, seeded_scores
 from dslnode.learning.options import TrainingOptions
@@ -62,7 +62,8 @@ def test_gradient_equals_autograd_through_the_straight_through_estimator() -> No
     kept = masking.tensors_of(network.weights * straight_through, network.layout)
     loss = cross_entropy(functional_call(network.model, kept, (images,)), labels)
     [expected] = torch.autograd.grad(loss, [scores])
-    found_loss, _, gradient = local_training.mask_gradient(network, keep, images, labels)
+    found = local_training.minibatch_gradient(network, keep, images, labels)
+    found_loss, gradient = found.loss, found.at_mask
     assert torch.equal(found_loss, loss.detach())
     assert torch.allclose(gradient, expected, atol=1e-7)
 
@@ -162,9 +163,10 @@ def test_without_memory_the_average_is_the_newest_scores() -> None:
 def test_what_neighbours_say_moves_the_scores_and_their_average_alike() -> None:
     state = fresh_state(small_network().layout)
     before, change = state.average.clone(), torch.full_like(state.scores, 0.25)
-    state.shift(change)
-    assert torch.equal(state.average, before + change)
-    assert torch.equal(state.scores, before + change)
+    moved = state.moved_by(change)
+    assert torch.equal(moved.average, before + change)
+    assert torch.equal(moved.scores, before + change)
+    assert torch.equal(state.average, before), "and the state before stays as it was"
 
 
 def test_training_stops_between_two_steps_when_asked() -> None:
@@ -222,8 +224,8 @@ def test_stale_fine_tuning_moves_only_what_neighbours_keep() -> None:
     mean = (torch.arange(network.layout.size) % 2).float() / 2
     before = state.scores.clone()
     plan = replace(PLAN, fine_tuning="stale", fine_tuning_rate=10.0)
-    fine_tune(network, state, mean, plan, batches())
-    assert torch.allclose(before - state.scores, 10 * mean)
+    after = fine_tuned(network, state, mean, plan, batches())
+    assert torch.allclose(before - after.scores, 10 * mean)
 
 
 def test_fresh_fine_tuning_takes_a_new_gradient_and_off_does_nothing() -> None:
@@ -231,11 +233,10 @@ def test_fresh_fine_tuning_takes_a_new_gradient_and_off_does_nothing() -> None:
     state = fresh_state(network.layout)
     mean = torch.ones(network.layout.size)
     before = state.scores.clone()
-    fine_tune(network, state, mean, PLAN, batches())
-    assert torch.equal(state.scores, before)
-    fine_tune(network, state, mean, replace(PLAN, fine_tuning="fresh"), batches())
-    assert state.gradient.any()
-    assert torch.allclose(before - state.scores, 10 * state.gradient, atol=1e-6)
+    assert fine_tuned(network, state, mean, PLAN, batches()) is state
+    after = fine_tuned(network, state, mean, replace(PLAN, fine_tuning="fresh"), batches())
+    assert after.gradient.any()
+    assert torch.allclose(before - after.scores, 10 * after.gradient, atol=1e-6)
 
 
 def test_evaluation_counts_right_answers() -> None:

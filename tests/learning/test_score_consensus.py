@@ -57,7 +57,7 @@ class Pair:
         while self.flying[node]:
             message = self.flying[node].popleft()
             if isinstance(message, Unchanged):
-                message = ExchangeState(message.epoch, message.held, b"", opening=False)
+                message = ExchangeState(message.epoch, message.acknowledged, b"", opening=False)
             if isinstance(message, ExchangeState):
                 self.nodes[node].resynchronize(str(1 - node), message)
             else:
@@ -74,8 +74,10 @@ class Pair:
             self.deliver(node)
 
     def in_step(self) -> bool:
-        one, other = self.nodes[0]._edges["1"], self.nodes[1]._edges["0"]
-        return torch.equal(one.ours, other.theirs) and torch.equal(one.theirs, other.ours)
+        one, other = self.nodes[0]._peers["1"], self.nodes[1]._peers["0"]
+        return torch.equal(one.outgoing.scores, other.incoming.scores) and torch.equal(
+            one.incoming.scores, other.outgoing.scores
+        )
 
 
 def test_a_replica_comes_nearer_to_the_scores_with_every_step() -> None:
@@ -83,7 +85,7 @@ def test_a_replica_comes_nearer_to_the_scores_with_every_step() -> None:
     distances = []
     for _ in range(8):
         pair.swap()
-        distances.append(float((pair.scores[1] - pair.nodes[0]._edges["1"].theirs).norm()))
+        distances.append(float((pair.scores[1] - pair.nodes[0]._peers["1"].incoming.scores).norm()))
     assert distances == sorted(distances, reverse=True)
     assert distances[-1] < 0.2 * float((pair.scores[1] - FIRST).norm())
 
@@ -133,10 +135,10 @@ def test_after_a_restart_both_replicas_of_the_edge_begin_anew(node: int) -> None
         pair.swap()
     pair.restart(node)
     assert pair.in_step()
-    assert torch.equal(pair.nodes[0]._edges["1"].ours, FIRST)
+    assert torch.equal(pair.nodes[0]._peers["1"].outgoing.scores, FIRST)
     pair.swap()
     assert pair.in_step()
-    assert not torch.equal(pair.nodes[0]._edges["1"].ours, FIRST)
+    assert not torch.equal(pair.nodes[0]._peers["1"].outgoing.scores, FIRST)
 
 
 def test_a_restart_pulls_nobody_back_to_the_start() -> None:
@@ -198,12 +200,12 @@ def test_a_neighbour_that_began_anew_and_has_no_step_to_send_is_followed() -> No
     message = pair.flying[1].popleft()
     assert isinstance(message, MaskMessage)
     pair.nodes[1].apply_step("0", replace(message, step=replace(step_of(message), checksum=bytes(8))))
-    edge = pair.nodes[1]._edges["0"]
-    pair.nodes[0].resynchronize("1", ExchangeState(edge.epoch, edge.held, b"", opening=False))
+    edge = pair.nodes[1]._peers["0"]
+    pair.nodes[0].resynchronize("1", ExchangeState(edge.epoch, edge.incoming.acknowledged, b"", opening=False))
     assert pair.send(0)
     pair.deliver(1)
     assert pair.in_step()
-    assert edge.held == 1
+    assert edge.incoming.acknowledged == 1
 
 
 def test_pulling_moves_scores_by_the_mean_difference_of_replicas() -> None:
@@ -251,7 +253,9 @@ class Mesh:
                     self._nodes[other].apply_step(name, turn)
                     speakers[other].append(name)
                 elif isinstance(turn, Unchanged):
-                    self._nodes[other].resynchronize(name, ExchangeState(turn.epoch, turn.held, b"", opening=False))
+                    self._nodes[other].resynchronize(
+                        name, ExchangeState(turn.epoch, turn.acknowledged, b"", opening=False)
+                    )
         for name, node in self._nodes.items():
             self._scores[name] = self._scores[name] + node.consensus_step(speakers[name], 0.8)
         return sum(map(len, speakers.values()))
@@ -296,10 +300,10 @@ def test_replicas_are_in_step_again_after_anything(actions: list[str]) -> None:
         pair.swap()
     assert pair.in_step()
     pair.scores = [scores_of(98), scores_of(99)]
-    before = pair.nodes[0]._edges["1"].ours
+    before = pair.nodes[0]._peers["1"].outgoing.scores
     pair.swap()
     assert pair.in_step()
-    assert not torch.equal(before, pair.nodes[0]._edges["1"].ours), "and steps go on"
+    assert not torch.equal(before, pair.nodes[0]._peers["1"].outgoing.scores), "and steps go on"
 
 
 def test_which_weights_share_a_score_is_the_same_everywhere() -> None:
@@ -318,13 +322,15 @@ def test_weights_that_share_a_score_move_together(per_score: int, seed: int) -> 
     sharing = draw_sharing(layout, shared, seed)
     assert sharing is not None
     wide = FrozenNetwork(nn.Identity(), layout, shared, sharing, torch.ones(layout.size), (1, 1), torch.zeros(4))
-    assert torch.equal(wide.spread(torch.zeros(shared.size)), seeded_scores(layout, seed))
+    assert torch.equal(wide.expand_scores(torch.zeros(shared.size)), seeded_scores(layout, seed))
     counts = torch.bincount(sharing.owners, minlength=shared.size)
     assert int(counts.max()) <= -(-layout.layers[0].size // shared.layers[0].size)
     assert int(counts.min()) >= 1
     gradient, scores = torch.randn(layout.size), torch.randn(shared.size)
-    ahead = float(wide.spread(scores) @ gradient) - float(wide.spread(torch.zeros(shared.size)) @ gradient)
-    assert ahead == pytest.approx(float(scores @ wide.gather(gradient)), rel=1e-3, abs=1e-2)
+    ahead = float(wide.expand_scores(scores) @ gradient) - float(
+        wide.expand_scores(torch.zeros(shared.size)) @ gradient
+    )
+    assert ahead == pytest.approx(float(scores @ wide.reduce_gradient(gradient)), rel=1e-3, abs=1e-2)
 
 
 def test_a_neighbour_that_lacks_little_is_sent_no_step_but_an_acknowledgement() -> None:
@@ -340,7 +346,7 @@ def test_a_neighbour_that_lacks_little_is_sent_no_step_but_an_acknowledgement() 
     assert sent[0]
     assert not sent[-1]
     assert pair.in_step()
-    assert not pair.nodes[1]._edges["0"].unacknowledged, "and no step waits for its acknowledgement"
+    assert not pair.nodes[1]._peers["0"].outgoing.unacknowledged, "and no step waits for its acknowledgement"
     pair.scores = [scores_of(50), scores_of(51)]
     assert pair.send(0)
 
@@ -360,10 +366,10 @@ def test_a_hundred_neighbours_cost_one_replica_each_and_share_that_of_our_own_sc
             [turn] = other.make_steps(number, scores_of(1_000 * number + index), ("node",)).values()
             assert isinstance(turn, MaskMessage)
             node.apply_step(name, turn)
-    held = [tensor for edge in node._edges.values() for tensor in (edge.ours, edge.theirs)]
+    held = [tensor for edge in node._peers.values() for tensor in (edge.outgoing.scores, edge.incoming.scores)]
     distinct = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in held}
     assert sum(distinct.values()) == (100 + 1) * 4 * LAYOUT.size
-    masks = {id(message.mask) for edge in node._edges.values() for message in edge.unacknowledged}
+    masks = {id(message.mask) for edge in node._peers.values() for message in edge.outgoing.unacknowledged}
     assert len(masks) <= WINDOW, "what is on its way to all is kept once"
 
 

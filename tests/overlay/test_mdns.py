@@ -14,7 +14,15 @@ from dslnode.protocol.membership import MemberRecord
 from dslnode.transport.handshake import NetworkFingerprint, NodeInfo
 from dslnode.transport.member_frames import is_dialable
 
-ME = NodeInfo("run", b"m" * 16, b"i" * 8, "me", "", NetworkFingerprint(b"", b"", 0, 0, 0, 0), "sign")
+ME = NodeInfo(
+    run_id="run",
+    node_id=b"m" * 16,
+    incarnation=b"i" * 8,
+    name="me",
+    advertise="",
+    model=NetworkFingerprint(fingerprint=b"", layout=b"", layers=0, weights=0, seed=0, scores=0),
+    exchange="sign",
+)
 OTHER = "0f" * 16
 RIGHT: dict[bytes, bytes | None] = {b"run": b"run", b"id": OTHER.encode(), b"name": b"board-7", b"at": b""}
 

@@ -226,6 +226,6 @@ async def test_endless_made_up_members_do_not_fill_the_memory(
         liar.network.send(first.me.key, MembershipUpdate(tuple(fakes)))
     last = MemberRecord("ff" * 16, 1, "last", "")
     liar.network.send(first.me.key, MembershipUpdate((last,)))
-    await eventually(lambda: any(last in report.tidings.records for report in first.all(MembershipUpdateArrived)))
+    await eventually(lambda: any(last in report.update.records for report in first.all(MembershipUpdateArrived)))
     assert len(first.peer_manager.members.others) <= 40
     assert liar.me.key in first.peer_manager.view.reachable

@@ -1,4 +1,4 @@
-"""Who is known, what can be reached, whom a node keeps: rules that hold for any order of joins, leaves and cuts."""
+"""Records, reachability and the choice of peers, under any order of joins, deaths and partitions."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def record(key: str, version: int = 1, *links: str, address: str = "", left: boo
 
 
 def component_of(start: str, links: Collection[frozenset[str]]) -> set[str]:
-    found = {start}
-    while more := {key for link in links if link & found for key in link} - found:
-        found |= more
-    return found
+    reached = {start}
+    while new := {key for link in links if link & reached for key in link} - reached:
+        reached |= new
+    return reached
 
 
 class World:
-    """Nodes whose rosters talk until nothing is news; some cannot be dialled, and nobody dials over a cut."""
+    """Nodes that exchange records until all have the newest. Some cannot be dialled, none dials across a partition."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.rosters: dict[str, MemberTable] = {}
+        self.tables: dict[str, MemberTable] = {}
         self.seeds: dict[str, frozenset[str]] = {}
         self.links: set[frozenset[str]] = set()
         self.dialled: dict[frozenset[str], str] = {}
@@ -47,14 +47,14 @@ class World:
         self.now = 0.0
 
     def join(self, key: str, seed: str | None, *, dialable: bool) -> None:
-        self.rosters[key] = MemberTable(record(key, address="" if dialable else "none"))
+        self.tables[key] = MemberTable(record(key, address="" if dialable else "none"))
         if not dialable:
-            self.rosters[key].me = replace(self.rosters[key].me, address="")
+            self.tables[key].me = replace(self.tables[key].me, address="")
         self.seeds[key] = frozenset() if seed is None else frozenset({seed})
         self.sides[key] = 0
 
     def die(self, key: str) -> None:
-        del self.rosters[key]
+        del self.tables[key]
         self.links = {link for link in self.links if key not in link}
 
     def degree(self, key: str) -> int:
@@ -64,48 +64,49 @@ class World:
         for _ in range(40):
             before = set(self.links)
             self._flood()
-            for key in sorted(self.rosters):
+            for key in sorted(self.tables):
                 self._dial(key)
             if before == self.links:
                 return
-        raise AssertionError("it never came to rest")
+        raise AssertionError("the links kept changing")
 
     def _flood(self) -> None:
         self.links = {link for link in self.links if len({self.sides[key] for key in link}) == 1}
-        for key, roster in self.rosters.items():
-            roster.connected(frozenset(next(iter(link - {key})) for link in self.links if key in link))
+        for key, table in self.tables.items():
+            table.set_links(frozenset(next(iter(link - {key})) for link in self.links if key in link))
         while True:
             moved = False
             for link in self.links:
-                for one, other in (sorted(link), sorted(link, reverse=True)):
-                    giver, taker = self.rosters[one], self.rosters[other]
-                    told = {held.key: held.version for held in (taker.me, *taker.others.values())}
-                    news = giver.news(told)
-                    taker.hear(news)
-                    moved = moved or bool(news)
+                for sender_key, receiver_key in (sorted(link), sorted(link, reverse=True)):
+                    sender, receiver = self.tables[sender_key], self.tables[receiver_key]
+                    versions = {record.key: record.version for record in (receiver.me, *receiver.others.values())}
+                    newer = sender.records_newer_than(versions)
+                    receiver.merge(newer)
+                    moved = moved or bool(newer)
             if not moved:
                 return
 
     def _dial(self, key: str) -> None:
-        """What ``neighbourhood`` does on a tick, without its clocks; the dead and the cut off do not answer."""
-        roster = self.rosters[key]
+        """Do what ``PeerManager`` does per tick, without clocks; dead nodes and those across a cut do not answer."""
+        table = self.tables[key]
         self.now += 1
-        outlook = roster.look(self.now)
-        usable = {other for other in roster.others if roster.others[other].address and self._answers(key, other)}
-        choice = choose_peers(key, usable & outlook.reachable, self.seeds[key], self.limit)
-        for other in sorted(choice.essential | (usable - outlook.reachable)):
+        view = table.view(self.now)
+        usable = {other for other in table.others if table.others[other].address and self._answers(key, other)}
+        choice = choose_peers(key, usable & view.reachable, self.seeds[key], self.limit)
+        unreachable = usable - view.reachable
+        for other in sorted(choice.essential | unreachable):
             if self._answers(key, other):
                 self._link(key, other)
         for other in sorted(choice.others):
             if self.degree(key) < self.limit > self.degree(other):
                 self._link(key, other)
-        wanted = choice.essential | choice.others
+        wanted = choice.essential | choice.others | unreachable  # a link lasts until records have crossed it
         ours = [link for link in self.links if self.dialled[link] == key and not link - {key} <= wanted]
         for link in sorted(ours, key=sorted)[: max(0, self.degree(key) - self.limit)]:
             self.links.discard(link)
 
     def _answers(self, key: str, other: str) -> bool:
-        return other in self.rosters and self.sides[key] == self.sides[other]
+        return other in self.tables and self.sides[key] == self.sides[other]
 
     def _link(self, key: str, other: str) -> None:
         link = frozenset({key, other})
@@ -113,9 +114,9 @@ class World:
             self.links.add(link)
             self.dialled[link] = key
 
-    def assert_whole(self) -> None:
-        for side in {self.sides[key] for key in self.rosters}:
-            members = {key for key in self.rosters if self.sides[key] == side}
+    def assert_connected(self) -> None:
+        for side in {self.sides[key] for key in self.tables}:
+            members = {key for key in self.tables if self.sides[key] == side}
             assert component_of(min(members), self.links) == members
 
 
@@ -134,33 +135,33 @@ def network_of(count: int, chance: random.Random, limit: int) -> World:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(2, 20), st.integers(1, 8), st.randoms(use_true_random=False))
-def test_one_address_is_enough_and_the_graph_stays_whole_through_joins_deaths_and_cuts(
+def test_one_known_address_is_enough_and_the_graph_stays_connected_through_joins_deaths_and_partitions(
     count: int, limit: int, chance: random.Random
 ) -> None:
     world = network_of(count, chance, limit)
     world.settle()
-    world.assert_whole()
-    ring = [key for key in world.rosters if world.rosters[key].me.address]
-    for key in chance.sample(sorted(world.rosters), count // 4):
+    world.assert_connected()
+    ring = [key for key in world.tables if world.tables[key].me.address]
+    for key in chance.sample(sorted(world.tables), count // 4):
         if len(ring) > 1 or key not in ring:
             world.die(key)
-            ring = [one for one in ring if one != key]
+            ring = [candidate for candidate in ring if candidate != key]
     world.settle()
-    world.assert_whole()
-    for key in world.rosters:
+    world.assert_connected()
+    for key in world.tables:
         world.sides[key] = chance.randrange(2)
     world.settle()
-    world.sides = dict.fromkeys(world.sides, 0)  # the cut may have lasted for any time: nobody forgot anybody
+    world.sides = dict.fromkeys(world.sides, 0)  # however long the partition lasted, no record was forgotten
     world.settle()
-    world.assert_whole()
-    for roster in world.rosters.values():
-        outlook = roster.look(world.now)
-        assert outlook.reachable == world.rosters.keys()
+    world.assert_connected()
+    for table in world.tables.values():
+        view = table.view(world.now)
+        assert view.reachable == world.tables.keys()
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(12, 40), st.integers(4, 8), st.randoms(use_true_random=False))
-def test_nobody_has_more_neighbours_than_it_wants_beyond_those_that_hold_the_network_together(
+def test_no_node_has_more_neighbours_than_its_limit_and_the_essential_ones(
     count: int, limit: int, chance: random.Random
 ) -> None:
     world = World(limit)
@@ -168,13 +169,13 @@ def test_nobody_has_more_neighbours_than_it_wants_beyond_those_that_hold_the_net
     for index, key in enumerate(names):
         world.join(key, names[index - 1] if index else None, dialable=True)
     world.settle()
-    world.assert_whole()
+    world.assert_connected()
     neighbours_by_ring_and_seed = 2 * SUCCESSORS + 2
     assert max(map(world.degree, names)) <= limit + neighbours_by_ring_and_seed
 
 
 @given(keys, st.sets(keys, max_size=30), st.sets(keys, max_size=3), st.integers(0, 20))
-def test_the_choice_is_the_same_from_the_same_facts_and_within_its_limit(
+def test_the_choice_depends_on_the_candidates_alone_and_keeps_the_limit(
     me: str, candidates: set[str], always: set[str], limit: int
 ) -> None:
     choice = choose_peers(me, candidates, always, limit)
@@ -189,7 +190,7 @@ def test_the_choice_is_the_same_from_the_same_facts_and_within_its_limit(
         assert not choice.others
 
 
-def test_few_nodes_choose_one_another_all() -> None:
+def test_a_few_nodes_all_choose_each_other() -> None:
     names = [f"{number:032x}" for number in range(9)]
     for key in names:
         choice = choose_peers(key, names, (), limit=16)
@@ -198,65 +199,67 @@ def test_few_nodes_choose_one_another_all() -> None:
 
 def line() -> MemberTable:
     """Return a's view of a - b - c - d."""
-    roster = MemberTable(record("a", 1))
-    roster.connected(frozenset("b"))
-    roster.hear([record("b", 1, "a", "c"), record("c", 1, "b", "d"), record("d", 1, "c")])
-    return roster
+    table = MemberTable(record("a", 1))
+    table.set_links(frozenset("b"))
+    table.merge([record("b", 1, "a", "c"), record("c", 1, "b", "d"), record("d", 1, "c")])
+    return table
 
 
-def test_a_cut_is_seen_at_once_by_those_who_hear_of_one_changed_record() -> None:
-    roster = line()
-    assert roster.look(0).reachable == set("abcd")
-    roster.hear([record("b", 2, "a")])
-    outlook = roster.look(1)
-    assert outlook == ReachabilityView(frozenset("ab"), frozenset("cd"), 2)
-    roster.hear([record("c", 2)])
-    assert roster.look(2).components == 3
-    assert roster.look(2 + 2 * MISSED_SECONDS).components == 1, "nobody is missed for ever"
-    roster.hear([record("b", 3, "a", "c"), record("c", 3, "b", "d")])
-    assert roster.look(3).components == 1
+def test_a_partition_is_seen_from_one_changed_record() -> None:
+    table = line()
+    assert table.view(0).reachable == set("abcd")
+    table.merge([record("b", 2, "a")])
+    view = table.view(1)
+    assert view == ReachabilityView(frozenset("ab"), frozenset("cd"), 2)
+    table.merge([record("c", 2)])
+    assert table.view(2).components == 3
+    assert table.view(2 + 2 * MISSED_SECONDS).components == 1, "no node is missed for ever"
+    table.merge([record("b", 3, "a", "c"), record("c", 3, "b", "d")])
+    assert table.view(3).components == 1
 
 
-def test_who_left_in_good_order_or_came_back_as_another_is_not_missed() -> None:
-    roster = line()
-    roster.look(0)
-    roster.hear([record("c", 2, "b"), record("d", 2, left=True)])
-    assert roster.look(1).components == 1
-    roster.hear([record("b", 2, "a", "e"), record("e", 1, "b", address="c:1")])  # c began anew, without its state
-    outlook = roster.look(2)
-    assert outlook == ReachabilityView(frozenset("abe"), frozenset(), 1)
+def test_a_node_that_left_or_came_back_with_a_new_id_is_not_missing() -> None:
+    table = line()
+    table.view(0)
+    table.merge([record("c", 2, "b"), record("d", 2, left=True)])
+    assert table.view(1).components == 1
+    table.merge([record("b", 2, "a", "e"), record("e", 1, "b", address="c:1")])  # c restarted without its state
+    view = table.view(2)
+    assert view == ReachabilityView(frozenset("abe"), frozenset(), 1)
 
 
 def test_an_older_record_never_takes_the_place_of_a_newer_one() -> None:
-    roster = line()
-    roster.hear([record("b", 5, "a")])
-    roster.hear([record("b", 4, "a", "c")])
-    assert roster.look(0).reachable == set("ab")
+    table = line()
+    table.merge([record("b", 5, "a")])
+    table.merge([record("b", 4, "a", "c")])
+    assert table.view(0).reachable == set("ab")
 
 
-def test_a_node_outdoes_what_is_told_of_its_earlier_life() -> None:
-    roster = line()
-    roster.hear([record("a", 70, "x", left=True)])
-    assert roster.me.version > 70
-    assert (roster.me.links, roster.me.left) == (frozenset("b"), False)
-    now = roster.me
-    roster.hear([now])
-    assert roster.me is now, "its own echo is nothing to answer"
+def test_a_node_supersedes_its_record_from_before_a_restart() -> None:
+    table = line()
+    table.merge([record("a", 70, "x", left=True)])
+    assert table.me.version > 70
+    assert (table.me.links, table.me.left) == (frozenset("b"), False)
+    now = table.me
+    table.merge([now])
+    assert table.me is now, "its own newest record needs no answer"
 
 
-def test_news_are_what_somebody_lacks() -> None:
-    roster = line()
-    roster.recall("z", "remembered", "z:1")
-    assert {one.key for one in roster.news({})} == set("abcd"), "what was only remembered is no news"
-    assert {one.key for one in roster.news({"a": 9, "b": 1, "c": 0, "d": 1})} == {"c"}
+def test_a_neighbour_is_sent_the_records_that_it_lacks() -> None:
+    table = line()
+    table.remember("z", "remembered", "z:1")
+    assert {sent.key for sent in table.records_newer_than({})} == set("abcd"), (
+        "a node that was only remembered is not passed on"
+    )
+    assert {sent.key for sent in table.records_newer_than({"a": 9, "b": 1, "c": 0, "d": 1})} == {"c"}
 
 
-def test_a_flood_of_made_up_nodes_fills_no_memory_and_drives_nobody_in_reach_out(
+def test_a_flood_of_made_up_records_is_bounded_and_displaces_no_reachable_node(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(membership, "MAX_MEMBERS", 10)
-    roster = line()
-    roster.look(0)
-    roster.hear(record(f"fake{number}") for number in range(1_000))
-    assert len(roster.others) == 10
-    assert roster.look(1).reachable == set("abcd")
+    table = line()
+    table.view(0)
+    table.merge(record(f"fake{number}") for number in range(1_000))
+    assert len(table.others) == 10
+    assert table.view(1).reachable == set("abcd")

@@ -55,13 +55,13 @@ def test_a_node_restarted_after_its_last_round_finishes_at_once() -> None:
 def test_a_round_waits_for_every_connected_neighbour() -> None:
     machine = started(peers=("a", "b"))
     commands = machine.handle(events.Trained(mask_of(0)))
-    own = message(0)
-    assert commands == [events.SendMask("a", own), events.SendMask("b", own), events.SetDeadline(0)]
+    own_mask = message(0)
+    assert commands == [events.SendMask("a", own_mask), events.SendMask("b", own_mask), events.SetDeadline(0)]
     assert machine.handle(events.Received("a", message(0))) == []
     assert machine.awaited() == ["b"]
     [aggregate] = machine.handle(events.Received("b", message(0)))
     assert isinstance(aggregate, events.Aggregate)
-    assert [held.peer for held in aggregate.heard] == ["a", "b"]
+    assert [masks.peer for masks in aggregate.neighbours] == ["a", "b"]
 
 
 def test_masks_that_come_before_our_own_training_ends_count() -> None:
@@ -80,7 +80,7 @@ def test_the_deadline_closes_the_round_and_the_silent_neighbour_is_not_waited_fo
     assert events.Aggregate(1, ()) in machine.handle(events.Trained(mask_of(1)))
 
 
-def test_a_slow_neighbour_that_speaks_is_used_and_waited_for_again() -> None:
+def test_a_slow_neighbours_mask_is_used_and_it_is_waited_for_again() -> None:
     machine = started(peers=("slow",))
     for number in range(3):
         machine.handle(events.Trained(mask_of(number)))
@@ -111,7 +111,7 @@ def test_with_a_lead_to_keep_a_silent_neighbour_is_waited_for_again_but_holds_no
     late, silent = (["slow"], False), (list[str](), False)
     assert awaited == [silent, late, silent, *[(["slow"], True)] * 3]
     machine.handle(events.Trained(mask_of(6)))
-    assert machine.handle(events.Received("slow", message(1))), "its word ends the wait"
+    assert machine.handle(events.Received("slow", message(1))), "its message ends the wait"
     assert not machine.leads_too_far()
     machine.handle(events.Aggregated())
     machine.handle(events.Trained(mask_of(7)))
@@ -132,10 +132,10 @@ def test_an_old_deadline_changes_nothing() -> None:
 def test_duplicates_and_older_masks_change_nothing() -> None:
     machine = started(peers=("a", "b"))
     machine.handle(events.Received("a", message(1)))
-    before = machine.neighbours["a"].newest
+    before = machine.neighbours["a"].newest_mask
     assert machine.handle(events.Received("a", message(1))) == []
     assert machine.handle(events.Received("a", message(0))) == []
-    assert machine.neighbours["a"].newest is before
+    assert machine.neighbours["a"].newest_mask is before
 
 
 def test_a_lost_neighbour_does_not_stop_the_round() -> None:
@@ -153,7 +153,7 @@ def test_a_lost_neighbours_mask_is_used_until_it_is_stale() -> None:
     used = []
     for number in range(3):
         commands = machine.handle(events.Trained(mask_of(number)))
-        used += [len(command.heard) for command in commands if isinstance(command, events.Aggregate)]
+        used += [len(command.neighbours) for command in commands if isinstance(command, events.Aggregate)]
         machine.handle(events.Aggregated())
     assert used == [1, 1, 0]
     assert machine.neighbours == {}
@@ -181,13 +181,13 @@ def test_an_older_mask_sent_when_the_link_comes_up_is_used_but_not_taken_for_thi
     ]
 
 
-def test_a_neighbour_that_lost_its_state_is_heard_again() -> None:
+def test_masks_of_a_neighbour_that_lost_its_state_are_taken_again() -> None:
     machine = started(peers=("a",))
     machine.handle(events.Received("a", message(1)))
     machine.handle(events.PeerDown("a"))
     machine.handle(events.PeerUp("a", 0))
     machine.handle(events.Received("a", message(0)))
-    assert machine.neighbours["a"].newest == mask_of(0)
+    assert machine.neighbours["a"].newest_mask == mask_of(0)
 
 
 def test_a_round_from_the_far_future_is_refused() -> None:
@@ -195,7 +195,7 @@ def test_a_round_from_the_far_future_is_refused() -> None:
     [refusal] = machine.handle(events.Received("a", message(round_machine.MAX_ROUND_LEAD + 1)))
     assert isinstance(refusal, events.Refuse)
     assert (refusal.peer, refusal.reason) == ("a", "far_future")
-    assert machine.neighbours["a"].newest is None
+    assert machine.neighbours["a"].newest_mask is None
 
 
 def test_a_mask_of_another_kind_is_refused() -> None:
@@ -229,7 +229,7 @@ class Cluster:
 
     nodes: list[SimulatedNode]
     links: set[tuple[int, int]] = field(default_factory=set)
-    flying: list[tuple[int, int, MaskMessage]] = field(default_factory=list)
+    in_flight: list[tuple[int, int, MaskMessage]] = field(default_factory=list)
 
     def feed(self, index: int, event: events.Event) -> None:
         for command in self.nodes[index].machine.handle(event):
@@ -242,7 +242,7 @@ class Cluster:
                 node.training = number
             case events.SendMask(peer, sent):
                 assert (index, int(peer)) in self.links, "sent to a neighbour that is not connected"
-                self.flying.append((index, int(peer), sent))
+                self.in_flight.append((index, int(peer), sent))
             case events.SetDeadline(number):
                 node.deadline = number
             case events.Aggregate():
@@ -255,19 +255,19 @@ class Cluster:
             case events.Finish():
                 pass
 
-    def connect(self, one: int, other: int) -> None:
-        if (one, other) not in self.links:
-            their_rounds = self.nodes[other].machine.round, self.nodes[one].machine.round
-            self.links |= {(one, other), (other, one)}
-            self.feed(one, events.PeerUp(str(other), their_rounds[0]))
-            self.feed(other, events.PeerUp(str(one), their_rounds[1]))
+    def connect(self, first: int, second: int) -> None:
+        if (first, second) not in self.links:
+            first_round, second_round = self.nodes[first].machine.round, self.nodes[second].machine.round
+            self.links |= {(first, second), (second, first)}
+            self.feed(first, events.PeerUp(str(second), second_round))
+            self.feed(second, events.PeerUp(str(first), first_round))
 
-    def disconnect(self, one: int, other: int) -> None:
-        if (one, other) in self.links:
-            self.links -= {(one, other), (other, one)}
-            self.flying = [item for item in self.flying if {item[0], item[1]} != {one, other}]
-            self.feed(one, events.PeerDown(str(other)))
-            self.feed(other, events.PeerDown(str(one)))
+    def disconnect(self, first: int, second: int) -> None:
+        if (first, second) in self.links:
+            self.links -= {(first, second), (second, first)}
+            self.in_flight = [item for item in self.in_flight if {item[0], item[1]} != {first, second}]
+            self.feed(first, events.PeerDown(str(second)))
+            self.feed(second, events.PeerDown(str(first)))
 
     def finish_training(self, index: int) -> None:
         node = self.nodes[index]
@@ -281,7 +281,7 @@ class Cluster:
             self.feed(index, events.Aggregated())
 
     def deliver(self, position: int) -> None:
-        sender, receiver, sent = self.flying.pop(position)
+        sender, receiver, sent = self.in_flight.pop(position)
         self.feed(receiver, events.Received(str(sender), sent))
 
     def settle(self, target: int) -> None:
@@ -292,7 +292,7 @@ class Cluster:
             for index in range(len(self.nodes)):
                 self.finish_training(index)
                 self.finish_aggregating(index)
-            while self.flying:
+            while self.in_flight:
                 self.deliver(0)
         raise AssertionError(f"stuck at rounds {[node.machine.round for node in self.nodes]}")
 
@@ -304,18 +304,18 @@ def cluster_of(count: int, limit: int = 0) -> Cluster:
     return cluster
 
 
-def test_connected_nodes_run_in_step_and_use_every_neighbours_mask_of_the_round() -> None:
+def test_connected_nodes_stay_in_the_same_round_and_use_every_neighbours_mask_of_it() -> None:
     cluster = cluster_of(4)
-    for one, other in itertools.combinations(range(4), 2):
-        cluster.connect(one, other)
+    for pair in itertools.combinations(range(4), 2):
+        cluster.connect(*pair)
     cluster.settle(6)
     for index, node in enumerate(cluster.nodes):
         for aggregate in node.aggregations[:6]:
-            used = {held.peer: held.mask for held in aggregate.heard}
+            used = {masks.peer: masks.mask for masks in aggregate.neighbours}
             assert used == {str(o): mask_of(o * 1000 + aggregate.round) for o in range(4) if o != index}
 
 
-class RoundsUnderFire(RuleBasedStateMachine):
+class RoundsUnderFaults(RuleBasedStateMachine):
     """Any order of work, deliveries, losses, repetitions, partitions and deadlines; replayed by hypothesis' seed."""
 
     @initialize(count=st.integers(2, 4))
@@ -337,18 +337,18 @@ class RoundsUnderFire(RuleBasedStateMachine):
         self.cluster.finish_training(index)
         self.cluster.finish_aggregating(index)
 
-    @precondition(lambda self: self.cluster.flying)
+    @precondition(lambda self: self.cluster.in_flight)
     @rule(data=st.data(), twice=st.booleans())
     def deliver(self, data: st.DataObject, twice: bool) -> None:
-        position = data.draw(st.integers(0, len(self.cluster.flying) - 1))
+        position = data.draw(st.integers(0, len(self.cluster.in_flight) - 1))
         if twice:
-            self.cluster.flying.append(self.cluster.flying[position])
+            self.cluster.in_flight.append(self.cluster.in_flight[position])
         self.cluster.deliver(position)
 
-    @precondition(lambda self: self.cluster.flying)
+    @precondition(lambda self: self.cluster.in_flight)
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
-        self.cluster.flying.pop(data.draw(st.integers(0, len(self.cluster.flying) - 1)))
+        self.cluster.in_flight.pop(data.draw(st.integers(0, len(self.cluster.in_flight) - 1)))
 
     @rule(data=st.data())
     def deadline(self, data: st.DataObject) -> None:
@@ -368,11 +368,11 @@ class RoundsUnderFire(RuleBasedStateMachine):
     def aggregations_use_only_masks_that_the_named_neighbour_made(self) -> None:
         for index, node in enumerate(self.cluster.nodes):
             for aggregate in node.aggregations:
-                for held in aggregate.heard:
-                    assert held.mask is not None
-                    maker = int.from_bytes(held.mask.to_bytes(), "little") // 1000
-                    assert maker == int(held.peer) != index
-                    assert 0 <= held.staleness <= node.machine.max_staleness
+                for masks in aggregate.neighbours:
+                    assert masks.mask is not None
+                    maker = int.from_bytes(masks.mask.to_bytes(), "little") // 1000
+                    assert maker == int(masks.peer) != index
+                    assert 0 <= masks.staleness <= node.machine.max_staleness
 
     @invariant()
     def every_node_has_exactly_one_thing_to_do_or_waits_for_somebody_connected(self) -> None:
@@ -384,9 +384,9 @@ class RoundsUnderFire(RuleBasedStateMachine):
     def teardown(self) -> None:
         """After any history, healing the network lets everybody go on, if lost masks' deadlines pass."""
         count = len(self.cluster.nodes)
-        for one, other in itertools.combinations(range(count), 2):
-            self.cluster.disconnect(one, other)
-            self.cluster.connect(one, other)
+        for pair in itertools.combinations(range(count), 2):
+            self.cluster.disconnect(*pair)
+            self.cluster.connect(*pair)
         for node_index in range(count):
             deadline = self.cluster.nodes[node_index].deadline
             if deadline is not None:
@@ -397,13 +397,13 @@ class RoundsUnderFire(RuleBasedStateMachine):
         return data.draw(st.integers(0, len(self.cluster.nodes) - 1))
 
     def _pair(self, data: st.DataObject) -> tuple[int, int]:
-        one = self._node(data)
-        other = data.draw(st.integers(0, len(self.cluster.nodes) - 2))
-        return one, other + (other >= one)
+        first = self._node(data)
+        second = data.draw(st.integers(0, len(self.cluster.nodes) - 2))
+        return first, second + (second >= first)
 
 
-RoundsUnderFire.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
-TestRoundsUnderFire = RoundsUnderFire.TestCase
+RoundsUnderFaults.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
+TestRoundsUnderFaults = RoundsUnderFaults.TestCase
 
 
 def signing(exchange: Exchange, *peers: str) -> RoundMachine:
@@ -415,15 +415,16 @@ def signing(exchange: Exchange, *peers: str) -> RoundMachine:
 
 
 def sign(number: int) -> MaskMessage:
-    return MaskMessage(number, MaskKind.SIGN, mask_of(number), ReplicaStep(1, number + 1, 0, (0.1,), (8,), bytes(8)))
+    step = ReplicaStep(epoch=1, sequence=number + 1, acknowledged=0, scales=(0.1,), counts=(8,), checksum=bytes(8))
+    return MaskMessage(number, MaskKind.SIGN, mask_of(number), step)
 
 
 def test_sign_masks_are_made_for_all_connected_neighbours_and_close_the_round() -> None:
     machine = signing(Exchange.SIGN, "a", "b")
     machine.handle(events.PeerDown("b"))
     assert machine.handle(events.Trained(mask_of(0))) == [events.SendSignMasks(0, ("a",), None), events.SetDeadline(0)]
-    heard = events.NeighbourMasks("a", None, (sign(0),), 0)
-    assert machine.handle(events.Received("a", sign(0))) == [events.Aggregate(0, (heard,))]
+    masks = events.NeighbourMasks("a", None, (sign(0),), 0)
+    assert machine.handle(events.Received("a", sign(0))) == [events.Aggregate(0, (masks,))]
 
 
 def test_where_both_travel_the_keep_mask_closes_the_round() -> None:
@@ -433,8 +434,8 @@ def test_where_both_travel_the_keep_mask_closes_the_round() -> None:
         events.SetDeadline(0),
     ]
     assert machine.handle(events.Received("a", sign(0))) == []
-    heard = events.NeighbourMasks("a", mask_of(0), (sign(0),), 0)
-    assert machine.handle(events.Received("a", message(0))) == [events.Aggregate(0, (heard,))]
+    masks = events.NeighbourMasks("a", mask_of(0), (sign(0),), 0)
+    assert machine.handle(events.Received("a", message(0))) == [events.Aggregate(0, (masks,))]
 
 
 def test_every_sign_mask_is_handed_on_once_and_in_order() -> None:
@@ -444,7 +445,7 @@ def test_every_sign_mask_is_handed_on_once_and_in_order() -> None:
     [*_, aggregate] = machine.handle(events.Trained(mask_of(0)))
     assert aggregate == events.Aggregate(0, (events.NeighbourMasks("a", None, (sign(0), sign(1), sign(2)), 0),))
     machine.handle(events.Aggregated({"a": mask_of(5)}))
-    assert machine.neighbours["a"].newest == mask_of(5), "what follows from the sign masks"
+    assert machine.neighbours["a"].newest_mask == mask_of(5), "what follows from the sign masks"
     machine.handle(events.Trained(mask_of(1)))
     assert machine.handle(events.DeadlinePassed(1)) in (
         [],
@@ -463,7 +464,7 @@ def test_a_neighbour_that_floods_sign_masks_is_refused() -> None:
     assert refusal.reason == "too_many"
 
 
-def test_a_link_that_breaks_often_while_a_node_rests_is_no_flood() -> None:
+def test_a_link_that_breaks_often_while_a_node_is_paused_is_no_flood() -> None:
     """Nothing was applied yet, so the neighbour sends its window again each time."""
     machine = signing(Exchange.SIGN, "a")
     for _ in range(5):
@@ -471,37 +472,37 @@ def test_a_link_that_breaks_often_while_a_node_rests_is_no_flood() -> None:
             assert machine.handle(events.Received("a", sign(number))) == []
         machine.handle(events.PeerDown("a"))
         machine.handle(events.PeerUp("a", 0))
-    assert machine.neighbours["a"].signs == [sign(number) for number in range(4)]
+    assert machine.neighbours["a"].pending_signs == [sign(number) for number in range(4)]
 
 
-def test_what_was_said_before_an_edge_began_anew_waits_no_longer() -> None:
+def test_sign_masks_of_earlier_epochs_are_dropped_after_a_reset() -> None:
     machine = signing(Exchange.SIGN, "a")
-    anew = [
+    after_reset = [
         replace(sign(number), step=replace(step_of(sign(number)), epoch=2))
         for number in range(round_machine.MAX_PENDING_SIGNS)
     ]
-    for message in [sign(0), sign(1), *anew]:
+    for message in [sign(0), sign(1), *after_reset]:
         assert machine.handle(events.Received("a", message)) == []
-    assert machine.neighbours["a"].signs == anew
+    assert machine.neighbours["a"].pending_signs == after_reset
 
 
-def test_who_is_paced_or_rests_is_not_expected() -> None:
+def test_a_neighbour_whose_round_is_unknown_or_whose_link_is_down_is_not_expected() -> None:
     machine = signing(Exchange.SIGN, "a", "b", "c")
     assert machine.expected() == ["a", "b", "c"]
     machine.handle(events.PeerDown("c"))
-    machine.neighbours["b"].adrift = True
+    machine.neighbours["b"].round_unknown = True
     assert machine.expected() == ["a"]
 
 
-def test_a_greeting_is_answered_with_this_rounds_masks_if_they_are_out_already() -> None:
+def test_an_opening_state_is_answered_with_this_rounds_masks_if_they_were_sent_already() -> None:
     machine = signing(Exchange.SIGN)
-    greeting = ExchangeState(1, 0, bytes(8))
+    state = ExchangeState(1, 0, bytes(8))
     machine.handle(events.PeerUp("late", 0))
-    assert machine.handle(events.ExchangeStateReceived("late", greeting)) == [events.Resynchronize("late", greeting)]
+    assert machine.handle(events.ExchangeStateReceived("late", state)) == [events.Resynchronize("late", state)]
     machine.handle(events.Trained(mask_of(0)))
     machine.handle(events.PeerUp("later", 4))
-    answer = machine.handle(events.ExchangeStateReceived("later", greeting))
-    assert answer == [events.Resynchronize("later", greeting), events.SendSignMasks(0, ("later",), None)]
+    answer = machine.handle(events.ExchangeStateReceived("later", state))
+    assert answer == [events.Resynchronize("later", state), events.SendSignMasks(0, ("later",), None)]
 
 
 def test_neighbours_that_are_gone_for_good_are_forgotten() -> None:
@@ -526,17 +527,17 @@ def test_a_sign_mask_from_the_far_future_is_dropped() -> None:
     [refusal] = machine.handle(events.Received("a", sign(round_machine.MAX_ROUND_LEAD + 1)))
     assert isinstance(refusal, events.Refuse)
     assert refusal.reason == "far_future"
-    assert machine.neighbours["a"].signs == []
+    assert machine.neighbours["a"].pending_signs == []
 
 
-def test_a_skipped_neighbour_gets_nothing_and_a_paced_one_is_not_waited_for() -> None:
+def test_a_skipped_neighbour_gets_nothing_and_one_that_uses_an_interval_is_not_waited_for() -> None:
     machine = started(peers=("a", "b"))
     commands = machine.handle(events.Trained(mask_of(0), frozenset({"a"}), frozenset({"a", "b"})))
     assert [command.peer for command in commands if isinstance(command, events.SendMask)] == ["b"]
     assert isinstance(commands[-1], events.Aggregate)
 
 
-def test_a_paced_neighbour_is_used_when_it_speaks_and_waited_for_again_only_after_its_pace_ended() -> None:
+def test_a_neighbour_that_uses_an_interval_is_waited_for_again_from_its_first_mask_after_it() -> None:
     machine = started(peers=("a",))
     for number in range(3):
         machine.handle(events.Trained(mask_of(number), frozenset({"a"}), frozenset({"a"})))
@@ -544,9 +545,9 @@ def test_a_paced_neighbour_is_used_when_it_speaks_and_waited_for_again_only_afte
             events.Received("a", message(round_machine.MAX_ROUND_LEAD * (number + 2)))
         )  # rounds are its own affair
         machine.handle(events.Aggregated())
-    assert machine.neighbours["a"].newest == message(round_machine.MAX_ROUND_LEAD * 4).mask
+    assert machine.neighbours["a"].newest_mask == message(round_machine.MAX_ROUND_LEAD * 4).mask
     machine.handle(events.Trained(mask_of(3)))
-    assert machine.phase is Phase.AGGREGATING, "paced until its next mask"
+    assert machine.phase is Phase.AGGREGATING, "the interval lasts until its next mask"
     machine.handle(events.Aggregated())
     machine.handle(events.Received("a", message(round_machine.MAX_ROUND_LEAD * 9)))
     machine.handle(events.Trained(mask_of(4)))
@@ -555,14 +556,14 @@ def test_a_paced_neighbour_is_used_when_it_speaks_and_waited_for_again_only_afte
     assert machine.awaited() == ["a"]
 
 
-def test_a_paced_neighbour_whose_link_comes_up_anew_is_sent_no_mask_out_of_turn() -> None:
+def test_a_neighbour_that_uses_an_interval_is_sent_no_mask_when_its_link_comes_up_again() -> None:
     machine = started(peers=("a", "b"))
     machine.handle(events.Trained(mask_of(0), frozenset({"a"}), frozenset({"a"})))
     machine.handle(events.PeerDown("a"))
     assert machine.handle(events.PeerUp("a", 0)) == []
 
 
-def test_the_word_that_nothing_changed_ends_the_neighbours_part_and_its_mask_stays() -> None:
+def test_unchanged_completes_the_neighbour_and_its_mask_stays() -> None:
     machine = started(peers=("a",))
     machine.handle(events.Trained(mask_of(0)))
     machine.handle(events.Received("a", message(0)))
@@ -573,24 +574,24 @@ def test_the_word_that_nothing_changed_ends_the_neighbours_part_and_its_mask_sta
     assert aggregate == events.Aggregate(1, (events.NeighbourMasks("a", mask_of(0), (), 0),))
 
 
-def test_no_news_of_signs_acknowledges_and_waits_for_the_keep_mask_where_both_travel() -> None:
+def test_unchanged_signs_acknowledge_and_the_keep_mask_is_awaited_where_both_travel() -> None:
     for exchange, waits in ((Exchange.SIGN, []), (Exchange.BOTH, ["a"])):
         machine = RoundMachine(exchange=exchange)
         machine.handle(events.Started())
         machine.handle(events.PeerUp("a", 0))
         machine.handle(events.Trained(mask_of(0)))
-        commands = machine.handle(events.Received("a", Unchanged(0, epoch=2, held=7)))
+        commands = machine.handle(events.Received("a", Unchanged(0, epoch=2, acknowledged=7)))
         assert commands[0] == events.Resynchronize("a", ExchangeState(2, 7, b"", opening=False))
         assert machine.awaited() == waits
 
 
-def test_a_node_that_rests_goes_on_without_waiting_for_neighbours_that_went_on_for_any_number_of_rounds() -> None:
+def test_after_a_pause_a_node_does_not_wait_for_neighbours_however_far_they_went_on() -> None:
     machine = started(peers=("a",))
     assert machine.handle(events.TrainingPaused()) == []
     assert machine.phase is Phase.WAITING
     assert machine.handle(events.Received("a", message(round_machine.MAX_ROUND_LEAD * 5))) == []
     machine.handle(events.TrainingPaused())
-    machine.handle(events.TrainingPaused(over=True))
+    machine.handle(events.TrainingPaused(resumed=True))
     assert str(machine.phase) == "training"
     assert machine.handle(events.Received("a", message(round_machine.MAX_ROUND_LEAD * 9))) == []
     machine.handle(events.Trained(mask_of(0)))
@@ -600,10 +601,10 @@ def test_a_node_that_rests_goes_on_without_waiting_for_neighbours_that_went_on_f
     assert machine.awaited() == ["a"], "its round is known again"
 
 
-def test_the_neighbours_of_a_node_that_rests_wait_for_it_once_at_most() -> None:
-    machine = started(peers=("resting",))
+def test_the_neighbours_of_a_paused_node_wait_for_it_once_at_most() -> None:
+    machine = started(peers=("paused",))
     for number in range(3):
         machine.handle(events.Trained(mask_of(number)))
-        assert machine.awaited() == (["resting"] if number == 0 else [])
+        assert machine.awaited() == (["paused"] if number == 0 else [])
         machine.handle(events.DeadlinePassed(number))
         machine.handle(events.Aggregated())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
@@ -20,14 +19,6 @@ from dslnode.runtime import build
 
 RENAMED = {"network_seed": "seed"}
 BASE: dict[str, Any] = {"name": "board-1", "metrics": "off"}
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    """Give torch its threads back: building a learner sets them for the process."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def with_biases(input_shape: tuple[int, ...], class_count: int) -> nn.Module:
@@ -138,11 +129,17 @@ def test_a_restart_builds_the_same_learner() -> None:
     """Also where its model has parts of its own, neither frozen nor masked, that torch draws."""
     settings = Settings(**BASE, threads=2, model=f"{__name__}:with_biases")
     one = build.build_learner(settings)
-    assert torch.get_num_threads() == 2
     torch.rand(3)
     other = build.build_learner(settings)
     left, right = one.state(), other.state()
     assert all(np.array_equal(left[name], right[name]) for name in left)
+
+
+def test_building_a_learner_leaves_torchs_threads_and_random_numbers_alone() -> None:
+    threads, drawn = torch.get_num_threads(), torch.random.get_rng_state()
+    build.build_learner(Settings(**BASE, threads=threads + 1, model=f"{__name__}:with_biases"))
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.random.get_rng_state(), drawn)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import json
 import os
 import resource
 import struct
@@ -20,15 +22,27 @@ from hypothesis.extra import numpy as arrays_of
 from dslnode.errors import StateError
 from dslnode.runtime import checkpoint
 from dslnode.runtime.checkpoint import FIRST_MAGIC, MAGIC, Snapshot, StateDirectory, pack, unpack
+from dslnode.runtime.snapshot_metadata import KnownPeer, SavedFlow, SavedTraffic, SnapshotMetadata
 
-SNAPSHOT = Snapshot({"round": 3, "run_id": "größe"}, {"scores": np.arange(5, dtype=np.float32), "steps": np.array(7)})
-LATER = Snapshot({"round": 4}, {"scores": np.ones(2)})
+
+def metadata(number: int, run_id: str = "run") -> SnapshotMetadata:
+    return SnapshotMetadata(round=number, run_id=run_id, fingerprint="00")
+
+
+SNAPSHOT = Snapshot(metadata(3, "größe"), {"scores": np.arange(5, dtype=np.float32), "steps": np.array(7)})
+LATER = Snapshot(metadata(4), {"scores": np.ones(2)})
 
 names = st.text("abc.xyz_019", min_size=1, max_size=12).map("local.{}".format)
-facts = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
+flows = st.builds(SavedFlow, masks=st.integers(0, 2**70), link_bytes=st.integers(0, 2**70))
+peers = st.builds(KnownPeer, node_id=st.just("ab"), name=st.text(max_size=8), advertise=st.text(max_size=8))
+some_metadata = st.builds(
+    SnapshotMetadata,
+    round=st.integers(0, 2**40),
+    run_id=st.text(max_size=8),
+    fingerprint=st.text(max_size=8),
+    neighbours=st.lists(peers, max_size=3),
+    members=st.lists(peers, max_size=3),
+    traffic=st.dictionaries(st.text(max_size=5), st.builds(SavedTraffic, sent=flows, received=flows), max_size=3),
 )
 some_arrays = arrays_of.arrays(
     st.sampled_from(["<f4", "<f8", "<i8", "|u1", "|b1"]), arrays_of.array_shapes(min_dims=0, min_side=0, max_side=4)
@@ -37,7 +51,7 @@ some_arrays = arrays_of.arrays(
 
 def same(one: Snapshot, other: Snapshot) -> bool:
     return (
-        one.facts == other.facts
+        one.metadata == other.metadata
         and one.arrays.keys() == other.arrays.keys()
         and all(
             (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
@@ -52,9 +66,9 @@ def loaded(directory: StateDirectory) -> Snapshot:
     return snapshot
 
 
-@given(st.dictionaries(st.text(max_size=6), facts, max_size=4), st.dictionaries(names, some_arrays, max_size=3))
-def test_what_is_packed_is_unpacked_the_same(some_facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    snapshot = Snapshot(some_facts, arrays)
+@given(some_metadata, st.dictionaries(names, some_arrays, max_size=3))
+def test_what_is_packed_is_unpacked_the_same(saved: SnapshotMetadata, arrays: dict[str, np.ndarray]) -> None:
+    snapshot = Snapshot(saved, arrays)
     assert same(unpack(pack(snapshot)), snapshot)
 
 
@@ -69,7 +83,7 @@ def test_what_is_saved_is_loaded_the_same_and_the_newest_wins(tmp_path: Path) ->
 
 def test_python_objects_are_never_written() -> None:
     with pytest.raises(ValueError, match="allow_pickle"):
-        pack(Snapshot({}, {"scores": np.array([{}])}))
+        pack(Snapshot(metadata(0), {"scores": np.array([{}])}))
 
 
 def test_a_state_cut_short_anywhere_is_refused_by_name(tmp_path: Path) -> None:
@@ -99,7 +113,9 @@ def test_bytes_after_the_end_or_in_place_of_a_state_are_refused(extra: bytes) ->
 @pytest.mark.parametrize("body", [b"", b"\0", struct.pack("<I", 9) + b"{}", struct.pack("<I", 2) + b"{}", b"\xff" * 40])
 def test_a_body_with_the_right_checksum_that_is_no_state_is_refused(tmp_path: Path, body: bytes) -> None:
     (tmp_path / "state").write_bytes(MAGIC + checkpoint._digest(body) + body)
-    with pytest.raises(StateError, match=f"{tmp_path}/state: is not what dslnode writes .*remove it to begin anew"):
+    with pytest.raises(
+        StateError, match=f"{tmp_path}/state: is (not what dslnode writes|of another version) .*remove it to begin anew"
+    ):
         StateDirectory(tmp_path).load()
 
 
@@ -243,9 +259,9 @@ def test_a_disk_that_takes_nothing_is_explained_and_the_old_state_stays(
 def test_a_file_of_the_first_version_loads_and_its_average_begins_at_the_scores() -> None:
     """As version 1 wrote it before it averaged scores, and after."""
     arrays = {"scores": np.arange(5, dtype=np.float32)}
-    before = pack(Snapshot({"round": 3}, arrays)).replace(MAGIC, FIRST_MAGIC, 1)
-    assert same(unpack(before), Snapshot({"round": 3}, {**arrays, "average": arrays["scores"]}))
-    whole = Snapshot({"round": 3}, {**arrays, "average": np.ones(5)})
+    before = pack(Snapshot(metadata(3), arrays)).replace(MAGIC, FIRST_MAGIC, 1)
+    assert same(unpack(before), Snapshot(metadata(3), {**arrays, "average": arrays["scores"]}))
+    whole = Snapshot(metadata(3), {**arrays, "average": np.ones(5)})
     assert same(unpack(pack(whole).replace(MAGIC, FIRST_MAGIC, 1)), whole)
 
 
@@ -336,3 +352,15 @@ def test_a_state_that_did_not_fit_leaves_no_bytes_behind(tmp_path: Path) -> None
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
     assert same(loaded(directory), SNAPSHOT)
+
+
+def test_a_state_of_another_version_is_a_state_error_that_says_so(tmp_path: Path) -> None:
+    """Never a KeyError later on."""
+    content = pack(SNAPSHOT)
+    body = content[len(MAGIC) + 16 :]
+    size = struct.unpack_from("<I", body)[0]
+    lacking = json.dumps({"round": "three"}).encode()
+    body = struct.pack("<I", len(lacking)) + lacking + body[4 + size :]
+    (tmp_path / "state").write_bytes(MAGIC + hashlib.blake2b(body, digest_size=16).digest() + body)
+    with pytest.raises(StateError, match=r"state: is of another version of dslnode \(round: .*restore it or remove it"):
+        StateDirectory(tmp_path).load()

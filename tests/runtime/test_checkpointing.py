@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from dslnode.runtime.build import build_learner
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
 from dslnode.runtime.checkpointing import CheckpointSchedule, CheckpointWriter
 from dslnode.runtime.learner_thread import LearnerThread
+from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 from dslnode.telemetry.metrics import Metrics
 
 
@@ -33,11 +33,11 @@ class Node:
         metrics = Metrics(list)
         log = structlog.get_logger()
         self.keeper = CheckpointWriter(
-            self.state, CheckpointSchedule(3, 10), self.worker, self.facts, log=log, metrics=metrics
+            self.state, CheckpointSchedule(3, 10), self.worker, self.metadata, log=log, metrics=metrics
         )
 
-    def facts(self, number: int) -> Mapping[str, Any]:
-        return {"round": number}
+    def metadata(self, number: int) -> SnapshotMetadata:
+        return SnapshotMetadata(round=number, run_id="run", fingerprint="00")
 
     async def do_round(self, number: int) -> np.ndarray:
         """Train, keep, and return the scores that belong to the finished round."""
@@ -53,7 +53,7 @@ class Node:
 
     def written(self) -> int:
         snapshot = StateDirectory(self.state.path).load()
-        return -1 if snapshot is None else int(snapshot.facts["round"])
+        return -1 if snapshot is None else snapshot.metadata.round
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ async def test_an_orderly_stop_writes_the_last_finished_round_though_the_next_is
     await node.worker.train(5)
     await node.keeper.close()
     kept = node.kept()
-    assert kept.facts["round"] == 4
+    assert kept.metadata.round == 4
     np.testing.assert_array_equal(kept.arrays["scores"], finished)
     assert not np.array_equal(finished, node.learner.state()["scores"])
 
@@ -136,5 +136,5 @@ async def test_a_round_that_could_not_be_written_is_written_at_the_stop(node: No
     await node.worker.train(4)
     await node.keeper.close()
     kept = node.kept()
-    assert kept.facts["round"] == 3
+    assert kept.metadata.round == 3
     np.testing.assert_array_equal(kept.arrays["scores"], finished)

@@ -49,7 +49,7 @@ def operator(tmp_path: Path) -> Operator:
 
 def test_all_well_is_not_worth_a_word(operator: Operator) -> None:
     board = Board(operator)
-    board.watch.look()
+    board.watch.check()
     assert board.log.take() == []
     assert board.ends == [NOW + 90 * DAY]
 
@@ -58,18 +58,18 @@ def test_the_end_is_foretold_once_a_day_until_the_ticket_is_renewed(operator: Op
     board = Board(operator)
     board.now = NOW + 70 * DAY
     for _ in range(3):
-        board.watch.look()
+        board.watch.check()
     [(level, event, fields)] = board.log.lines
     assert (level, event) == ("warning", "ticket")
     assert fields["problem"] == f"it ends on {NOW + 90 * DAY:%Y-%m-%d}"
     assert "dslnode ca renew board-7" in fields["remedy"]
     assert board.log.take()
     board.now += DAY
-    board.watch.look()
+    board.watch.check()
     assert board.log.take() == [("warning", "ticket")]
     operator.renew("board-7", board.now)
     board.now += DAY
-    board.watch.look()
+    board.watch.check()
     assert board.log.take() == [("info", "credentials reloaded")]
     assert board.ends[-1] == NOW + 161 * DAY
 
@@ -81,7 +81,7 @@ def test_a_ticket_out_of_its_time_is_said_to_be_with_a_word_on_the_clock(
     """The second is a board without a battery for its clock, which starts in the seventies."""
     board = Board(operator)
     board.now = NOW + days * DAY
-    board.watch.look()
+    board.watch.check()
     [(_, _, fields)] = board.log.lines
     assert words in fields["problem"]
     assert "is it right?" in fields["problem"]
@@ -92,13 +92,13 @@ def test_a_file_that_cannot_be_read_any_more_is_said_once(operator: Operator) ->
     good = board.file.read_text()
     write_private(board.file, "rubbish", replace=True)
     for _ in range(3):
-        board.watch.look()
+        board.watch.check()
     assert board.log.take() == [("error", "credentials not reloaded")]
     write_private(board.file, good, replace=True)
-    board.watch.look()
+    board.watch.check()
     assert board.log.take() == [("info", "credentials reloaded")]
     write_private(board.file, "rubbish", replace=True)
-    board.watch.look()
+    board.watch.check()
     assert board.log.take() == [("error", "credentials not reloaded")]
 
 

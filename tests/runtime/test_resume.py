@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -13,6 +12,7 @@ from dslnode.config.settings import Settings
 from dslnode.errors import StateError
 from dslnode.protocol.messages import MaskKind
 from dslnode.runtime.resume import check, restore_traffic, snapshot
+from dslnode.runtime.snapshot_metadata import KnownPeer, SnapshotMetadata
 from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.traffic import Flow, Traffic
 
@@ -24,17 +24,18 @@ def network(traffic: dict[str, Traffic] | None = None, **links: object) -> Conne
     return cast(ConnectionManager, SimpleNamespace(links=links, traffic=traffic or {}))
 
 
-def remembered(settings: Settings = SETTINGS, fingerprint: bytes = FINGERPRINT) -> dict[str, Any]:
+def remembered(settings: Settings = SETTINGS, fingerprint: bytes = FINGERPRINT) -> SnapshotMetadata:
     return snapshot(5, settings, fingerprint, network())
 
 
-def test_the_facts_survive_json_and_pass_the_check_of_the_same_run() -> None:
+def test_the_metadata_survives_json_and_pass_the_check_of_the_same_run() -> None:
     neighbour = SimpleNamespace(name="board", advertise="10.0.0.2:7711")
-    facts = snapshot(5, SETTINGS, FINGERPRINT, network({"ab": Traffic()}, ab=SimpleNamespace(neighbour=neighbour)))
-    assert json.loads(json.dumps(facts)) == facts
-    assert facts["round"] == 5
-    assert facts["neighbours"] == [{"node_id": "ab", "name": "board", "advertise": "10.0.0.2:7711"}]
-    check(facts, SETTINGS, FINGERPRINT)
+    links = network({"ab": Traffic()}, ab=SimpleNamespace(neighbour=neighbour))
+    metadata = snapshot(5, SETTINGS, FINGERPRINT, links)
+    assert SnapshotMetadata.model_validate_json(metadata.model_dump_json()) == metadata
+    assert metadata.round == 5
+    assert metadata.neighbours == [KnownPeer(node_id="ab", name="board", advertise="10.0.0.2:7711")]
+    check(metadata, SETTINGS, FINGERPRINT)
 
 
 def test_another_runs_state_is_refused_with_advice() -> None:
@@ -55,10 +56,11 @@ def test_traffic_counts_on_after_a_restart() -> None:
     sent = Flow(masks=3, payload_bits=800, mask_bytes=120, control_bytes=30, link_bytes=250, resent_bytes=7)
     received = Flow(masks=2, payload_bits=500, mask_bytes=70, control_bytes=20)
     before = {"ab": Traffic(sent, received), "cd": Traffic()}
-    facts = json.loads(json.dumps(snapshot(5, SETTINGS, FINGERPRINT, network(before))))
+    saved = snapshot(5, SETTINGS, FINGERPRINT, network(before)).model_dump_json()
+    metadata = SnapshotMetadata.model_validate_json(saved)
 
     restarted = network()
-    restore_traffic(facts, restarted)
+    restore_traffic(metadata, restarted)
     assert restarted.traffic.keys() == before.keys()
     after = restarted.traffic["ab"]
     assert (after.sent.masks, after.sent.payload_bits, after.sent.mask_bytes) == (3, 800, 120)
@@ -73,7 +75,7 @@ def test_traffic_counts_on_after_a_restart() -> None:
 def test_a_second_restart_counts_nothing_twice() -> None:
     once = network({"ab": Traffic(Flow(link_bytes=15))})
     for _ in range(2):
-        facts = snapshot(5, SETTINGS, FINGERPRINT, once)
+        metadata = snapshot(5, SETTINGS, FINGERPRINT, once)
         once = network()
-        restore_traffic(facts, once)
+        restore_traffic(metadata, once)
     assert once.traffic["ab"].sent.wire_bytes == 15

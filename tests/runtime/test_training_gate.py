@@ -70,7 +70,7 @@ class _Log:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_gate, "LOOKS_SECONDS", 0.01)
+    monkeypatch.setattr(training_gate, "CHECK_SECONDS", 0.01)
     monkeypatch.setattr(training_gate, "STOP_SECONDS", 0.01)
 
 
@@ -89,7 +89,7 @@ async def test_a_cool_machine_trains_at_once_and_nobody_is_told_anything() -> No
 async def test_a_hot_machine_waits_and_says_so_once() -> None:
     setup = Setup(max_temperature=70)
     assert await setup.look(HOT, HOT, HOT, COOL) == ["heat"] * 3
-    assert setup.events == [TrainingPaused(), TrainingPaused(), TrainingPaused(), TrainingPaused(over=True)]
+    assert setup.events == [TrainingPaused(), TrainingPaused(), TrainingPaused(), TrainingPaused(resumed=True)]
     assert setup.paces == [training_gate.INTERVAL, 0]
     assert setup.log == ["waiting", "training again"]
 
@@ -103,7 +103,7 @@ async def test_an_empty_battery_waits_until_it_is_charged() -> None:
 async def test_a_node_that_must_end_waits_no_longer() -> None:
     setup = Setup(max_temperature=70)
     await setup.look(HOT, stopped=True)
-    assert setup.events == [TrainingPaused(over=True)]
+    assert setup.events == [TrainingPaused(resumed=True)]
 
 
 async def test_a_limit_that_cannot_be_watched_is_said_once_and_does_not_hold_the_node() -> None:

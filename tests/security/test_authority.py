@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dslnode.errors import SettingsError
-from dslnode.security.authority import FIRST_ADDRESSES, Authority
+from dslnode.security.authority import FIRST_PEERS, Authority
 from dslnode.security.certificates import identity_from_pem, read_revocations
 from dslnode.security.identity import SERVER_NAME
 from tests.networks import DAY, NOW, Operator
@@ -41,8 +41,8 @@ def test_a_ticket_has_all_that_a_board_needs(operator: Operator) -> None:
         "board-7", NOW, 90, address="10.0.0.7:7712", fingerprint="cd" * 16, settings={"share": "7/20"}
     )
     identity = identity_from_pem(ticket.certificate)
-    assert (identity.key, identity.name, identity.ends) == (ticket.node_id, "board-7", NOW + 90 * DAY)
-    assert identity.begins == NOW - DAY, "for boards whose clocks are slow"
+    assert (identity.key, identity.name, identity.not_after) == (ticket.node_id, "board-7", NOW + 90 * DAY)
+    assert identity.not_before == NOW - DAY, "for boards whose clocks are slow"
     assert (ticket.run_id, ticket.fingerprint) == ("run", "cd" * 16)
     assert ticket.settings == {"listen": "0.0.0.0:7712", "advertise": "10.0.0.7:7712", "share": "7/20"}
     assert ticket.authority == operator.authority.pem
@@ -64,7 +64,7 @@ def test_a_certificate_can_be_used_for_nothing_but_a_node(operator: Operator) ->
 
 
 def test_later_nodes_know_the_addresses_of_the_last_few_that_have_one(operator: Operator) -> None:
-    for number in range(1, FIRST_ADDRESSES + 3):
+    for number in range(1, FIRST_PEERS + 3):
         operator.authority.issue(f"board-{number}", NOW, 90, address=f"10.0.0.{number}:7711")
     operator.authority.issue("behind-nat", NOW, 90)
     operator.authority.revoke("board-7", NOW)
@@ -85,13 +85,13 @@ def test_renewal_keeps_node_id_and_settings_and_changes_the_key(operator: Operat
     again = Authority(operator.directory).renew("board-7", NOW + 60 * DAY, 90)
     assert (again.node_id, again.settings, again.authority) == (first.node_id, first.settings, first.authority)
     assert again.key != first.key
-    assert identity_from_pem(again.certificate).ends == NOW + 150 * DAY
+    assert identity_from_pem(again.certificate).not_after == NOW + 150 * DAY
 
 
 def test_no_ticket_outlives_the_authority(operator: Operator) -> None:
     ticket = operator.authority.issue("board-7", NOW, 9_999)
     authority = x509.load_pem_x509_certificate(operator.authority.pem.encode())
-    assert identity_from_pem(ticket.certificate).ends == authority.not_valid_after_utc
+    assert identity_from_pem(ticket.certificate).not_after == authority.not_valid_after_utc
 
 
 def test_revoking_takes_back_every_certificate_of_a_node_and_of_no_other(operator: Operator) -> None:

@@ -59,7 +59,7 @@ def test_a_renewed_ticket_is_taken_in(operator: Operator) -> None:
     assert not credentials.refresh(), "nothing has changed"
     operator.renew("one", NOW + DAY)
     assert credentials.refresh()
-    assert (credentials.identity.node_id, credentials.identity.ends) == (first.node_id, first.ends + DAY)
+    assert (credentials.identity.node_id, credentials.identity.not_after) == (first.node_id, first.not_after + DAY)
     assert credentials.server is not context
     assert not credentials.refresh()
 

@@ -155,6 +155,7 @@ def test_names_from_outside_cannot_break_the_exposition() -> None:
     assert found["dslnode_neighbour_up", frozenset({"neighbour": name, "node_id": "ab" * 16}.items())] == 1
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed")
 @pytest.mark.parametrize("found", [filled(), Metrics(lambda: [])], ids=["busy node", "node just started"])
 def test_prometheus_own_linter_finds_nothing(found: Metrics) -> None:

@@ -36,16 +36,30 @@ def trained() -> TrainedRound:
 
 def aggregated(held_out: float | None, masks: int = 0) -> AggregatedRound:
     return AggregatedRound(
-        {str(number): mask_with(8) for number in range(masks)}, held_out, leaning=0.7, restarts=0, seconds=1.0
+        {str(number): mask_with(8) for number in range(masks)},
+        held_out,
+        collaboration_weight=0.7,
+        restarts=0,
+        seconds=1.0,
     )
 
 
-def node_info(number: int, name: str) -> NodeInfo:
-    facts = NetworkFingerprint(bytes(16), LAYOUT.digest, 1, LAYOUT.size, 1, LAYOUT.size)
-    return NodeInfo(SETTINGS.run_id, bytes([number] * 16), bytes(8), name, "", facts, "keep")
+def node_info(node_id: bytes, name: str) -> NodeInfo:
+    fingerprint = NetworkFingerprint(
+        fingerprint=bytes(16), layout=LAYOUT.digest, layers=1, weights=LAYOUT.size, seed=1, scores=LAYOUT.size
+    )
+    return NodeInfo(
+        run_id=SETTINGS.run_id,
+        node_id=node_id,
+        incarnation=bytes(8),
+        name=name,
+        advertise="",
+        model=fingerprint,
+        exchange="keep",
+    )
 
 
-ME, BOARD = node_info(1, "board-1"), node_info(2, "board-2")
+ME, BOARD = node_info(bytes([1] * 16), "board-1"), node_info(bytes([2] * 16), "board-2")
 
 
 @dataclass
@@ -201,9 +215,7 @@ def test_a_neighbour_is_named_by_name_or_by_the_head_of_its_id() -> None:
 def test_strangers_cannot_fill_the_memory() -> None:
     status = status_of(RoundMachine())
     for number in range(MAX_PEERS + 5):
-        status.add_neighbour(
-            NodeInfo("", number.to_bytes(16, "big"), bytes(8), "x", "", ME.model, "keep"), f"10.0.0.1:{number}"
-        )
+        status.add_neighbour(node_info(number.to_bytes(16, "big"), "x"), f"10.0.0.1:{number}")
     assert len(status.neighbours()) <= MAX_PEERS + len(SETTINGS.peers)
 
 
@@ -211,7 +223,7 @@ def crowd(status: NodeStatus, links: Links, count: int) -> list[str]:
     """Let a node meet many neighbours, with long names and addresses; return their keys."""
     keys = []
     for number in range(count):
-        board = NodeInfo("", number.to_bytes(16, "big"), bytes(8), f"{number:064}", "", ME.model, "keep")
+        board = node_info(number.to_bytes(16, "big"), f"{number:064}")
         status.add_neighbour(board, f"{'x' * 240}:{number}")
         links.traffic[board.key] = Traffic(*(Flow(payload_bits=2**50, link_bytes=2**50) for _ in range(2)))
         keys.append(board.key)
@@ -233,7 +245,7 @@ def test_of_many_that_left_the_reply_has_the_newest_links() -> None:
     links = Links()
     status = status_of(RoundMachine(), links)
     keys = crowd(status, links, MAX_PEERS - 1)
-    status.add_neighbour(NodeInfo("", bytes(16), bytes(8), "first, back again", "", ME.model, "keep"), "")
+    status.add_neighbour(node_info(bytes(16), "first, back again"), "")
     reported = [neighbour.node_id for neighbour in status.reply().neighbours if neighbour.node_id]
     assert 100 <= len(reported) <= MAX_NEIGHBOURS_REPORTED
     assert set(reported) == {keys[0], *keys[-len(reported) + 1 :]}

@@ -36,19 +36,24 @@ SomeReport = TypeVar("SomeReport", bound=LinkEvent)
 def introduction(number: int, layout: MaskLayout = SMALL, life: int = 0) -> NodeInfo:
     """Return what node ``number`` says of itself; nodes with smaller numbers have smaller node ids."""
     model = NetworkFingerprint(
-        layout.digest[::-1], layout.digest, len(layout.layers), layout.size, seed=7, scores=layout.size
+        fingerprint=layout.digest[::-1],
+        layout=layout.digest,
+        layers=len(layout.layers),
+        weights=layout.size,
+        seed=7,
+        scores=layout.size,
     )
     incarnation = bytes([number, life]).ljust(INCARNATION_BYTES, b"i")
     return NodeInfo(
-        "run",
-        bytes([number]).ljust(NODE_ID_BYTES, b"n"),
-        incarnation,
-        f"node-{number}",
-        "",
-        model,
-        "keep",
-        READABLE,
-        b"start 99",
+        run_id="run",
+        node_id=bytes([number]).ljust(NODE_ID_BYTES, b"n"),
+        incarnation=incarnation,
+        name=f"node-{number}",
+        advertise="",
+        model=model,
+        exchange="keep",
+        codecs=READABLE,
+        start=b"start 99",
     )
 
 
@@ -121,8 +126,8 @@ class Node:
 
     def dial(self, address: str) -> asyncio.Task[None]:
         """Keep a link to this address until the end of the test."""
-        way = PlainChannels() if self.tunnels is None else TlsChannels(self.tunnels)
-        task = self.spawn(keep_dialing(self.network, address, random.Random(self.me.key), way))
+        channels = PlainChannels() if self.tunnels is None else TlsChannels(self.tunnels)
+        task = self.spawn(keep_dialing(self.network, address, random.Random(self.me.key), channels))
         self.tasks.append(task)
         return task
 

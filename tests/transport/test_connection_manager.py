@@ -163,7 +163,7 @@ async def test_a_dead_neighbour_is_noticed_and_found_again_when_it_returns(net: 
     await dead.stop()
     await net.news.until(lambda: alive.all(LinkDown))
     assert alive.all(LinkDown)[0].neighbour == dead.me
-    assert alive.all(LinkDown)[0].why in {"the connection was lost", "it closed the connection"}
+    assert alive.all(LinkDown)[0].explanation in {"the connection was lost", "it closed the connection"}
     assert not alive.network.links
     reborn = await net.start(dead.reborn())
     if dead is dialled:
@@ -357,7 +357,7 @@ async def test_a_lost_link_is_no_failed_dial_and_honest_nodes_make_grpc_log_no_e
     await other.stop()
     await net.news.until(lambda: one.all(DialFailed))
     assert one.all(LinkDown) == [LinkDown(other.me, "the connection was lost")]
-    assert one.all(DialFailed)[0].why.startswith("no connection within")
+    assert one.all(DialFailed)[0].explanation.startswith("no connection within")
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR and r.name.startswith("grpc")]
 
 

@@ -33,27 +33,27 @@ class Middle(random.Random):
 @pytest.mark.usefixtures("real_pauses")
 def test_pauses_double_up_to_the_longest() -> None:
     pauses = ExponentialBackoff(Middle())
-    assert [pauses.take() for _ in range(7)] == pytest.approx([0.3, 0.6, 1.2, 2.4, 4.8, 5.0, 5.0])
+    assert [pauses.next_pause() for _ in range(7)] == pytest.approx([0.3, 0.6, 1.2, 2.4, 4.8, 5.0, 5.0])
 
 
 @pytest.mark.usefixtures("real_pauses")
 def test_pauses_begin_anew_after_a_reset() -> None:
     pauses = ExponentialBackoff(Middle())
-    taken = [pauses.take() for _ in range(10)]
+    taken = [pauses.next_pause() for _ in range(10)]
     pauses.reset()
-    assert [pauses.take() for _ in range(10)] == taken
+    assert [pauses.next_pause() for _ in range(10)] == taken
 
 
 @given(st.integers(0, 2**32), st.integers(1, 40))
 def test_a_pause_is_jittered_by_a_quarter_and_never_longer_than_that_over_the_cap(seed: int, tries: int) -> None:
     jittered, plain = ExponentialBackoff(random.Random(seed)), ExponentialBackoff(Middle())
     for _ in range(tries):
-        pause, middle = jittered.take(), plain.take()
+        pause, middle = jittered.next_pause(), plain.next_pause()
         assert 0.75 * middle <= pause <= 1.25 * middle <= 1.25 * dialer.LONGEST_PAUSE
 
 
 def test_nodes_that_start_together_do_not_dial_in_step() -> None:
-    assert len({ExponentialBackoff(random.Random(seed)).take() for seed in range(20)}) == 20
+    assert len({ExponentialBackoff(random.Random(seed)).next_pause() for seed in range(20)}) == 20
 
 
 async def failure(net: Loopback, node: Node, address: str) -> str:
@@ -63,7 +63,7 @@ async def failure(net: Loopback, node: Node, address: str) -> str:
     [first, second] = node.all(DialFailed)
     assert first == second
     assert first.address == address
-    return first.why
+    return first.explanation
 
 
 async def test_a_closed_port_is_said_to_be_one(net: Loopback) -> None:

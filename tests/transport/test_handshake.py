@@ -66,14 +66,14 @@ def refused(act: Callable[[], object]) -> PeerError:
 
 def hello_with(change: Callable[[pb.Hello], object]) -> pb.Frame:
     """Return an honest hello after a change."""
-    frame = OTHER.hello(3)
+    frame = pb.Frame(hello=OTHER.to_proto(3))
     change(frame.hello)
     return frame
 
 
 @given(introductions, st.integers(0, MAX_ROUND - 1))
 def test_a_hello_says_everything_about_its_sender(me: NodeInfo, round_number: int) -> None:
-    wire = me.hello(round_number).SerializeToString()
+    wire = pb.Frame(hello=me.to_proto(round_number)).SerializeToString()
     assert read_hello(pb.Frame.FromString(wire)) == (me, round_number)
 
 
@@ -145,7 +145,7 @@ def test_a_text_within_bounds_is_taken(field: str, value: str) -> None:
 
 @pytest.mark.parametrize("round_number", [MAX_ROUND, 2**32 - 1])
 def test_a_round_beyond_the_last_is_refused(round_number: int) -> None:
-    assert refused(lambda: read_hello(OTHER.hello(round_number))).reason == "far_future"
+    assert refused(lambda: read_hello(pb.Frame(hello=OTHER.to_proto(round_number)))).reason == "far_future"
 
 
 def test_nodes_of_one_run_with_one_network_match() -> None:

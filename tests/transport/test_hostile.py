@@ -32,7 +32,7 @@ from tests.transport.nodes import LARGE, SMALL, Loopback, Node, introduction, me
 CONVERSE = "/dslnode.v1.Neighbour/Converse"
 GARBAGE = b"\xff\xfe\xfd no frame"
 STRANGER = replace(introduction(66), codecs=frozenset())
-GREETING = STRANGER.hello(0).SerializeToString()
+GREETING = pb.Frame(hello=STRANGER.to_proto(0)).SerializeToString()
 
 OPENING = pb.Frame(greeting=pb.Greeting(epoch=1, checksum=bytes(8), opening=True))
 
@@ -219,7 +219,7 @@ async def test_floods_of_chunks_are_cut_off_at_the_first_one_too_many(net: Loopb
 async def test_a_flood_of_frames_that_are_right_costs_no_more_than_one_mask(net: Loopback) -> None:
     attacked = await net.node(1, LARGE)
     async with Stranger(attacked.address) as stranger:
-        await stranger.send(introduction(66, LARGE).hello(0))
+        await stranger.send(pb.Frame(hello=introduction(66, LARGE).to_proto(0)))
         assert (await stranger.read()).HasField("hello")
         packed = encode(message(LARGE, 1)).data
         frames = [header(LARGE.byte_size), *(chunk(packed[i : i + 100]) for i in range(0, 100_000, 100))]
@@ -280,9 +280,9 @@ async def test_who_broke_the_rules_is_kept_out_by_name_whatever_link_it_comes_by
     for _ in range(3):
         async with Stranger(node.address) as stranger:
             await stranger.send(GREETING)
-            assert await stranger.end() == "quarantined"
+            assert await stranger.end() == "banned"
     await net.news.until(lambda: len(node.refusals()) == 4)
-    assert node.refusals() == ["garbage", *["quarantined"] * 3]
+    assert node.refusals() == ["garbage", *["banned"] * 3]
     assert len(node.all(LinkUp)) == 1
 
 
@@ -312,9 +312,9 @@ async def test_random_frames_never_get_past_a_refusal(
     chance = random.Random(1)
     for number in range(40):
         async with Stranger(node.address) as stranger:
-            if number % 2:  # each with another node id, or it would be in quarantine by now
+            if number % 2:  # each with another node id, or it would be banned by now
                 other = replace(introduction(100 + number), codecs=frozenset())
-                await stranger.greet(other.hello(0).SerializeToString())
+                await stranger.greet(pb.Frame(hello=other.to_proto(0)).SerializeToString())
             await stranger.send(*(chance.randbytes(chance.randrange(300)) for _ in range(5)))
             await net.news.until(lambda expected=number + 1: len(node.refusals()) == expected)  # type: ignore[misc]
     assert set(node.refusals()) <= {"garbage", "no_hello", "unexpected_frame"}
@@ -408,7 +408,7 @@ class HostileServer:
         ([GREETING, GARBAGE], "garbage"),
         ([GREETING, header(2**32 - 1).SerializeToString()], "mask_size"),
         ([GREETING, chunk(b"x").SerializeToString()], "unexpected_chunk"),
-        ([introduction(1).hello(0).SerializeToString()], "self"),
+        ([pb.Frame(hello=introduction(1).to_proto(0)).SerializeToString()], "self"),
     ],
 )
 async def test_a_hostile_server_is_refused_counted_and_dialled_on(
@@ -436,8 +436,8 @@ async def test_a_server_that_sends_too_much_or_dies_in_words_is_dialled_on(net: 
         task = node.dial(server.address)
         await net.news.until(lambda: len(node.all(DialFailed)) >= 2 or task.done())
         assert not task.done()
-    assert all(report.why.isprintable() and len(report.why) <= 200 for report in node.all(DialFailed))
-    assert "long" in node.all(DialFailed)[1].why
+    assert all(report.explanation.isprintable() and len(report.explanation) <= 200 for report in node.all(DialFailed))
+    assert "long" in node.all(DialFailed)[1].explanation
 
 
 @pytest.mark.parametrize("end", ["dialled", "answered"])
@@ -448,14 +448,14 @@ async def test_a_neighbour_that_takes_nothing_in_cannot_keep_a_node_from_leaving
 
     async def script(context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         await context.read()
-        await context.write(deaf.hello(0).SerializeToString())
+        await context.write(pb.Frame(hello=deaf.to_proto(0)).SerializeToString())
         await wakes.wait()
 
     async with HostileServer(script) as server, Stranger(node.address) as stranger:
         if end == "dialled":
             node.dial(server.address)
         else:
-            await stranger.send(deaf.hello(0))
+            await stranger.send(pb.Frame(hello=deaf.to_proto(0)))
         await net.news.until(lambda: node.all(LinkUp))
         for round_number in range(2):
             node.network.send(deaf.key, message(layout, 1, round_number))
@@ -463,7 +463,7 @@ async def test_a_neighbour_that_takes_nothing_in_cannot_keep_a_node_from_leaving
         async with asyncio.timeout(FAREWELL_SECONDS + 5):
             await node.network.wait_until_no_links()
         wakes.set()
-    assert [report.why for report in node.all(LinkDown)] == ["this node left"]
+    assert [report.explanation for report in node.all(LinkDown)] == ["this node left"]
 
 
 async def test_the_frames_of_these_tests_are_honest_with_the_right_checksum(net: Loopback, node: Node) -> None:

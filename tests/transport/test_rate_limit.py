@@ -20,36 +20,36 @@ def test_never_more_than_the_depth_and_what_the_rate_brought(takes: list[tuple[f
     bucket, now, granted = TokenBucket(rate), 0.0, 0.0
     for pause, amount in takes:
         now += pause
-        granted += amount if bucket.take(amount, now) else 0
+        granted += amount if bucket.consume(amount, now) else 0
         assert granted <= 1.000001 * rate * (DEPTH_SECONDS + now)
 
 
 def test_a_steady_neighbour_at_the_rate_goes_on_for_ever() -> None:
     bucket = TokenBucket(10.0)
-    assert all(bucket.take(10, float(second)) for second in range(1_000))
+    assert all(bucket.consume(10, float(second)) for second in range(1_000))
 
 
 def test_who_went_over_the_rate_waits_for_as_long_as_it_went_over() -> None:
     bucket = TokenBucket(10.0)
-    assert bucket.take(50, 0)
-    assert not bucket.take(50, 0)
-    assert not bucket.take(1, 5.0)
-    assert bucket.take(1, 5.2)
+    assert bucket.consume(50, 0)
+    assert not bucket.consume(50, 0)
+    assert not bucket.consume(1, 5.0)
+    assert bucket.consume(1, 5.2)
 
 
 def test_a_clock_that_goes_back_brings_nothing() -> None:
     bucket = TokenBucket(10.0)
-    assert bucket.take(50, 100.0)
-    assert not bucket.take(1, 0.0)
+    assert bucket.consume(50, 100.0)
+    assert not bucket.consume(1, 0.0)
 
 
 def test_messages_and_bytes_are_limited_each_and_the_complaint_says_which() -> None:
     many, large = PeerRateLimit(100), PeerRateLimit(100)
-    assert not any(many.take(1, 0) for _ in range(int(MESSAGES_PER_SECOND * DEPTH_SECONDS)))
-    assert many.take(1, 0) == "sends more than 1000 messages a second"
-    assert not large.take(int(MIN_BYTES_PER_SECOND * DEPTH_SECONDS), 0)
-    assert large.take(1, 0) == "sends more than 1000000 bytes a second"
+    assert not any(many.consume(1, 0) for _ in range(int(MESSAGES_PER_SECOND * DEPTH_SECONDS)))
+    assert many.consume(1, 0) == "sends more than 1000 messages a second"
+    assert not large.consume(int(MIN_BYTES_PER_SECOND * DEPTH_SECONDS), 0)
+    assert large.consume(1, 0) == "sends more than 1000000 bytes a second"
 
 
 def test_large_masks_get_a_rate_of_their_own() -> None:
-    assert not PeerRateLimit(1_000_000).take(int(MASKS_PER_SECOND * 1_000_000 * DEPTH_SECONDS), 0)
+    assert not PeerRateLimit(1_000_000).consume(int(MASKS_PER_SECOND * 1_000_000 * DEPTH_SECONDS), 0)

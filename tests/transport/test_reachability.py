@@ -142,10 +142,10 @@ async def test_one_attempt_is_made_at_a_time_and_ends(monkeypatch: pytest.Monkey
     monkeypatch.setattr(reachability, "attempt", attempt)
     counted: list[str] = []
     asked = ReachabilityService(counted.append)
-    first = asyncio.ensure_future(asked.answer("192.0.2.7", 7711))
+    first = asyncio.ensure_future(asked.dial_back("192.0.2.7", 7711))
     async with asyncio.timeout(PATIENCE):
         await begun.wait()
-        second = await asked.answer("192.0.2.8", 7711)
+        second = await asked.dial_back("192.0.2.8", 7711)
         go_on.set()
         assert await first == pb.DialBackReply(reached=False, host="192.0.2.7", problem="no answer")
     assert isinstance(second, Declined)
@@ -155,7 +155,7 @@ async def test_one_attempt_is_made_at_a_time_and_ends(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("host", ["", "board-2", "/run/socket", "127.0.0.1:1", "localhost"])
 async def test_a_name_is_never_looked_up(host: str) -> None:
-    declined = await ReachabilityService(lambda _: None).answer(host, 7711)
+    declined = await ReachabilityService(lambda _: None).dial_back(host, 7711)
     assert isinstance(declined, Declined)
     assert declined.code is grpc.StatusCode.FAILED_PRECONDITION
 
@@ -177,11 +177,11 @@ async def test_what_swallows_packets_takes_no_longer_than_allowed(monkeypatch: p
 
 def test_neighbours_of_one_ipv6_network_share_their_turns() -> None:
     turns = AttemptLimiter()
-    turns.began("2001:db8::1", 0.0)
-    turns.ended()
-    assert turns.refusal("2001:db8::2", BETWEEN_SECONDS - 0.1) is not None
-    assert turns.refusal("2001:db8:0:1::2", 0.0) is None
-    assert turns.refusal("2001:db8::1", BETWEEN_SECONDS) is None
+    turns.attempt_started("2001:db8::1", 0.0)
+    turns.attempt_ended()
+    assert turns.refusal_reason("2001:db8::2", BETWEEN_SECONDS - 0.1) is not None
+    assert turns.refusal_reason("2001:db8:0:1::2", 0.0) is None
+    assert turns.refusal_reason("2001:db8::1", BETWEEN_SECONDS) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 2 * MAX_HOSTS), st.floats(0, 10)), max_size=60))
@@ -190,18 +190,18 @@ def test_no_caller_is_dialled_more_often_than_said(steps: list[tuple[int, float]
     for number, pause in steps:
         now += pause
         host = f"10.0.{number // 256}.{number % 256}"
-        if turns.refusal(host, now) is None:
+        if turns.refusal_reason(host, now) is None:
             assert now - last.get(host, -BETWEEN_SECONDS) >= BETWEEN_SECONDS
-            turns.began(host, now)
-            assert turns.refusal("192.0.2.1", now) is not None, "one at a time"
-            turns.ended()
+            turns.attempt_started(host, now)
+            assert turns.refusal_reason("192.0.2.1", now) is not None, "one at a time"
+            turns.attempt_ended()
             last[host] = now
 
 
 def test_who_asks_is_forgotten_when_too_many_do() -> None:
     turns = AttemptLimiter()
     for number in range(MAX_HOSTS + 5):
-        turns.began(f"10.1.{number // 256}.{number % 256}", 0.0)
-        turns.ended()
-    assert turns.refusal("10.1.0.0", 0.0) is None
-    assert turns.refusal(f"10.1.{(MAX_HOSTS + 4) // 256}.{(MAX_HOSTS + 4) % 256}", 0.0) is not None
+        turns.attempt_started(f"10.1.{number // 256}.{number % 256}", 0.0)
+        turns.attempt_ended()
+    assert turns.refusal_reason("10.1.0.0", 0.0) is None
+    assert turns.refusal_reason(f"10.1.{(MAX_HOSTS + 4) // 256}.{(MAX_HOSTS + 4) % 256}", 0.0) is not None

@@ -38,7 +38,7 @@ async def strike(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 async def struck(node: Node, times: int, target: str = "") -> None:
     """Let a node's server fail so many times."""
-    before, done = node.server._serving, 0
+    before, done = node.server._server, 0
     while done < times:
         failed = before._servers[:]
         opened = asyncio.open_unix_connection(target) if target else asyncio.open_connection("127.0.0.1", node.port)

@@ -53,7 +53,7 @@ async def fails(net: Loopback, stranger: Node, address: str) -> str:
     await asyncio.gather(task, return_exceptions=True)
     assert not stranger.network.links
     failed, refused = stranger.all(DialFailed), stranger.all(PeerRefused)
-    return failed[0].why if failed else refused[0].explanation
+    return failed[0].explanation if failed else refused[0].explanation
 
 
 @pytest.mark.parametrize("layout", [SMALL, LARGE], ids=["small", "large"])
@@ -80,7 +80,7 @@ async def test_a_goodbye_crosses_the_tunnel(net: Loopback, operator: Operator) -
     await net.connected(one, other)
     other.network.leave("it is stopping")
     await net.news.until(lambda: one.all(LinkDown))
-    assert "it is stopping" in one.all(LinkDown)[0].why
+    assert "it is stopping" in one.all(LinkDown)[0].explanation
 
 
 async def no_certificate(address: str) -> None:
@@ -100,7 +100,7 @@ async def test_who_has_no_certificate_is_refused_and_counted(net: Loopback, oper
     await no_certificate(node.address)
     await net.news.until(node.refusals)
     [report] = node.all(PeerRefused)
-    assert (report.reason, report.explanation) == ("no_certificate", "knocked without a certificate")
+    assert (report.reason, report.explanation) == ("no_certificate", "connected without a certificate")
     assert report.address.startswith("127.0.0.1:")
 
 
@@ -294,7 +294,7 @@ async def test_a_process_of_the_same_user_cannot_come_in_by_the_back(
     inner = node.tunnels.path().with_name("1")
     async with grpc.aio.insecure_channel(f"unix:{inner}") as channel:
         call = node_pb2_grpc.NeighbourStub(channel).Converse()
-        await call.write(introduction(2).hello(0))
+        await call.write(pb.Frame(hello=introduction(2).to_proto(0)))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call.read()
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED

@@ -1,4 +1,4 @@
-"""Sockets: what the kernel says about this process's connections."""
+"""Sockets: what the kernel says about this process's tcp_connections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from dslnode.transport import tcp_info
-from dslnode.transport.tcp_info import TcpConnection, connections
+from dslnode.transport.tcp_info import TcpConnection, tcp_connections
 
 HEADERS = 20 + 12 + 20
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells")
@@ -31,7 +31,7 @@ def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def measured(remote: tuple[str, int]) -> TcpConnection:
     """Return the one connection to a far end."""
-    [found] = [connection for connection in connections() if connection.remote == remote]
+    [found] = [connection for connection in tcp_connections() if connection.remote == remote]
     return found
 
 
@@ -59,7 +59,7 @@ def test_both_ends_of_a_connection_see_what_was_sent(connected: tuple[socket.soc
 
 @linux_only
 def test_listeners_datagram_and_local_sockets_are_no_connections() -> None:
-    before = connections()
+    before = tcp_connections()
     here, there = socket.socketpair()
     with (
         here,
@@ -68,16 +68,16 @@ def test_listeners_datagram_and_local_sockets_are_no_connections() -> None:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram,
     ):
         datagram.connect(("127.0.0.1", 9))
-        assert [connection.remote for connection in connections()] == [connection.remote for connection in before]
+        assert [connection.remote for connection in tcp_connections()] == [connection.remote for connection in before]
 
 
 @linux_only
 @pytest.mark.usefixtures("connected")
 def test_looking_leaves_no_descriptors_behind() -> None:
-    connections()
+    tcp_connections()
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(50):
-        connections()
+        tcp_connections()
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
@@ -85,7 +85,7 @@ def test_looking_leaves_no_descriptors_behind() -> None:
 def test_looking_leaves_the_connection_as_it_was(connected: tuple[socket.socket, socket.socket]) -> None:
     dialled, accepted = connected
     accepted.setblocking(False)
-    connections()
+    tcp_connections()
     assert dialled.getblocking()
     assert not accepted.getblocking()
     dialled.sendall(b"still here")
@@ -98,12 +98,12 @@ def test_a_closed_connection_is_gone(connected: tuple[socket.socket, socket.sock
     dialled, _ = connected
     remote = dialled.getpeername()
     dialled.close()
-    assert remote not in [connection.remote for connection in connections()]
+    assert remote not in [connection.remote for connection in tcp_connections()]
 
 
 def test_elsewhere_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert connections() == []
+    assert tcp_connections() == []
 
 
 def info(*, received: int, segments_out: int, segments_in: int, sent: int, resent: int = 0) -> bytes:
@@ -117,7 +117,7 @@ def info(*, received: int, segments_out: int, segments_in: int, sent: int, resen
 
 def test_headers_count_once_a_segment() -> None:
     raw = info(received=5_000, segments_out=3, segments_in=7, sent=2_000, resent=300)
-    expected = TcpConnection(("10.0.0.2", 80), 2_000 + 3 * HEADERS, 5_000 + 7 * HEADERS, 300, 9, heard=7)
+    expected = TcpConnection(("10.0.0.2", 80), 2_000 + 3 * HEADERS, 5_000 + 7 * HEADERS, 300, 9, segments_received=7)
     assert tcp_info._read_info(("10.0.0.2", 80), raw, HEADERS, 9) == expected
 
 

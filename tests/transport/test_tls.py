@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dslnode.security.credentials import Credentials
-from dslnode.security.tls_errors import caller_problem, dialer_problem, reason_of
+from dslnode.security.tls_errors import problem_of_dialer, problem_of_listener, reason_of
 from dslnode.security.tls_stream import TlsStream
 from tests.networks import Operator
 from tests.transport.nodes import PATIENCE
@@ -33,7 +33,7 @@ async def serving(
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         stream = TlsStream(reader, writer, credentials.server)
         try:
-            await stream.shake_hands()
+            await stream.handshake()
             await talk(stream)
             ends.put_nowait("done")
         except OSError as error:
@@ -47,7 +47,7 @@ async def serving(
 
 async def dialled(port: int, context: ssl.SSLContext) -> TlsStream:
     stream = TlsStream(*await asyncio.open_connection("127.0.0.1", port), context)
-    await stream.shake_hands()
+    await stream.handshake()
     return stream
 
 
@@ -101,7 +101,7 @@ async def test_a_connection_that_breaks_off_is_an_end_or_an_error_and_no_hang(cr
 async def test_garbage_after_the_handshake_is_an_error(credentials: Credentials) -> None:
     async with serving(credentials, echo) as (port, ends):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        await TlsStream(reader, writer, credentials.client).shake_hands()
+        await TlsStream(reader, writer, credentials.client).handshake()
         writer.write(b"\x17\x03\x03\x00\x20" + bytes(32))
         assert await ends.get() == "tls"
         writer.close()
@@ -124,5 +124,5 @@ async def test_no_bytes_get_past_the_handshake_or_break_it_in_another_way(creden
 )
 def test_every_failure_has_a_reason_and_a_sentence_on_both_sides(error: OSError, reason: str) -> None:
     assert reason_of(error) == reason
-    assert caller_problem(reason)
-    assert dialer_problem(error)
+    assert problem_of_dialer(reason)
+    assert problem_of_listener(error)

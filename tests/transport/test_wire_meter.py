@@ -17,7 +17,7 @@ class Kernel:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open: list[TcpConnection] = []
-        monkeypatch.setattr(module, "connections", lambda: list(self.open))
+        monkeypatch.setattr(module, "tcp_connections", lambda: list(self.open))
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_growth_is_booked_once_however_often_it_is_read(kernel: Kernel) -> None:
     meter, neighbour, others = WireMeter(), Traffic(), Traffic()
     for sent, received, resent in ((100, 50, 0), (100, 50, 0), (300, 80, 40)):
         kernel.open = [TcpConnection(HERE, sent, received, resent, 1)]
-        meter.read({HERE: neighbour}, others)
+        meter.measure({HERE: neighbour}, others)
     assert (neighbour.sent.link_bytes, neighbour.received.link_bytes, neighbour.sent.resent_bytes) == (300, 80, 40)
     assert others == Traffic()
 
@@ -41,14 +41,14 @@ def test_connections_of_nobody_go_to_the_others_unless_they_are_local(kernel: Ke
         TcpConnection(THERE, 100, 200, 0, 2),
         TcpConnection(("127.0.0.1", 80), 1_000, 2_000, 0, 3),
     ]
-    meter.read({HERE: neighbour}, others)
+    meter.measure({HERE: neighbour}, others)
     assert (neighbour.sent.link_bytes, others.sent.link_bytes, others.received.link_bytes) == (10, 100, 200)
 
 
 def test_a_link_over_loopback_counts_as_any_other(kernel: Kernel) -> None:
     meter, neighbour = WireMeter(), Traffic()
     kernel.open = [TcpConnection(("127.0.0.1", 80), 10, 20, 0, 1)]
-    meter.read({("127.0.0.1", 80): neighbour}, Traffic())
+    meter.measure({("127.0.0.1", 80): neighbour}, Traffic())
     assert neighbour.sent.link_bytes == 10
 
 
@@ -60,7 +60,7 @@ def test_a_number_that_is_used_again_begins_at_nothing(kernel: Kernel) -> None:
         TcpConnection(THERE, 50, 60, 0, 1),
     ):
         kernel.open = [connection]
-        meter.read({HERE: neighbour, THERE: neighbour}, Traffic())
+        meter.measure({HERE: neighbour, THERE: neighbour}, Traffic())
     assert (neighbour.sent.link_bytes, neighbour.received.link_bytes) == (500 + 600 + 50, 500 + 700 + 60)
 
 
@@ -68,5 +68,5 @@ def test_closed_connections_are_forgotten(kernel: Kernel) -> None:
     meter, neighbour = WireMeter(), Traffic()
     for open_now in ([TcpConnection(HERE, 500, 500, 0, 1)], [], [TcpConnection(HERE, 600, 600, 0, 1)]):
         kernel.open = open_now
-        meter.read({HERE: neighbour}, Traffic())
+        meter.measure({HERE: neighbour}, Traffic())
     assert neighbour.sent.link_bytes == 1_100

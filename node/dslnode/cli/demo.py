@@ -53,11 +53,14 @@ def run_demo(count: int, rounds: int, data: str, report: Path | None) -> None:
 
 def local_only_accuracy(settings: Settings) -> float:
     """Return the held-out accuracy of the same node, data and rounds without any neighbour."""
+    import torch
+
     from dslnode.runtime.build import build_learner
 
+    torch.set_num_threads(settings.threads)
     learner = build_learner(settings)
     for number in range(settings.rounds):
-        learner.train(number, lambda: False)
+        learner.train_round(number, lambda: False)
     return learner.accuracy(lambda: False) or 0.0
 
 

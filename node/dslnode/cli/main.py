@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Annotated, Optional
 
 import typer
 
-from dslnode import __version__
 from dslnode.accounting.ledger import Period
 from dslnode.cli import ca
 from dslnode.cli.help import CommandHelp, GroupHelp
@@ -40,9 +40,11 @@ AnyTicket = Annotated[
 
 def start(loaded: LoadedSettings) -> None:
     """Run one node until it is stopped, or for --rounds N."""
-    from dslnode.runtime.start import run_node
+    for number, code in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
+        signal.signal(number, lambda *_, code=code: os._exit(code))  # while torch loads; process 1 has no default
+    from dslnode.cli.node_process import run_process
 
-    raise typer.Exit(run_node(loaded.settings))
+    run_process(loaded.settings)
 
 
 app.command("start", cls=CommandHelp)(with_settings(start))
@@ -178,6 +180,8 @@ def demo(
 
 def _show_version(value: bool) -> None:
     if value:
+        from dslnode import __version__
+
         typer.echo(f"dslnode {__version__}")
         raise typer.Exit
 
@@ -194,6 +198,8 @@ def _main(
 def main() -> None:
     """Run the command line; errors that a user can mend are printed without a stack trace."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what matters of the network is in our own log
+    if os.getcwd() not in sys.path:  # at the end, so that no stray file there replaces an installed module
+        sys.path.append(os.getcwd())
     try:
         app(prog_name="dslnode")
     except DslnodeError as error:

@@ -55,6 +55,11 @@ def load(
     given: Layer = {}
     for layer in layers:
         given.update(layer)
+    return _merged(given, examine=examine)
+
+
+def _merged(given: Layer, *, examine: bool = False) -> LoadedSettings:
+    """Return the settings of values that are given with their origins, over those of ticket, preset and defaults."""
     problem = ""
     try:
         given = {**_from_ticket(*given.get("ticket", (None, ""))), **given}
@@ -70,6 +75,16 @@ def load(
         raise SettingsError(_explain(error, merged)) from error
     origins = {name: merged.get(name, (None, "default"))[1] for name in Settings.model_fields}
     return LoadedSettings(settings, origins, problem)
+
+
+def load_settings(config: str | Path | None = None, **values: Any) -> Settings:
+    """Return settings from values, over a TOML file, over the ticket that either names, over presets and defaults.
+
+    Values are what ``Settings`` takes, by name. The environment is not read. Raises ``SettingsError``.
+    """
+    _check_names(values, "load_settings")
+    given = {name: (str(value) if isinstance(value, Path) else value, name) for name, value in values.items()}
+    return _merged({**_from_file(None if config is None else Path(config)), **given}).settings
 
 
 def _from_file(file: Path | None) -> Layer:

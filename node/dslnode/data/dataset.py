@@ -137,7 +137,7 @@ def _raw_from_result(result: object, spec: str) -> RawSet:
     if not isinstance(result, tuple) or len(result) not in {2, 4}:
         raise DataError(
             f"--data {spec}: the function returned an object of type {type(result).__name__};"
-            " it must return (images, labels), (x_train, y_train, x_test, y_test) or a dslnode.data.dataset.DataSet"
+            " it must return (images, labels), (x_train, y_train, x_test, y_test) or a dslnode.DataSet"
         )
     arrays = [np.asarray(part) for part in result]
     held_out = RawExamples(arrays[2], arrays[3], f"{spec} (x_test, y_test)") if len(arrays) == 4 else None

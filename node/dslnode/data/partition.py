@@ -8,6 +8,7 @@ version of numpy: it promises equal draws only within a version.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -116,6 +117,32 @@ def split_held_out(data: DataSet, fraction: float, seed: int) -> DataSet:
         raise DataError(f"{data.name}: no class has two examples, so none can be held out; provide more data")
     train, held_out = (data.train.take(np.flatnonzero(part)) for part in (~chosen, chosen))
     return replace(data, train=train, held_out=held_out)
+
+
+def partition(
+    data: DataSet,
+    *,
+    share: tuple[int, int] | None = None,
+    split: str = "even",
+    classes: Sequence[int] | None = None,
+    samples_per_class: int | None = None,
+    held_out_fraction: float = 0.2,
+    seed: int = 1,
+) -> DataSet:
+    """Return the part of a data set that one node holds, with examples held out to measure accuracy on.
+
+    ``share`` (i, n) is the i-th of n disjoint parts, drawn by ``split``: ``even``, ``classes:C`` or ``dirichlet:A``.
+    Of it only ``classes`` are kept, and of each at most ``samples_per_class`` to train on. Nodes of one seed get
+    disjoint parts. Raises ``SettingsError`` or ``DataError``.
+    """
+    spec = PartitionSpec(
+        classes=None if classes is None else tuple(classes),
+        share=share,
+        split=parse_split(split),
+        samples_per_class=samples_per_class,
+        seed=seed,
+    )
+    return take_partition(split_held_out(data, held_out_fraction, seed), spec)
 
 
 def take_partition(data: DataSet, spec: PartitionSpec) -> DataSet:

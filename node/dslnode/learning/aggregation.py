@@ -1,57 +1,72 @@
-"""What a node makes of its neighbours' masks: neighbour mean and intermediate aggregation tensor (steps 1, 2).
+"""What a node makes of its neighbours' masks and scores (paper, steps 1, 2 and 5): pure functions.
 
-Pure functions on flat float32 vectors of shape ``(layout.size,)``.
+Vectors are flat float32 of shape (weights,), unless said otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from dslnode.learning.masking import from_mask
-from dslnode.learning.options import RobustAggregation
+from dslnode.learning.initial_masks import InitialMasks
+from dslnode.learning.masking import WeightedMask, from_mask, weighted_mean
+from dslnode.learning.options import RobustAggregation, TrainingOptions
 from dslnode.learning.robust_aggregation import robust_weights
-from dslnode.protocol.mask import Mask, MaskLayout
+from dslnode.learning.state import LearnerState
+from dslnode.protocol.mask import MaskLayout
+
+HALF_WEIGHT_EXAMPLES = 300
+"""A node with so many training examples moves half as far towards its neighbours' scores as one with hardly any."""
 
 
-def neighbour_mean(layout: MaskLayout, masks: Sequence[tuple[Mask, float]]) -> Tensor:
-    """Return the weighted mean of the neighbours' masks, entries 0 to 1; zeros if there are none.
-
-    ``masks`` pairs each mask with its weight (at least 0); weights need not sum to 1.
-    """
+def neighbour_mean(layout: MaskLayout, masks: Sequence[WeightedMask]) -> Tensor:
+    """Return the weighted mean m of the neighbours' masks, entries 0 to 1; zeros if there are none (step 1)."""
     return weighted_mean(layout.size, masks, from_mask)
 
 
-def weighted_mean(size: int, masks: Sequence[tuple[Mask, float]], vector_of: Callable[[Mask], Tensor]) -> Tensor:
-    """Return the weighted mean of a vector ``(size,)`` for each mask, one at a time; zeros if nobody has any weight."""
-    total = sum(weight for _, weight in masks)
-    mean = torch.zeros(size)
-    if total <= 0:
-        return mean
-    for mask, weight in masks:
-        mean.add_(vector_of(mask), alpha=weight / total)
-    return mean
+def mask_novelty(mean: Tensor, masks: Sequence[WeightedMask], initial_masks: InitialMasks) -> Tensor:
+    """Return what the neighbour mean says beyond the masks that these neighbours started from."""
+    return mean - initial_masks.mean(masks)
 
 
 def robust_masks(
-    masks: Sequence[tuple[Mask, float]],
-    ground: Callable[[tuple[int, ...]], Tensor] | None,
+    masks: Sequence[WeightedMask],
+    initial_mask: Callable[[tuple[int, ...]], Tensor] | None,
     rule: RobustAggregation,
-) -> list[tuple[Mask, float]]:
+) -> list[WeightedMask]:
     """Return the masks to take the mean of, with the weights that ``rule`` leaves them.
 
-    What a mask says is how it differs from ``ground`` of its counts a layer; without a ground, all of its bits.
+    What is compared is how a mask differs from the ``initial_mask`` of its counts; without that, all its bits.
     """
 
-    def said(i: int) -> Tensor:
+    def difference(i: int) -> Tensor:
         mask = masks[i][0]
         bits = from_mask(mask)
-        return bits if ground is None else bits - ground(mask.layer_counts())
+        return bits if initial_mask is None else bits - initial_mask(mask.layer_counts())
 
-    found = robust_weights(said, len(masks), [slice(None)], rule)
-    return [(masks[i][0], masks[i][1] * factor) for i, (factor,) in found.items()]
+    weights = robust_weights(difference, len(masks), [slice(None)], rule)
+    return [(masks[i][0], masks[i][1] * factor) for i, (factor,) in weights.items()]
+
+
+def staleness_weight(staleness: int) -> float:
+    """Return how much a mask counts that arrived so many rounds ago: half as much with every round."""
+    return float(0.5**staleness)
+
+
+def with_neighbour_mean(state: LearnerState, mean: Tensor, decay: float) -> LearnerState:
+    """Return the state after a new neighbour mean; ``decay`` is the part of the old one that stays."""
+    return replace(state, neighbour_mean=(state.neighbour_mean * decay).add_(mean, alpha=1 - decay))
+
+
+def consensus_step_size(options: TrainingOptions, collaboration_weight: float, examples: int) -> float:
+    """Return how far the scores move to the neighbours', 0 to 1, on a node with so many training examples.
+
+    A node with many examples of its own has less to gain from its neighbours' scores.
+    """
+    return collaboration_weight * options.consensus_step_size / (1 + examples / HALF_WEIGHT_EXAMPLES)
 
 
 def score_scales(scores: Tensor, layout: MaskLayout) -> Tensor:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dslnode.data.dataset import Examples
 
+Batches = Iterator[tuple[Tensor, Tensor]]
+"""Inputs, float32 (batch, *input_shape), and labels, int64 (batch,)."""
+
 
 class ExampleTensors:
-    """A node's examples as tensors, stored as they came; minibatches are float32, shape ``(batch, *input_shape)``."""
+    """A node's examples as tensors, stored as they came; minibatches are float32 (batch, *input_shape)."""
 
     def __init__(self, stored: Tensor, labels: Tensor, full_scale: float) -> None:
         self._stored = stored
@@ -43,4 +47,11 @@ class ExampleTensors:
             yield self.at(slice(start, start + size))
 
 
-Batches = Iterator[tuple[Tensor, Tensor]]
+def minibatches(examples: ExampleTensors, size: int, draws: np.random.Generator) -> Batches:
+    """Yield minibatches of ``size`` examples, or all if there are fewer, without end: shuffled epochs by ``draws``."""
+    count = len(examples)
+    size = min(size, count)
+    while True:
+        order = torch.from_numpy(draws.permutation(count))
+        for start in range(0, count - size + 1, size):
+            yield examples.at(order[start : start + size])

@@ -1,28 +1,37 @@
 """How far a node leans on its neighbours, by what aggregation did to its personal model on held-out data.
 
-The factor is that of both ways to lean: of the step towards the neighbours' scores (consensus) and of the aggregation
-strength alpha. It falls and rises by steps, so that one unlucky measurement does not decide, and a node whose
-neighbours help later than its own data do comes back to them.
+The collaboration weight scales both ways in which neighbours count: the consensus step towards their scores, and the
+aggregation strength alpha. It falls and rises by factors, so that one unlucky measurement does not decide, and a node
+whose neighbours help later than its own data do comes back to them.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-LESS = 0.7
-MORE = 1.5
-LEAST = 0.1
-"""Even a node whose neighbours seem of no use goes on hearing a little, or it could never find out otherwise."""
+DECREASE = 0.7
+INCREASE = 1.5
+MIN_WEIGHT = 0.1
+"""Even a node whose neighbours seem of no use takes in a little, or it could never find out otherwise."""
 CHANCE = 0.32
-"""Over the root of the number of held-out examples: the loss that chance explains, 0.02 for 256 and 0.1 for ten.
-Shyness costs more than it saves where neighbours do help."""
+"""Over the root of the number of held-out examples: the loss of accuracy that chance explains, 0.02 for 256 examples
+and 0.1 for ten. A smaller margin costs more than it saves where neighbours do help."""
 
 
-def is_worse(before: float, after: float, judges: int) -> bool:
-    """Tell whether aggregation made the personal model worse, by its accuracy, 0 to 1, on so many held-out examples."""
-    return after < before - CHANCE / math.sqrt(judges)
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an aggregation is accepted, and the collaboration weight, 0 to 1, from then on."""
+
+    accepted: bool
+    weight: float
 
 
-def adapted(leaning: float, *, worse: bool) -> float:
-    """Return the next factor, ``LEAST`` to 1, after a round that made the personal model ``worse``, or did not."""
-    return max(LEAST, leaning * LESS) if worse else min(1.0, leaning * MORE)
+def accept_if_not_worse(before: float, after: float, *, examples: int, weight: float) -> Verdict:
+    """Judge an aggregation by the personal model's accuracy, 0 to 1, before and after it, on so many examples.
+
+    ``weight`` is the collaboration weight so far.
+    """
+    if after < before - CHANCE / math.sqrt(examples):
+        return Verdict(accepted=False, weight=max(MIN_WEIGHT, weight * DECREASE))
+    return Verdict(accepted=True, weight=min(1.0, weight * INCREASE))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from dslnode.learning.frozen_network import FrozenNetwork
 
@@ -19,12 +18,12 @@ def evaluate(
 ) -> float | None:
     """Return the accuracy, 0 to 1, of the network under a mask over all batches; None if ``stop`` ends it early."""
     network.model.eval()
-    kept = network.kept(keep)
+    kept = network.masked_weights(keep)
     right = seen = 0
     for images, labels in batches:
         if stop():
             return None
-        logits = functional_call(network.model, kept, (images,)) + network.logit_offset
+        logits = network.run(kept, images)
         right += int((logits.argmax(dim=1) == labels).sum())
         seen += len(labels)
     return right / max(1, seen)

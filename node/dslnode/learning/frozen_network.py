@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from dslnode.learning.masking import kept_weights, tensors_of
+from dslnode.learning.parameter_roles import Role, names_of, parameter_roles
 from dslnode.learning.rng import random_bits
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
@@ -52,18 +56,34 @@ class FrozenNetwork:
     counts: tuple[int, ...]
     logit_offset: Tensor
 
-    def spread(self, scores: Tensor) -> Tensor:
+    @cached_property
+    def local_parameters(self) -> dict[str, nn.Parameter]:
+        """The model's parameters that this node trains on its own data, by name."""
+        names = names_of(parameter_roles(self.model), Role.LOCAL)
+        return {name: self.model.get_parameter(name) for name in names}
+
+    def run(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Return the logits (batch, classes), float32, of the model with these weights."""
+        logits: Tensor = self.output(weights, inputs)
+        return logits.float() + self.logit_offset
+
+    def output(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Any:
+        """Return what the model itself returns with these weights, each in the model's own precision."""
+        own = {name: tensor.to(self.model.get_parameter(name).dtype) for name, tensor in weights.items()}
+        return functional_call(self.model, own, (inputs,))
+
+    def expand_scores(self, scores: Tensor) -> Tensor:
         """Return each weight's score S, shape ``(layout.size,)``."""
         if self.sharing is None:
             return scores
         shared = scores.index_select(0, self.sharing.owners)  # a third of the time of indexing with brackets
         return torch.addcmul(self.sharing.seeded, self.sharing.signs, shared)
 
-    def kept(self, keep: Tensor) -> dict[str, Tensor]:
+    def masked_weights(self, keep: Tensor) -> dict[str, Tensor]:
         """Return what the model runs on under a mask, by parameter name: the weights where ``keep`` is true, else 0."""
         return tensors_of(kept_weights(self.weights, keep), self.layout)
 
-    def gather(self, gradient: Tensor) -> Tensor:
+    def reduce_gradient(self, gradient: Tensor) -> Tensor:
         """Return the gradient at the scores, shape ``(score_layout.size,)``, from that at each weight's score."""
         if self.sharing is None:
             return gradient

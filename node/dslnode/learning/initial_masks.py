@@ -1,6 +1,6 @@
-"""The masks that all nodes start from: known to everybody from the seed and a mask's counts, so never sent.
+"""The masks that all nodes start from: they follow from the seed and a mask's keep counts, so they are never sent.
 
-What a neighbour's mask says beyond them is what it learned, and so dense and sparse neighbours can be compared.
+What a neighbour's mask says beyond its initial mask is what it learned. So dense and sparse neighbours can be compared.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from dslnode.learning.aggregation import weighted_mean
 from dslnode.learning.initialization import seeded_mask
-from dslnode.protocol.mask import Mask, MaskLayout
+from dslnode.learning.masking import WeightedMask, weighted_mean
+from dslnode.protocol.mask import MaskLayout
 
 MAX_MASKS = 16
 
 
 class InitialMasks:
-    """Seeded masks, as float vectors of shape ``(layout.size,)``, by counts a layer; the last few are remembered."""
+    """Initial masks, float32 (weights,) of zeros and ones, by keep counts per layer; the last few are remembered."""
 
     def __init__(self, layout: MaskLayout, seed: int) -> None:
         self._layout = layout
@@ -25,13 +25,13 @@ class InitialMasks:
         self._masks: dict[tuple[int, ...], Tensor] = {}
 
     def mask(self, counts: tuple[int, ...]) -> Tensor:
-        """Return the mask that a node with these counts a layer starts from; not to be changed."""
+        """Return the mask that a node with these keep counts per layer starts from; not to be changed in place."""
         if counts not in self._masks:
             if len(self._masks) >= MAX_MASKS:
                 self._masks.clear()
             self._masks[counts] = seeded_mask(self._layout, self._seed, counts)
         return self._masks[counts]
 
-    def mean(self, neighbours: Sequence[tuple[Mask, float]]) -> Tensor:
-        """Return the weighted mean of the masks that these neighbours started from; zeros if nobody has any weight."""
+    def mean(self, neighbours: Sequence[WeightedMask]) -> Tensor:
+        """Return the weighted mean of the masks that these neighbours started from; zeros if none has a weight."""
         return weighted_mean(self._layout.size, neighbours, lambda mask: self.mask(mask.layer_counts()))

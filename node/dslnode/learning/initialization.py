@@ -1,4 +1,4 @@
-"""Where a node starts from: its frozen network, its first scores, and all its random numbers."""
+"""What a node starts from: its frozen network, its initial scores, and which weights share a score; all by seed."""
 
 from __future__ import annotations
 
@@ -26,32 +26,34 @@ from dslnode.protocol.mask import MaskLayer, MaskLayout
 NEVER = -1e9  # a logit that never wins
 
 
-def frozen_network(model: nn.Module, layout: MaskLayout, origin: InitializationOptions, data: DataSet) -> FrozenNetwork:
+def frozen_network(
+    model: nn.Module, layout: MaskLayout, options: InitializationOptions, data: DataSet
+) -> FrozenNetwork:
     """Return the frozen network as this node sees it; ``SettingsError`` if a keep-ratio pattern matches nothing."""
-    ratios = resolve_keep_ratios(layout, origin.keep_ratio, origin.linear_keep_ratio, dict(origin.layer_keep_ratios))
-    scale = kept_scale if origin.scale_kept else framework_scale
-    weights = frozen_weights(layout, origin.network_seed, ratios, scale)
-    scores = shared_layout(layout, origin.weights_per_score)
-    sharing = draw_sharing(layout, scores, origin.network_seed)
+    ratios = resolve_keep_ratios(layout, options.keep_ratio, options.linear_keep_ratio, dict(options.layer_keep_ratios))
+    scale = kept_scale if options.scale_kept else framework_scale
+    weights = frozen_weights(layout, options.network_seed, ratios, scale)
+    scores = shared_layout(layout, options.weights_per_score)
+    sharing = draw_sharing(layout, scores, options.network_seed)
     counts = keep_counts(layout, ratios)
-    return FrozenNetwork(model, layout, scores, sharing, weights, counts, _logit_offset(origin, data))
+    return FrozenNetwork(model, layout, scores, sharing, weights, counts, _logit_offset(options, data))
 
 
-def _logit_offset(origin: InitializationOptions, data: DataSet) -> Tensor:
+def _logit_offset(options: InitializationOptions, data: DataSet) -> Tensor:
     offset = torch.zeros(data.class_count)
-    if origin.own_classes:
+    if options.own_classes:
         offset += NEVER
         offset[np.unique(data.train.labels)] = 0
     return offset
 
 
-def initial_state(network: FrozenNetwork, origin: InitializationOptions) -> LearnerState:
+def initial_state(network: FrozenNetwork, options: InitializationOptions) -> LearnerState:
     """Return the scores, moments and neighbour mean of a node that has learned nothing yet."""
     layout, score_count = network.layout, network.score_layout.size
-    seed = origin.network_seed if origin.shared_scores else _own_seed(origin)
+    seed = options.network_seed if options.shared_scores else _own_seed(options)
     mean = torch.zeros(layout.size)
-    if origin.random_first_mean:
-        draws = generator("first mean", origin.node_seed, 0).random(layout.size, dtype=np.float32)
+    if options.random_first_mean:
+        draws = generator("first mean", options.node_seed, 0).random(layout.size, dtype=np.float32)
         for (layer, span), count in zip(layout.spans(), network.counts, strict=True):
             mean[span] = torch.from_numpy((draws[span] < count / layer.size).astype(np.float32))
     scores = initial_scores(network, seed)
@@ -72,8 +74,8 @@ def initial_scores(network: FrozenNetwork, seed: int) -> Tensor:
     return torch.zeros(network.score_layout.size)
 
 
-def _own_seed(origin: InitializationOptions) -> int:
-    return int(generator("own scores", origin.node_seed, origin.network_seed).integers(2**63))
+def _own_seed(options: InitializationOptions) -> int:
+    return int(generator("own scores", options.node_seed, options.network_seed).integers(2**63))
 
 
 def seeded_scores(layout: MaskLayout, seed: int) -> Tensor:

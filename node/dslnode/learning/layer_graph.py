@@ -1,4 +1,4 @@
-"""Which layer alone reads the units of another, and what becomes of a constant unit on the way there.
+"""Chains of layers: which layer alone reads the units of another, and what a constant unit becomes on the way.
 
 Found by tracing the model's graph. Only steps that are known to treat every channel on its own are followed;
 anything else (sums of branches, norms, reshapes, weights in double use) ends the search.
@@ -42,14 +42,14 @@ class Chain:
     activations: tuple[Step, ...]
     consumer: Weighted
 
-    def arriving(self, constants: Tensor) -> Tensor:
+    def propagate_constant(self, constants: Tensor) -> Tensor:
         """Return what the consumer gets of units that have constant values; both of shape ``(units,)``."""
         for activation in self.activations:
             constants = activation(constants.clone())  # some work in place
         return constants
 
 
-def layer_chains(model: nn.Module) -> list[Chain]:
+def find_chains(model: nn.Module) -> list[Chain]:
     """Return all chains of a model in evaluation mode; none if it cannot be traced."""
     try:
         graph = fx.symbolic_trace(model).graph

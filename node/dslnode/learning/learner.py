@@ -1,73 +1,92 @@
-"""One node's learner: owns model, scores, data and random numbers; synchronous, and knows of no network.
+"""One node's learner: owns model, state, data and random numbers; synchronous, and knows no network.
 
-A round is: ``train`` (``mask`` and ``signs`` are then what to send), then ``aggregate`` with what the neighbours
-sent; ``mask`` is then the personal model's.
+A round is: ``train_round`` (``mask`` and ``make_steps`` then give what to send), then ``aggregate`` with what the
+neighbours sent. ``mask`` is then the personal model's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dslnode.data.dataset import DataSet
-from dslnode.errors import StateError
-from dslnode.learning import collaboration, local_training, masking
-from dslnode.learning.aggregation import neighbour_mean, robust_masks
-from dslnode.learning.batches import ExampleTensors
+from dslnode.learning import aggregation, masking, state_arrays
+from dslnode.learning.batches import Batches, ExampleTensors, minibatches
+from dslnode.learning.collaboration import accept_if_not_worse
 from dslnode.learning.evaluation import EVALUATION_BATCH, evaluate
 from dslnode.learning.export import PersonalModel, bake
-from dslnode.learning.fine_tuning import fine_tune
+from dslnode.learning.fine_tuning import fine_tuned
 from dslnode.learning.frozen_network import fingerprint
 from dslnode.learning.initial_masks import InitialMasks
 from dslnode.learning.initialization import frozen_network, initial_state
+from dslnode.learning.local_training import train_locally
 from dslnode.learning.model_check import check_model
-from dslnode.learning.options import InitializationOptions, TrainingOptions
+from dslnode.learning.options import DEFAULT_TRAINING, InitializationOptions, TrainingOptions
 from dslnode.learning.personal_mask import choose_mask, ranking
 from dslnode.learning.pruning import prune_dead_units
 from dslnode.learning.results import Progress
-from dslnode.learning.rng import generator, torch_draws
+from dslnode.learning.rng import generator, seeded_torch, torch_draws
 from dslnode.learning.score_consensus import ScoreConsensus
 from dslnode.learning.state import LearnerState
+from dslnode.plugins import model_factory
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask, MaskLayout
 from dslnode.protocol.messages import ExchangeState, MaskKind, MaskMessage, RoundMessage
 
-HALF_WEIGHT_EXAMPLES = 300
-"""A node with so many training examples moves half as far towards its neighbours' scores as one with hardly any."""
 JUDGED_EXAMPLES = 256  # held-out examples by which the node judges what aggregation did to its personal model
 PROBE_EXAMPLES = 32  # training images by which the exported model is checked
+NO_NUMBER = -1
+
+
+def never() -> bool:
+    """Return False: the work goes on."""
+    return False
 
 
 class Learner:
     """Learns one node's mask. Not thread-safe: one thread owns it.
 
-    Raises ``ModelError`` if the model has nothing to mask or does not fit the data.
+    ``model`` is an ``nn.Module`` or the name of one (``"mlp"``, ``"module:function"``), ``data`` the part of a data
+    set that this node holds. ``seed`` is that of the frozen network; nodes of a run share it. More is set by
+    ``initialization``, whose seeds then count. Raises ``ModelError`` if the model has nothing to mask or does not fit
+    the data, ``SettingsError`` if a keep-ratio pattern matches no layer.
     """
 
-    def __init__(self, model: nn.Module, data: DataSet, plan: TrainingOptions, origin: InitializationOptions) -> None:
-        layout = check_model(model, data, plan.batch_size)
-        self.plan = plan
+    def __init__(
+        self,
+        model: nn.Module | str,
+        data: DataSet,
+        options: TrainingOptions = DEFAULT_TRAINING,
+        initialization: InitializationOptions | None = None,
+        *,
+        seed: int = 1,
+    ) -> None:
+        start = initialization or InitializationOptions(network_seed=seed, node_seed=seed)
+        if isinstance(model, str):
+            model = build_model(model, data, start.network_seed)
+        model, layout = check_model(model, data, options.batch_size)
+        self.options = options
         self.data = data
-        self._origin = origin
-        self._train = ExampleTensors.of(data.train)
+        self._initialization = start
+        self._examples = ExampleTensors.of(data.train)
         self._held_out = None if data.held_out is None else ExampleTensors.of(data.held_out)
-        self._judges = (
-            self._held_out.thinned(JUDGED_EXAMPLES) if self._held_out and plan.adaptive_collaboration else None
-        )
-        self.network = frozen_network(model, layout, origin, data)
-        self._ground = InitialMasks(layout, origin.network_seed)
-        self._state = initial_state(self.network, origin)
-        self._consensus = ScoreConsensus(self.network, self._state.scores, plan.send_threshold)
+        judging = self._held_out is not None and options.adaptive_collaboration
+        self._judged = self._held_out.thinned(JUDGED_EXAMPLES) if self._held_out and judging else None
+        self.network = frozen_network(model, layout, start, data)
+        self._initial_masks = InitialMasks(layout, start.network_seed)
+        self._state = initial_state(self.network, start)
+        self._consensus = ScoreConsensus(self.network, self._state.scores, options.send_threshold)
+        self._round = NO_NUMBER
         self._update_mask()
-        self.start = self.mask  # what the node keeps before it learned anything
+        self.initial_mask = self.mask
 
     @property
     def layout(self) -> MaskLayout:
-        """What the bits of this node's masks stand for."""
+        """What the bits of this node's keep masks stand for."""
         return self.network.layout
 
     @property
@@ -77,109 +96,75 @@ class Learner:
 
     @property
     def mask(self) -> Mask:
-        """The node's newest mask; the personal model is the frozen network under it."""
+        """The node's newest mask M; the personal model is the frozen network under it."""
         return self._mask
 
     @property
-    def leaning(self) -> float:
+    def collaboration_weight(self) -> float:
         """How far the node leans on its neighbours, 0 to 1."""
-        return self._state.leaning
+        return self._state.collaboration_weight
 
     @property
     def restarts(self) -> int:
-        """How often replicas that this node shares with a neighbour had to begin anew."""
+        """How often the replicas shared with a neighbour had to be reset."""
         return self._consensus.restarts
 
     @cached_property
     def fingerprint(self) -> bytes:
         """16 bytes equal exactly where two nodes hold the same frozen network."""
-        return fingerprint(self.layout, self.network.score_layout, self._origin.network_seed)
+        return fingerprint(self.layout, self.network.score_layout, self._initialization.network_seed)
 
-    def train(self, round_number: int, stop: Callable[[], bool]) -> Progress:
-        """Run the local steps of a round. If ``stop`` ends it early, ``steps`` of the result is short."""
-        batches = self._batches("local training", round_number)
-        with torch_draws("local training", self._origin.node_seed, round_number):
-            progress = local_training.train_locally(self.network, self._state, self.plan, batches, stop)
+    def train_round(self, number: int | None = None, stop: Callable[[], bool] = never) -> Progress:
+        """Run the local steps of a round, of the next one if no ``number`` is given (paper, step 4).
+
+        If ``stop`` ends it early, ``steps`` of the result is short. Raises ``ModelError`` if no loss was finite.
+        """
+        self._round = self._round + 1 if number is None else number
+        batches = self._batches("local training")
+        with torch_draws("local training", self._initialization.node_seed, self._round):
+            progress = train_locally(self.network, self._state, self.options, batches, stop)
         self._consensus.learned = True
         self._update_mask()
         return progress
 
     def open_exchange(self, neighbour: str) -> ExchangeState:
-        """Return what this node holds of a neighbour's scores: the first word on every new link."""
+        """Return what this node knows of a neighbour's scores: the first message on every new link."""
         return self._consensus.open_exchange(neighbour)
 
-    def resynchronize(self, neighbour: str, greeting: ExchangeState) -> list[MaskMessage]:
-        """Take in a neighbour's greeting; return the sign masks that it lost."""
-        return self._consensus.resynchronize(neighbour, greeting)
+    def resynchronize(self, neighbour: str, state: ExchangeState) -> list[MaskMessage]:
+        """Take in what a neighbour knows of this node's scores; return the sign masks that it lost."""
+        return self._consensus.resynchronize(neighbour, state)
 
     def make_steps(self, round_number: int, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
-        """Return the sign mask to send to each neighbour that keeps up."""
+        """Return the sign mask to send to each neighbour that keeps up (paper, step 5)."""
         return self._consensus.make_steps(round_number, self._state.scores, neighbours)
 
     def forget(self, neighbours: Iterable[str]) -> None:
         """Drop what is kept of the scores of neighbours that are gone for good."""
         self._consensus.forget(neighbours)
 
-    def aggregate(self, round_number: int, heard: Sequence[NeighbourMasks]) -> dict[str, Mask]:
-        """Take in what neighbours sent: scores move towards theirs, their masks make the new neighbour mean.
+    def aggregate(self, neighbours: Sequence[NeighbourMasks | Mask]) -> dict[str, Mask]:
+        """Take in what neighbours sent in this round; return their keep masks, by neighbour, however they count.
 
-        A mask weighs half as much for every round of staleness. With no masks the mean stays what it was: silence is
-        no evidence against it. What makes the personal model worse on held-out data moves the scores, from which
-        the next steps are taken, but neither their average nor the mean, and the node leans less from then on.
-        Returns the masks, by neighbour, whether believed or not.
+        Scores move towards those of neighbours that sent sign masks (step 5). Keep masks, sent or implied, make the new
+        neighbour mean (step 1), by which the state is fine-tuned (step 6). Without any mask the mean stays. What makes
+        the personal model worse on held-out data is undone in the mask, and the node then leans less on its neighbours.
+        A bare ``Mask`` stands for a neighbour that sent just this keep mask.
         """
-        if self._judges is None or not heard:
-            return self._take_in(round_number, heard)
-        average, mean = self._state.average.clone(), self._state.neighbour_mean.clone()
-        before = self._judged(self._judges)
-        known = self._take_in(round_number, heard)
-        worse = collaboration.is_worse(before, self._judged(self._judges), len(self._judges))
-        self._state.leaning = collaboration.adapted(self._state.leaning, worse=worse)
-        if worse:
-            self._state.average, self._state.neighbour_mean = average, mean
-            self._update_mask()
-        return known
-
-    def _take_in(self, round_number: int, heard: Sequence[NeighbourMasks]) -> dict[str, Mask]:
-        self._agree(heard)
-        found = [(one, self._mask_of(one)) for one in heard]
-        known = {one.peer: (mask, 0.5**one.staleness) for one, mask in found if mask is not None}
-        if known:
-            ground = self._ground.mask if self.plan.mask_novelty else None
-            self._take_mean(round_number, robust_masks(list(known.values()), ground, self.plan.robust_aggregation))
+        sent = [_as_sent(item, place) for place, item in enumerate(neighbours)]
+        before, accuracy = self._state, self._judged_accuracy(sent)
+        self._state = self._after_consensus(before, sent)
+        masks = self._weighted_masks(sent)
+        if masks:
+            self._state = self._after_masks(self._state, list(masks.values()))
         self._update_mask()
-        return {peer: mask for peer, (mask, _) in known.items()}
+        if accuracy is not None:
+            self._judge(before, accuracy)
+        return {peer: mask for peer, (mask, _) in masks.items()}
 
-    def _judged(self, judges: ExampleTensors) -> float:
-        accuracy = self._measure(judges, lambda: False)
-        assert accuracy is not None, "nothing stops it"
-        return accuracy
-
-    def _agree(self, heard: Sequence[NeighbourMasks]) -> None:
-        for one in heard:
-            for message in one.signs:
-                self._consensus.apply_step(one.peer, message)
-        strength = self._state.leaning * self.plan.consensus_step_size / (1 + len(self._train) / HALF_WEIGHT_EXAMPLES)
-        speakers = [one.peer for one in heard if one.signs]
-        self._state.shift(self._consensus.consensus_step(speakers, strength, self.plan.robust_aggregation))
-
-    def _mask_of(self, heard: NeighbourMasks) -> Mask | None:
-        return heard.mask if heard.mask is not None else self._consensus.implied_mask(heard.peer)
-
-    def _take_mean(self, round_number: int, neighbours: Sequence[tuple[Mask, float]]) -> None:
-        mean = neighbour_mean(self.layout, neighbours)
-        news = mean - self._ground.mean(neighbours) if self.plan.mask_novelty else mean
-        self._state.neighbour_mean.mul_(self.plan.mean_ema_decay).add_(news, alpha=1 - self.plan.mean_ema_decay)
-        batches = self._batches("fine-tuning", round_number)
-        with torch_draws("fine-tuning", self._origin.node_seed, round_number):
-            fine_tune(self.network, self._state, mean, self.plan, batches)
-
-    def accuracy(self, stop: Callable[[], bool]) -> float | None:
+    def accuracy(self, stop: Callable[[], bool] = never) -> float | None:
         """Return the personal accuracy on held-out data, 0 to 1; None if the node has none, or ``stop`` said so."""
         return None if self._held_out is None else self._measure(self._held_out, stop)
-
-    def _measure(self, samples: ExampleTensors, stop: Callable[[], bool]) -> float | None:
-        return evaluate(self.network, self._keep, samples.parts(EVALUATION_BATCH), stop)
 
     def export(self) -> PersonalModel:
         """Return the personal model as a plain module for evaluation, its answers this node's.
@@ -187,59 +172,85 @@ class Learner:
         The mask is baked into its weights, and it is smaller by the units that the mask left dead.
         """
         baked = bake(self.network.model, self.network.weights, self.mask)
-        images, _ = self._train.at(slice(PROBE_EXAMPLES))
+        images, _ = self._examples.at(slice(PROBE_EXAMPLES))
         return PersonalModel(prune_dead_units(baked, images), self.network.logit_offset).eval()
 
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of all that a checkpoint must hold, as arrays by name."""
-        arrays = {
-            "scores": self._state.scores,
-            "average": self._state.average,
-            "velocity": self._state.velocity,
-            "squares": self._state.squares,
-            "neighbour_mean": self._state.neighbour_mean,
-        }
-        local = {f"local.{name}": tensor for name, tensor in self.network.model.state_dict().items()}
-        masked = {f"local.{layer.name}" for layer in self.layout.layers}
-        arrays.update({name: tensor for name, tensor in local.items() if name not in masked})
-        arrays["steps"] = torch.tensor(self._state.steps)
-        arrays["leaning"] = torch.tensor(self._state.leaning, dtype=torch.float64)
-        return {name: tensor.detach().numpy().copy() for name, tensor in arrays.items()}
+        return state_arrays.to_arrays(self.network, self._state)
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from what ``state`` returned; ``StateError`` if it was made for another model."""
-        expected = self.state()
-        arrays = {"leaning": np.array(1.0), **arrays}  # older states lack it: those nodes leaned as far as they could
-        for name, array in expected.items():
-            if name not in arrays or arrays[name].shape != array.shape:
-                raise StateError(f"the saved state does not fit this model: {name} is missing or of another shape")
-        tensors = {name: torch.from_numpy(np.array(arrays[name])) for name in expected}
-        local = {name.removeprefix("local."): t for name, t in tensors.items() if name.startswith("local.")}
-        self._state = LearnerState(
-            scores=tensors["scores"],
-            average=tensors["average"],
-            velocity=tensors["velocity"],
-            squares=tensors["squares"],
-            neighbour_mean=tensors["neighbour_mean"],
-            gradient=torch.zeros(self.layout.size),
-            steps=int(tensors["steps"]),
-            leaning=float(tensors["leaning"]),
-        )
-        self.network.model.load_state_dict(local, strict=False)
+        self._state = state_arrays.from_arrays(self.network, arrays)
         self._consensus.learned = self._state.steps > 0
         self._update_mask()
 
+    def _after_consensus(self, state: LearnerState, sent: Sequence[NeighbourMasks]) -> LearnerState:
+        for neighbour in sent:
+            for message in neighbour.signs:
+                self._consensus.apply_step(neighbour.peer, message)
+        step_size = aggregation.consensus_step_size(self.options, state.collaboration_weight, len(self._examples))
+        peers = [neighbour.peer for neighbour in sent if neighbour.signs]
+        return state.moved_by(self._consensus.consensus_step(peers, step_size, self.options.robust_aggregation))
+
+    def _weighted_masks(self, sent: Sequence[NeighbourMasks]) -> dict[str, masking.WeightedMask]:
+        """Return the neighbours' keep masks, as sent or as implied by their replicas, with their weights."""
+        masks = {}
+        for neighbour in sent:
+            mask = neighbour.mask
+            if mask is None:
+                mask = self._consensus.implied_mask(neighbour.peer)
+            if mask is not None:
+                masks[neighbour.peer] = (mask, aggregation.staleness_weight(neighbour.staleness))
+        return masks
+
+    def _after_masks(self, state: LearnerState, masks: Sequence[masking.WeightedMask]) -> LearnerState:
+        initial = self._initial_masks if self.options.mask_novelty else None
+        of_counts = None if initial is None else initial.mask
+        trusted = aggregation.robust_masks(masks, of_counts, self.options.robust_aggregation)
+        mean = aggregation.neighbour_mean(self.layout, trusted)
+        news = mean if initial is None else aggregation.mask_novelty(mean, trusted, initial)
+        state = aggregation.with_neighbour_mean(state, news, self.options.mean_ema_decay)
+        with torch_draws("fine-tuning", self._initialization.node_seed, self._round):
+            return fine_tuned(self.network, state, mean, self.options, self._batches("fine-tuning"))
+
+    def _judged_accuracy(self, sent: Sequence[NeighbourMasks]) -> float | None:
+        """Return the personal model's accuracy on the judged examples; None if no aggregation is to be judged."""
+        return self._measure(self._judged, never) if self._judged is not None and sent else None
+
+    def _judge(self, before: LearnerState, accuracy: float) -> None:
+        """Keep what aggregation did to the mask if it is not worse; the moved scores are kept in any case."""
+        assert self._judged is not None
+        after = self._measure(self._judged, never)
+        assert after is not None, "nothing stops it"
+        verdict = accept_if_not_worse(accuracy, after, examples=len(self._judged), weight=before.collaboration_weight)
+        self._state = replace(self._state, collaboration_weight=verdict.weight)
+        if not verdict.accepted:
+            self._state = replace(self._state, average=before.average, neighbour_mean=before.neighbour_mean)
+            self._update_mask()
+
+    def _measure(self, examples: ExampleTensors, stop: Callable[[], bool]) -> float | None:
+        return evaluate(self.network, self._keep, examples.parts(EVALUATION_BATCH), stop)
+
     def _update_mask(self) -> None:
-        tensor = ranking(self.network, self._state, self.plan)
-        self._keep = choose_mask(self.network, tensor, self._state.scores, self.plan)
+        tensor = ranking(self.network, self._state, self.options)
+        self._keep = choose_mask(self.network, tensor, self._state.scores, self.options)
         self._mask = masking.to_mask(self._keep, self.layout)
 
-    def _batches(self, purpose: str, round_number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield minibatches without end: shuffled epochs, drawn anew for every round so that a restart repeats them."""
-        draws = generator(purpose, self._origin.node_seed, round_number)
-        count = len(self._train)
-        size = min(self.plan.batch_size, count)
-        while True:
-            order = torch.from_numpy(draws.permutation(count))
-            for start in range(0, count - size + 1, size):
-                yield self._train.at(order[start : start + size])
+    def _batches(self, purpose: str) -> Batches:
+        draws = generator(purpose, self._initialization.node_seed, self._round)
+        return minibatches(self._examples, self.options.batch_size, draws)
+
+
+def build_model(name: str, data: DataSet, seed: int) -> nn.Module:
+    """Return a new model for the data. Raises ``ModelError`` if there is none of this name, or it cannot be built.
+
+    What is neither frozen nor masked (biases, norms) starts from torch's own random numbers. They are seeded here, so
+    that a restart starts alike.
+    """
+    with seeded_torch(seed):
+        return model_factory(name)(data.input_shape, data.class_count)
+
+
+def _as_sent(item: NeighbourMasks | Mask, place: int) -> NeighbourMasks:
+    return NeighbourMasks(f"neighbour {place}", item, (), 0) if isinstance(item, Mask) else item

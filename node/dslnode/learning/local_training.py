@@ -1,4 +1,4 @@
-"""Local training, personalised fine-tuning and evaluation of one node's mask: plain loops that read like the paper.
+"""Local training of one node's scores (paper, step 4): a plain loop that reads like the paper.
 
 The straight-through estimator hands the gradient that reaches the mask to the score unchanged. With ``w`` frozen,
 that gradient is ``dL/d(w * mask) * w``, so it is taken from the kept weights directly: nothing of the mask's own
@@ -8,11 +8,11 @@ computation is ever recorded for differentiation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from dslnode.errors import ModelError
@@ -26,26 +26,49 @@ from dslnode.learning.personal_mask import choose_mask
 from dslnode.learning.results import Progress
 from dslnode.learning.state import LearnerState
 
-SECOND_MOMENT = 0.99  # Adam's memory of squared gradients
-WARM_UP = 10  # steps after which the average of the scores begins to reach as far back as it may
+LOCAL_RATE = 0.01
+"""Adam's rate for what is not masked: biases, gains of norms, and the like."""
+MOMENTUM = 0.9  # decay of the gradients of what is not masked
+SECOND_MOMENT = 0.99  # decay of Adam's squared gradients
+WARM_UP = 10  # steps in which the average of the scores comes to its full decay
 
 
-def mask_gradient(
-    network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the minibatch's loss, its logits ``(batch, classes)``, and the gradient that reaches the mask."""
-    leaves = {name: tensor.requires_grad_() for name, tensor in network.kept(keep).items()}
-    logits = functional_call(network.model, leaves, (images,)) + network.logit_offset
+@dataclass(frozen=True)
+class MinibatchGradient:
+    """A minibatch's loss (), its logits (batch, classes), and gradients: (weights,) at the mask, by name at the rest.
+
+    ``local`` has those of the parameters that are not masked, in the model's own shapes and precision.
+    """
+
+    loss: Tensor
+    logits: Tensor
+    at_mask: Tensor
+    local: Mapping[str, Tensor]
+
+    def is_finite(self) -> bool:
+        """Return whether a step down these gradients would leave all values finite."""
+        total = float(self.loss) + float(self.at_mask.sum()) + sum(float(g.sum()) for g in self.local.values())
+        return math.isfinite(total)
+
+
+def minibatch_gradient(network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor) -> MinibatchGradient:
+    """Return the gradients of the loss with the network under the boolean mask ``keep``, (weights,)."""
+    leaves = {name: tensor.requires_grad_() for name, tensor in network.masked_weights(keep).items()}
+    local = network.local_parameters
+    logits = network.run(leaves, images)
     loss = cross_entropy(logits, labels)
-    gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    return loss.detach(), logits.detach(), flat * network.weights
+    wanted = [*leaves.values(), *local.values()]
+    gradients = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients[: len(leaves)]])
+    return MinibatchGradient(
+        loss.detach(), logits.detach(), flat * network.weights, dict(zip(local, gradients[len(leaves) :], strict=True))
+    )
 
 
 def train_locally(
     network: FrozenNetwork,
     state: LearnerState,
-    plan: TrainingOptions,
+    options: TrainingOptions,
     batches: Batches,
     stop: Callable[[], bool],
 ) -> Progress:
@@ -55,66 +78,78 @@ def train_locally(
     raises ``ModelError`` if all of them were like that.
     """
     network.model.train()
-    spread = network.spread(state.scores)
-    term = aggregation_term(spread, state.neighbour_mean, plan.alpha * state.leaning, network.layout)
+    spread = network.expand_scores(state.scores)
+    term = aggregation_term(spread, state.neighbour_mean, options.alpha * state.collaboration_weight, network.layout)
     loss_sum, right, seen, steps = 0.0, 0, 0, 0
-    while steps < plan.local_steps and not stop():
+    while steps < options.local_steps and not stop():
         images, labels = next(batches)
-        tensor = intermediate_aggregation_tensor(spread, term, signed=plan.signed_scores)
-        keep = choose_mask(network, tensor, state.scores, plan)
-        loss, logits, gradient = mask_gradient(network, keep, images, labels)
+        tensor = intermediate_aggregation_tensor(spread, term, signed=options.signed_scores)
+        keep = choose_mask(network, tensor, state.scores, options)
+        gradient = minibatch_gradient(network, keep, images, labels)
         steps += 1
-        if not math.isfinite(float(loss) + float(gradient.sum())):  # one such step would spoil all scores for good
+        if not gradient.is_finite():  # one such step would spoil all scores for good
             continue
-        state.gradient = score_gradient(spread, gradient, plan)
-        step_scores(network, state, plan)
-        if plan.group_lasso:
-            strength = plan.learning_rate * plan.group_lasso
-            shrink_channels(state.scores, network.layout, strength, relative=plan.step_rule == "adam")
-        state.average.lerp_(state.scores, 1 - min(plan.score_ema_decay, state.steps / (state.steps + WARM_UP)))
-        spread = network.spread(state.scores)
-        loss_sum += float(loss) * len(labels)
-        right += int((logits.argmax(dim=1) == labels).sum())
+        state.gradient = score_gradient(spread, gradient.at_mask, options)
+        step_scores(network, state, options)
+        step_local_parameters(network, state, gradient.local)
+        if options.group_lasso:
+            strength = options.learning_rate * options.group_lasso
+            shrink_channels(state.scores, network.layout, strength, relative=options.step_rule == "adam")
+        state.average.lerp_(state.scores, 1 - min(options.score_ema_decay, state.steps / (state.steps + WARM_UP)))
+        spread = network.expand_scores(state.scores)
+        loss_sum += float(gradient.loss) * len(labels)
+        right += int((gradient.logits.argmax(dim=1) == labels).sum())
         seen += len(labels)
     if steps and not seen:
         raise ModelError("the loss of every minibatch of a round was infinite or no number: look at model and data")
     return Progress(loss_sum / max(1, seen), right / max(1, seen), steps)
 
 
-def score_gradient(scores: Tensor, at_mask: Tensor, plan: TrainingOptions) -> Tensor:
+def score_gradient(scores: Tensor, at_mask: Tensor, options: TrainingOptions) -> Tensor:
     """Return dL/dS from the gradient at the mask: straight through, plus weight decay."""
-    gradient = at_mask if plan.signed_scores else at_mask * scores.sign()
-    return gradient + plan.weight_decay * scores if plan.weight_decay else gradient
+    gradient = at_mask if options.signed_scores else at_mask * scores.sign()
+    return gradient + options.weight_decay * scores if options.weight_decay else gradient
 
 
-def step_scores(network: FrozenNetwork, state: LearnerState, plan: TrainingOptions) -> None:
+def step_scores(network: FrozenNetwork, state: LearnerState, options: TrainingOptions) -> None:
     """Take one step down the newest gradient.
 
     ``adam`` (Kingma and Ba 2015) with steps in units of the layer's first scores: gradients differ by orders of
     magnitude between layers, and one absolute rate kills a layer (all units off) while another one crawls.
     """
     state.steps += 1
-    gradient = network.gather(state.gradient)
-    if plan.step_rule == "momentum":
-        state.velocity.mul_(plan.momentum).add_(gradient)
-        state.scores.sub_(state.velocity, alpha=plan.learning_rate)
+    gradient = network.reduce_gradient(state.gradient)
+    if options.step_rule == "momentum":
+        state.velocity.mul_(options.momentum).add_(gradient)
+        state.scores.sub_(state.velocity, alpha=options.learning_rate)
         return
-    state.velocity.lerp_(gradient, 1 - plan.momentum)
+    state.velocity.lerp_(gradient, 1 - options.momentum)
     state.squares.mul_(SECOND_MOMENT).addcmul_(gradient, gradient, value=1 - SECOND_MOMENT)
-    first = 1 - plan.momentum**state.steps
+    first = 1 - options.momentum**state.steps
     second = 1 - SECOND_MOMENT**state.steps
     direction = state.velocity / state.squares.sqrt().add_(1e-12)
-    now = rate_at(state.steps, plan)
+    now = rate_at(state.steps, options)
     for layer, (_, span) in zip(network.layout.layers, network.score_layout.spans(), strict=True):
         rate = now * score_scale(layer) * math.sqrt(second) / first
         state.scores[span].sub_(direction[span], alpha=rate)
 
 
-def rate_at(steps: int, plan: TrainingOptions) -> float:
+@torch.no_grad()
+def step_local_parameters(network: FrozenNetwork, state: LearnerState, gradients: Mapping[str, Tensor]) -> None:
+    """Take one step of Adam with what is not masked (Kingma and Ba 2015). It is this node's own, and never sent."""
+    for name, gradient in gradients.items():
+        first, second = state.local_moments(name, gradient)
+        first.lerp_(gradient, 1 - MOMENTUM)
+        second.mul_(SECOND_MOMENT).addcmul_(gradient, gradient, value=1 - SECOND_MOMENT)
+        corrected = second.div(1 - SECOND_MOMENT**state.steps).sqrt_().add_(1e-8)
+        network.local_parameters[name].addcdiv_(first, corrected, value=-LOCAL_RATE / (1 - MOMENTUM**state.steps))
+
+
+def rate_at(steps: int, options: TrainingOptions) -> float:
     """Return the rate of a step: as planned, after the decay begins falling with the root of the number of steps.
 
     A node whose scores wander on at a constant rate never has nothing to say. (Kingma and Ba 2015, section 4.)
     """
-    if not plan.lr_decay_after_steps:
-        return plan.learning_rate
-    return plan.learning_rate * math.sqrt(min(1.0, plan.lr_decay_after_steps / steps))
+    if not options.lr_decay_after_steps:
+        return options.learning_rate
+    return options.learning_rate * math.sqrt(min(1.0, options.lr_decay_after_steps / steps))

@@ -1,14 +1,12 @@
-"""Masks in torch: frozen weights and scores from a seed, exact top-k, and baking a mask into a plain model.
+"""Masks in torch: which parameters are masked, keep counts, exact top-k, and masks as vectors (paper, step 3).
 
-Vectors here are flat: float32 of shape ``(layout.size,)``, layer after layer in the layout's order. Everything
-that nodes must agree on comes from a Philox integer stream (Salmon et al. 2011), whose output numpy guarantees,
-and from single float32 operations: the same bits on every processor and torch version.
+Vectors are flat, float32 of shape (weights,), layer after layer in the layout's order.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -17,25 +15,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dslnode.errors import SettingsError
+from dslnode.learning.parameter_roles import Role, parameter_roles
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 
+WeightedMask = tuple[Mask, float]
+"""A mask, and its weight in a mean, at least 0; weights need not sum to 1."""
 SAMPLE = 2048
 """Values in the sorted sample by which top-k narrows a layer down."""
 
 
 def layout_of(model: nn.Module) -> MaskLayout:
-    """Return the maskable tensors of ``model``: floating parameters with at least two dimensions and an element.
-
-    A tied weight counts once. Everything else (biases, norms, buffers) is the node's own and never sent; of it only
-    buffers that the model itself updates (running statistics) ever change.
-    """
-    return MaskLayout(
-        tuple(
-            MaskLayer(name, tuple(parameter.shape))
-            for name, parameter in model.named_parameters()
-            if parameter.ndim >= 2 and parameter.is_floating_point() and parameter.numel()
-        )
-    )
+    """Return the masked parameters of ``model``: its weight matrices (``parameter_roles``); a tied one counts once."""
+    masked = (parameter for parameter in parameter_roles(model) if parameter.role is Role.MASKED)
+    return MaskLayout(tuple(MaskLayer(parameter.name, parameter.shape) for parameter in masked))
 
 
 def resolve_keep_ratios(
@@ -90,6 +82,17 @@ def from_mask(mask: Mask) -> Tensor:
 def tensors_of(vector: Tensor, layout: MaskLayout) -> dict[str, Tensor]:
     """Return views of a flat vector as the tensors of the layout, by parameter name."""
     return {layer.name: vector[span].view(layer.shape) for layer, span in layout.spans()}
+
+
+def weighted_mean(size: int, masks: Sequence[WeightedMask], vector_of: Callable[[Mask], Tensor]) -> Tensor:
+    """Return the weighted mean of a vector (size,) for each mask, made one at a time; zeros if no mask has a weight."""
+    total = sum(weight for _, weight in masks)
+    mean = torch.zeros(size)
+    if total <= 0:
+        return mean
+    for mask, weight in masks:
+        mean.add_(vector_of(mask), alpha=weight / total)
+    return mean
 
 
 def kept_weights(weights: Tensor, keep: Tensor) -> Tensor:

@@ -1,48 +1,153 @@
-"""Whether a user's model can be learned by masks on the node's data: found out before the first round, not in it."""
+"""Whether a user's model can be learned by masks on the node's data: tried on a copy before the first round, not in it.
+
+The trial does all that a run will do: it copies the model, runs it under a mask in training mode, takes the loss and
+its gradients, evaluates a single example, and saves and restores the state. Whatever goes wrong is the model's fault,
+and is told in one line that names the module.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from dslnode.data.dataset import DataSet
 from dslnode.errors import ModelError
-from dslnode.learning import masking
+from dslnode.learning import masking, state_arrays
+from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.local_training import minibatch_gradient
+from dslnode.learning.rng import borrowed_torch
+from dslnode.learning.state import LearnerState
 from dslnode.protocol.mask import MaskLayout
 
+LONGEST = 300  # characters of somebody else's error
 
-def check_model(model: nn.Module, data: DataSet, batch_size: int) -> MaskLayout:
-    """Return the layout of the model's maskable weights.
 
-    Raises ``ModelError``, saying what to mend, if there are none or the model does not fit the data.
+def check_model(model: nn.Module, data: DataSet, batch_size: int) -> tuple[nn.Module, MaskLayout]:
+    """Return the model to learn, and the layout of its masked weights.
+
+    It is the given one, in single precision if it is of another and does not take the data as they are. Raises
+    ``ModelError``, saying what to fix, if there is nothing to mask or a run would fail.
     """
     if any(nn.parameter.is_lazy(parameter) for parameter in model.parameters()):
         raise ModelError("the model has lazy layers, whose weights have no shape yet; give their sizes")
+    _refuse_scripts(model)
     layout = masking.layout_of(model)
     if not layout.layers:
-        raise ModelError("the model has no parameter with two dimensions or more, so there is nothing to mask")
-    _try_batch(copy.deepcopy(model), data, min(batch_size, len(data.train)))
-    return layout
-
-
-def _try_batch(model: nn.Module, data: DataSet, batch_size: int) -> None:
-    """Run the first minibatch on a copy, in training mode: batch norm wants more than one example there."""
-    images = torch.from_numpy(data.train.take(np.arange(batch_size)).images)
-    model.train()
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=()):
-            logits = model(images)
-    except Exception as error:  # it is the user's code, so anything can come out of it
         raise ModelError(
-            f"the model does not take a minibatch of {len(images)} inputs of shape {tuple(images.shape[1:])}: "
-            f"{type(error).__name__}: {error}"
+            "the model has no weight matrix, such as that of a Linear or convolution layer, so there is nothing to mask"
+        )
+    batch = min(batch_size, len(data.train))
+    try:
+        _try_run(_copy_of(model), layout, data, batch)
+    except ModelError:
+        if all(parameter.dtype is torch.float32 for parameter in model.parameters()):
+            raise
+        single = _copy_of(model).float()
+        _try_run(_copy_of(single), layout, data, batch)
+        return single, layout
+    return model, layout
+
+
+def _refuse_scripts(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            where = f"module {name}" if name else "the model"
+            raise ModelError(
+                f"{where} is TorchScript, which takes no other weights than its own; give the plain module"
+            )
+
+
+def _copy_of(model: nn.Module) -> nn.Module:
+    """Return a copy; ``ModelError`` naming the smallest module that cannot be copied."""
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:  # it is the user's code, so anything can come out of it
+        name, module = _first_that_fails(model)
+        hint = ""
+        if any(key.endswith("_g") and f"{key[:-1]}v" in module._parameters for key in module._parameters):
+            hint = "; use torch.nn.utils.parametrizations.weight_norm in place of torch.nn.utils.weight_norm"
+        raise ModelError(f"{_named(name, module)} cannot be copied ({_short(error)}){hint}") from error
+
+
+def _first_that_fails(model: nn.Module) -> tuple[str, nn.Module]:
+    """Return the innermost module of which no copy can be made."""
+    for name, module in reversed(list(model.named_modules())):
+        try:
+            copy.deepcopy(module)
+        except Exception:
+            return name, module
+    return "", model
+
+
+def _try_run(model: nn.Module, layout: MaskLayout, data: DataSet, batch_size: int) -> None:
+    """Do with a copy all that a run will do. Batch norm wants more than one example in training mode."""
+    weights = torch.cat([model.get_parameter(layer.name).detach().float().reshape(-1) for layer in layout.layers])
+    keep = torch.ones(layout.size, dtype=torch.bool)
+    offset = torch.zeros(data.class_count)
+    network = FrozenNetwork(model, layout, layout, None, weights, tuple(layer.size for layer in layout.layers), offset)
+    batch = data.train.take(np.arange(batch_size))
+    images, labels = torch.from_numpy(batch.images), torch.from_numpy(batch.labels)
+    with borrowed_torch(), _explained(model, images) as inside:
+        model.train()
+        _check_logits(network.output(network.masked_weights(keep), images), batch_size, data.class_count)
+        inside.clear()
+        minibatch_gradient(network, keep, images, labels)
+        model.eval()
+        with torch.no_grad():
+            _check_logits(network.output(network.masked_weights(keep), images[:1]), 1, data.class_count)
+        _try_state(network, weights)
+
+
+def _try_state(network: FrozenNetwork, weights: Tensor) -> None:
+    zeros = torch.zeros_like(weights)
+    state = LearnerState(zeros, zeros, zeros, zeros, neighbour_mean=zeros, gradient=zeros)
+    state_arrays.from_arrays(network, state_arrays.to_arrays(network, state))
+
+
+@contextlib.contextmanager
+def _explained(model: nn.Module, images: Tensor) -> Iterator[list[tuple[str, nn.Module]]]:
+    """Turn what goes wrong into a ``ModelError`` that names the module in which it did; yields those being run."""
+    inside: list[tuple[str, nn.Module]] = []
+    handles = []
+    for name, module in model.named_modules():
+        if not isinstance(module, ParametrizationList):
+            handles.append(module.register_forward_pre_hook(lambda m, _, name=name: inside.append((name, m))))
+            handles.append(module.register_forward_hook(lambda *_: inside.pop() and None))
+    try:
+        yield inside
+    except ModelError:
+        raise
+    except (Exception, SystemExit) as error:  # it is the user's code, so anything can come out of it
+        where = _named(*inside[-1]) if inside else "the model"
+        raise ModelError(
+            f"{where} does not take a minibatch of {len(images)} inputs of shape {tuple(images.shape[1:])}: "
+            f"{_short(error)}"
         ) from error
-    if not isinstance(logits, Tensor) or logits.shape != (len(images), data.class_count):
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _check_logits(logits: object, batch_size: int, class_count: int) -> None:
+    if not isinstance(logits, Tensor) or logits.shape != (batch_size, class_count):
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ModelError(
-            f"the model must return a tensor of shape (batch, {data.class_count}), one logit a class of "
-            f"the data set; for a batch of {len(images)} it returned {got}"
+            f"the model must return a tensor of shape (batch, {class_count}), one logit per class of "
+            f"the data set; for a batch of {batch_size} it returned {got}"
         )
+
+
+def _named(name: str, module: nn.Module) -> str:
+    return f"module {name} ({type(module).__name__})" if name else f"the model ({type(module).__name__})"
+
+
+def _short(error: BaseException) -> str:
+    """Return an error in one line, cut."""
+    text = " ".join(str(error).split())[:LONGEST]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -14,14 +14,14 @@ from dslnode.learning.options import TrainingOptions
 from dslnode.learning.state import LearnerState
 
 
-def ranking(network: FrozenNetwork, state: LearnerState, plan: TrainingOptions) -> Tensor:
+def ranking(network: FrozenNetwork, state: LearnerState, options: TrainingOptions) -> Tensor:
     """Return the intermediate aggregation tensor of the averaged scores and the present neighbour mean."""
-    scores = network.spread(state.average)
-    term = aggregation_term(scores, state.neighbour_mean, plan.alpha * state.leaning, network.layout)
-    return intermediate_aggregation_tensor(scores, term, signed=plan.signed_scores)
+    scores = network.expand_scores(state.average)
+    term = aggregation_term(scores, state.neighbour_mean, options.alpha * state.collaboration_weight, network.layout)
+    return intermediate_aggregation_tensor(scores, term, signed=options.signed_scores)
 
 
-def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, plan: TrainingOptions) -> Tensor:
+def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, options: TrainingOptions) -> Tensor:
     """Return the mask of an intermediate aggregation tensor: top-k a layer, then the structured step if it is on.
 
     A channel that the group lasso emptied keeps nothing, whatever the neighbours keep: which channels live is for
@@ -30,10 +30,10 @@ def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, plan: Tr
     choose.
     """
     counts = network.counts
-    if plan.group_lasso:
+    if options.group_lasso:
         dead = dead_channels(scores, network.layout)
         tensor, counts = tensor.masked_fill(dead, -math.inf), living_counts(dead, network.layout, counts)
     keep = top_k(tensor, network.layout, counts)
-    if plan.min_channel_fraction:
-        keep = drop_thin_channels(keep, network.layout, network.counts, plan.min_channel_fraction)
+    if options.min_channel_fraction:
+        keep = drop_thin_channels(keep, network.layout, network.counts, options.min_channel_fraction)
     return keep

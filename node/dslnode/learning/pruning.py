@@ -11,7 +11,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from dslnode.learning.layer_graph import Chain, Weighted, layer_chains
+from dslnode.learning.layer_graph import Chain, Weighted, find_chains
 
 TOLERANCE = 1e-4
 """How far the answers may be off, as a part of the largest logit: float32 sums in another order."""
@@ -25,7 +25,7 @@ def prune_dead_units(model: nn.Module, inputs: Tensor) -> nn.Module:
     """
     whole = copy.deepcopy(model).eval()
     smaller = copy.deepcopy(whole)
-    found = layer_chains(smaller)
+    found = find_chains(smaller)
     with torch.no_grad():
         while any(_drop_dead_units(chain) for chain in found):
             pass  # from the first chain on again
@@ -38,13 +38,13 @@ def _drop_dead_units(chain: Chain) -> bool:
     units = len(producer.weight)
     columns = consumer.weight.unflatten(1, (units, -1)).flatten(2)  # (outputs, units, weights that read the unit)
     bias = producer.weight.new_zeros(units) if producer.bias is None else producer.bias
-    arriving = chain.arriving(bias)
-    constant = ~producer.weight.flatten(1).any(dim=1) & ((arriving == 0) | _sees_constants(consumer))
+    received = chain.propagate_constant(bias)
+    constant = ~producer.weight.flatten(1).any(dim=1) & ((received == 0) | _sees_constants(consumer))
     dead = constant | ~columns.any(dim=2).any(dim=0)
     if dead.all():
         dead[0] = False  # a layer without units is none
     if dead.any():
-        _fold(consumer, columns.sum(dim=2)[:, dead] @ arriving[dead])
+        _fold(consumer, columns.sum(dim=2)[:, dead] @ received[dead])
         _keep(producer, consumer, ~dead)
     return bool(dead.any())
 

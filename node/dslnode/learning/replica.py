@@ -1,4 +1,4 @@
-"""What a neighbour knows of a node's scores: a replica, and the sign mask that moves it towards them."""
+"""A replica: what a neighbour publicly knows of a node's scores, and the step of one bit per score that moves it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from dslnode.protocol.mask import Mask, MaskLayout
 
 @dataclass(frozen=True, eq=False)
 class QuantizedStep:
-    """One step of a replica; ``length`` is how far it moved, as ``step_length`` measures it."""
+    """One step of a replica: signs, one scale per layer, and the replica that follows, float32 (scores,).
 
-    after: Tensor
+    ``length`` is how far the replica moved, as ``step_length`` measures it.
+    """
+
+    replica: Tensor
     signs: Mask
     scales: tuple[float, ...]
     checksum: bytes
@@ -24,12 +27,12 @@ class QuantizedStep:
 
 
 def quantize(replica: Tensor, scores: Tensor, layout: MaskLayout) -> QuantizedStep:
-    """Return the step that brings a replica nearest to the scores with one bit a score and one scale a layer."""
+    """Return the step that brings a replica nearest to the scores with one bit per score and one scale per layer."""
     difference = scores - replica
     scales = tuple(float(difference[span].abs().mean()) for _, span in layout.spans())
     signs = to_mask(difference >= 0, layout)
-    after = apply_step(replica, signs, scales)
-    return QuantizedStep(after, signs, scales, checksum(after), step_length(signs, scales))
+    moved = apply_step(replica, signs, scales)
+    return QuantizedStep(moved, signs, scales, checksum(moved), step_length(signs, scales))
 
 
 def apply_step(replica: Tensor, signs: Mask, scales: Sequence[float]) -> Tensor:
@@ -46,11 +49,11 @@ def checksum(replica: Tensor) -> bytes:
 
 
 def step_length(signs: Mask, scales: Sequence[float]) -> float:
-    """Return how far a step moves a replica: up or down, the mean over its scores."""
+    """Return how far a step moves a replica, up or down: the mean over its scores."""
     layers = zip(signs.layout.layers, scales, strict=True)
     return sum(layer.size * scale for layer, scale in layers) / signs.layout.size
 
 
-def distance(one: Tensor, other: Tensor) -> float:
-    """Return how far two sets of scores are apart: up or down, the mean over the scores."""
-    return float((one - other).abs().mean())
+def distance(left: Tensor, right: Tensor) -> float:
+    """Return how far two sets of scores, float32 (scores,), are apart: the mean absolute difference."""
+    return float((left - right).abs().mean())

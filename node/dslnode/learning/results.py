@@ -32,12 +32,12 @@ class TrainedRound:
 class AggregatedRound:
     """What aggregation gave: the neighbours' masks, and the personal model's accuracy on held-out data if measured.
 
-    ``leaning``, 0 to 1, is how far the node leans on its neighbours from now on; ``restarts`` counts since the node's
-    start how often replicas of scores had to begin anew.
+    ``held_out`` is 0 to 1. ``collaboration_weight``, 0 to 1, is how far the node leans on its neighbours from now on.
+    ``restarts`` counts how often replicas of scores were reset since the node's start.
     """
 
     masks: Mapping[str, Mask]
     held_out: float | None
-    leaning: float
+    collaboration_weight: float
     restarts: int
     seconds: float

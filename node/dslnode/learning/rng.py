@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Iterator
 
 import numpy as np
 import torch
+
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def raw_words(purpose: str, seed: int, index: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
@@ -28,11 +31,23 @@ def _stream(purpose: str, seed: int, index: int) -> np.random.Philox:
 
 
 @contextlib.contextmanager
-def torch_draws(purpose: str, seed: int, number: int) -> Iterator[None]:
-    """Let what the model itself draws from torch (dropout) follow from the round, so that a restart repeats it."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(int(generator(f"torch in {purpose}", seed, number).integers(2**63)))
+def seeded_torch(seed: int) -> Iterator[None]:
+    """Let torch draw from this seed meanwhile; its own generator then goes on as if nothing had been drawn."""
+    with borrowed_torch():
+        torch.default_generator.manual_seed(seed)
         yield
+
+
+@contextlib.contextmanager
+def borrowed_torch() -> Iterator[None]:
+    """Give torch's generator back as it was. One thread at a time has it: two nodes may live in one process."""
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=()):
+        yield
+
+
+def torch_draws(purpose: str, seed: int, number: int) -> contextlib.AbstractContextManager[None]:
+    """Let what a model itself draws from torch (dropout) follow from the round, so that a restart repeats it."""
+    return seeded_torch(int(generator(f"torch in {purpose}", seed, number).integers(2**63)))
 
 
 def generator(purpose: str, seed: int, number: int) -> np.random.Generator:

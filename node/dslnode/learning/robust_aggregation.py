@@ -1,11 +1,11 @@
-"""How much of each neighbour's word a node believes: pure functions against neighbours that lie.
+"""How much each neighbour counts, against neighbours that lie: pure functions.
 
-What a neighbour pulls is shortened to a radius (ClippedGossip: He, Karimireddy and Jaggi 2022), here the median of all
-neighbours' pulls, layer by layer: a loud one counts no more than an ordinary one. Then those that contradict the rest
-are left out, as Krum leaves out what lies far from the rest (Blanchard et al. 2017); by direction, not distance, as
-honest nodes with unlike data are far from each other, too.
+A *pull* is a neighbour's contribution, a flat float32 vector. It is shortened to a radius (ClippedGossip: He,
+Karimireddy and Jaggi 2022), here the median length of all pulls, layer by layer: a long pull counts no more than an
+ordinary one. Then pulls that point away from the rest are left out, as Krum leaves out what lies far from the rest
+(Blanchard et al. 2017). Direction decides, not distance: honest nodes with unlike data are far from each other, too.
 
-The coordinate-wise trimmed mean (Yin et al. 2018) was not tried: it assumes that honest nodes agree but for noise,
+The coordinate-wise trimmed mean (Yin et al. 2018) was not tried. It assumes that honest nodes agree but for noise,
 while these learn from unlike data.
 """
 
@@ -20,21 +20,21 @@ from torch import Tensor
 from dslnode.learning.options import RobustAggregation
 
 QUORUM = 4
-"""Neighbours from which on there is a majority to contradict; fewer are shortened only."""
-OUTLYING = 3.0
-"""Spreads below the median cosine at which a neighbour contradicts the others."""
-LEAST_SPREAD = 0.03
-"""What the spread of cosines counts as at least: where all agree, the measured one would be too strict."""
-NORMAL = 1.4826
-"""By what the median absolute deviation of normal values is multiplied to estimate their standard deviation."""
+"""Least number of neighbours of which some can be outliers; of fewer, pulls are shortened only."""
+OUTLIER_SPREADS = 3.0
+"""Spreads below the median cosine at which a pull is an outlier."""
+MIN_SPREAD = 0.03
+"""Least spread of the cosines: where all agree, the measured one would be too strict."""
+MAD_TO_DEVIATION = 1.4826
+"""Standard deviation of normal values over their median absolute deviation."""
 
 
 def robust_weights(
     pull_of: Callable[[int], Tensor], count: int, spans: Sequence[slice], rule: RobustAggregation
 ) -> dict[int, tuple[float, ...]]:
-    """Return by which factors, above 0 to 1, one a span, each of ``count`` pulls counts; who is left out is missing.
+    """Return the factors, above 0 to 1, one per span, of each of ``count`` pulls; pulls left out are missing.
 
-    ``pull_of(i)`` makes the i-th as a flat float32 vector; few exist at a time, however many neighbours there are.
+    ``pull_of(i)`` makes the i-th pull. Few exist at a time, however many neighbours there are.
     """
     if rule is RobustAggregation.OFF or not count:
         return dict.fromkeys(range(count), (1.0,) * len(spans))
@@ -47,16 +47,16 @@ def robust_weights(
 
 
 def clip_factors(lengths: Sequence[float]) -> list[float]:
-    """Return the factor that makes each pull at most as long as their median; those of length 0 have no say in it."""
+    """Return the factor that makes each pull at most as long as their median; lengths of 0 do not count for it."""
     radius = statistics.median([length for length in lengths if length] or [0.0])
     return [min(1.0, radius / length) if length else 1.0 for length in lengths]
 
 
 def cosine_outliers(cosines: Sequence[float]) -> list[bool]:
-    """Return whose cosine with the sum of the others lies far below the median of all cosines."""
+    """Return, for each pull, whether its cosine with the sum of the others lies far below the median cosine."""
     middle = statistics.median(cosines)
-    spread = NORMAL * statistics.median(abs(cosine - middle) for cosine in cosines)
-    return [cosine < middle - OUTLYING * max(spread, LEAST_SPREAD) for cosine in cosines]
+    spread = MAD_TO_DEVIATION * statistics.median(abs(cosine - middle) for cosine in cosines)
+    return [cosine < middle - OUTLIER_SPREADS * max(spread, MIN_SPREAD) for cosine in cosines]
 
 
 def scaled(pull: Tensor, factors: Sequence[float], spans: Sequence[slice]) -> Tensor:
@@ -74,6 +74,6 @@ def _cosines(pull_of: Callable[[int], Tensor], count: int) -> list[float]:
 
 
 def _cosine(pull: Tensor, others: Tensor) -> float:
-    """Return the cosine; 1 for who pulls nowhere, and so contradicts nobody."""
+    """Return the cosine; 1 for a pull of length 0, which is no outlier."""
     lengths = float(pull.norm() * others.norm())
     return float(torch.dot(pull, others)) / lengths if lengths else 1.0

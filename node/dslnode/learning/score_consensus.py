@@ -1,15 +1,22 @@
-"""Consensus on scores by sign masks: what two neighbours publicly know of each other's scores, kept in step exactly.
+"""Consensus on scores by sign masks, one bit per score (paper, step 5; CHOCO-SGD, Koloskova et al. 2019).
 
-Across every edge, each side keeps a replica of the other's scores and one of what the other knows of its own; all
-begin where the seed says. A sign mask says which scores lie above the replica, and one scale a layer by how much
-the replica then moves, up or down; what is lost by one bit stays in the difference and is sent later (error
-feedback: Koloskova et al. 2019, CHOCO-SGD). Both sides compute the same float32 operations on the same values, so
-replicas stay equal to the bit; a checksum proves it with every step.
+Each pair of neighbours keeps two replicas: what A publicly knows of B's scores, and what B knows of A's. All replicas
+begin at the seeded scores. A sign mask says which scores lie above the replica; one scale per layer says how far the
+replica then moves, up or down. What one bit cannot say stays in the difference and is sent later (error feedback).
+Both sides compute the same float32 operations on the same values, so replicas stay equal to the bit. A checksum
+proves that with every step.
 
-An edge begins anew, both ways, with a higher epoch: after a restart, a gap, or a checksum that does not match. That
-costs no bits: the replicas return to the seeded scores, and the next sign masks catch up. Where a node has learned
-much before an edge begins, the first steps are crude, all scores moving by as much; pulled by the difference of two
-such replicas, nodes that agree would part. So these pull nobody until they are close.
+States of the exchange with one neighbour, over one link:
+
+    opened          ``open_exchange`` was sent; the neighbour's state is not known: no steps are made
+    synchronized    ``resynchronize`` found that the states fit: steps are made and applied
+    full            ``WINDOW`` steps are not acknowledged: only the own state is sent, until it is
+    warming up      synchronized, but replicas are crude: steps travel, and pull nobody yet
+
+The states do not fit after a restart, a lost step, or a checksum that differs. Then both sides reset: they return to
+the seeded scores with a higher epoch. That costs no bits; the next steps catch up. A node that has learned much before
+sends crude steps at first, all scores moving by as much. The difference of two such replicas would drive nodes apart
+that agree. So an exchange that begins late warms up before it pulls.
 """
 
 from __future__ import annotations
@@ -21,11 +28,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dslnode.learning import robust_aggregation
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.masking import to_mask, top_k
 from dslnode.learning.options import RobustAggregation
 from dslnode.learning.replica import QuantizedStep, apply_step, checksum, distance, quantize, step_length
+from dslnode.learning.robust_aggregation import robust_weights, scaled
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.messages import (
     ExchangeState,
@@ -38,180 +45,230 @@ from dslnode.protocol.messages import (
 )
 
 WINDOW = 4
-"""Steps that may be on their way to a neighbour; one that does not keep up is sent nothing until it answers."""
+"""Steps that may be unacknowledged; a neighbour that falls behind is sent none until it answers."""
 WARM_UP_LIMIT = 0.3
-"""What a replica's last step may be, as a part of all it holds, for it to pull where an edge began late."""
+"""Largest length of a replica's last step, as a part of its distance from the seeded scores, with which it may pull.
+
+At least twice the send threshold, since smaller steps than that are not sent.
+"""
+
+
+@dataclass
+class OutgoingReplica:
+    """What a neighbour knows of this node's scores. ``scores``, float32 (scores,), is never changed in place."""
+
+    scores: Tensor
+    step_length: float = math.inf  # of the last step, mean over the scores
+    sequence: int = 0  # of the last step made, from 1
+    last_round_sent: int = -1
+    sent_before_open: int = 0  # steps made before the link opened; later ones travel on it and are lost only with it
+    unacknowledged: list[MaskMessage] = field(default_factory=list)
+
+    def unacknowledged_after(self, sequence: int) -> list[MaskMessage]:
+        """Return the steps that a neighbour which has applied ``sequence`` of them has not applied yet."""
+        return [message for message in self.unacknowledged if step_of(message).sequence > sequence]
+
+
+@dataclass
+class IncomingReplica:
+    """What this node knows of a neighbour's scores. ``scores``, float32 (scores,), is never changed in place."""
+
+    scores: Tensor
+    step_length: float = math.inf  # of the last step, mean over the scores
+    acknowledged: int = 0  # the last step applied
+    keep_counts: tuple[int, ...] = ()  # the neighbour's, per layer; empty before its first step
 
 
 @dataclass
 class PeerReplicas:
-    """One neighbour: the two replicas (never changed in place), the last steps each way, and what is on its way.
+    """The exchange with one neighbour: both replicas, their epoch, and its state (see the module)."""
 
-    ``rough`` edges began late. ``our_step`` and ``their_step`` are how far the replicas last moved, the mean of scores.
-    """
-
-    ours: Tensor
-    theirs: Tensor
+    outgoing: OutgoingReplica
+    incoming: IncomingReplica
     epoch: int = 1
-    rough: bool = False
-    our_step: float = math.inf
-    their_step: float = math.inf
-    sent: int = 0
-    held: int = 0
-    told: int = -1  # the round of the last step
-    opened: int = 0  # steps made before the link opened: later ones travel on it and cannot be lost but with it
-    met: bool = False  # since the link opened: before, it is not known which steps arrived
-    their_counts: tuple[int, ...] = ()
-    unacknowledged: list[MaskMessage] = field(default_factory=list)
+    warming_up: bool = False
+    synchronized: bool = False
 
-    def unheard(self, held: int) -> list[MaskMessage]:
-        """Return the steps on their way that a neighbour who holds ``held`` has not applied."""
-        return [message for message in self.unacknowledged if step_of(message).sequence > held]
+    @classmethod
+    def at(
+        cls, scores: Tensor, *, epoch: int = 1, warming_up: bool = False, synchronized: bool = False
+    ) -> PeerReplicas:
+        """Return an exchange whose replicas are both at the seeded ``scores``."""
+        return cls(OutgoingReplica(scores), IncomingReplica(scores), epoch, warming_up, synchronized)
+
+    def state(self, *, opening: bool = True) -> ExchangeState:
+        """Return what the neighbour must know to go on with the exchange."""
+        held = self.incoming
+        return ExchangeState(self.epoch, held.acknowledged, checksum(held.scores), opening=opening)
+
+    def fits(self, neighbour: ExchangeState) -> bool:
+        """Return whether the exchange can go on: nothing between the neighbour's state and this one is lost."""
+        missing = self.outgoing.unacknowledged_after(neighbour.acknowledged)
+        complete = neighbour.acknowledged + len(missing) == self.outgoing.sequence
+        known = bool(missing) or neighbour.checksum == checksum(self.outgoing.scores)
+        return neighbour.epoch == self.epoch and complete and known
 
 
 class ScoreConsensus:
-    """All edges of one node. ``restarts`` counts how often one had to begin anew.
+    """The exchanges of one node with all its neighbours.
 
-    A neighbour whose replica lacks no more than the part ``send_threshold`` of what was learned is sent no step. From
-    when the node has ``learned`` something on, edges begin late.
+    ``restarts`` counts resets. A neighbour whose replica lacks no more than the part ``send_threshold`` of what was
+    learned is sent no step. Exchanges that begin after ``learned`` was set warm up first.
     """
 
-    def __init__(self, network: FrozenNetwork, first_scores: Tensor, send_threshold: float = 0.0) -> None:
+    def __init__(self, network: FrozenNetwork, seeded_scores: Tensor, send_threshold: float = 0.0) -> None:
         self.restarts = 0
         self.learned = False
-        self._skip_below = send_threshold
-        self._close = max(WARM_UP_LIMIT, 2 * send_threshold)  # steps smaller than send_threshold are not sent
+        self._send_threshold = send_threshold
+        self._warm_up_limit = max(WARM_UP_LIMIT, 2 * send_threshold)
         self._network = network
-        self._first = first_scores.clone()
-        self._edges: dict[str, PeerReplicas] = {}
+        self._seeded_scores = seeded_scores.clone()
+        self._peers: dict[str, PeerReplicas] = {}
 
     def open_exchange(self, neighbour: str) -> ExchangeState:
-        """Return what this node holds of a neighbour's scores, to be said whenever a link opens."""
-        edge = self._replicas_of(neighbour)
-        edge.met, edge.opened = False, edge.sent
-        return ExchangeState(edge.epoch, edge.held, checksum(edge.theirs))
+        """Return what this node knows of a neighbour's scores, to be sent whenever a link opens."""
+        peer = self._peer(neighbour)
+        peer.synchronized, peer.outgoing.sent_before_open = False, peer.outgoing.sequence
+        return peer.state()
 
-    def resynchronize(self, neighbour: str, greeting: ExchangeState) -> list[MaskMessage]:
-        """Take in what a neighbour holds of our scores; return the steps that were lost on the way, to send again."""
-        edge = self._replicas_of(neighbour)
-        if not greeting.opening:
-            self._acknowledge(neighbour, greeting.epoch, greeting.held)
+    def resynchronize(self, neighbour: str, state: ExchangeState) -> list[MaskMessage]:
+        """Take in what a neighbour knows of our scores; return the steps that were lost on the way, to send again."""
+        if not state.opening:
+            self._acknowledge(neighbour, epoch=state.epoch, sequence=state.acknowledged)
             return []
-        unheard = edge.unheard(greeting.held)
-        complete = greeting.held + len(unheard) == edge.sent
-        known = bool(unheard) or greeting.checksum == checksum(edge.ours)
-        if greeting.epoch == edge.epoch and complete and known:
-            edge.unacknowledged, edge.met = unheard, True
-            return [message for message in unheard if step_of(message).sequence <= edge.opened]
-        self._reset(neighbour, max(edge.epoch, greeting.epoch) + 1)
-        return []
+        peer = self._peer(neighbour)
+        if not peer.fits(state):
+            self._reset(neighbour, epoch=max(peer.epoch, state.epoch) + 1)
+            return []
+        outgoing, peer.synchronized = peer.outgoing, True
+        outgoing.unacknowledged = outgoing.unacknowledged_after(state.acknowledged)
+        return [step for step in outgoing.unacknowledged if step_of(step).sequence <= outgoing.sent_before_open]
 
     def make_steps(self, round_number: int, scores: Tensor, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
-        """Move every neighbour's replica of our scores; return the sign masks that tell them.
+        """Move every neighbour's replica of our scores; return the sign masks that do the same at the other end.
 
-        Once a round, however often links open. Who has too many on their way is told only what we hold of its own, or
-        both might wait for ever. Replicas that are the same tensor, all that never missed a step, get the same mask.
+        Once per round, however often links open. A neighbour with a full window is sent our state alone, or both might
+        wait for ever. Replicas that are the same tensor, all that never missed a step, get the same mask.
         """
-        moves: dict[Tensor, QuantizedStep | None] = {}  # tensors are told apart by identity
+        steps: dict[Tensor, QuantizedStep | None] = {}  # tensors are told apart by identity
         messages: dict[str, RoundMessage] = {}
         for neighbour in neighbours:
-            edge = self._replicas_of(neighbour)
-            if not edge.met or edge.told == round_number:
+            peer = self._peer(neighbour)
+            outgoing = peer.outgoing
+            if not peer.synchronized or outgoing.last_round_sent == round_number:
                 continue
-            if len(edge.unacknowledged) >= WINDOW:
-                messages[neighbour] = ExchangeState(edge.epoch, edge.held, checksum(edge.theirs), opening=False)
+            if len(outgoing.unacknowledged) >= WINDOW:
+                messages[neighbour] = peer.state(opening=False)
                 continue
-            if edge.ours not in moves:
-                moves[edge.ours] = self._quantize(edge.ours, scores)
-            made = moves[edge.ours]
-            unchanged = Unchanged(round_number, edge.epoch, edge.held)
-            messages[neighbour] = unchanged if made is None else self._take_step(edge, made, round_number)
+            if outgoing.scores not in steps:
+                steps[outgoing.scores] = self._quantized(outgoing.scores, scores)
+            step = steps[outgoing.scores]
+            unchanged = Unchanged(round_number, peer.epoch, peer.incoming.acknowledged)
+            messages[neighbour] = unchanged if step is None else self._take_step(peer, step, round_number)
         return messages
 
-    def _quantize(self, replica: Tensor, scores: Tensor) -> QuantizedStep | None:
-        """Return the step of a replica of our scores; None if it lacks too little of what was learned."""
-        if distance(scores, replica) <= self._skip_below * self._learned_by(scores):
-            return None
-        return quantize(replica, scores, self._network.score_layout)
-
-    def _take_step(self, edge: PeerReplicas, made: QuantizedStep, round_number: int) -> MaskMessage:
-        edge.ours, edge.our_step = made.after, made.length
-        edge.sent, edge.told = edge.sent + 1, round_number
-        step = ReplicaStep(edge.epoch, edge.sent, edge.held, made.scales, self._network.counts, made.checksum)
-        message = MaskMessage(round_number, MaskKind.SIGN, made.signs, step)
-        edge.unacknowledged.append(message)
-        return message
-
     def apply_step(self, neighbour: str, message: MaskMessage) -> None:
-        """Apply a neighbour's sign mask to its replica; begin anew if it does not follow on what is held."""
-        step, edge = step_of(message), self._replicas_of(neighbour)
-        if step.epoch > edge.epoch:
-            edge = self._reset(neighbour, step.epoch)
-        if step.epoch < edge.epoch or step.sequence <= edge.held:
+        """Apply a neighbour's sign mask to its replica; reset if it does not follow on what is known."""
+        step, peer = step_of(message), self._peer(neighbour)
+        if step.epoch > peer.epoch:
+            peer = self._reset(neighbour, epoch=step.epoch)
+        incoming = peer.incoming
+        if step.epoch < peer.epoch or step.sequence <= incoming.acknowledged:
             return
-        replica = apply_step(edge.theirs, message.mask, step.scales)
-        if step.sequence != edge.held + 1 or checksum(replica) != step.checksum:
-            self._reset(neighbour, edge.epoch + 1)
+        scores = apply_step(incoming.scores, message.mask, step.scales)
+        if step.sequence != incoming.acknowledged + 1 or checksum(scores) != step.checksum:
+            self._reset(neighbour, epoch=peer.epoch + 1)
             return
-        edge.theirs, edge.held, edge.their_counts = replica, step.sequence, step.counts
-        edge.their_step = step_length(message.mask, step.scales)
-        self._acknowledge(neighbour, step.epoch, step.acknowledged)
+        length = step_length(message.mask, step.scales)
+        peer.incoming = IncomingReplica(scores, length, step.sequence, step.counts)
+        self._acknowledge(neighbour, epoch=step.epoch, sequence=step.acknowledged)
 
     def implied_mask(self, neighbour: str) -> Mask | None:
-        """Return the keep mask that follows from a neighbour's replica; None while that is empty, or rough."""
-        edge = self._replicas_of(neighbour)
-        if not edge.their_counts or self._is_warming_up(edge):
+        """Return the keep mask that follows from a neighbour's replica; None before its first step, or warming up."""
+        peer = self._peer(neighbour)
+        if not peer.incoming.keep_counts or self._is_warming_up(peer):
             return None
-        keep = top_k(self._network.spread(edge.theirs), self._network.layout, edge.their_counts)
-        return to_mask(keep, self._network.layout)
+        scores = self._network.expand_scores(peer.incoming.scores)
+        return to_mask(top_k(scores, self._network.layout, peer.incoming.keep_counts), self._network.layout)
 
     def consensus_step(
-        self, neighbours: Sequence[str], strength: float, rule: RobustAggregation = RobustAggregation.OFF
+        self, neighbours: Sequence[str], step_size: float, rule: RobustAggregation = RobustAggregation.OFF
     ) -> Tensor:
-        """Return how far scores move towards the neighbours' that sent steps: ``strength * sum_j (R_j - R) / n``.
+        """Return how far the scores move to those of neighbours that sent steps: ``step_size * sum_j (R_j - R) / n``.
 
-        ``n`` counts this node and all its neighbours, those that had nothing to send, too. If the few that speak had
-        the weight of all, a step would move its receivers so far that they had to answer: no mesh would fall silent.
-        Replicas are compared on one edge only, so an edge that begins anew pulls nobody back to the start. By ``rule``
-        some differences are shortened, and some left out as if the neighbour were not there. Rough edges are silent.
+        float32 (scores,). ``n`` counts this node and all its neighbours, those that had nothing to send, too. If the
+        few that send had the weight of all, a step would move its receivers so far that they had to answer, and no
+        mesh would fall silent. Replicas are compared with one neighbour only, so a reset pulls nobody back to the
+        start. By ``rule`` some differences are shortened, and some left out as if the neighbour were not there.
         """
         spans = [span for _, span in self._network.score_layout.spans()]
-        pulling = {name: edge for name in neighbours if not self._is_warming_up(edge := self._replicas_of(name))}
-        edges = list(pulling.values())
-        believed = robust_aggregation.robust_weights(lambda i: edges[i].theirs - edges[i].ours, len(edges), spans, rule)
-        silent = sum(edge.met for name, edge in self._edges.items() if name not in pulling)
-        total = torch.zeros_like(self._first)
-        for i, factors in believed.items():
-            difference = robust_aggregation.scaled(edges[i].theirs - edges[i].ours, factors, spans)
-            total.add_(difference, alpha=strength / (len(believed) + silent + 1))
+        pulling = {name: peer for name in neighbours if not self._is_warming_up(peer := self._peer(name))}
+        differences = [(peer.incoming, peer.outgoing) for peer in pulling.values()]
+        weights = robust_weights(
+            lambda i: differences[i][0].scores - differences[i][1].scores, len(differences), spans, rule
+        )
+        silent = sum(peer.synchronized for name, peer in self._peers.items() if name not in pulling)
+        total = torch.zeros_like(self._seeded_scores)
+        for i, factors in weights.items():
+            incoming, outgoing = differences[i]
+            difference = scaled(incoming.scores - outgoing.scores, factors, spans)
+            total.add_(difference, alpha=step_size / (len(weights) + silent + 1))
         return total
 
     def forget(self, neighbours: Iterable[str]) -> None:
-        """Drop the edges to these neighbours and the memory that they take."""
+        """Drop the exchanges with these neighbours and the memory that they take."""
         for neighbour in neighbours:
-            self._edges.pop(neighbour, None)
+            self._peers.pop(neighbour, None)
 
-    def _is_warming_up(self, edge: PeerReplicas) -> bool:
-        if edge.rough:
-            replicas = (edge.ours, edge.our_step), (edge.theirs, edge.their_step)
-            edge.rough = any(step > self._close * self._learned_by(replica) for replica, step in replicas)
-        return edge.rough
+    def _quantized(self, replica: Tensor, scores: Tensor) -> QuantizedStep | None:
+        """Return the step of a replica of our scores; None if it lacks too little of what was learned."""
+        if distance(scores, replica) <= self._send_threshold * self._learned(scores):
+            return None
+        return quantize(replica, scores, self._network.score_layout)
 
-    def _learned_by(self, scores: Tensor) -> float:
-        return distance(scores, self._first)
+    def _take_step(self, peer: PeerReplicas, step: QuantizedStep, round_number: int) -> MaskMessage:
+        outgoing = peer.outgoing
+        outgoing.scores, outgoing.step_length = step.replica, step.length
+        outgoing.sequence, outgoing.last_round_sent = outgoing.sequence + 1, round_number
+        replica_step = ReplicaStep(
+            epoch=peer.epoch,
+            sequence=outgoing.sequence,
+            acknowledged=peer.incoming.acknowledged,
+            scales=step.scales,
+            counts=self._network.counts,
+            checksum=step.checksum,
+        )
+        message = MaskMessage(round_number, MaskKind.SIGN, step.signs, replica_step)
+        outgoing.unacknowledged.append(message)
+        return message
 
-    def _replicas_of(self, neighbour: str) -> PeerReplicas:
-        return self._edges.setdefault(neighbour, PeerReplicas(self._first, self._first, rough=self.learned))
+    def _is_warming_up(self, peer: PeerReplicas) -> bool:
+        if peer.warming_up:
+            peer.warming_up = any(
+                replica.step_length > self._warm_up_limit * self._learned(replica.scores)
+                for replica in (peer.outgoing, peer.incoming)
+            )
+        return peer.warming_up
 
-    def _acknowledge(self, neighbour: str, epoch: int, held: int) -> None:
-        """Take in what a neighbour holds; who began the edge anew and has no step to send says so by this alone."""
-        edge = self._replicas_of(neighbour)
-        if epoch > edge.epoch:
-            self._reset(neighbour, epoch)
-        elif epoch == edge.epoch:
-            edge.unacknowledged = edge.unheard(held)
+    def _learned(self, scores: Tensor) -> float:
+        """Return how far scores are from the seeded ones, mean over the scores."""
+        return distance(scores, self._seeded_scores)
 
-    def _reset(self, neighbour: str, epoch: int) -> PeerReplicas:
+    def _peer(self, neighbour: str) -> PeerReplicas:
+        if neighbour not in self._peers:
+            self._peers[neighbour] = PeerReplicas.at(self._seeded_scores, warming_up=self.learned)
+        return self._peers[neighbour]
+
+    def _acknowledge(self, neighbour: str, *, epoch: int, sequence: int) -> None:
+        """Take in the last step that a neighbour has applied; one that has reset and has no step says so by this."""
+        peer = self._peer(neighbour)
+        if epoch > peer.epoch:
+            self._reset(neighbour, epoch=epoch)
+        elif epoch == peer.epoch:
+            peer.outgoing.unacknowledged = peer.outgoing.unacknowledged_after(sequence)
+
+    def _reset(self, neighbour: str, *, epoch: int) -> PeerReplicas:
         self.restarts += 1
-        self._edges[neighbour] = PeerReplicas(self._first, self._first, epoch, self.learned, met=True)
-        return self._edges[neighbour]
+        scores, late = self._seeded_scores, self.learned
+        self._peers[neighbour] = PeerReplicas.at(scores, epoch=epoch, warming_up=late, synchronized=True)
+        return self._peers[neighbour]

@@ -1,20 +1,24 @@
-"""What training changes."""
+"""What learning changes: the state of one node's learner."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 
 @dataclass
 class LearnerState:
-    """What training changes: scores, the moments of their gradient, the neighbour mean m, the newest gradient dL/dS.
+    """Scores S, the moments of their gradient, the neighbour mean m, and the newest gradient dL/dS; all float32.
 
-    ``average`` is that of the scores over the last steps: the personal mask follows from it (Polyak and Juditsky 1992),
-    while steps are taken from the scores themselves. ``scores``, ``average``, ``velocity`` and ``squares`` have one
-    entry a score, the others one a weight. ``steps`` counts all steps ever taken; ``leaning``, 0 to 1, is how far the
-    node leans on its neighbours.
+    ``average`` is the moving average of the scores over the last steps: the personal mask follows from it (Polyak and
+    Juditsky 1992), while steps are taken from the scores themselves. Shapes: ``scores``, ``average``, ``velocity`` and
+    ``squares`` (scores,), ``neighbour_mean`` and ``gradient`` (weights,). ``steps`` counts all steps ever taken.
+    ``first_moments`` and ``second_moments`` are Adam's, of what is not masked, by parameter name.
+    ``collaboration_weight``, 0 to 1, is how far the node leans on its neighbours.
+
+    Local training changes it in place; aggregation returns a new one.
     """
 
     scores: Tensor
@@ -24,9 +28,17 @@ class LearnerState:
     neighbour_mean: Tensor
     gradient: Tensor
     steps: int = 0
-    leaning: float = 1.0
+    first_moments: dict[str, Tensor] = field(default_factory=dict)
+    second_moments: dict[str, Tensor] = field(default_factory=dict)
+    collaboration_weight: float = 1.0
 
-    def shift(self, change: Tensor) -> None:
-        """Move the scores, and their average with them, by what no local step is the cause of."""
-        self.scores += change
-        self.average += change
+    def local_moments(self, name: str, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return Adam's two moments of a parameter that is not masked, to be changed in place; zeros at first."""
+        for moments in (self.first_moments, self.second_moments):
+            if name not in moments:
+                moments[name] = torch.zeros_like(like)
+        return self.first_moments[name], self.second_moments[name]
+
+    def moved_by(self, change: Tensor) -> LearnerState:
+        """Return the state with its scores, and their average, moved by what is no local step: (scores,)."""
+        return replace(self, scores=self.scores + change, average=self.average + change)

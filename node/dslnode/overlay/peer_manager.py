@@ -82,8 +82,8 @@ class PeerManager:
         self._split_began: float | None = None
         self._reported_missing: frozenset[str] = frozenset()
         self._next_probe = 0.0
-        network.enough = limit
-        network.essential = frozenset(self._peers)
+        network.max_wanted_links = limit
+        network.essential_addresses = frozenset(self._peers)
         self._components_metric = Gauge(
             "dslnode_components", "Connected components of the known network; 1: all can be reached.", registry=registry
         )
@@ -100,7 +100,7 @@ class PeerManager:
         """Add the members of a snapshot's metadata."""
         for member in (*metadata["neighbours"], *metadata.get("members", ())):
             if member["advertise"]:
-                self.members.recall(member["node_id"], member["name"], member["advertise"])
+                self.members.remember(member["node_id"], member["name"], member["advertise"])
 
     def snapshot(self) -> list[dict[str, str]]:
         """Return the members to keep over a restart: nodes that can be dialled, reachable ones first."""
@@ -117,13 +117,13 @@ class PeerManager:
             case link_events.LinkUp(neighbour):
                 self._sent_versions[neighbour.key] = {}
                 address = neighbour.advertise if is_dialable(neighbour.advertise) else ""
-                self.members.recall(neighbour.key, neighbour.name, address)
+                self.members.remember(neighbour.key, neighbour.name, address)
                 if neighbour.key in self._dial_states:
                     self._dial_states[neighbour.key].backoff.reset()
                     self._dial_states[neighbour.key].failing = False
             case link_events.MembershipUpdateArrived(neighbour, update):
                 versions = self._sent_versions.setdefault(neighbour.key, {})
-                self.members.hear(update.records)
+                self.members.merge(update.records)
                 kept = [record for record in update.records if record.key in self.members.others]
                 versions.update({record.key: max(record.version, versions.get(record.key, 0)) for record in kept})
             case link_events.DialFailed(address) | link_events.PeerRefused(address):
@@ -136,7 +136,7 @@ class PeerManager:
 
     def on_discovered(self, record: MemberRecord) -> None:
         """Add a node that announced itself on the local network: only its address is used."""
-        self.members.recall(record.key, record.name, record.address)
+        self.members.remember(record.key, record.name, record.address)
         self._changed.set()
 
     def leave(self) -> None:
@@ -157,8 +157,8 @@ class PeerManager:
 
     def _tick(self) -> None:
         now = self._clock()
-        self.members.connected(frozenset(self._network.links))
-        self.view = self.members.look(now)
+        self.members.set_links(frozenset(self._network.links))
+        self.view = self.members.view(now)
         self._send_updates()
         choice = self._choose(now)
         self._dial_chosen(choice, now)
@@ -168,7 +168,7 @@ class PeerManager:
     def _send_updates(self) -> None:
         for key, link in self._network.links.items():
             versions = self._sent_versions.setdefault(key, {})
-            news = self.members.news(versions) if link.neighbour.members else []
+            news = self.members.records_newer_than(versions) if link.neighbour.members else []
             versions.update({record.key: record.version for record in news})
             for start in range(0, len(news), MAX_RECORDS):
                 self._network.send(key, MembershipUpdate(tuple(news[start : start + MAX_RECORDS])))
@@ -198,7 +198,7 @@ class PeerManager:
         for key in sorted(choice.others - self._network.links.keys())[:free]:
             self._dial(key, now, essential=False)
         essential = {others[key].address for key, state in self._dial_states.items() if state.essential}
-        self._network.essential = essential.union(self._peers)
+        self._network.essential_addresses = essential.union(self._peers)
 
     def _lost_members(self, now: float) -> list[str]:
         """Return unreachable members to dial now: one per tick, or a few while this node has no link."""
@@ -225,7 +225,7 @@ class PeerManager:
         idle = key not in self._network.links and address not in self._dials and address not in self._peers
         if not address or not idle or now < state.next_attempt or len(dialling) >= MAX_DIALS:
             return
-        state.next_attempt, state.essential = now + state.backoff.take(), essential
+        state.next_attempt, state.essential = now + state.backoff.next_pause(), essential
         self._dials[address] = asyncio.create_task(dial(self._network, address, self._channels))
 
     def _drop_surplus_links(self, choice: PeerChoice) -> None:

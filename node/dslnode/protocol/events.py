@@ -1,4 +1,4 @@
-"""What the round machine is told and what it asks for: events and commands, as values."""
+"""Events that the round machine takes in, and commands that it returns, as values."""
 
 from __future__ import annotations
 
@@ -28,27 +28,23 @@ class Started:
 
 @dataclass(frozen=True)
 class Trained:
-    """Local training of the round is done and gave this mask.
-
-    ``skipped`` neighbours are sent nothing this round. Of those whose masks come at a pace of their own, ``paced``,
-    none is waited for.
-    """
+    """Local training of the round is done and gave this keep mask."""
 
     mask: Mask
-    skipped: frozenset[str] = frozenset()
-    paced: frozenset[str] = frozenset()
+    skipped: frozenset[str] = frozenset()  # neighbours that are sent nothing this round
+    using_interval: frozenset[str] = frozenset()  # neighbours that exchange at intervals: none of them is waited for
 
 
 @dataclass(frozen=True)
 class Aggregated:
-    """Aggregation and fine-tuning of the round are done; ``masks`` are the neighbours' that were aggregated."""
+    """Aggregation and fine-tuning of the round are done. ``masks`` are the aggregated keep masks, by neighbour."""
 
     masks: Mapping[str, Mask] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Received:
-    """A connected neighbour's mask arrived, or its word that nothing changed."""
+    """A connected neighbour's mask arrived, or its message that nothing changed."""
 
     peer: str
     message: MaskMessage | Unchanged
@@ -56,15 +52,15 @@ class Received:
 
 @dataclass(frozen=True)
 class ExchangeStateReceived:
-    """A connected neighbour said what it holds of our scores."""
+    """A connected neighbour sent the state of its replica of our scores."""
 
     peer: str
-    greeting: ExchangeState
+    state: ExchangeState
 
 
 @dataclass(frozen=True)
 class PeerUp:
-    """A link to a neighbour came up, or was replaced by a newer one; ``round`` is what the neighbour is in."""
+    """A link to a neighbour came up, or a newer link replaced it. ``round`` is the neighbour's own."""
 
     peer: str
     round: int
@@ -72,23 +68,23 @@ class PeerUp:
 
 @dataclass(frozen=True)
 class PeerDown:
-    """The link to a neighbour is gone."""
+    """The link to a neighbour ended."""
 
     peer: str
 
 
 @dataclass(frozen=True)
 class DeadlinePassed:
-    """The deadline set for this round passed."""
+    """The deadline of this round passed."""
 
     round: int
 
 
 @dataclass(frozen=True)
 class TrainingPaused:
-    """The node yields to something else before it trains, or does so no more; neighbours go on meanwhile."""
+    """The node may not train now; with ``resumed`` it may again. Neighbours go on meanwhile."""
 
-    over: bool = False
+    resumed: bool = False
 
 
 Event = (
@@ -106,15 +102,12 @@ Event = (
 
 @dataclass(frozen=True)
 class NeighbourMasks:
-    """What a neighbour has said: its newest keep mask, if it sends any, and the sign masks not yet taken in, in order.
-
-    ``staleness`` is how many of this node's rounds ago the newest of them arrived.
-    """
+    """The masks of one neighbour that an aggregation takes in."""
 
     peer: str
-    mask: Mask | None
-    signs: tuple[MaskMessage, ...]
-    staleness: int
+    mask: Mask | None  # its newest keep mask; None where keep masks do not travel
+    signs: tuple[MaskMessage, ...]  # its sign masks since the last aggregation, in order
+    staleness: int  # of this node's rounds since the newest of them arrived
 
 
 @dataclass(frozen=True)
@@ -126,7 +119,7 @@ class Train:
 
 @dataclass(frozen=True)
 class SendMask:
-    """Send a keep mask to this neighbour; a newer one may overtake one that still waits."""
+    """Send a keep mask to this neighbour. It may replace an older one that still waits to be sent."""
 
     peer: str
     message: MaskMessage
@@ -134,60 +127,60 @@ class SendMask:
 
 @dataclass(frozen=True)
 class SendSignMasks:
-    """Make sign masks and send each of these neighbours its own, and after it the keep mask if there is one."""
+    """Make a sign mask for each of these neighbours and send it, followed by the keep mask if there is one."""
 
     round: int
     peers: tuple[str, ...]
-    then: MaskMessage | None
+    keep_mask: MaskMessage | None
 
 
 @dataclass(frozen=True)
 class OpenExchange:
-    """Tell this neighbour what we hold of its scores."""
+    """Send this neighbour the state of our replica of its scores."""
 
     peer: str
 
 
 @dataclass(frozen=True)
 class Resynchronize:
-    """Take in what this neighbour holds of our scores, and send again what it lost."""
+    """Compare our scores' replica with the state that this neighbour sent, and send again the steps that it lost."""
 
     peer: str
-    greeting: ExchangeState
+    state: ExchangeState
 
 
 @dataclass(frozen=True)
 class ForgetPeers:
-    """These neighbours are gone for good: drop what is kept of their scores."""
+    """Drop the replicas of these neighbours: they are disconnected and their masks are too old."""
 
     peers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class SetDeadline:
-    """Feed ``DeadlinePassed`` for this round when its time is up; replaces any earlier deadline."""
+    """Start the timer of this round and feed ``DeadlinePassed`` when it ends. Replaces any earlier deadline."""
 
     round: int
 
 
 @dataclass(frozen=True)
 class Aggregate:
-    """Aggregate what neighbours have said and fine-tune; answer with ``Aggregated``."""
+    """Aggregate these neighbours' masks and fine-tune; answer with ``Aggregated``."""
 
     round: int
-    heard: tuple[NeighbourMasks, ...]
+    neighbours: tuple[NeighbourMasks, ...]
 
 
 @dataclass(frozen=True)
 class Save:
-    """The round is finished: make it durable. ``round`` is the one to begin with after a restart."""
+    """The round is finished: write the state. ``round`` is the one to begin with after a restart."""
 
     round: int
 
 
 @dataclass(frozen=True)
 class Refuse:
-    """A neighbour's message broke the rules and was dropped: count it and say so."""
+    """A neighbour's message broke a rule and was dropped: count and log it. ``reason`` is a short label."""
 
     peer: str
     reason: str
@@ -196,7 +189,7 @@ class Refuse:
 
 @dataclass(frozen=True)
 class Finish:
-    """All rounds that were asked for are done."""
+    """The last round is done."""
 
 
 Command = (

@@ -1,7 +1,7 @@
-"""A mask: one bit for every frozen weight, in the order that a layout fixes for all nodes.
+"""Masks: one bit per frozen weight (or per score), in the order that a layout fixes for all nodes.
 
-Bit order, wherever bytes leave the process: weight ``i`` of the layout is bit ``i % 8`` (least significant
-first) of byte ``i // 8``; the bits after the last weight are zero.
+Packed masks are little-endian: weight ``i`` of the layout is bit ``i % 8``, least significant first, of byte
+``i // 8``. The bits after the last weight are zero.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bitarray.util import count_xor
 
 @dataclass(frozen=True)
 class MaskLayer:
-    """One maskable tensor of the model: its parameter name and its shape (outputs first)."""
+    """One maskable tensor of the model: its parameter name, and its shape with the outputs first."""
 
     name: str
     shape: tuple[int, ...]
@@ -36,7 +36,7 @@ class MaskLayer:
 
 @dataclass(frozen=True)
 class MaskLayout:
-    """The maskable tensors of a model in their fixed order: what bit ``i`` of a mask stands for."""
+    """The maskable tensors of a model in their fixed order. It says which weight bit ``i`` of a mask stands for."""
 
     layers: tuple[MaskLayer, ...]
 
@@ -51,7 +51,7 @@ class MaskLayout:
         return (self.size + 7) // 8
 
     def spans(self) -> Iterator[tuple[MaskLayer, slice]]:
-        """Yield each layer with the span of bits that it holds."""
+        """Yield each layer with its span of bits."""
         start = 0
         for layer in self.layers:
             yield layer, slice(start, start + layer.size)
@@ -59,7 +59,7 @@ class MaskLayout:
 
     @cached_property
     def digest(self) -> bytes:
-        """16 bytes that two nodes compare to know that their bits mean the same weights."""
+        """16 bytes of blake2b over names and shapes: equal if bits stand for the same weights."""
         text = "\n".join(f"{layer.name} {'x'.join(map(str, layer.shape))}" for layer in self.layers)
         return hashlib.blake2b(text.encode(), digest_size=16).digest()
 

@@ -1,8 +1,8 @@
-"""Who is in the network and whom to keep a link with: records passed on, what can be reached, a choice. Pure values.
+"""Which nodes the network has, which of them can be reached, and which to dial. Pure values and decisions.
 
-Every node numbers what it says of itself, and neighbours pass the newest on (link-state flooding, as in OSPF, RFC
-2328): nobody compares clocks. What can be reached follows from these records alone: a node that cannot be reached does
-not count as a witness of its own links.
+Every node numbers the record that it makes of itself, and neighbours pass the newest on (link-state flooding, as in
+OSPF, RFC 2328). No clocks are compared. Reachability follows from these records alone: the record of a node that
+cannot be reached says nothing about its links.
 """
 
 from __future__ import annotations
@@ -14,37 +14,38 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 MAX_RECORDS = 32
-"""Records in one frame."""
+"""Records per frame."""
 MAX_VERSION = 2**31
 MAX_MEMBERS = 1_000
+"""Records of other nodes that a node keeps."""
 SUCCESSORS = 2
-"""Next nodes on the ring of node ids that a node is always linked with: one may die and the ring holds."""
+"""Next nodes on the ring of node ids that a node always links with: the ring holds if one of them dies."""
 MISSED_SECONDS = 86_400.0
-"""Seconds for which a node that cannot be reached any more is missed."""
+"""Seconds for which a node that became unreachable counts as missing."""
 
 
 @dataclass(frozen=True)
 class MemberRecord:
-    """What a node says of itself; ``key`` is its node id in hex. Version 0: remembered from an earlier life."""
+    """A node's description of itself. Of two records of a node the higher ``version`` counts."""
 
-    key: str
-    version: int
+    key: str  # node id in hex
+    version: int  # from 1; 0 if it was only remembered from before a restart
     name: str
     address: str  # HOST:PORT, or empty if it cannot be dialled
-    links: frozenset[str] = frozenset()
-    left: bool = False
+    links: frozenset[str] = frozenset()  # keys of its neighbours
+    left: bool = False  # it ended in good order
 
 
 @dataclass(frozen=True)
 class MembershipUpdate:
-    """Records on their way to a neighbour."""
+    """Records that a node passes on to a neighbour."""
 
     records: tuple[MemberRecord, ...]
 
 
 @dataclass(frozen=True)
 class ReachabilityView:
-    """What a node sees: whom it can reach, whom it misses, and the parts that all these fall into."""
+    """Which nodes this node can reach, which it misses, and into how many components all these fall."""
 
     reachable: frozenset[str]
     missing: frozenset[str] = frozenset()
@@ -52,113 +53,120 @@ class ReachabilityView:
 
 
 class MemberTable:
-    """All records that a node knows, its own among them; at most ``MAX_MEMBERS``."""
+    """The own record ``me`` of a node, and by key those of at most ``MAX_MEMBERS`` other nodes."""
 
     def __init__(self, me: MemberRecord) -> None:
         self.me = me
         self.others: dict[str, MemberRecord] = {}
-        self._reached: dict[str, float] = {}
-        self._in_reach: frozenset[str] = frozenset()  # as of the last look
+        self._last_reached: dict[str, float] = {}
+        self._in_reach: frozenset[str] = frozenset()  # as of the last view
 
-    def connected(self, links: frozenset[str]) -> None:
-        """Take in whom this node is linked with now."""
+    def set_links(self, links: frozenset[str]) -> None:
+        """Set this node's neighbours, and announce them if they changed."""
         if links != self.me.links and not self.me.left:
-            self._say(replace(self.me, links=links))
+            self._announce(replace(self.me, links=links))
 
     def leave(self) -> None:
-        """Say that this node ends in good order."""
-        self._say(replace(self.me, links=frozenset(), left=True))
+        """Announce that this node ends in good order."""
+        self._announce(replace(self.me, links=frozenset(), left=True))
 
-    def recall(self, key: str, name: str, address: str) -> None:
-        """Take in who was known in an earlier life."""
+    def remember(self, key: str, name: str, address: str) -> None:
+        """Add a node known from elsewhere, such as from before a restart, unless it has a record already."""
         if key != self.me.key:
-            self._keep(self.others.get(key, MemberRecord(key, 0, name, address)))
+            self._store(self.others.get(key, MemberRecord(key, 0, name, address)))
 
-    def hear(self, records: Iterable[MemberRecord]) -> None:
-        """Take in what a neighbour passed on. What others still tell of an earlier life of ours is outdone."""
+    def merge(self, records: Iterable[MemberRecord]) -> None:
+        """Take in the records that a neighbour passed on, where they are newer.
+
+        A record of this node itself, from before a restart, is superseded by announcing a higher version.
+        """
         for record in records:
             if record.key == self.me.key:
                 if record.version >= self.me.version and record != self.me:
-                    self._say(replace(self.me, version=record.version))
+                    self._announce(replace(self.me, version=record.version))
             elif record.version > self.others.get(record.key, MemberRecord("", -1, "", "")).version:
-                self._keep(record)
+                self._store(record)
 
-    def news(self, told: Mapping[str, int]) -> list[MemberRecord]:
-        """Return the records that somebody lacks who was told of these versions."""
-        return [one for one in (self.me, *self.others.values()) if one.version > told.get(one.key, 0)]
+    def records_newer_than(self, versions: Mapping[str, int]) -> list[MemberRecord]:
+        """Return the records that a neighbour lacks that has these versions, by key."""
+        records = (self.me, *self.others.values())
+        return [record for record in records if record.version > versions.get(record.key, 0)]
 
-    def look(self, now: float) -> ReachabilityView:
-        """Return what this node sees at ``now`` (its own steady clock, in seconds)."""
+    def view(self, now: float) -> ReachabilityView:
+        """Return what follows from the records at ``now``, in seconds of this node's steady clock."""
         reachable = self._in_reach = self._reachable()
-        self._reached.update(dict.fromkeys(reachable, now))
-        self._reached = {key: then for key, then in self._reached.items() if now - then <= MISSED_SECONDS}
-        taken = {self.others[key].address for key in reachable & self.others.keys()}
+        self._last_reached.update(dict.fromkeys(reachable, now))
+        self._last_reached = {key: then for key, then in self._last_reached.items() if now - then <= MISSED_SECONDS}
+        reachable_addresses = {self.others[key].address for key in reachable & self.others.keys()}
         missing = frozenset(
             key
-            for key in self._reached.keys() & self.others.keys() - reachable
-            if not self.others[key].left and (self.others[key].address or key) not in taken
+            for key in self._last_reached.keys() & self.others.keys() - reachable
+            if not self.others[key].left and (self.others[key].address or key) not in reachable_addresses
         )
-        return ReachabilityView(reachable, missing, 1 + self._parts(missing))
+        return ReachabilityView(reachable, missing, 1 + self._components(missing))
 
     def _reachable(self) -> frozenset[str]:
         """Return all nodes to which a path of links leads, this one among them."""
-        return _closure(self.me.key, self._heads)
+        return _closure(self.me.key, self._reachable_neighbours)
 
-    def _heads(self, key: str) -> set[str]:
-        """Return the ends of links of which a node in reach tells; of those that left, only our own links tell."""
+    def _reachable_neighbours(self, key: str) -> set[str]:
+        """Return the neighbours of a reachable node, by its own record. A node that left is only our own neighbour."""
         if key == self.me.key:
             return set(self.me.links)
-        links = self.others[key].links & self.others.keys() if key in self.others else ()
-        return {other for other in links if not self.others[other].left}
+        return {peer for peer in self._links(key) & self.others.keys() if not self.others[peer].left}
 
-    def _parts(self, missing: frozenset[str]) -> int:
-        """Return into how many parts those out of reach fall, by links of which both ends told last."""
-        left, parts = set(missing), 0
-        while left:
-            parts += 1
-            left -= _closure(min(left), lambda key: {one for one in self._ends(key) if key in self._ends(one)})
-        return parts
+    def _components(self, missing: frozenset[str]) -> int:
+        """Return into how many components the missing fall, by links that both ends announced last."""
+        remaining, count = set(missing), 0
+        while remaining:
+            count += 1
+            remaining -= _closure(min(remaining), self._mutual_neighbours)
+        return count
 
-    def _ends(self, key: str) -> frozenset[str]:
+    def _mutual_neighbours(self, key: str) -> set[str]:
+        return {peer for peer in self._links(key) if key in self._links(peer)}
+
+    def _links(self, key: str) -> frozenset[str]:
         return self.others[key].links if key in self.others else frozenset()
 
-    def _say(self, record: MemberRecord) -> None:
+    def _announce(self, record: MemberRecord) -> None:
         if record.version + 1 < MAX_VERSION:
             self.me = replace(record, version=record.version + 1)
 
-    def _keep(self, record: MemberRecord) -> None:
-        """Remember a record; where there is no room, in place of one that was out of reach for longest, or not."""
+    def _store(self, record: MemberRecord) -> None:
+        """Keep a record. A full table drops the one that was unreachable for longest, and else takes no new node."""
         if record.key not in self.others and len(self.others) >= MAX_MEMBERS:
-            gone = [key for key in self.others if key not in self._in_reach]
-            if not gone:
+            unreachable = [key for key in self.others if key not in self._in_reach]
+            if not unreachable:
                 return
-            del self.others[min(gone, key=lambda key: self._reached.get(key, -math.inf))]
+            del self.others[min(unreachable, key=lambda key: self._last_reached.get(key, -math.inf))]
         self.others[record.key] = record
 
 
-def _closure(start: str, following: Callable[[str], set[str]]) -> frozenset[str]:
-    found, waiting = {start}, [start]
+def _closure(start: str, neighbours: Callable[[str], set[str]]) -> frozenset[str]:
+    """Return all nodes to which steps to ``neighbours`` lead from ``start``."""
+    reached, waiting = {start}, [start]
     while waiting:
-        more = following(waiting.pop()) - found
-        found |= more
-        waiting += more
-    return frozenset(found)
+        new = neighbours(waiting.pop()) - reached
+        reached |= new
+        waiting += new
+    return frozenset(reached)
 
 
 @dataclass(frozen=True)
 class PeerChoice:
-    """Whom a node dials: ``essential`` links hold the network together, ``others`` mix what is learned faster."""
+    """The nodes to dial: ``essential`` links hold the network together, ``others`` spread what is learned faster."""
 
     essential: frozenset[str]
     others: frozenset[str]
 
 
 def choose_peers(me: str, candidates: Collection[str], always: Collection[str], limit: int) -> PeerChoice:
-    """Return whom node ``me`` dials: of the ``candidates`` (nodes that can be dialled), and those kept ``always``.
+    """Return which nodes ``me`` dials: some of the ``candidates``, which can be dialled, and those kept ``always``.
 
-    The next ones on the ring of node ids make one component of all that know each other. The rest are those of the
-    highest rendezvous hash (Thaler and Ravishankar 1998), which is the same from both ends, up to half of ``limit``:
-    the other half is for those who choose this node. With a limit of 0, nobody is chosen.
+    The next two on the ring of node ids are essential: with them all nodes that know each other form one component.
+    The others have the highest rendezvous hash (Thaler and Ravishankar 1998), which is the same from both ends, up to
+    half of ``limit``. The other half is for nodes that choose this one. With a limit of 0 no candidate is chosen.
     """
     ring = sorted(set(candidates) - {me})
     if not limit or not ring:
@@ -171,5 +179,5 @@ def choose_peers(me: str, candidates: Collection[str], always: Collection[str], 
     return PeerChoice(essential, frozenset(ranked[:room]))
 
 
-def _rendezvous(one: str, other: str) -> bytes:
-    return hashlib.blake2b("".join(sorted((one, other))).encode(), digest_size=16).digest()
+def _rendezvous(key: str, other_key: str) -> bytes:
+    return hashlib.blake2b("".join(sorted((key, other_key))).encode(), digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""What nodes say to each other about masks and scores, as values."""
+"""The messages that two linked nodes exchange, as values: masks, acknowledgements, interval requests."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from dslnode.protocol.mask import Mask
 
 @dataclass(frozen=True)
 class IntervalRequest:
-    """A node wants masks at most once in so many seconds, and nobody to wait for its own; 0: neither."""
+    """Asks the receiver to send masks at most once per ``seconds`` and not to wait for the sender's.
+
+    0 takes the request back: masks every round again, and each side waits for the other.
+    """
 
     seconds: int
 
 
 class MaskKind(IntEnum):
-    """What the bits of a travelling mask say; the numbers are those of the wire."""
+    """What a bit of a mask stands for. The numbers are those on the wire."""
 
-    KEEP = 1  # which frozen weights the sender keeps
-    SIGN = 2  # which of the sender's scores lie above what is publicly known of them
+    KEEP = 1  # one bit per weight: the sender keeps this frozen weight
+    SIGN = 2  # one bit per score: the sender's score is at or above the replica that the receiver holds
 
 
 class Exchange(StrEnum):
-    """What nodes send each other in a round."""
+    """Which masks nodes send each other in a round."""
 
     KEEP = "keep"  # keep masks, as in the paper
     SIGN = "sign"  # sign masks, from which neighbours' scores and keep masks follow
@@ -42,49 +45,48 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReplicaStep:
-    """What turns a sign mask into a step of the sender's public replica, see ``consensus``.
+    """The numbers that turn a sign mask into one step of the receiver's replica of the sender's scores."""
 
-    ``counts`` are the sender's keep counts a layer: with them a replica tells its keep mask.
-    """
-
-    epoch: int  # of the edge between the two nodes: both begin anew with a higher one
-    sequence: int  # of this step in the epoch, from 1
-    acknowledged: int  # the receiver's step that the sender has applied last
-    scales: tuple[float, ...]  # by how much every score of a layer moves, up or down; float32
-    counts: tuple[int, ...]
-    checksum: bytes  # of the replica after this step
+    epoch: int  # of the pair of replicas; a reset, on either side, raises it
+    sequence: int  # number of this step in the epoch, from 1
+    acknowledged: int  # sequence of the receiver's last step that the sender has applied; 0 if none
+    scales: tuple[float, ...]  # per layer: by how much each score moves, up or down; float32
+    counts: tuple[
+        int, ...
+    ]  # per layer: weights that the sender keeps; with them its keep mask follows from the replica
+    checksum: bytes  # of the replica after this step, 8 bytes
 
 
 @dataclass(frozen=True)
 class ExchangeState:
-    """What a node holds of a neighbour's scores: the edge's epoch, the last step applied, the replica's checksum.
+    """The state of a node's replica of the receiver's scores: epoch, last step applied, checksum of the replica.
 
-    The first word when a link opens; later an acknowledgement, if there was no step to carry it.
+    With ``opening`` it is the first message of a link. Without, it is an acknowledgement that no step carries.
     """
 
     epoch: int
-    held: int
-    checksum: bytes
+    acknowledged: int  # sequence of the receiver's last step that the sender has applied; 0 if none
+    checksum: bytes  # of the replica, 8 bytes
     opening: bool = True
 
 
 @dataclass(frozen=True)
 class Unchanged:
-    """A node's word for a round in which its masks are as the neighbour holds them, or near enough.
+    """Stands for the masks of a round: those that the receiver holds are equal to them, or close enough.
 
-    Where sign masks are exchanged, it acknowledges as a ``ExchangeState`` does; else ``epoch`` is 0.
+    Where sign masks are exchanged it acknowledges as an ``ExchangeState`` does; elsewhere ``epoch`` is 0.
     """
 
     round: int
     epoch: int = 0
-    held: int = 0
+    acknowledged: int = 0
 
 
 @dataclass(frozen=True)
 class MaskMessage:
-    """A mask on its way to a neighbour, with the sender's round (its own counting) that made it.
+    """A mask for a neighbour. ``round`` is the sender's round that made it, in the sender's own counting.
 
     A sign mask has a ``step``, a keep mask has none.
     """
@@ -96,14 +98,14 @@ class MaskMessage:
 
 
 def step_of(sign_mask: MaskMessage) -> ReplicaStep:
-    """Return a sign mask's step; the codec takes none without it."""
+    """Return the step of a sign mask. Decoders let no sign mask pass without one."""
     assert sign_mask.step is not None, "sign masks come with a step"
     return sign_mask.step
 
 
 RoundMessage = MaskMessage | ExchangeState | Unchanged
-"""What nodes say to each other in their turn of a round."""
+"""A message that belongs to a round."""
 
 
 Message = RoundMessage | IntervalRequest
-"""All that nodes say to each other after their hellos."""
+"""Every message about masks that may follow the hellos."""

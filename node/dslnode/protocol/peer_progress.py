@@ -10,33 +10,34 @@ from dslnode.protocol.messages import MaskMessage, step_of
 
 @dataclass
 class PeerProgress:
-    """A neighbour's link, its pace, and what it has said; changed by the round machine alone."""
+    """One neighbour's link, its round compared with ours, and its masks. Only the round machine changes it."""
 
     connected: bool = False
-    offset: int = 0  # its round minus ours, as of the last time it was in pace
-    last_round: int = -1  # of its newest mask, in its own counting
-    newest: Mask | None = None  # keep mask: as it came, or as it followed from the sign masks
-    signs: list[MaskMessage] = field(default_factory=list)  # not aggregated yet, in the order they came
-    arrived: int | None = None  # our round in which the newest mask of either kind arrived
-    in_pace: bool = True  # False after it missed a deadline, until it speaks again
-    paced: bool = False  # its masks and ours travel at intervals, whatever the round
-    adrift: bool = False  # paced, or was until its next mask: its round is not known
+    round_offset: int = 0  # its round minus ours, as of the last time it was on time
+    last_round: int = -1  # the round of its newest mask, in its own counting
+    newest_mask: Mask | None = None  # keep mask: as it arrived, or as it follows from the sign masks
+    pending_signs: list[MaskMessage] = field(default_factory=list)  # sign masks not aggregated yet, in order of arrival
+    arrived_in_round: int | None = None  # our round in which its newest mask of either kind arrived
+    on_time: bool = True  # False from a missed deadline until its next mask
+    uses_interval: bool = False  # its masks and ours travel at intervals of time, not every round
+    round_unknown: bool = False  # it uses an interval, or did until its next mask, or we were paused
 
     @property
     def expected(self) -> bool:
-        """Whether it speaks in every round: connected, neither paced nor resting."""
-        return self.connected and not self.adrift
+        """Whether it sends a message in every round: it is connected, and its round is known."""
+        return self.connected and not self.round_unknown
 
-    def keep(self, sign_mask: MaskMessage, most: int) -> bool:
-        """Let a sign mask wait for the next aggregation; return whether there was room for it.
+    def queue_sign_mask(self, sign_mask: MaskMessage, limit: int) -> bool:
+        """Queue a sign mask for the next aggregation. Return False if ``limit`` of them wait already.
 
-        What waits already comes again when a link breaks, and what was said before an edge began anew is of no use.
+        A mask that is queued already is taken as a repetition: a broken link makes its sender send it again. Masks of
+        earlier epochs are dropped, because a reset made them useless.
         """
         epoch = step_of(sign_mask).epoch
-        self.signs = [waiting for waiting in self.signs if step_of(waiting).epoch >= epoch]
-        if sign_mask in self.signs:
+        self.pending_signs = [pending for pending in self.pending_signs if step_of(pending).epoch >= epoch]
+        if sign_mask in self.pending_signs:
             return True
-        if len(self.signs) >= most:
+        if len(self.pending_signs) >= limit:
             return False
-        self.signs.append(sign_mask)
+        self.pending_signs.append(sign_mask)
         return True

@@ -1,6 +1,6 @@
-"""How long a round waits for neighbours, from how long they took lately. Pure: the caller's steady clock is passed in.
+"""How many seconds a round waits for neighbours, from how long they took lately. Pure: ``now`` is passed in.
 
-Only this node's own clock is read, and only to tell how long after its own training a neighbour's word came.
+Times are seconds of this node's steady clock. No other clock is read or compared.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections.abc import Collection, Iterable, Sequence
 from statistics import median
 
 MIN_OBSERVATIONS = 8
-"""Observations without which the limit holds."""
+"""Observed delays below which the limit is the deadline."""
 OBSERVATIONS_PER_NEIGHBOUR = 8
-"""Observations that count of each neighbour, so that none outweighs another."""
+"""Newest delays that count per neighbour, so that no neighbour outweighs another."""
 MIN_SECONDS = 1.0
-"""Seconds that a round waits at least: less is noise of schedulers and links."""
+"""The shortest deadline: smaller differences are noise of schedulers and links."""
 SPREAD_FACTOR = 6.0
 
 
 def observed_deadline(delays: Sequence[float], limit: float) -> float:
-    """Return for how many seconds to wait: twice the median delay and six times its spread, within bounds.
+    """Return the deadline in seconds: twice the median delay plus six times its spread, within bounds.
 
-    The spread is the median distance from the median, so one neighbour in five may be as slow as it likes and moves
-    neither. With few observations it is ``limit``.
+    The spread is the median distance from the median, so that one slow neighbour in five moves neither. With few
+    observations the deadline is ``limit``.
     """
     if len(delays) < MIN_OBSERVATIONS:
         return limit
@@ -32,34 +32,34 @@ def observed_deadline(delays: Sequence[float], limit: float) -> float:
 
 
 class RoundDeadline:
-    """Watches when neighbours speak, and sets the deadline of each round; ``limit`` seconds are the most."""
+    """Measures how long after our training neighbours' messages arrive. ``limit``: the longest deadline, seconds."""
 
     def __init__(self, limit: float) -> None:
         self._limit = limit
-        self._due: dict[str, float] = {}
+        self._due_since: dict[str, float] = {}
         self._delays: dict[str, deque[float]] = {}
 
     def begin(self, now: float, awaited: Collection[str], expected: Iterable[str], *, patient: bool = False) -> float:
-        """Training is over: return for how many seconds to wait for the ``awaited``; to the limit if ``patient``.
+        """Training is over: return the seconds to wait for the ``awaited``; the limit if ``patient``.
 
-        ``expected`` are all that speak in every round; who of them is not awaited has spoken already. One that came too
-        late last time is still due since then, whatever the rounds in between.
+        ``expected`` are all neighbours that send a message in every round. Those of them that are not awaited have
+        sent it already, which counts as a delay of 0. A neighbour that missed an earlier round is measured from then.
         """
-        here = set(expected)
-        self._due = {peer: since for peer, since in self._due.items() if peer in here}
-        self._delays = {peer: delays for peer, delays in self._delays.items() if peer in here}
-        for peer in here - self._due.keys():
+        peers = set(expected)
+        self._due_since = {peer: since for peer, since in self._due_since.items() if peer in peers}
+        self._delays = {peer: delays for peer, delays in self._delays.items() if peer in peers}
+        for peer in peers - self._due_since.keys():
             if peer in awaited:
-                self._due[peer] = now
+                self._due_since[peer] = now
             else:
                 self._observe(peer, 0.0)
         observed = [delay for delays in self._delays.values() for delay in delays]
         return self._limit if patient else observed_deadline(observed, self._limit)
 
-    def heard(self, peer: str, now: float) -> None:
-        """A neighbour spoke."""
-        if peer in self._due:
-            self._observe(peer, now - self._due.pop(peer))
+    def message_arrived(self, peer: str, now: float) -> None:
+        """Measure the delay of a neighbour's message. Only the first message of a round counts."""
+        if peer in self._due_since:
+            self._observe(peer, now - self._due_since.pop(peer))
 
     def _observe(self, peer: str, delay: float) -> None:
         self._delays.setdefault(peer, deque(maxlen=OBSERVATIONS_PER_NEIGHBOUR)).append(delay)

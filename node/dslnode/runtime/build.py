@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import fields
 
-import torch
-
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet, load_data_set
 from dslnode.data.partition import PartitionSpec, parse_share, parse_split, split_held_out, take_partition
-from dslnode.learning.learner import Learner
+from dslnode.learning.learner import Learner, build_model
 from dslnode.learning.options import InitializationOptions, TrainingOptions
-from dslnode.plugins import model_factory
 
 
 def node_data(settings: Settings) -> DataSet:
@@ -46,13 +43,7 @@ def initialization_options(settings: Settings) -> InitializationOptions:
 
 
 def build_learner(settings: Settings) -> Learner:
-    """Return the node's learner. Raises ``DataError``, ``ModelError`` or ``SettingsError``, saying what to mend.
-
-    What is neither frozen nor masked (biases, norms) starts from torch's own random numbers, seeded here so that a
-    restart starts alike.
-    """
-    torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)
+    """Return the node's learner. Raises ``DataError``, ``ModelError`` or ``SettingsError``, saying what to fix."""
     data = node_data(settings)
-    model = model_factory(settings.model)(data.input_shape, data.class_count)
+    model = build_model(settings.model, data, settings.seed)
     return Learner(model, data, training_options(settings), initialization_options(settings))

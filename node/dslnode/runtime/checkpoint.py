@@ -1,6 +1,6 @@
 """A node's state on disk: written whole or not at all, and checked when it is read.
 
-One file, ``state``: magic, blake2b-128 of what follows, length of the facts, the facts as JSON, the arrays as an
+One file, ``state``: magic, blake2b-128 of what follows, length of the metadata, the metadata as JSON, the arrays as an
 uncompressed npz. A new state is written beside the old one, flushed to the disk, and takes its name; the one before
 stays as ``state.old``. So a crash at any moment leaves one of them, and so does a file that rots on the disk.
 """
@@ -17,12 +17,13 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from dslnode.atomic_file import replace_file
 from dslnode.errors import StateError
+from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 
 MAGIC = b"dslnode state 2\n"
 FIRST_MAGIC = b"dslnode state 1\n"
@@ -34,9 +35,9 @@ NODE_ID_BYTES = 16
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that a restart needs: facts that JSON can say, and arrays by name."""
+    """Everything that a restart needs: metadata, and arrays by name."""
 
-    facts: Mapping[str, Any]
+    metadata: SnapshotMetadata
     arrays: Mapping[str, np.ndarray]
 
 
@@ -131,10 +132,10 @@ class StateDirectory:
 
 def pack(snapshot: Snapshot) -> bytes:
     """Return a snapshot as bytes."""
-    facts = json.dumps(snapshot.facts, sort_keys=True).encode()
+    metadata = json.dumps(snapshot.metadata.model_dump(), sort_keys=True).encode()
     arrays = io.BytesIO()
     np.savez(arrays, allow_pickle=False, **snapshot.arrays)
-    body = struct.pack("<I", len(facts)) + facts + arrays.getvalue()
+    body = struct.pack("<I", len(metadata)) + metadata + arrays.getvalue()
     return MAGIC + _digest(body) + body
 
 
@@ -150,14 +151,20 @@ def unpack(content: bytes) -> Snapshot:
         raise ValueError("is damaged (its checksum does not match)")
     try:
         size = struct.unpack_from("<I", body)[0]
-        facts = dict(json.loads(body[4 : 4 + size]))
+        metadata = SnapshotMetadata.model_validate_json(body[4 : 4 + size])
         with np.load(io.BytesIO(body[4 + size :]), allow_pickle=False) as arrays:
             held = {name: arrays[name] for name in arrays.files}
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        if problem["type"] == "json_invalid":
+            raise ValueError(f"is not what dslnode writes ({problem['msg']})") from error
+        where = ".".join(map(str, problem["loc"]))
+        raise ValueError(f"is of another version of dslnode ({where}: {problem['msg']})") from error
     except Exception as error:  # zipfile and numpy raise whatever they like for bytes that are not theirs
         raise ValueError(f"is not what dslnode writes ({error})") from error
     if content.startswith(FIRST_MAGIC) and "scores" in held:
         held.setdefault("average", held["scores"].copy())
-    return Snapshot(facts, held)
+    return Snapshot(metadata, held)
 
 
 def _digest(body: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""When a node writes what it learned: every so many rounds, and what is not written yet at an orderly stop."""
+"""When the state is written: every so many rounds, and, at an orderly stop, what is not written yet."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 from dslnode.errors import StateError
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
 from dslnode.runtime.learner_thread import LearnerThread
+from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True)
 class CheckpointSchedule:
-    """Every how many rounds to write; the ``last`` one of all is written, too (0: there is no end)."""
+    """Writes every ``every`` rounds, and after the ``last`` one of all (0: there is no end)."""
 
     every: int
     last: int = 0
@@ -27,7 +28,7 @@ class CheckpointSchedule:
 
 
 class CheckpointWriter:
-    """Keeps finished rounds; without ``state`` it only logs them. ``facts`` returns what to remember of a round.
+    """Saves finished rounds; without ``state`` it only logs them. ``metadata`` returns that of a snapshot by its round.
 
     A round that is not written yet, or could not be, waits in memory, so that an orderly stop loses none, whatever the
     learner does.
@@ -38,7 +39,7 @@ class CheckpointWriter:
         state: StateDirectory | None,
         schedule: CheckpointSchedule,
         worker: LearnerThread,
-        facts: Callable[[int], Mapping[str, Any]],
+        metadata: Callable[[int], SnapshotMetadata],
         *,
         log: Logger,
         metrics: Metrics,
@@ -46,17 +47,17 @@ class CheckpointWriter:
         self._state = state
         self._schedule = schedule
         self._worker = worker
-        self._facts = facts
+        self._metadata = metadata
         self._log = log
         self._metrics = metrics
         self._unwritten: Snapshot | None = None
         self._writing = asyncio.Lock()
 
     async def finished(self, number: int, line: Mapping[str, Any]) -> None:
-        """Take in that so many rounds are finished; if they are to be written now, say so only when that is done."""
+        """Save, if it is due, that so many rounds are finished; the round is logged once that is done."""
         async with self._writing:
-            kept = self._state is None or await self._keep(self._state, number)
-        if kept:
+            saved = self._state is None or await self._save(self._state, number)
+        if saved:
             self._log.info("round", **line)
 
     async def close(self) -> None:
@@ -74,24 +75,24 @@ class CheckpointWriter:
         try:
             written = await asyncio.to_thread(self._state.save, snapshot)
         except StateError as error:
-            self._complain(snapshot.facts["round"], error)
+            self._log_failure(snapshot.metadata.round, error)
         else:
             self._metrics.checkpoint_bytes.inc(written)
 
-    async def _keep(self, state: StateDirectory, number: int) -> bool:
-        facts, self._unwritten = self._facts(number), None
+    async def _save(self, state: StateDirectory, number: int) -> bool:
+        metadata, self._unwritten = self._metadata(number), None
         if not self._schedule.is_due(number):
-            self._unwritten = await self._worker.snapshot(facts)
+            self._unwritten = await self._worker.snapshot(metadata)
             return True
         try:
-            written, seconds = await self._worker.save(state, facts)
+            written, seconds = await self._worker.save(state, metadata)
         except StateError as error:
-            self._complain(number, error)
-            self._unwritten = await self._worker.snapshot(facts)
+            self._log_failure(number, error)
+            self._unwritten = await self._worker.snapshot(metadata)
             return False
         self._metrics.observe_phase("save", seconds)
         self._metrics.checkpoint_bytes.inc(written)
         return True
 
-    def _complain(self, number: int, error: StateError) -> None:
+    def _log_failure(self, number: int, error: StateError) -> None:
         self._log.error("state not saved", round=number, problem=str(error))

@@ -1,4 +1,4 @@
-"""The one thread that owns the learner and the disk; the event loop awaits its results. Only values cross."""
+"""The one thread that owns the learner and the disk. The event loop awaits its results; only values cross."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from dslnode.learning.learner import Learner
 from dslnode.learning.results import AggregatedRound, TrainedRound
@@ -16,12 +16,13 @@ from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.messages import ExchangeState, MaskMessage, RoundMessage
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
+from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 
 Result = TypeVar("Result")
 
 
 class LearnerThread:
-    """Runs the learner's work in order, one piece at a time. After ``interrupt`` a running piece ends early."""
+    """Runs the learner's work in order, one call at a time. After ``interrupt`` a running call ends early."""
 
     def __init__(self, learner: Learner, nice: int = 0) -> None:
         self._learner = learner
@@ -30,11 +31,11 @@ class LearnerThread:
 
     @property
     def interrupted(self) -> bool:
-        """Whether results are not wanted any more."""
+        """Whether the node is stopping, and results are not used."""
         return self._interrupted.is_set()
 
     def interrupt(self) -> None:
-        """End what runs at the next step, and do nothing more that takes long."""
+        """End local training or evaluation at its next step, and begin no more of it."""
         self._interrupted.set()
 
     def close(self) -> None:
@@ -46,49 +47,49 @@ class LearnerThread:
         return await self._run(lambda: self._train(number))
 
     async def open_exchange(self, peer: str) -> ExchangeState:
-        """Return what to tell a neighbour when a link opens."""
+        """Return the state of the exchange with a neighbour, to be sent when a link opens."""
         return await self._run(lambda: self._learner.open_exchange(peer))
 
-    async def resynchronize(self, peer: str, greeting: ExchangeState) -> list[MaskMessage]:
-        """Take in a neighbour's greeting; return the sign masks that it lost."""
-        return await self._run(lambda: self._learner.resynchronize(peer, greeting))
+    async def resynchronize(self, peer: str, state: ExchangeState) -> list[MaskMessage]:
+        """Take in a neighbour's state of the exchange; return the sign masks that it lost."""
+        return await self._run(lambda: self._learner.resynchronize(peer, state))
 
     async def make_steps(self, number: int, peers: tuple[str, ...]) -> dict[str, RoundMessage]:
-        """Return the sign mask for each of the neighbours that keeps up."""
+        """Return the message of this round for each neighbour that keeps up."""
         return await self._run(lambda: self._learner.make_steps(number, peers))
 
     async def forget(self, peers: tuple[str, ...]) -> None:
         """Drop what is kept of these neighbours' scores."""
         await self._run(lambda: self._learner.forget(peers))
 
-    async def aggregate(self, number: int, heard: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
-        """Aggregate what neighbours said, and measure the held-out accuracy if asked."""
-        return await self._run(lambda: self._aggregate(number, heard, evaluate=evaluate))
+    async def aggregate(self, neighbours: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
+        """Aggregate what neighbours sent, and measure the held-out accuracy if asked."""
+        return await self._run(lambda: self._aggregate(neighbours, evaluate=evaluate))
 
-    async def snapshot(self, facts: Mapping[str, Any]) -> Snapshot:
-        """Return the learner's state with these facts: a copy, which later rounds do not change."""
-        return await self._run(lambda: Snapshot(facts, self._learner.state()))
+    async def snapshot(self, metadata: SnapshotMetadata) -> Snapshot:
+        """Return the learner's state with this metadata: a copy, which later rounds do not change."""
+        return await self._run(lambda: Snapshot(metadata, self._learner.state()))
 
-    async def save(self, state: StateDirectory, facts: Mapping[str, Any]) -> tuple[int, float]:
+    async def save(self, state: StateDirectory, metadata: SnapshotMetadata) -> tuple[int, float]:
         """Make the learner's state durable; return bytes written and seconds. Raises ``StateError``."""
         began = time.monotonic()
-        written = await self._run(lambda: state.save(Snapshot(facts, self._learner.state())))
+        written = await self._run(lambda: state.save(Snapshot(metadata, self._learner.state())))
         return written, time.monotonic() - began
 
     def _train(self, number: int) -> TrainedRound:
         began = time.monotonic()
         before = self._learner.mask
-        progress = self._learner.train(number, self._interrupted.is_set)
+        progress = self._learner.train_round(number, self._interrupted.is_set)
         mask = self._learner.mask
         flips = Mask(mask.layout, mask.bits ^ before.bits)
         return TrainedRound(mask, progress, flips.layer_densities(), flips.density, time.monotonic() - began)
 
-    def _aggregate(self, number: int, heard: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
+    def _aggregate(self, neighbours: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
         began = time.monotonic()
-        masks = self._learner.aggregate(number, heard)
+        masks = self._learner.aggregate(neighbours)
         seconds = time.monotonic() - began
         held_out = self._learner.accuracy(self._interrupted.is_set) if evaluate else None
-        return AggregatedRound(masks, held_out, self._learner.leaning, self._learner.restarts, seconds)
+        return AggregatedRound(masks, held_out, self._learner.collaboration_weight, self._learner.restarts, seconds)
 
-    async def _run(self, piece: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, piece)
+    async def _run(self, call: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)

@@ -1,264 +1,268 @@
-"""The daemon: executes the round machine's commands and feeds it what happens. The composition root.
+"""A running node, for whoever embeds it: started and stopped as a context, and telling what happens as events.
 
-One event loop owns network, timers and the round machine; one worker thread owns the learner and the disk. Only
-immutable values cross between the two.
+One event loop owns links, timers and the round machine; one worker thread owns the learner and the disk. Only
+immutable values cross between the two. Nothing global is changed: no logging, no signal handlers, no threads or seeds
+of torch.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Self
 
 from dslnode.config.settings import Settings
 from dslnode.errors import DslnodeError, ExitCode
-from dslnode.learning.learner import Learner
 from dslnode.overlay.mdns import announcement, discover
-from dslnode.overlay.peer_manager import PeerManager
-from dslnode.overlay.peer_problems import ProblemLog
 from dslnode.protocol import events
-from dslnode.protocol.round_deadline import RoundDeadline
-from dslnode.protocol.round_machine import RoundMachine
-from dslnode.runtime.checkpoint import StateDirectory
-from dslnode.runtime.checkpointing import CheckpointSchedule, CheckpointWriter
+from dslnode.runtime.composition import Hooks, NodeParts, build_node
 from dslnode.runtime.credential_watch import watch_credentials
-from dslnode.runtime.learner_thread import LearnerThread
-from dslnode.runtime.mask_sender import MaskSender
-from dslnode.runtime.resume import restore, snapshot
-from dslnode.runtime.systemd import keep_told
-from dslnode.runtime.tasks import BackgroundTasks, Timer
-from dslnode.runtime.traffic_accounting import TrafficAccounting
-from dslnode.runtime.training_gate import TrainingGate
-from dslnode.security.channels import ChannelProvider
+from dslnode.runtime.node_events import NodeEvent
+from dslnode.runtime.prepare import Prepared, prepare
+from dslnode.runtime.resume import restore
 from dslnode.telemetry.http_server import serve_http
-from dslnode.telemetry.logs import Logger
-from dslnode.telemetry.metrics import Metrics
-from dslnode.telemetry.node_status import NodeStatus
-from dslnode.transport import link_events
-from dslnode.transport.connection_manager import ConnectionManager
-from dslnode.transport.handshake import ORDERLY, NodeInfo
+from dslnode.telemetry.logs import Logger, library_logger
+from dslnode.telemetry.status_json import as_dict
 from dslnode.transport.keepalive import keep_alive
-from dslnode.transport.link_factory import LinkFactory
-from dslnode.transport.server import Server
 
-GOODBYE_SECONDS, LAST_STEP_SECONDS = 0.5, 0.7
+GOODBYE_SECONDS = 0.5
+"""How long neighbours have to take in that this node leaves."""
+LAST_STEP_SECONDS = 0.7
+"""How long a training step that still runs is waited for at an early stop."""
+SERVER_GRACE_SECONDS = 0.1
+MAX_WAITING_EVENTS = 1_000
+"""Events that may wait for one reader; a slower one loses the oldest."""
 
 
 class Node:
-    """One running node. ``run`` returns why it ended; ``busy`` then says whether a training step still runs."""
+    """One node: ``async with Node(settings) as node`` starts it, and stops it at the end.
 
-    def __init__(
-        self,
-        settings: Settings,
-        learner: Learner,
-        me: NodeInfo,
-        state: StateDirectory | None,
-        log: Logger,
-        *,
-        way: ChannelProvider,
-    ) -> None:
+    Raises the ``DslnodeError`` of whoever is at fault where the context begins. ``busy`` says, once it has ended,
+    whether a training step still runs in its thread, unwanted.
+    """
+
+    def __init__(self, settings: Settings, *, log: Logger | None = None) -> None:
         self.settings = settings
         self.busy = False
-        self._learner = learner
-        self._worker = LearnerThread(learner, settings.nice)
-        self._state, self._log, self._way = state, log, way
-        self._events: asyncio.Queue[events.Event | None] = asyncio.Queue()
+        self._log = library_logger() if log is None else log
+        self._mailbox: asyncio.Queue[events.Event | None] = asyncio.Queue()
+        self._readers: list[asyncio.Queue[NodeEvent | None]] = []
         self._exit: ExitCode | None = None
-        self._background = BackgroundTasks(self._failed)
-        self._alarm, self._deadlines = Timer(), RoundDeadline(settings.round_deadline)
-        self._exchange_began = time.monotonic()
-        self._machine = RoundMachine(settings.rounds, settings.max_staleness, settings.exchange, settings.max_lead)
-        edges = LinkFactory(me, learner.layouts, learner.start, settings.send_threshold)
-        self._network = ConnectionManager(me, edges, lambda: self._machine.round, self._on_report)
-        self._sender = MaskSender(self._worker, self._network)
-        self._notices = ProblemLog(settings.peers, log)
-        self._observer = NodeStatus(settings, me, self._machine, self._network, self._notices.current)
-        self._metrics = Metrics(self._observer.neighbours)
-        self._metrics.describe(settings.name, settings.run_id, settings.state_dir)
-        parts = (self._network, self._observer, self._metrics)
-        self._accounting = TrafficAccounting(settings, learner.layouts, *parts, state=state, log=log)
-        self._neighbourhood = PeerManager(
-            self._network,
-            settings.peers,
-            settings.max_neighbours,
-            channels=way,
-            log=log,
-            registry=self._metrics.registry,
-        )
-        asked = (self._accounting.reply, self._accounting.rows)
-        self._server = Server(self._network, *asked, tunnels=way.tunnels, dialled_back=self._metrics.count_dial_back)
-        schedule = CheckpointSchedule(settings.checkpoint_every, settings.rounds)
-        self._keeper = CheckpointWriter(state, schedule, self._worker, self._facts, log=log, metrics=self._metrics)
-        self._rest = TrainingGate(settings, self._metrics, self._accounting.pacer, log, self._post)
+        self._resources = contextlib.ExitStack()
+        self._parts: NodeParts | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._started = asyncio.Event()
+        self._stopped = asyncio.Event()
 
-    async def run(self) -> ExitCode:
-        """Serve, dial and learn until all rounds are done or a signal comes; return the exit code.
+    async def __aenter__(self) -> Self:
+        """Prepare, listen, dial and learn; return once the node listens, or has been told to stop before."""
+        try:
+            prepared = await self._prepare()
+        except BaseException:
+            self._end()
+            raise
+        if prepared is not None:
+            await self.start(prepared)
+        return self
 
-        Raises ``ListenError`` or ``StateError`` if the node cannot start.
-        """
-        self._resume()
-        with contextlib.ExitStack() as ending:
-            told = (self._metrics.registry, self._accounting.reply, self._server.is_open)
-            ending.callback(serve_http(self.settings.metrics, *told))
-            async with self._serving():
-                while self._exit is None:
-                    event = await self._events.get()
-                    for command in self._machine.handle(event) if event is not None else ():
-                        self._execute(command)
-                    self._metrics.set_phase(self._machine.phase)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop, say goodbye to neighbours, and write the last finished round."""
+        if self._exit is None:
+            self.stop()
+        await self.wait()
+
+    @property
+    def parts(self) -> NodeParts:
+        """The composed parts; ``RuntimeError`` before the node has started."""
+        if self._parts is None:
+            raise RuntimeError("the node has not started; use it in: async with dslnode.Node(settings) as node")
+        return self._parts
+
+    def stop(self, why: ExitCode = ExitCode.INTERRUPTED) -> None:
+        """End the node now; the round that is not finished is done again at the next start."""
+        self._exit = why if self._exit is None else self._exit
+        self._stopped.set()
+        if self._parts is not None:
+            self._parts.core.learner_thread.interrupt()
+        self._mailbox.put_nowait(None)
+
+    async def wait(self) -> ExitCode:
+        """Return why the node ended, once it has. Raises what made it fail at its start."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+        assert self._exit is not None, "nothing ends a node without a reason"
         return self._exit
 
-    def stop(self, why: ExitCode) -> None:
-        """End the daemon now; the round that is not finished is done anew at the next start."""
-        self._exit = why
-        self._worker.interrupt()
-        self._post(None)
-
-    @contextlib.asynccontextmanager
-    async def _serving(self) -> AsyncIterator[None]:
-        port = await self._server.listen(self.settings.listen)
-        for number, why in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
-            asyncio.get_running_loop().add_signal_handler(number, self.stop, why)
-        jobs = [self._begin(), keep_told(self._observer.summary), *self._neighbourhood.jobs()]
-        jobs.append(keep_alive(self._network))
-        if self.settings.discover:
-            mine = announcement(self._network.me, self.settings.listen, port)
-            jobs.append(discover(mine, self._neighbourhood.on_discovered, self._log))
-        jobs += [
-            self._accounting.keep(),
-            watch_credentials(self._way.tunnels, self._metrics.set_ticket_expiry, self._log),
-        ]
-        tasks = [asyncio.create_task(job) for job in jobs]
-        self._log.info("started", port=port, **self._observer.start_line(self._learner.data))
+    async def events(self) -> AsyncIterator[NodeEvent]:
+        """Yield what happens from now on: ``RoundFinished``, ``PeerUp``, ``PeerDown``; ends with the node."""
+        if self._task is None or self._task.done():
+            return
+        waiting: asyncio.Queue[NodeEvent | None] = asyncio.Queue(MAX_WAITING_EVENTS)
+        self._readers.append(waiting)
         try:
-            yield
+            while (event := await waiting.get()) is not None:
+                yield event
         finally:
-            await self._close(tasks)
+            if waiting in self._readers:
+                self._readers.remove(waiting)
 
-    async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
-        done = self._exit is ExitCode.DONE
-        self._worker.interrupt()
-        self._alarm.cancel()
-        self._neighbourhood.leave()
-        self._network.leave("it finished its rounds" if done else "it is stopping")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._network.wait_until_no_links(), GOODBYE_SECONDS)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._server.stop(0.1)
-        self.busy = await self._background.settle(None if done else LAST_STEP_SECONDS)
-        await self._keeper.close()
-        self._worker.close()
-        why = ExitCode.INTERNAL if self._exit is None else self._exit
-        self._log.info("stopped", why=why.name.lower(), round=self._machine.round)
+    def status(self) -> dict[str, Any]:
+        """Return what ``dslnode status --json`` prints."""
+        return as_dict(self.parts.core.accounting.reply())
 
-    async def _begin(self) -> None:
+    def summary(self) -> str:
+        """Return round, accuracy and number of neighbours in one line."""
+        return self.parts.core.status.summary()
+
+    async def start(self, prepared: Prepared) -> None:
+        """Run a node that is prepared; return once it listens. Raises ``ListenError`` or ``StateError``."""
+        hooks = Hooks(
+            post=self._mailbox.put_nowait, publish=self._publish, finish=self._all_rounds_done, failed=self._failed
+        )
+        self._parts = build_node(prepared, hooks=hooks, log=self._log)
+        self._task = asyncio.create_task(self._run(self._parts))
+        starting = asyncio.create_task(self._started.wait())
+        await asyncio.wait((starting, self._task), return_when=asyncio.FIRST_COMPLETED)
+        starting.cancel()
+        if self._task.done():
+            await self._task
+
+    async def _prepare(self) -> Prepared | None:
+        """Prepare in a thread, since data and model may take long; None if the node is told to stop meanwhile."""
+        preparing = asyncio.create_task(
+            asyncio.to_thread(prepare, self.settings, resources=self._resources, log=self._log)
+        )
+        stopping = asyncio.create_task(self._stopped.wait())
+        await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not preparing.done():
+            self.busy = True
+            preparing.add_done_callback(self._discard)
+            return None
+        prepared = preparing.result()
+        if self._exit is None:
+            return prepared
+        self._end()
+        return None
+
+    def _discard(self, preparing: asyncio.Task[Prepared]) -> None:
+        """Give back what was prepared too late; what went wrong is of no interest any more."""
+        if not preparing.cancelled():
+            preparing.exception()
+        self._end()
+
+    async def _run(self, parts: NodeParts) -> None:
+        try:
+            self._resume(parts)
+            async with contextlib.AsyncExitStack() as stack:
+                core = parts.core
+                stack.callback(
+                    serve_http(
+                        self.settings.metrics, core.metrics.registry, core.accounting.reply, parts.server.is_open
+                    )
+                )
+                port = await parts.server.listen(self.settings.listen)
+                stack.push_async_callback(self._close, parts)
+                core.log.info("started", port=port, **core.status.start_line(core.prepared.learner.data))
+                self._started.set()
+                await self._serve(parts, port)
+        finally:
+            self._exit = ExitCode.INTERNAL if self._exit is None else self._exit
+            self._end()
+
+    async def _serve(self, parts: NodeParts, port: int) -> None:
+        """Feed the round machine until the node is told to end; a background job that fails ends it, too."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                jobs = [group.create_task(job) for job in self._jobs(parts, port)]
+                try:
+                    await self._handle_events(parts)
+                finally:
+                    await self._say_goodbye(parts)
+                    for job in jobs:
+                        job.cancel()
+        except* Exception as failures:
+            for failure in failures.exceptions:
+                self._failed(failure)
+
+    def _jobs(self, parts: NodeParts, port: int) -> Sequence[Coroutine[None, None, None]]:
+        """Return what runs beside the rounds for as long as the node does."""
+        core = parts.core
+        tunnels = core.prepared.channels.tunnels
+        jobs = [self._begin(parts), *parts.peers.jobs(), keep_alive(core.connections), core.accounting.run()]
+        jobs.append(watch_credentials(tunnels, core.metrics.set_ticket_expiry, core.log))
+        if self.settings.discover:
+            mine = announcement(core.connections.me, self.settings.listen, port)
+            jobs.append(discover(mine, parts.peers.on_discovered, core.log))
+        return jobs
+
+    async def _begin(self, parts: NodeParts) -> None:
         """Begin the first round when as many neighbours as peers are linked, or the time to wait for them is over."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.wait_for_peers):
-                await self._network.wait_until_linked(len(self.settings.peers))
-        self._post(events.Started())
+                await parts.core.connections.wait_until_linked(len(self.settings.peers))
+        self._mailbox.put_nowait(events.Started())
 
-    def _execute(self, command: events.Command) -> None:
-        match command:
-            case events.Train(number):
-                self._background.start(self._train(number))
-            case (
-                events.SendMask()
-                | events.SendSignMasks()
-                | events.OpenExchange()
-                | events.Resynchronize()
-                | events.ForgetPeers()
-            ):
-                self._background.start(self._sender.execute(command))
-            case events.SetDeadline(number):
-                awaited, late = self._machine.awaited(), self._machine.leads_too_far()
-                seconds = self._deadlines.begin(time.monotonic(), awaited, self._machine.expected(), patient=late)
-                self._alarm.set(seconds, lambda: self._post(events.DeadlinePassed(number)))
-            case events.Aggregate(number, heard):
-                self._background.start(self._aggregate(number, heard))
-            case events.Save(number):
-                self._finish_round(number)
-            case events.Refuse(peer, reason, explanation):
-                self._network.report_violation(peer, reason, explanation)
-                self._refuse(self._observer.name_of(peer), reason, explanation)
-            case events.Finish():
-                self._exit = ExitCode.DONE
+    async def _handle_events(self, parts: NodeParts) -> None:
+        machine, metrics = parts.core.machine, parts.core.metrics
+        while self._exit is None:
+            event = await self._mailbox.get()
+            for command in machine.handle(event) if event is not None else ():
+                parts.commands.run(command)
+            metrics.set_phase(machine.phase)
 
-    async def _train(self, number: int) -> None:
-        if not await self._rest.until_allowed(lambda: self._worker.interrupted):
-            return
-        trained = await self._worker.train(number)
-        if self._worker.interrupted:
-            return
-        self._metrics.trained(trained)
-        self._observer.trained(trained)
-        self._exchange_began = time.monotonic()
-        self._post(events.Trained(trained.mask, *await self._accounting.pacer.decide()))
+    async def _say_goodbye(self, parts: NodeParts) -> None:
+        """Tell neighbours that this node leaves, and give them a moment to take it in."""
+        connections, done = parts.core.connections, self._exit is ExitCode.DONE
+        parts.core.learner_thread.interrupt()
+        parts.commands.stop()
+        parts.peers.leave()
+        connections.leave("it finished its rounds" if done else "it is stopping")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(connections.wait_until_no_links(), GOODBYE_SECONDS)
 
-    async def _aggregate(self, number: int, heard: tuple[events.NeighbourMasks, ...]) -> None:
-        self._metrics.observe_phase("exchange", time.monotonic() - self._exchange_began)
-        evaluate = number + 1 == self.settings.rounds or number % self.settings.evaluate_every == 0
-        aggregated = await self._worker.aggregate(number, heard, evaluate=evaluate)
-        if self._worker.interrupted:
-            return
-        self._metrics.aggregated(aggregated)
-        self._observer.aggregated(aggregated)
-        self._post(events.Aggregated(aggregated.masks))
+    async def _close(self, parts: NodeParts) -> None:
+        core, done = parts.core, self._exit is ExitCode.DONE
+        core.learner_thread.interrupt()
+        parts.commands.stop()
+        await parts.server.stop(SERVER_GRACE_SECONDS)
+        self.busy = await parts.tasks.settle(None if done else LAST_STEP_SECONDS)
+        await parts.checkpoints.close()
+        core.learner_thread.close()
+        why = ExitCode.INTERNAL if self._exit is None else self._exit
+        core.log.info("stopped", why=why.name.lower(), round=core.machine.round)
 
-    def _finish_round(self, number: int) -> None:
-        self._accounting.books.book()
-        self._metrics.round.set(number)
-        self._metrics.rounds_finished.inc()
-        self._background.start(self._keeper.finished(number, self._observer.round_line()))
+    def _resume(self, parts: NodeParts) -> None:
+        core = parts.core
+        saved = restore(core.prepared.state, self.settings, core.prepared.learner, core.connections, core.log)
+        core.accounting.bookkeeper.open()
+        if saved is not None:
+            parts.peers.restore(saved.model_dump())
+            core.machine.round = saved.round
+            core.metrics.round.set(saved.round)
 
-    def _facts(self, number: int) -> dict[str, Any]:
-        return snapshot(number, self.settings, self._learner.fingerprint, self._network, self._neighbourhood.snapshot())
-
-    def _on_report(self, report: link_events.LinkEvent) -> None:
-        self._neighbourhood.on_link_event(report)
-        match report:
-            case link_events.LinkUp(neighbour, their_round, address):
-                self._notices.resolved(address)
-                self._accounting.met(neighbour, address)
-                self._log.info("neighbour up", neighbour=neighbour.name, address=address, its_round=their_round)
-                self._post(events.PeerUp(neighbour.key, their_round))
-            case link_events.LinkDown(neighbour, why):
-                self._log.info("neighbour down", neighbour=neighbour.name, why=why)
-                self._post(events.PeerDown(neighbour.key))
-            case link_events.MaskArrived(neighbour, message):
-                self._deadlines.heard(neighbour.key, time.monotonic())
-                self._post(events.Received(neighbour.key, message))
-            case link_events.ExchangeStateArrived(neighbour, greeting):
-                self._post(events.ExchangeStateReceived(neighbour.key, greeting))
-            case link_events.IntervalRequested(neighbour, pace):
-                self._accounting.pacer.on_interval_request(neighbour.key, pace)
-            case link_events.PeerRefused(address, reason, explanation) if reason not in ORDERLY:
-                self._refuse(address, reason, explanation)
-            case link_events.DialFailed(address, why):
-                self._notices.peer_unreachable(address, why)
-
-    def _refuse(self, who: str, reason: str, explanation: str) -> None:
-        self._metrics.refused.labels(reason).inc()
-        self._notices.peer_refused(who, reason, explanation)
-
-    def _resume(self) -> None:
-        facts = restore(self._state, self.settings, self._learner, self._network, self._log)
-        self._accounting.books.open()
-        if facts is None:
-            return
-        self._neighbourhood.restore(facts)
-        self._machine.round = facts["round"]
-        self._metrics.round.set(self._machine.round)
-
-    def _post(self, event: events.Event | None) -> None:
-        self._events.put_nowait(event)
+    def _all_rounds_done(self) -> None:
+        self._exit = ExitCode.DONE if self._exit is None else self._exit
 
     def _failed(self, error: BaseException) -> None:
         code = error.exit_code if isinstance(error, DslnodeError) else ExitCode.INTERNAL
         self._log.error("internal error" if code is ExitCode.INTERNAL else "cannot go on", exc_info=error)
         self.stop(code)
+
+    def _publish(self, event: NodeEvent) -> None:
+        for waiting in self._readers:
+            if waiting.full():
+                waiting.get_nowait()
+            waiting.put_nowait(event)
+
+    def _end(self) -> None:
+        """Give back what was taken at the start, and let every reader of events end."""
+        self._resources.close()
+        for waiting in self._readers:
+            if waiting.full():
+                waiting.get_nowait()
+            waiting.put_nowait(None)

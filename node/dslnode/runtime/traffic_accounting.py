@@ -21,45 +21,45 @@ from dslnode.v1 import node_pb2 as pb
 
 
 class TrafficAccounting:
-    """``books`` to open before anything moves; ``pacer`` to ask in every round."""
+    """Ledger and data plan: ``bookkeeper`` is opened before anything moves, ``scheduler`` is asked in every round."""
 
     def __init__(
         self,
         settings: Settings,
         layouts: Layouts,
         network: ConnectionManager,
-        observer: NodeStatus,
+        status: NodeStatus,
         metrics: Metrics,
         *,
         state: StateDirectory | None,
         log: Logger,
     ) -> None:
         cap = parse_cap(settings.data_cap) if settings.data_cap else None
-        self.books = Bookkeeper(network, None if state is None else state.path, log)
-        self.pacer = ExchangeScheduler(cap, largest_cost(settings, layouts), network, self.books)
-        metrics.registry.register(LedgerCollector(self.books.totals, observer.name_of, self.pacer.usage))
-        self._observer = observer
+        self.bookkeeper = Bookkeeper(network, None if state is None else state.path, log)
+        self.scheduler = ExchangeScheduler(cap, largest_cost(settings, layouts), network, self.bookkeeper)
+        metrics.registry.register(LedgerCollector(self.bookkeeper.totals, status.name_of, self.scheduler.usage))
+        self._status = status
 
-    def met(self, neighbour: NodeInfo, address: str) -> None:
-        """A link came up: remember the neighbour, and tell it at once how often masks are welcome."""
-        self._observer.add_neighbour(neighbour, address)
-        self.pacer.link_up(neighbour.key)
+    def link_up(self, neighbour: NodeInfo, address: str) -> None:
+        """Take in that a link is open: remember the neighbour, and announce the interval of exchanges to it."""
+        self._status.add_neighbour(neighbour, address)
+        self.scheduler.link_up(neighbour.key)
 
-    async def keep(self) -> None:
-        """Book, watch and save until cancelled."""
-        await self.books.run(self.pacer.update_interval)
+    async def run(self) -> None:
+        """Book traffic, adapt the interval, and save the ledger until cancelled."""
+        await self.bookkeeper.run(self.scheduler.update_interval)
 
     def reply(self) -> pb.StatusReply:
         """Return the status reply, with what the node used."""
-        reply = self._observer.reply()
-        self.books.book()
-        reply.usage.CopyFrom(_usage_frame(self.pacer.usage()))
+        reply = self._status.reply()
+        self.bookkeeper.book()
+        reply.usage.CopyFrom(_usage_frame(self.scheduler.usage()))
         return reply
 
-    def rows(self, per: str) -> Iterator[pb.LedgerRow]:
+    def rows(self, period: str) -> Iterator[pb.LedgerRow]:
         """Yield the ledger as it travels."""
-        self.books.book()
-        return row_messages(self.books.ledger, self.books.peer_names, per)
+        self.bookkeeper.book()
+        return row_messages(self.bookkeeper.ledger, self.bookkeeper.peer_names, period)
 
 
 def largest_cost(settings: Settings, layouts: Layouts) -> int:

@@ -1,4 +1,4 @@
-"""Holds local training back while the node yields, and tells neighbours, log and metrics so."""
+"""Holds local training back while heat, load, battery or hours forbid it; neighbours, log and metrics are told."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from dslnode.runtime.training_limits import HostState, TrainingLimits, why_wait
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
 
-LOOKS_SECONDS = 10.0
-"""How often the machine is looked at while the node waits."""
+CHECK_SECONDS = 10.0
+"""Seconds between two readings of the sensors while the node waits."""
 STOP_SECONDS = 0.2
-"""How soon a node that waits notices that it must end."""
+"""Seconds within which a node that waits notices that it must end."""
 INTERVAL = 60
-"""Seconds between masks that neighbours are asked for meanwhile; who asks for an interval is not waited for."""
+"""Seconds between masks that neighbours are asked for meanwhile. A node that asks for an interval is not awaited."""
 
 SHOWN = ("load", "temperature", "battery")
-"""What the log says of the machine."""
+"""Sensor readings that the log shows."""
 
 
 class TrainingGate:
-    """``post`` feeds the round machine. A node without limits never looks at anything."""
+    """Asked before each round's training. ``post`` feeds the round machine; without limits no sensor is read."""
 
     def __init__(
         self, settings: Settings, metrics: Metrics, pacer: ExchangeScheduler, log: Logger, post: Callable[[Event], None]
@@ -42,19 +42,19 @@ class TrainingGate:
 
     async def until_allowed(self, stopped: Callable[[], bool], read: Callable[[], HostState] = read_host_state) -> bool:
         """Return True when the node may train, False when it has ``stopped``."""
-        why = "" if self._limits == TrainingLimits() else self._look(read(), "")
+        why = "" if self._limits == TrainingLimits() else self._check(read(), "")
         if not why:
             return True
         self._pacer.set_minimum_interval(INTERVAL)
         while why and not stopped():
             self._post(TrainingPaused())
             await self._pause(stopped)
-            why = self._look(read(), why)
+            why = self._check(read(), why)
         self._pacer.set_minimum_interval(0)
-        self._post(TrainingPaused(over=True))
+        self._post(TrainingPaused(resumed=True))
         return not stopped()
 
-    def _look(self, now: HostState, before: str) -> str:
+    def _check(self, now: HostState, before: str) -> str:
         why = why_wait(self._limits, now, before)
         if now.temperature is None and self._limits.temperature is not None:
             self._warn("no temperature", "this machine has no sensor that can be read")
@@ -73,6 +73,6 @@ class TrainingGate:
 
     @staticmethod
     async def _pause(stopped: Callable[[], bool]) -> None:
-        ends = asyncio.get_running_loop().time() + LOOKS_SECONDS
+        ends = asyncio.get_running_loop().time() + CHECK_SECONDS
         while not stopped() and asyncio.get_running_loop().time() < ends:
             await asyncio.sleep(STOP_SECONDS)

@@ -1,1 +1,1 @@
-"""Who may take part: authority, tickets, certificates, mutual TLS, and what is open without them."""
+"""Who may take part: the authority, tickets, certificates, mutual TLS, and what is open without them."""

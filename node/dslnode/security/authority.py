@@ -1,7 +1,8 @@
-"""The operator's network authority: its key, the certificates it has signed, and what it has taken back.
+"""The operator's certificate authority: its key, the certificates that it signed, and its revocation list.
 
-A directory with ``authority.key`` (the secret on which the whole network rests), ``authority.pem``, ``nodes.json``
-(what was issued to whom) and ``revoked.pem``. Nodes' keys are made here, go into their tickets, and are not kept.
+It is a directory with ``authority.key`` (the secret on which the whole network rests), ``authority.pem``,
+``nodes.json`` (what was issued to which node) and ``revoked.pem``. Nodes' keys are made here, go into their tickets,
+and are not kept.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from dslnode.security.ticket import NAME, Ticket
 
 DEFAULT_DAYS = 365
 AUTHORITY_DAYS = 3650
-FIRST_ADDRESSES = 5
+FIRST_PEERS = 5
+"""Addresses of other nodes that a first ticket names as peers."""
 
 
 class Issued(BaseModel):
-    """What the authority remembers of one node. ``serials`` are those of all its certificates."""
+    """The record of one node. ``serials`` are those of all its certificates, ``ends`` the end of the newest."""
 
     node_id: str
     serials: list[int]
@@ -41,7 +43,7 @@ class Issued(BaseModel):
 
 
 class Records(BaseModel):
-    """Everything issued so far, by node name; ``withdrawn`` are serials of names that were issued anew."""
+    """All records by node name. ``withdrawn`` are the revoked serials of names that were issued again."""
 
     run_id: str = Field(pattern=NAME)
     list_number: int = 0
@@ -50,7 +52,7 @@ class Records(BaseModel):
 
 
 class Authority:
-    """The authority in a directory. Raises ``SettingsError`` if it cannot be read or written, saying why."""
+    """The authority in a directory. Raises ``SettingsError`` if it cannot be read or written."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -68,8 +70,8 @@ class Authority:
 
     @classmethod
     def create(cls, directory: Path, run_id: str, now: datetime) -> Authority:
-        """Make a new authority; an existing one is never written over."""
-        with _explained(directory):
+        """Make a new authority in a directory. An existing one is never overwritten."""
+        with _as_settings_error(directory):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = signing.new_key()
         certificate = signing.authority_certificate(key, now, now + timedelta(days=AUTHORITY_DAYS))
@@ -77,12 +79,12 @@ class Authority:
         write_public(directory / "authority.pem", signing.certificate_pem(certificate), replace=False)
         write_private(directory / "nodes.json", Records(run_id=run_id).model_dump_json(indent=2), replace=False)
         authority = cls(directory)
-        authority._write_list(now)
+        authority._write_revocations(now)
         return authority
 
     @property
     def revocation_file(self) -> Path:
-        """The list that daemons are given with ``--revoked``."""
+        """The revocation list, as nodes are given it with ``--revoked``."""
         return self._directory / "revoked.pem"
 
     def issue(
@@ -95,29 +97,29 @@ class Authority:
         fingerprint: str = "",
         settings: Mapping[str, str] | None = None,
     ) -> Ticket:
-        """Return the first ticket of a node, with a new node id. A name in use is an error until it is revoked."""
+        """Return the first ticket of a node, with a new node id. A name in use is an error unless it is revoked."""
         former = self.records.nodes.get(name)
         if former is not None and not former.revoked:
             raise SettingsError(f"{name} has a ticket already; `dslnode ca renew {name}`, or revoke it first")
         if former is not None:
             self.records.withdrawn += former.serials
-        first = {"listen": _listen(address), **({"advertise": address} if address else {})}
-        peers = [one.address for one in self.records.nodes.values() if one.address and not one.revoked]
+        defaults = {"listen": _listen(address), **({"advertise": address} if address else {})}
+        peers = [node.address for node in self.records.nodes.values() if node.address and not node.revoked]
         if peers:
-            first["peers"] = ",".join(peers[-FIRST_ADDRESSES:])
+            defaults["peers"] = ",".join(peers[-FIRST_PEERS:])
         self.records.nodes[name] = Issued(
             node_id=secrets.token_hex(NODE_ID_BYTES),
             serials=[],
             ends=now,
             address=address,
             fingerprint=fingerprint,
-            settings={**first, **(settings or {})},
+            settings={**defaults, **(settings or {})},
         )
         return self.renew(name, now, days)
 
     def renew(self, name: str, now: datetime, days: int) -> Ticket:
-        """Return a new ticket for a node: a new key and certificate, the same node id and settings."""
-        node = self._known(name)
+        """Return a new ticket for a node: new key and certificate, the same node id and settings."""
+        node = self._issued(name)
         if node.revoked:
             raise SettingsError(f"{name} is revoked; `dslnode ca issue {name}` makes a new node of this name")
         key = signing.new_key()
@@ -140,16 +142,16 @@ class Authority:
         )
 
     def revoke(self, name: str, now: datetime) -> None:
-        """Take back all certificates of a node and sign a new revocation list."""
-        self._known(name).revoked = True
-        self._write_list(now)
+        """Revoke all certificates of a node and sign a new revocation list."""
+        self._issued(name).revoked = True
+        self._write_revocations(now)
 
-    def _known(self, name: str) -> Issued:
+    def _issued(self, name: str) -> Issued:
         if name not in self.records.nodes:
             raise SettingsError(f"{self._directory}: knows no node {name}; `dslnode ca list` shows all")
         return self.records.nodes[name]
 
-    def _write_list(self, now: datetime) -> None:
+    def _write_revocations(self, now: datetime) -> None:
         serials = [serial for node in self.records.nodes.values() if node.revoked for serial in node.serials]
         self.records.list_number += 1
         self._save()
@@ -168,7 +170,7 @@ def _listen(address: str) -> str:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _as_settings_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -176,5 +178,5 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def utc_now() -> datetime:
-    """Return the present, to the second, as certificates count it."""
+    """Return the time in UTC to the second, which is the resolution of certificates."""
     return datetime.now(UTC).replace(microsecond=0)

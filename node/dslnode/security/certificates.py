@@ -1,4 +1,4 @@
-"""Reads certificates and revocation lists into values; ``cryptography`` checks who has signed a list."""
+"""Certificates and revocation lists to values. ``cryptography`` checks the signature of a list."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ UNREADABLE = (
     *(ValueError, TypeError, x509.InvalidVersion, x509.ExtensionNotFound),
     *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
 )
-"""What ``cryptography`` raises for bytes that are no certificate or list; only some of these are ``ValueError``s."""
+"""What ``cryptography`` raises for bytes that are no certificate or list. Not all are ``ValueError``s."""
 
 
 def read_identity(certificate: x509.Certificate) -> Identity:
-    """Return whom a certificate speaks for; ``ValueError`` if it is not one of a node. Who signed it is not checked."""
+    """Return the identity in a certificate; ``ValueError`` if it is not a node's. Its signature is not checked."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        common_names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except UNREADABLE as error:
         raise ValueError("is not the certificate of a node") from error
     return Identity(
-        node_id_of(names.get_values_for_type(x509.UniformResourceIdentifier)),
-        str(common[0].value) if common else "",
-        certificate.serial_number,
-        certificate.not_valid_before_utc,
-        certificate.not_valid_after_utc,
+        node_id=node_id_of(names.get_values_for_type(x509.UniformResourceIdentifier)),
+        name=str(common_names[0].value) if common_names else "",
+        serial=certificate.serial_number,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
     )
 
 
 def identity_from_pem(pem: str) -> Identity:
-    """Return whom the first certificate in a text speaks for; ``ValueError`` if there is none."""
+    """Return the identity in the first certificate of a PEM text; ``ValueError`` if there is none."""
     try:
         certificate = x509.load_pem_x509_certificate(pem.encode())
     except UNREADABLE as error:
@@ -45,7 +45,7 @@ def identity_from_pem(pem: str) -> Identity:
 
 
 def identity_from_der(der: bytes) -> Identity:
-    """Return whom a certificate speaks for, as TLS hands it over; ``ValueError`` if it is not one of a node."""
+    """Return the identity in a DER certificate, as TLS gives it; ``ValueError`` if it is not a node's."""
     try:
         certificate = x509.load_der_x509_certificate(der)
     except UNREADABLE as error:
@@ -54,7 +54,7 @@ def identity_from_der(der: bytes) -> Identity:
 
 
 def read_revocations(file: Path, authority_pem: str) -> Revocations:
-    """Return the revocation list (RFC 5280, PEM) in a file; ``SettingsError`` unless this authority has signed it."""
+    """Return the revocation list (RFC 5280, PEM) in a file; ``SettingsError`` unless this authority signed it."""
     text = read_text(file)
     try:
         authority = x509.load_pem_x509_certificate(authority_pem.encode())
@@ -65,4 +65,4 @@ def read_revocations(file: Path, authority_pem: str) -> Revocations:
     key = authority.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or not signed.is_signature_valid(key):
         raise SettingsError(f"{file}: is signed by another authority than the one in the ticket; it is not believed")
-    return Revocations(number, frozenset(one.serial_number for one in signed))
+    return Revocations(number, frozenset(entry.serial_number for entry in signed))

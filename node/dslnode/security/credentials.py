@@ -1,4 +1,4 @@
-"""A node's ticket and its authority's revocation list, as TLS takes them; read again whenever the files change."""
+"""A node's ticket and its authority's revocation list as TLS contexts; read again when the files change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dslnode.security.identity import Identity, Revocations, check_validity
 from dslnode.security.ticket import Ticket, read_ticket
 
 REVOKED = "revoked.pem"
-"""What the authority calls its list, and where a node looks for one beside its ticket."""
+"""The name of the authority's list, for which a node looks beside its ticket."""
 
 
 def utc_now() -> datetime:
@@ -23,36 +23,36 @@ def utc_now() -> datetime:
 
 
 class Credentials:
-    """Raises ``SettingsError`` if ticket or list cannot be used. ``refresh`` takes in what changed since.
+    """The credentials of a node. Raises ``SettingsError`` if ticket or revocation list cannot be used.
 
-    Without ``revoked``, a list is looked for beside the ticket, and need not be there.
-    ``server`` and ``client`` are the contexts for the next handshakes; connections that are open keep theirs.
+    Without ``revoked`` the list is looked for beside the ticket, and may be missing. ``server`` and ``client`` are the
+    contexts for the next handshakes; open connections keep theirs.
     """
 
     def __init__(self, ticket: Path, revoked: Path | None, now: Callable[[], datetime] = utc_now) -> None:
         self.now = now
         self._file = ticket
         self._revoked_file = revoked or ticket.with_name(REVOKED)
-        self._need_list = revoked is not None
+        self._list_required = revoked is not None
         self.revocations = Revocations()
-        self._seen: dict[Path, tuple[int, ...]] = {}
+        self._stamps: dict[Path, tuple[int, ...]] = {}
         self._read_ticket()
         self._read_list()
 
     def refresh(self) -> bool:
-        """Read again what has changed; return whether anything has.
+        """Read files again that have changed; return whether any has.
 
-        Raises ``SettingsError``, and keeps what it had, if a file cannot be used now.
+        Raises ``SettingsError`` if a file cannot be used now, and keeps what was read before.
         """
         changed = False
         for file, read in ((self._file, self._read_ticket), (self._revoked_file, self._read_list)):
-            if self._seen.get(file, ()) != _stamp(file):
+            if self._stamps.get(file, ()) != _stamp(file):
                 read()
                 changed = True
         return changed
 
     def peer(self, connection: ssl.SSLObject) -> Identity:
-        """Return who is at the other end of a finished handshake; ``PeerError`` if it may not talk with us."""
+        """Return the identity of the other side after a handshake; ``PeerError`` if it is not valid."""
         der = connection.getpeercert(binary_form=True)
         try:
             identity = identity_from_der(der or b"")
@@ -62,7 +62,7 @@ class Credentials:
         return identity
 
     def check(self, identity: Identity) -> None:
-        """Raise ``PeerError`` if a certificate is revoked, or not valid now."""
+        """Raise ``PeerError`` if a certificate is revoked or not valid now."""
         check_validity(identity, self.revocations, self.now())
 
     def _read_ticket(self) -> None:
@@ -77,9 +77,9 @@ class Credentials:
         if (identity.key, identity.name) != (ticket.node_id, ticket.name):
             raise SettingsError(f"{self._file}: its certificate is another node's; copy the ticket again")
         self._check_same_node(ticket, identity)
-        server.num_tickets = 0  # every connection proves anew who it is
+        server.num_tickets = 0  # no resumption: every connection proves its identity again
         self.identity, self.ticket, self.server, self.client = identity, ticket, server, client
-        self._seen[self._file] = stamp
+        self._stamps[self._file] = stamp
 
     def _check_same_node(self, ticket: Ticket, identity: Identity) -> None:
         former = getattr(self, "identity", identity)
@@ -88,15 +88,15 @@ class Credentials:
 
     def _read_list(self) -> None:
         stamp = _stamp(self._revoked_file)
-        if not stamp and not self._need_list:
+        if not stamp and not self._list_required:
             return
-        found = read_revocations(self._revoked_file, self.ticket.authority)
-        if found.number < self.revocations.number:
+        revocations, former = read_revocations(self._revoked_file, self.ticket.authority), self.revocations
+        if revocations.number < former.number:
             raise SettingsError(
-                f"{self._revoked_file}: is list {found.number}, older than list {self.revocations.number} read before"
+                f"{self._revoked_file}: is list {revocations.number}, older than list {former.number} read before"
             )
-        self.revocations = found
-        self._seen[self._revoked_file] = stamp
+        self.revocations = revocations
+        self._stamps[self._revoked_file] = stamp
 
 
 def _context(purpose: int, file: Path, ticket: Ticket) -> ssl.SSLContext:
@@ -111,8 +111,9 @@ def _context(purpose: int, file: Path, ticket: Ticket) -> ssl.SSLContext:
 
 
 def _stamp(file: Path) -> tuple[int, ...]:
+    """Return what changes when a file does; empty if there is none."""
     try:
-        found = os.stat(file)
+        status = os.stat(file)
     except OSError:
         return ()
-    return (found.st_ino, found.st_size, found.st_mtime_ns)
+    return (status.st_ino, status.st_size, status.st_mtime_ns)

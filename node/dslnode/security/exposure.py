@@ -1,4 +1,4 @@
-"""What may be open to whom: without identity and encryption a node stays on loopback, unless told otherwise."""
+"""What a node may open without a ticket: it stays on loopback unless ``--insecure`` allows more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REMEDY = (
 
 
 def check_exposure(listen: str, peers: Sequence[str], ticket: Path | None, *, insecure: bool) -> None:
-    """Raise ``SettingsError`` if the node would talk without identity and encryption to more than this machine."""
+    """Raise ``SettingsError`` if the node would talk beyond this machine without TLS."""
     if ticket is not None and insecure:
         raise SettingsError("--ticket and --insecure contradict each other; leave one of them out")
     if ticket is not None or insecure:

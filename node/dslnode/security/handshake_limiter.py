@@ -1,6 +1,6 @@
-"""Whom to let knock: how many handshakes a host may have open, and how often it may fail. Pure; times are handed in.
+"""Limits on TLS handshakes per host: how many may be open, how many may fail. Pure: ``now`` is passed in, in seconds.
 
-A failed handshake costs a cheap board tens of milliseconds, so hosts that keep failing are turned away before the next.
+A failed handshake costs a cheap board tens of milliseconds, so hosts that keep failing are refused before the next.
 """
 
 from __future__ import annotations
@@ -12,66 +12,68 @@ from dataclasses import dataclass
 OPEN_HANDSHAKES = 16
 OPEN_HANDSHAKES_OF_A_HOST = 4
 FAILURES = 10
-"""Failures in a row that a host may have before it has to wait."""
+"""Failures in a row after which a host must wait."""
 SECONDS_PER_FAILURE = 1.0
 """Seconds after which one failure is forgotten."""
 MAX_HOSTS = 1_000
 
 
 @dataclass
-class _Record:
-    failures: float
-    since: float
+class _Failures:
+    count: float
+    updated: float  # seconds
 
 
 class HandshakeLimiter:
-    """Remembers hosts by address, IPv6 ones by their /64, which one owner has whole. Times are in seconds."""
+    """Open handshakes and failures by host. An IPv6 host counts by its /64, which has one owner."""
 
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
-        self._failed: dict[str, _Record] = {}
+        self._failed: dict[str, _Failures] = {}
 
-    def refusal(self, host: str, now: float) -> str | None:
-        """Return why a host may not begin a handshake now, as a reason for the metrics; None if it may."""
-        who = network_of(host)
-        if self._failures(who, now) >= FAILURES:
+    def refusal_reason(self, host: str, now: float) -> str | None:
+        """Return why a handshake is refused now, as a reason for metrics; None if it is allowed."""
+        network = network_of(host)
+        if self._failures(network, now) >= FAILURES:
             return "rate_limited"
-        if self._open.total() >= OPEN_HANDSHAKES or self._open[who] >= OPEN_HANDSHAKES_OF_A_HOST:
+        if self._open.total() >= OPEN_HANDSHAKES or self._open[network] >= OPEN_HANDSHAKES_OF_A_HOST:
             return "too_many"
         return None
 
-    def began(self, host: str) -> None:
+    def attempt_started(self, host: str) -> None:
         """Count a handshake as open."""
         self._open[network_of(host)] += 1
 
-    def ended(self, host: str) -> None:
-        """Count a handshake as over, however it ended."""
-        who = network_of(host)
-        self._open[who] -= 1
-        if self._open[who] <= 0:
-            del self._open[who]
+    def attempt_ended(self, host: str) -> None:
+        """Count a handshake as over, with whatever outcome."""
+        network = network_of(host)
+        self._open[network] -= 1
+        if self._open[network] <= 0:
+            del self._open[network]
 
-    def failed(self, host: str, now: float) -> None:
+    def attempt_failed(self, host: str, now: float) -> None:
         """Count a failure. When too many hosts are remembered, the one that failed longest ago is forgotten."""
-        who = network_of(host)
-        failures = self._failures(who, now) + 1
-        make_room(self._failed, who)
-        self._failed[who] = _Record(failures, now)
+        network = network_of(host)
+        count = self._failures(network, now) + 1
+        make_room(self._failed, network)
+        self._failed[network] = _Failures(count, now)
 
-    def _failures(self, who: str, now: float) -> float:
-        record = self._failed.get(who)
-        return 0.0 if record is None else max(0.0, record.failures - (now - record.since) / SECONDS_PER_FAILURE)
+    def _failures(self, network: str, now: float) -> float:
+        failures = self._failed.get(network)
+        if failures is None:
+            return 0.0
+        return max(0.0, failures.count - (now - failures.updated) / SECONDS_PER_FAILURE)
 
 
-def make_room(hosts: dict[str, _Record] | dict[str, float], who: str) -> None:
-    """Let a host that is remembered next become the newest; when there are too many, the oldest is forgotten."""
-    hosts.pop(who, None)
+def make_room(hosts: dict[str, _Failures] | dict[str, float], network: str) -> None:
+    """Prepare to store an entry as the newest. When there are too many, the oldest is forgotten."""
+    hosts.pop(network, None)
     if len(hosts) >= MAX_HOSTS:
         del hosts[next(iter(hosts))]
 
 
 def network_of(host: str) -> str:
-    """Return what stands for a host: an IPv4 address itself, the /64 of an IPv6 address."""
+    """Return the network that limits count a host by: an IPv4 address itself, the /64 of an IPv6 address."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

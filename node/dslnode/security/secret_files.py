@@ -1,4 +1,4 @@
-"""Files that hold secrets: written whole, for their owner alone; not read if others can read them too."""
+"""Files that hold secrets: written whole, readable by their owner only, and not read if others can read them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def read_private(file: Path) -> str:
-    """Return the text of a secret file; ``SettingsError`` if it cannot be read or is open to others."""
+    """Return the text of a secret file; ``SettingsError`` if it cannot be read, or if others can read it."""
     text = read_text(file)
     mode = file.stat().st_mode
     if mode & _OTHERS:
@@ -24,7 +24,7 @@ def read_private(file: Path) -> str:
 
 
 def read_text(file: Path) -> str:
-    """Return the text of a file of at most ``MAX_BYTES``; ``SettingsError`` naming it if that is impossible."""
+    """Return the text of a file of at most ``MAX_BYTES``; ``SettingsError`` if it cannot be read."""
     try:
         with file.open("rb") as source:
             content = source.read(MAX_BYTES + 1)
@@ -38,30 +38,30 @@ def read_text(file: Path) -> str:
 
 
 def write_private(file: Path, text: str, *, replace: bool) -> None:
-    """Write a file with mode 0600, whole or not at all. An existing one is kept, and an error, unless ``replace``."""
+    """Write a file with mode 0600, whole or not at all. An existing one is an error unless ``replace``."""
     _write(file, text, 0o600, replace=replace)
 
 
 def write_public(file: Path, text: str, *, replace: bool) -> None:
-    """Do the same with mode 0644."""
+    """Write a file as ``write_private`` does, with mode 0644."""
     _write(file, text, 0o644, replace=replace)
 
 
 def _write(file: Path, text: str, mode: int, *, replace: bool) -> None:
-    beside = file.with_name(f".{file.name}.{os.getpid()}.new")
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as target:
                 target.write(text)
                 target.flush()
                 os.fsync(target.fileno())
             if replace:
-                beside.replace(file)
+                temporary.replace(file)
             else:
-                os.link(beside, file)  # unlike a rename, fails if the file is there
+                os.link(temporary, file)  # unlike a rename, this fails if the file exists
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         _flush_directory(file.parent)
     except FileExistsError as error:
         raise SettingsError(f"{file}: exists already and is not written over; move it away first") from error

@@ -1,4 +1,4 @@
-"""Makes what the authority signs: X.509 certificates and revocation lists (RFC 5280) with ECDSA keys on P-256."""
+"""Makes X.509 certificates and revocation lists (RFC 5280), signed by ECDSA keys on P-256."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from dslnode.security.identity import SERVER_NAME, URI_SCHEME
 
 BACKDATED = timedelta(days=1)
-"""Certificates are valid from a day before they were made, for boards whose clocks are a little slow."""
+"""Certificates are valid from a day before they were made, for boards whose clocks are slow."""
 
-LIST_LIFE = timedelta(days=3650)
-"""X.509 wants a time at which a list is replaced; here an old list is better than none, so it is far away."""
+LIST_VALIDITY = timedelta(days=3650)
+"""Validity of a revocation list. X.509 requires one; an old list is better than none, so it is long."""
 
 Signer = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
@@ -38,10 +38,10 @@ def certificate_pem(certificate: x509.Certificate) -> str:
 
 
 def authority_certificate(key: ec.EllipticCurvePrivateKey, now: datetime, ends: datetime) -> x509.Certificate:
-    """Return the authority's own certificate; it may sign nodes' certificates, and no further authorities."""
+    """Return the authority's own certificate. It may sign nodes' certificates, and no other authority's."""
     serial = x509.random_serial_number()
-    subject = _named(f"dslnode authority {serial:x}"[:64])
-    builder = _begun(subject, subject, key.public_key(), serial, (now, ends))
+    subject = _name(f"dslnode authority {serial:x}"[:64])
+    builder = _builder(subject, subject, key.public_key(), serial, (now, ends))
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(signs_others=True), critical=True)
     return builder.sign(key, hashes.SHA256())
@@ -52,15 +52,15 @@ def node_certificate(
 ) -> x509.Certificate:
     """Return the certificate of a node, given its name and its node id in hex."""
     authority, authority_key = signer
-    name, node_id = node
-    uris = [x509.UniformResourceIdentifier(URI_SCHEME + node_id), x509.DNSName(SERVER_NAME)]
-    ends_of_tls = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    node_name, node_id = node
+    names = [x509.UniformResourceIdentifier(URI_SCHEME + node_id), x509.DNSName(SERVER_NAME)]
+    tls_usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     serial = x509.random_serial_number()
-    builder = _begun(_named(name), authority.subject, key, serial, (now, ends))
+    builder = _builder(_name(node_name), authority.subject, key, serial, (now, ends))
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs_others=False), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage(ends_of_tls), critical=False)
-    builder = builder.add_extension(x509.SubjectAlternativeName(uris), critical=False)
+    builder = builder.add_extension(x509.ExtendedKeyUsage(tls_usages), critical=False)
+    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
     return builder.add_extension(issuer, critical=False).sign(authority_key, hashes.SHA256())
 
@@ -69,7 +69,7 @@ def revocation_list(signer: Signer, number: int, serials: Iterable[int], now: da
     """Return a signed list of the serials as PEM."""
     authority, authority_key = signer
     builder = x509.CertificateRevocationListBuilder().issuer_name(authority.subject)
-    builder = builder.last_update(now).next_update(now + LIST_LIFE)
+    builder = builder.last_update(now).next_update(now + LIST_VALIDITY)
     builder = builder.add_extension(x509.CRLNumber(number), critical=False)
     for serial in serials:
         entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now).build()
@@ -77,18 +77,18 @@ def revocation_list(signer: Signer, number: int, serials: Iterable[int], now: da
     return builder.sign(authority_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
-def _named(common: str) -> x509.Name:
+def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _begun(
+def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePublicKey,
     serial: int,
-    life: tuple[datetime, datetime],
+    validity: tuple[datetime, datetime],
 ) -> x509.CertificateBuilder:
-    now, ends = life
+    now, ends = validity
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
     builder = builder.serial_number(serial).not_valid_before(now - BACKDATED).not_valid_after(ends)
     return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)

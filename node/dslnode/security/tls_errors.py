@@ -1,4 +1,4 @@
-"""What went wrong in a TLS handshake, as a reason for the metrics and a sentence for people, from either side."""
+"""Failed TLS handshakes as a reason for metrics and an explanation for people, from either side."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ _NOT_TLS = frozenset(
     "HTTP_REQUEST HTTPS_PROXY_REQUEST WRONG_VERSION_NUMBER UNKNOWN_PROTOCOL RECORD_LAYER_FAILURE".split()  # noqa: SIM905
 )
 
-_CALLER = {
-    "no_certificate": "knocked without a certificate",
+_DIALER_PROBLEMS = {
+    "no_certificate": "connected without a certificate",
     "unknown_authority": "presents a certificate of another authority",
     "expired": "presents a certificate that has expired, by this board's clock",
     "not_yet_valid": "presents a certificate that is not valid yet; is this board's clock right?",
@@ -18,14 +18,15 @@ _CALLER = {
     "slow_handshake": "did not finish its TLS handshake in time",
     "tls": "broke off the TLS handshake",
 }
-"""What a listening node says of a caller, by reason."""
+"""What is wrong with the node that dialled, by reason."""
 
-_ANSWERER = {
+_LISTENER_PROBLEMS = {
     "unknown_authority": "shows a certificate of another authority than this node's ticket",
     "expired": "shows a certificate that has expired by this board's clock; renew its ticket, or set this clock",
     "not_yet_valid": "shows a certificate that is not valid yet; is this board's clock right?",
     "plaintext": "answers without TLS: it was started without a ticket, and this node talks with nobody unencrypted",
 }
+"""What is wrong with the node that was dialled, by reason."""
 
 _ALERTS = {
     "TLSV1_ALERT_UNKNOWN_CA": "does not know the authority of this node's ticket",
@@ -34,7 +35,7 @@ _ALERTS = {
     "SSLV3_ALERT_BAD_CERTIFICATE": "does not accept this node's certificate; is the clock right there?",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "wants a certificate",
 }
-"""What the other side's last word means, when it is the one who refuses."""
+"""What the TLS alert means by which the other side refused."""
 
 
 def reason_of(error: Exception) -> str:
@@ -49,14 +50,14 @@ def reason_of(error: Exception) -> str:
     return "plaintext" if reason in _NOT_TLS else "tls"
 
 
-def caller_problem(reason: str) -> str:
-    """Return what a listening node says of a caller whose handshake failed."""
-    return _CALLER[reason]
+def problem_of_dialer(reason: str) -> str:
+    """Return, at the listening node, what is wrong with the node that dialled."""
+    return _DIALER_PROBLEMS[reason]
 
 
-def dialer_problem(error: Exception) -> str:
-    """Return what a dialling node says of the node that it could not make a connection to."""
+def problem_of_listener(error: Exception) -> str:
+    """Return, at the dialling node, what is wrong with the node that it dialled."""
     alert = _ALERTS.get(getattr(error, "reason", None) or "")
     if alert is not None:
         return alert
-    return _ANSWERER.get(reason_of(error), f"broke off the TLS handshake ({error or type(error).__name__})")
+    return _LISTENER_PROBLEMS.get(reason_of(error), f"broke off the TLS handshake ({error or type(error).__name__})")

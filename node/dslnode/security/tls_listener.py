@@ -1,4 +1,4 @@
-"""The listening end of TLS: who knocks is screened, proves who it is, is carried to gRPC; strangers are reported."""
+"""The TLS listener in front of gRPC: limits handshakes, authenticates peers, relays their bytes, reports refusals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError
 from dslnode.security.handshake_limiter import HandshakeLimiter
 from dslnode.security.identity import Identity
-from dslnode.security.tls_errors import caller_problem, reason_of
+from dslnode.security.tls_errors import problem_of_dialer, reason_of
 from dslnode.security.tls_stream import CHUNK, TlsStream
 from dslnode.security.tls_tunnels import TlsTunnels
 
@@ -22,12 +22,12 @@ MAX_CONNECTIONS = 150
 MAX_CONNECTIONS_OF_A_NODE = 8
 BACKLOG = 64
 PAUSE_SECONDS = 0.1
-"""How long to accept nobody when the process has no file descriptor left."""
+"""Seconds without accepting when the process has no file descriptor left."""
 
 
 @dataclass(frozen=True)
 class AuthenticatedPeer:
-    """Who is at the other end of a connection that gRPC serves, and where."""
+    """The other side of a connection that gRPC serves: its host and port, and its identity."""
 
     remote: tuple[str, int]
     identity: Identity
@@ -36,7 +36,7 @@ class AuthenticatedPeer:
 class TlsListener:
     """Accepts connections until ``stop``. ``inner`` returns the Unix socket on which gRPC serves now.
 
-    ``refused`` is called with address, reason and explanation of each connection that is turned away.
+    ``refused`` is called with address, reason and explanation of each connection that is refused.
     """
 
     def __init__(
@@ -45,29 +45,29 @@ class TlsListener:
         self._tunnels = tunnels
         self._inner = inner
         self._refused = refused
-        self._screening = HandshakeLimiter()
-        self._callers: dict[str, AuthenticatedPeer] = {}
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._limiter = HandshakeLimiter()
+        self._peers: dict[str, AuthenticatedPeer] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def listen(self, address: str) -> int:
         """Bind ``HOST:PORT`` and accept; return the port. Raises ``OSError``."""
-        bare, port = host_and_port(address)
-        family = socket.AF_INET6 if ":" in bare else socket.AF_INET
-        dual = bare == "::" and socket.has_dualstack_ipv6()
-        self._listener = socket.create_server((bare, port), family=family, backlog=BACKLOG, dualstack_ipv6=dual)
+        host, port = host_and_port(address)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        dual_stack = host == "::" and socket.has_dualstack_ipv6()
+        self._listener = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=dual_stack)
         self._listener.setblocking(False)
         self._start(self._accept())
         return int(self._listener.getsockname()[1])
 
-    def caller(self, peer: str) -> AuthenticatedPeer | None:
-        """Return who has the connection that gRPC calls ``peer``; None if it did not come through this door."""
-        return self._callers.get(peer.rpartition("/")[2])
+    def peer(self, grpc_peer: str) -> AuthenticatedPeer | None:
+        """Return the peer of the connection that gRPC calls ``grpc_peer``; None if it did not come over TLS."""
+        return self._peers.get(grpc_peer.rpartition("/")[2])
 
     async def stop(self) -> None:
-        """Close the door and what came in by it."""
-        for job in self._jobs:
-            job.cancel()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
+        """Stop accepting, and close all connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._listener.close()
 
     async def _accept(self) -> None:
@@ -78,71 +78,72 @@ class TlsListener:
             except OSError:
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
-            self._take((address[0].removeprefix("::ffff:"), address[1]), connection)
-            await asyncio.sleep(0)  # a flood of callers must not keep the event loop from everything else
+            self._admit((address[0].removeprefix("::ffff:"), address[1]), connection)
+            await asyncio.sleep(0)  # a flood of connections must not block the event loop
 
-    def _take(self, remote: tuple[str, int], connection: socket.socket) -> None:
-        refusal = self._screening.refusal(remote[0], asyncio.get_running_loop().time())
-        if refusal is None and len(self._tunnels) < MAX_CONNECTIONS:
-            self._screening.began(remote[0])
+    def _admit(self, remote: tuple[str, int], connection: socket.socket) -> None:
+        reason = self._limiter.refusal_reason(remote[0], asyncio.get_running_loop().time())
+        if reason is None and len(self._tunnels) < MAX_CONNECTIONS:
+            self._limiter.attempt_started(remote[0])
             self._start(self._serve(remote, connection))
             return
         connection.close()
-        self._refuse(remote, refusal or "too_many", "knocks too often; it was turned away before any handshake")
+        self._refuse(remote, reason or "too_many", "connects too often; it was refused before any handshake")
 
-    def _start(self, job: Coroutine[None, None, None]) -> None:
-        task = asyncio.ensure_future(job)
-        self._jobs.add(task)
-        task.add_done_callback(self._jobs.discard)
+    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, remote: tuple[str, int], connection: socket.socket) -> None:
         try:
-            outer, identity = await self._admit(connection)
+            outer, identity = await self._authenticate(connection)
         except PeerError as error:
-            self._screening.failed(remote[0], asyncio.get_running_loop().time())
+            self._limiter.attempt_failed(remote[0], asyncio.get_running_loop().time())
             self._refuse(remote, error.reason, str(error))
             return
         finally:
-            self._screening.ended(remote[0])
+            self._limiter.attempt_ended(remote[0])
         with contextlib.suppress(OSError):
-            await self._carry(AuthenticatedPeer(remote, identity), outer)
+            await self._relay(AuthenticatedPeer(remote, identity), outer)
         outer.close()
 
-    async def _admit(self, connection: socket.socket) -> tuple[TlsStream, Identity]:
+    async def _authenticate(self, connection: socket.socket) -> tuple[TlsStream, Identity]:
+        """Return the connection after its handshake, and its peer's identity; ``PeerError`` if it is refused."""
         connection.setblocking(False)
         with contextlib.ExitStack() as unless_done:
             unless_done.callback(connection.close)
             try:
                 async with asyncio.timeout(HANDSHAKE_SECONDS):
-                    ends = await asyncio.open_connection(sock=connection, limit=CHUNK)
-                    outer = TlsStream(*ends, self._tunnels.credentials.server)
+                    streams = await asyncio.open_connection(sock=connection, limit=CHUNK)
+                    outer = TlsStream(*streams, self._tunnels.credentials.server)
                     unless_done.pop_all()
                     unless_done.callback(outer.close)
-                    await outer.shake_hands()
-            except OSError as error:  # of which TLS errors and timeouts are
+                    await outer.handshake()
+            except OSError as error:  # TLS errors and timeouts are such
                 reason = reason_of(error)
-                raise PeerError(reason, caller_problem(reason)) from error
+                raise PeerError(reason, problem_of_dialer(reason)) from error
             identity = self._tunnels.credentials.peer(outer.object)
             if self._tunnels.count(identity) >= MAX_CONNECTIONS_OF_A_NODE:
                 raise PeerError("too_many", f"{identity.name} has {MAX_CONNECTIONS_OF_A_NODE} connections already")
             unless_done.pop_all()
         return outer, identity
 
-    async def _carry(self, caller: AuthenticatedPeer, outer: TlsStream) -> None:
-        """Connect to gRPC from a socket of a path that says which caller this is."""
+    async def _relay(self, peer: AuthenticatedPeer, outer: TlsStream) -> None:
+        """Connect to gRPC from a Unix socket whose path says which peer this is, and relay bytes."""
         path = self._tunnels.path()
-        link = socket.socket(socket.AF_UNIX)
+        connection = socket.socket(socket.AF_UNIX)
         try:
-            link.bind(str(path))
-            link.setblocking(False)
-            self._callers[path.name] = caller
-            await asyncio.get_running_loop().sock_connect(link, str(self._inner()))
-            inner = await asyncio.open_unix_connection(sock=link, limit=CHUNK)
-            await self._tunnels.carry(caller.identity, outer, inner)
+            connection.bind(str(path))
+            connection.setblocking(False)
+            self._peers[path.name] = peer
+            await asyncio.get_running_loop().sock_connect(connection, str(self._inner()))
+            inner = await asyncio.open_unix_connection(sock=connection, limit=CHUNK)
+            await self._tunnels.relay(peer.identity, outer, inner)
         finally:
-            link.close()
-            self._callers.pop(path.name, None)
+            connection.close()
+            self._peers.pop(path.name, None)
             path.unlink(missing_ok=True)
 
-    def _refuse(self, remote: tuple[str, int], reason: str, why: str) -> None:
-        self._refused(f"{remote[0]}:{remote[1]}", reason, why)
+    def _refuse(self, remote: tuple[str, int], reason: str, explanation: str) -> None:
+        self._refused(f"{remote[0]}:{remote[1]}", reason, explanation)

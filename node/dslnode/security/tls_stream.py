@@ -1,6 +1,6 @@
 """A TLS connection over asyncio's plain streams.
 
-asyncio's own TLS drops the alert with which a handshake is refused, so that the other side cannot say why.
+asyncio's own TLS drops the alert that refuses a handshake, so the other side would not know why.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dslnode.security.identity import SERVER_NAME
 
 CHUNK = 1 << 16
 LOST_MILLISECONDS = 15_000
-"""How long the kernel sends again what nobody acknowledges; gRPC's keep-alive gives up after as long."""
+"""Milliseconds for which the kernel resends what is not acknowledged; gRPC's keepalive takes as long."""
 
 
 class TlsStream:
-    """Either end of a connection. ``shake_hands`` comes first. TLS errors are ``OSError``s, like all others here."""
+    """Either side of a connection. ``handshake`` comes first. TLS errors are ``OSError``s, like all others here."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext) -> None:
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # a peer that is gone does not hold what was not sent
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # do not keep unsent data for a peer that is gone
             writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LOST_MILLISECONDS)
         self._reader = reader
         self._writer = writer
@@ -30,8 +30,8 @@ class TlsStream:
         name = None if server else SERVER_NAME
         self.object = context.wrap_bio(self._incoming, self._outgoing, server_side=server, server_hostname=name)
 
-    async def shake_hands(self) -> None:
-        """Return when both sides know each other, as far as this side can tell; the other may still refuse."""
+    async def handshake(self) -> None:
+        """Return when the handshake is done for this side. The other side may still refuse."""
         while True:
             try:
                 self.object.do_handshake()
@@ -47,7 +47,7 @@ class TlsStream:
                 return
 
     async def read(self) -> bytes:
-        """Return what has come, at most ``CHUNK`` bytes; nothing at the end."""
+        """Return what arrived, at most ``CHUNK`` bytes; nothing at the end."""
         while True:
             try:
                 data = self.object.read(CHUNK)
@@ -68,7 +68,7 @@ class TlsStream:
         await self._flush()
 
     def close(self) -> None:
-        """Say that no more comes, and close when what waits is sent."""
+        """Announce the end, and close when what waits is sent."""
         with contextlib.suppress(ssl.SSLError, OSError):
             self.object.unwrap()
         self._writer.write(self._outgoing.read())

@@ -106,7 +106,7 @@ class Metrics:
     def aggregated(self, aggregated: AggregatedRound) -> None:
         """Set the results of aggregation; without a held-out accuracy the last one stays."""
         self.observe_phase("aggregate", aggregated.seconds)
-        self.collaboration_weight.set(aggregated.leaning)
+        self.collaboration_weight.set(aggregated.collaboration_weight)
         self._restarts.inc(aggregated.restarts - self._restarts_counted)
         self._restarts_counted = aggregated.restarts
         if aggregated.held_out is not None:

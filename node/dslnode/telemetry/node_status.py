@@ -69,7 +69,7 @@ class NodeStatus:
 
     def aggregated(self, aggregated: AggregatedRound) -> None:
         """Set the results of aggregation; without a held-out accuracy the last one stays."""
-        self.masks_used, self._collaboration_weight = len(aggregated.masks), aggregated.leaning
+        self.masks_used, self._collaboration_weight = len(aggregated.masks), aggregated.collaboration_weight
         if aggregated.held_out is not None:
             self._held_out = aggregated.held_out
             self._history.add(self._machine.round + 1, aggregated.held_out)
@@ -179,7 +179,7 @@ class NodeStatus:
 
     def _peer_status(self, key: str, name: str, address: str) -> PeerStatus:
         progress = self._machine.neighbours.get(key)
-        newest = progress.newest if progress else None
+        newest = progress.newest_mask if progress else None
         traffic = self._network.traffic.get(key, Traffic())
         return PeerStatus(
             name=name,

@@ -1,4 +1,4 @@
-"""A stream whose other end has proved who it is: an introduction as anybody else is refused."""
+"""A stream whose other side has proved its identity by a certificate: its hello must say the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dslnode.v1 import node_pb2 as pb
 
 
 class AuthenticatedStream:
-    """Passes frames on; ``read`` raises ``PeerError`` at a hello that does not match the certificate."""
+    """Passes frames through. ``read`` raises ``PeerError`` at a hello that does not match the certificate."""
 
     def __init__(self, stream: Stream, identity: Identity) -> None:
         self._stream = stream

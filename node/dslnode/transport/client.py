@@ -1,4 +1,4 @@
-"""Asks a running node for its status and its ledger: what ``dslnode status``, ``top`` and ``ledger`` stand on."""
+"""Requests to a running node: its status, its ledger, and to dial back. Blocking, for the command line."""
 
 from __future__ import annotations
 
@@ -24,51 +24,50 @@ DECLINED = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: "has no time for this question now: ask again in a few seconds",
     grpc.StatusCode.FAILED_PRECONDITION: "cannot tell which address this question came from",
 }
-"""What it means that a node answers, but not this."""
+"""What it means that a node answers, but not this request."""
 
-Answer = TypeVar("Answer")
-Question = Callable[[node_pb2_grpc.StatusStub], Answer]
+Reply = TypeVar("Reply")
+Request = Callable[[node_pb2_grpc.StatusStub], Reply]
 
 
 def ask_status(address: str, timeout: float, ticket: Path | None = None) -> pb.StatusReply:
     """Return the status of the node at ``HOST:PORT``; ``UnreachableError`` if none answers within ``timeout`` s.
 
-    A node that has a ticket answers only those who show one of the same authority. Raises ``SettingsError`` if
+    A node with a ticket answers only holders of a ticket of the same authority. Raises ``SettingsError`` if
     ``ticket`` cannot be used.
     """
 
-    def question(stub: node_pb2_grpc.StatusStub) -> pb.StatusReply:
+    def request(stub: node_pb2_grpc.StatusStub) -> pb.StatusReply:
         reply: pb.StatusReply = stub.Get(pb.StatusRequest(), timeout=timeout)
         return reply
 
-    return _ask(address, timeout, ticket, question)
+    return _ask(address, timeout, ticket, request)
 
 
 def ask_ledger_rows(address: str, per: str, timeout: float, ticket: Path | None = None) -> list[pb.LedgerRow]:
     """Return the ledger's rows ``per`` hour or day, oldest first. Raises as ``ask_status`` does."""
 
-    def question(stub: node_pb2_grpc.StatusStub) -> list[pb.LedgerRow]:
+    def request(stub: node_pb2_grpc.StatusStub) -> list[pb.LedgerRow]:
         return list(stub.Ledger(pb.LedgerRequest(per=per), timeout=timeout))
 
-    return _ask(address, timeout, ticket, question)
+    return _ask(address, timeout, ticket, request)
 
 
 def ask_dial_back(address: str, port: int, timeout: float, ticket: Path | None = None) -> pb.DialBackReply:
-    """Let the node at ``HOST:PORT`` open a connection to a port of this machine. Raises as ``ask_status`` does."""
+    """Have the node at ``HOST:PORT`` open a connection to a port of this machine. Raises as ``ask_status`` does."""
 
-    def question(stub: node_pb2_grpc.StatusStub) -> pb.DialBackReply:
-        request = pb.DialBackRequest(port=port)
-        reply: pb.DialBackReply = stub.DialBack(request, timeout=timeout + ATTEMPT_SECONDS)
+    def request(stub: node_pb2_grpc.StatusStub) -> pb.DialBackReply:
+        reply: pb.DialBackReply = stub.DialBack(pb.DialBackRequest(port=port), timeout=timeout + ATTEMPT_SECONDS)
         return reply
 
-    return _ask(address, timeout, ticket, question)
+    return _ask(address, timeout, ticket, request)
 
 
-def _ask(address: str, timeout: float, ticket: Path | None, question: Question[Answer]) -> Answer:
+def _ask(address: str, timeout: float, ticket: Path | None, request: Request[Reply]) -> Reply:
     try:
         if ticket is None:
-            return _put(question, address)
-        return asyncio.run(_ask_by_tls(address, timeout, TlsTunnels(Credentials(ticket, None)), question))
+            return _call(request, address)
+        return asyncio.run(_ask_over_tls(address, timeout, TlsTunnels(Credentials(ticket, None)), request))
     except grpc.RpcError as error:
         code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
         if code in DECLINED:
@@ -78,23 +77,23 @@ def _ask(address: str, timeout: float, ticket: Path | None, question: Question[A
         raise UnreachableError(f"no dslnode answers at {address}: it {error}") from error
 
 
-async def _ask_by_tls(address: str, timeout: float, tunnels: TlsTunnels, question: Question[Answer]) -> Answer:
+async def _ask_over_tls(address: str, timeout: float, tunnels: TlsTunnels, request: Request[Reply]) -> Reply:
     host, port = host_and_port(address)
     try:
-        async with TlsChannels(tunnels).open(host, port, timeout) as opened:
-            return await asyncio.to_thread(_put, question, opened.target)
+        async with TlsChannels(tunnels).open(host, port, timeout) as channel_target:
+            return await asyncio.to_thread(_call, request, channel_target.target)
     finally:
         tunnels.remove()
 
 
-def _put(question: Question[Answer], target: str) -> Answer:
+def _call(request: Request[Reply], target: str) -> Reply:
     with grpc.insecure_channel(target, options=CHANNEL_OPTIONS) as channel:
-        return question(node_pb2_grpc.StatusStub(channel))
+        return request(node_pb2_grpc.StatusStub(channel))
 
 
-def _unreachable(address: str, why: str, *, had_ticket: bool) -> UnreachableError:
+def _unreachable(address: str, explanation: str, *, had_ticket: bool) -> UnreachableError:
     if not had_ticket and asyncio.run(answers_with_tls(*host_and_port(address))):
         return UnreachableError(f"{address} answers only holders of a ticket; give one with --ticket FILE")
     return UnreachableError(
-        f"no dslnode answers at {address} ({why}); is it running, and is this its --listen address?"
+        f"no dslnode answers at {address} ({explanation}); is it running, and is this its --listen address?"
     )

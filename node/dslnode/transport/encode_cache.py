@@ -1,4 +1,4 @@
-"""Codes each mask once for all neighbours that hold the same of it; large ones beside the event loop."""
+"""Codes each mask once for all neighbours that hold the same reference; large masks in a thread of their own."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from dslnode.protocol.codec.mask_codec import Codec, CodedMask, encode_for
 from dslnode.protocol.messages import MaskMessage
 
 LARGE = 1 << 20
-"""Weights beyond which coding takes so long that it runs in a thread of its own."""
-KEPT = 4
-"""Coded masks that are kept for other neighbours."""
+"""Weights beyond which coding would block the event loop for too long."""
+CACHED_MASKS = 4
 
 
 @dataclass(frozen=True)
-class _Done:
+class _Entry:
     message: MaskMessage
     readable: frozenset[Codec]
-    base: Reference | None
+    reference: Reference | None
     coded: CodedMask
-    following: Reference
+    after: Reference
 
-    def serves(self, message: MaskMessage, readable: frozenset[Codec], base: Reference | None) -> bool:
-        return self.message.mask is message.mask and self.base is base and self.readable == readable
+    def matches(self, message: MaskMessage, readable: frozenset[Codec], reference: Reference | None) -> bool:
+        return self.message.mask is message.mask and self.reference is reference and self.readable == readable
 
 
 class EncodeCache:
-    """All links of a node share one."""
+    """The last coded masks of a node. All its links share one cache."""
 
     def __init__(self) -> None:
-        self._done: deque[_Done] = deque(maxlen=KEPT)
-        self._turn = asyncio.Lock()
+        self._entries: deque[_Entry] = deque(maxlen=CACHED_MASKS)
+        self._lock = asyncio.Lock()
 
-    async def code(
-        self, message: MaskMessage, readable: frozenset[Codec], choice: ReferenceChoice, base: Reference | None
+    async def encode(
+        self, message: MaskMessage, readable: frozenset[Codec], choice: ReferenceChoice, reference: Reference | None
     ) -> tuple[CodedMask, Reference]:
-        """Return the coded mask, and what a neighbour holds after it."""
-        async with self._turn:
-            done = next((one for one in self._done if one.serves(message, readable, base)), None)
-            if done is None:
+        """Return the coded mask, and the reference that the neighbour holds after it."""
+        async with self._lock:
+            matching = (entry for entry in self._entries if entry.matches(message, readable, reference))
+            entry = next(matching, None)
+            if entry is None:
                 large = message.mask.layout.size > LARGE
-                work = asyncio.to_thread(encode_for, readable, message, choice, base) if large else None
-                coded, following = encode_for(readable, message, choice, base) if work is None else await work
-                done = _Done(message, readable, base, coded, following)
-                self._done.append(done)
-        return replace(done.coded, round=message.round, step=message.step, base=choice), done.following
+                work = asyncio.to_thread(encode_for, readable, message, choice, reference) if large else None
+                coded, after = encode_for(readable, message, choice, reference) if work is None else await work
+                entry = _Entry(message, readable, reference, coded, after)
+                self._entries.append(entry)
+        return replace(entry.coded, round=message.round, step=message.step, reference=choice), entry.after

@@ -1,4 +1,4 @@
-"""gRPC settings of both ends: small message limits, dead peers noticed by keep-alive."""
+"""gRPC options of both sides: small message limits, keepalive pings."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 from dslnode.protocol.codec.mask_codec import CHUNK_BYTES
 
 MESSAGE_BYTES = CHUNK_BYTES + 1024
-PROBED = sys.platform.startswith("linux")
-"""Whether the kernel notices for less who is gone (``vigil``); then HTTP/2 pings are there for what lies in between."""
-DIALLER_PINGS, SERVER_PINGS = (120_000, 150_000) if PROBED else (15_000, 20_000)
+KERNEL_PROBES = sys.platform.startswith("linux")
+"""Whether the kernel's probes notice lost peers (``keepalive``), at less cost. Then HTTP/2 pings are rare."""
+DIALER_PING_MS, SERVER_PING_MS = (120_000, 150_000) if KERNEL_PROBES else (15_000, 20_000)
 
 CHANNEL_OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", MESSAGE_BYTES),
-    ("grpc.keepalive_time_ms", DIALLER_PINGS),
+    ("grpc.keepalive_time_ms", DIALER_PING_MS),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.use_local_subchannel_pool", 1),
@@ -22,12 +22,12 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
     ("grpc.enable_retries", 0),
     ("grpc.http2.bdp_probe", 0),
 ]
-"""``bdp_probe`` off: gRPC would send pings with every mask to size its window."""
+"""``bdp_probe`` is off: gRPC would send pings with every mask to size its window."""
 
 SERVER_OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", MESSAGE_BYTES),
-    ("grpc.keepalive_time_ms", SERVER_PINGS),
+    ("grpc.keepalive_time_ms", SERVER_PING_MS),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
@@ -35,4 +35,4 @@ SERVER_OPTIONS: list[tuple[str, int]] = [
     ("grpc.so_reuseport", 0),
     ("grpc.http2.bdp_probe", 0),
 ]
-"""``so_reuseport`` off: a port that is taken must be an error, not a second listener."""
+"""``so_reuseport`` is off: a port that is taken must be an error, not a second listener."""

@@ -1,4 +1,4 @@
-"""The handshake: who may talk with whom, and which of two links between the same nodes stays. Pure decisions."""
+"""The handshake: which nodes may link, and which of two links between the same nodes stays. Pure decisions."""
 
 from __future__ import annotations
 
@@ -14,88 +14,121 @@ INCARNATION_BYTES = 8
 MAX_TEXT = 255
 MAX_CODECS = 32
 REASONS = frozenset(
-    "bad_hello bad_holding bad_members bad_step checksum chunk_size codec duplicate enough exchange "  # noqa: SIM905
+    "bad_hello bad_holding bad_members bad_step banned checksum chunk_size codec duplicate enough exchange "  # noqa: SIM905
     "expired far_future flood full garbage identity leaving mask_bits mask_kind mask_size model "
-    "no_certificate no_hello not_yet_valid protocol quarantined revoked run self silent slow surplus "
+    "no_certificate no_hello not_yet_valid protocol revoked run self silent slow surplus "
     "too_many unexpected_chunk unexpected_frame unexpected_header".split()
 )
-"""Why this version refuses a peer or ends a conversation; another reason, made up by a peer, counts as ``refused``."""
+"""Reasons for which this version ends a conversation. Any other, sent by a peer, counts as ``refused``."""
 
-ORDERLY = frozenset(f"{who}{why}" for who in ("", "peer_") for why in ("duplicate", "enough", "leaving", "surplus"))
-"""Reasons for which honest nodes end conversations every day: nobody's fault."""
+ORDERLY = frozenset(
+    f"{side}{reason}" for side in ("", "peer_") for reason in ("duplicate", "enough", "leaving", "surplus")
+)
+"""Reasons for which honest nodes end conversations every day."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkFingerprint:
-    """What two nodes compare of their frozen networks: equal fingerprints mean equal networks."""
+    """What two nodes compare of their frozen networks."""
 
-    fingerprint: bytes
-    layout: bytes
+    fingerprint: bytes  # 16 bytes, equal exactly if the frozen networks are; the rest only says what differs
+    layout: bytes  # 16 bytes, digest of names and shapes
     layers: int
     weights: int
     seed: int
     scores: int
 
+    def to_proto(self) -> pb.Model:
+        """Return it as it travels in a hello."""
+        return pb.Model(
+            fingerprint=self.fingerprint,
+            layout=self.layout,
+            layers=self.layers,
+            weights=self.weights,
+            seed=self.seed,
+            scores=self.scores,
+        )
 
-@dataclass(frozen=True)
+    @classmethod
+    def from_proto(cls, model: pb.Model) -> NetworkFingerprint:
+        """Return what a hello says. Its bounds must have been checked."""
+        return cls(
+            fingerprint=model.fingerprint,
+            layout=model.layout,
+            layers=model.layers,
+            weights=model.weights,
+            seed=model.seed,
+            scores=model.scores,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class NodeInfo:
-    """What a node says of itself when a link opens."""
+    """A node's description of itself in its hello."""
 
     run_id: str
-    node_id: bytes
-    incarnation: bytes
+    node_id: bytes  # 16 bytes
+    incarnation: bytes  # 8 random bytes, drawn at process start
     name: str
-    advertise: str
+    advertise: str  # HOST:PORT at which it can be dialled, or empty
     model: NetworkFingerprint
     exchange: str
-    codecs: frozenset[int] = frozenset()  # numbers of those that it can read; one of another release may know more
+    codecs: frozenset[int] = frozenset()  # numbers of the codecs that it can read; a later release may have more
     start: bytes = b""  # checksum of the keep mask that it started from
-    essential: bool = field(default=False, compare=False)  # of this link alone: the network may fall apart without it
-    members: bool = False  # it takes in what is known of other nodes
+    essential: bool = field(default=False, compare=False)  # of this link: the network may fall apart without it
+    members: bool = False  # it reads member records
 
     @property
     def key(self) -> str:
-        """The node id as text: what the rest of the daemon calls this neighbour."""
+        """The node id in hex: the key of this node everywhere else in the daemon."""
         return self.node_id.hex()
 
-    def hello(self, round_number: int, *, essential: bool = False) -> pb.Frame:
-        """Return the first frame of a conversation."""
-        return pb.Frame(
-            hello=pb.Hello(
-                protocol=PROTOCOL,
-                run_id=self.run_id,
-                node_id=self.node_id,
-                incarnation=self.incarnation,
-                name=self.name,
-                advertise=self.advertise,
-                round=round_number,
-                model=pb.Model(
-                    fingerprint=self.model.fingerprint,
-                    layout=self.model.layout,
-                    layers=self.model.layers,
-                    weights=self.model.weights,
-                    seed=self.model.seed,
-                    scores=self.model.scores,
-                ),
-                exchange=self.exchange,
-                codecs=sorted(self.codecs),
-                start=self.start,
-                essential=essential,
-                members=self.members,
-            )
+    def to_proto(self, round_number: int, *, essential: bool = False) -> pb.Hello:
+        """Return the hello of this node in a round."""
+        return pb.Hello(
+            protocol=PROTOCOL,
+            run_id=self.run_id,
+            node_id=self.node_id,
+            incarnation=self.incarnation,
+            name=self.name,
+            advertise=self.advertise,
+            round=round_number,
+            model=self.model.to_proto(),
+            exchange=self.exchange,
+            codecs=sorted(self.codecs),
+            start=self.start,
+            essential=essential,
+            members=self.members,
+        )
+
+    @classmethod
+    def from_proto(cls, hello: pb.Hello) -> NodeInfo:
+        """Return what a hello says. Its bounds must have been checked."""
+        return cls(
+            run_id=hello.run_id,
+            node_id=hello.node_id,
+            incarnation=hello.incarnation,
+            name=hello.name,
+            advertise=hello.advertise,
+            model=NetworkFingerprint.from_proto(hello.model),
+            exchange=hello.exchange,
+            codecs=frozenset(hello.codecs),
+            start=hello.start,
+            essential=hello.essential,
+            members=hello.members,
         )
 
     def common_codecs(self, other: NodeInfo) -> frozenset[Codec]:
-        """Return the codecs that both can read, plain masks apart."""
+        """Return the codecs that both can read, RAW apart, which all can."""
         return frozenset(codec for codec in Codec if codec in self.codecs & other.codecs) - {Codec.RAW}
 
-    def starts_like(self, other: NodeInfo) -> bool:
+    def has_same_start(self, other: NodeInfo) -> bool:
         """Return whether both started from the same keep mask."""
         return bool(self.start) and self.start == other.start
 
 
 def read_hello(frame: pb.Frame) -> tuple[NodeInfo, int]:
-    """Return who introduces itself and the round it is in.
+    """Return the sender of a hello and the round that it is in.
 
     Raises ``PeerError`` if the frame is a refusal, no hello, of another protocol version, or out of bounds.
     """
@@ -110,42 +143,27 @@ def read_hello(frame: pb.Frame) -> tuple[NodeInfo, int]:
             f"speaks protocol version {hello.protocol}, this node {PROTOCOL}; run the same release on both",
         )
     _check_bounds(hello)
-    model = hello.model
-    facts = NetworkFingerprint(model.fingerprint, model.layout, model.layers, model.weights, model.seed, model.scores)
-    introduction = NodeInfo(
-        hello.run_id,
-        hello.node_id,
-        hello.incarnation,
-        hello.name,
-        hello.advertise,
-        facts,
-        hello.exchange,
-        frozenset(hello.codecs),
-        hello.start,
-        hello.essential,
-        hello.members,
-    )
-    return introduction, hello.round
+    return NodeInfo.from_proto(hello), hello.round
 
 
 def read_refusal(refusal: pb.Refusal) -> tuple[str, str]:
-    """Return a refusal's reason, one of few (it becomes a metric's label), and its message, cut and cleaned."""
+    """Return the reason as a bounded label with the prefix ``peer_``, and the message, cut and cleaned."""
     reason = refusal.reason if refusal.reason in REASONS else "refused"
     return f"peer_{reason}", f"refused: {clean(refusal.message, 500) or 'no reason given'}"
 
 
 def clean(text: str, longest: int) -> str:
-    """Return text from outside, cut, and without characters that would change a log or a terminal."""
+    """Return text from a peer, cut, and without characters that would change a log or a terminal."""
     return "".join(c if c.isprintable() else " " for c in text[:longest])
 
 
 def refusal(error: PeerError) -> pb.Frame:
-    """Return the frame that tells a peer why the conversation ends."""
+    """Return the frame that says why the conversation ends."""
     return pb.Frame(refusal=pb.Refusal(reason=error.reason, message=str(error)))
 
 
 def check_match(mine: NodeInfo, theirs: NodeInfo) -> None:
-    """Raise ``PeerError``, saying what differs, unless both may learn together."""
+    """Raise ``PeerError``, saying what differs, unless the two nodes may learn together."""
     if theirs.node_id == mine.node_id:
         raise PeerError("self", "this address leads back to the node itself (or two nodes share a copied --state-dir)")
     if theirs.run_id != mine.run_id:
@@ -157,15 +175,15 @@ def check_match(mine: NodeInfo, theirs: NodeInfo) -> None:
 
 
 def replaces(me: bytes, old: tuple[NodeInfo, bool], new: tuple[NodeInfo, bool]) -> bool:
-    """Return whether a new link to a neighbour takes the place of the old one (each with: did we dial it).
+    """Return whether a new link to a neighbour replaces the old one. Each comes with whether this node dialled it.
 
-    A restarted neighbour's link replaces the one to its former life, and a link dialled again by the same side
-    replaces the one before. When both sides dialled, both keep the one that the smaller node id dialled.
+    It does if the neighbour has restarted, or if the same side dialled both. Otherwise both sides dialled, and both
+    keep the link that the node with the smaller id dialled.
     """
-    (former, we_dialled_old), (neighbour, we_dialled_new) = old, new
-    if neighbour.incarnation != former.incarnation or we_dialled_new == we_dialled_old:
+    (old_info, we_dialled_old), (new_info, we_dialled_new) = old, new
+    if new_info.incarnation != old_info.incarnation or we_dialled_new == we_dialled_old:
         return True
-    return we_dialled_new == (me < neighbour.node_id)
+    return we_dialled_new == (me < new_info.node_id)
 
 
 def _model_difference(mine: NetworkFingerprint, theirs: NetworkFingerprint) -> str:

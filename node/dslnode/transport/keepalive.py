@@ -1,8 +1,8 @@
-"""Notices within ten seconds that a neighbour has vanished without a word, for less than 20 bytes a second and link.
+"""Notices within ten seconds that a neighbour vanished, for less than 20 bytes per second and link.
 
-The kernel's probes (TCP keep-alive, RFC 9293, section 3.8.4) cost half of what an HTTP/2 ping costs, and only one end
-need send them: the other end's kernel counts that they came. So who dialled asks first, and the other one only if
-that does not happen. Where the kernel does not count (not Linux), gRPC's pings are all there is.
+The kernel's TCP keepalive probes (RFC 9293, section 3.8.4) cost half of an HTTP/2 ping, and one side's are enough: the
+other side's kernel counts them. So the dialler probes first, and the answerer only if no probe comes. Where the kernel
+does not count segments (not Linux), only gRPC's pings are left.
 """
 
 from __future__ import annotations
@@ -13,52 +13,60 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from dslnode.transport.connection_manager import ConnectionManager
-from dslnode.transport.tcp_info import KeepaliveProbes, TcpConnection, connections, probe
+from dslnode.transport.tcp_info import KeepaliveProbes, TcpConnection, set_keepalive, tcp_connections
 
 TICK_SECONDS = 0.5
 LOST_SECONDS = 9.0
-"""After which silence a link is given up: half a second more until somebody looks, and a neighbour is missed."""
+"""Seconds of silence after which a connection is lost. It is noticed at most half a second later."""
 DIALER_PROBES, LISTENER_PROBES = KeepaliveProbes(6, 1, LOST_SECONDS), KeepaliveProbes(7, 2, LOST_SECONDS)
-"""When each end asks. One second of delay is no cause for the answerer to ask, too; a lost probe is sent again."""
+"""The answerer starts a second later than the dialler, so that a delayed probe does not make it start."""
 AT_ONCE, NEVER = 1, 32_767
+"""Values of ``idle``: probe now, and the longest that Linux takes."""
 
 
 class KeepaliveMonitor:
-    """When each connection was heard last, and which ones are being asked. Times are the caller's steady clock."""
+    """Decides which connections to probe. ``now`` is the caller's steady clock, in seconds."""
 
     def __init__(self) -> None:
-        self._heard: dict[int, tuple[int, float]] = {}
-        self._asked: set[int] = set()
+        self._last_heard: dict[int, tuple[int, float]] = {}  # segments received, and since when it is so many
+        self._probed: set[int] = set()
 
-    def look(self, now: float, open_ones: Mapping[int, tuple[int, KeepaliveProbes]]) -> dict[int, KeepaliveProbes]:
-        """Return how to probe those for which that changes.
+    def update(self, now: float, watched: Mapping[int, tuple[int, KeepaliveProbes]]) -> dict[int, KeepaliveProbes]:
+        """Return the new probes of the connections for which they change, by inode.
 
-        ``open_ones`` are segments heard, and how to ask, by the number of the connection.
+        ``watched`` has the segments received and the probes to use, by inode.
         """
-        fresh = open_ones.keys() - self._heard.keys()
-        self._heard = {
-            number: (count, now) if self._heard.get(number, (None, 0.0))[0] != count else self._heard[number]
-            for number, (count, _) in open_ones.items()
+        new = watched.keys() - self._last_heard.keys()
+        self._last_heard = {
+            inode: (segments, now)
+            if self._last_heard.get(inode, (None, 0.0))[0] != segments
+            else self._last_heard[inode]
+            for inode, (segments, _) in watched.items()
         }
-        silent = {number for number, (_, how) in open_ones.items() if now - self._heard[number][1] >= how.idle}
-        changed = (silent ^ self._asked) & open_ones.keys() | fresh
-        self._asked = silent
-        return {
-            number: replace(open_ones[number][1], idle=AT_ONCE if number in silent else NEVER) for number in changed
-        }
+        silent = {inode for inode, (_, probes) in watched.items() if now - self._last_heard[inode][1] >= probes.idle}
+        changed = (silent ^ self._probed) & watched.keys() | new
+        self._probed = silent
+        return {inode: replace(watched[inode][1], idle=AT_ONCE if inode in silent else NEVER) for inode in changed}
 
 
-async def keep_alive(network: ConnectionManager) -> None:
-    """Watch over the links of a node for as long as it lives."""
-    vigil = KeepaliveMonitor()
+async def keep_alive(connections: ConnectionManager) -> None:
+    """Watch the links of a node for as long as it lives."""
+    monitor = KeepaliveMonitor()
     while True:
         await asyncio.sleep(TICK_SECONDS)
-        ways = {link.remote: DIALER_PROBES if link.we_dialled else LISTENER_PROBES for link in network.links.values()}
-        for number, how in vigil.look(time.monotonic(), _watched(connections() if ways else (), ways)).items():
-            probe(number, how)
+        probes = {
+            link.remote: DIALER_PROBES if link.we_dialled else LISTENER_PROBES for link in connections.links.values()
+        }
+        watched = _watched(tcp_connections() if probes else (), probes)
+        for inode, changed in monitor.update(time.monotonic(), watched).items():
+            set_keepalive(inode, changed)
 
 
 def _watched(
-    found: Collection[TcpConnection], ways: Mapping[tuple[str, int], KeepaliveProbes]
+    connections: Collection[TcpConnection], probes: Mapping[tuple[str, int], KeepaliveProbes]
 ) -> dict[int, tuple[int, KeepaliveProbes]]:
-    return {one.number: (one.heard, ways[one.remote]) for one in found if one.remote in ways}
+    return {
+        connection.inode: (connection.segments_received, probes[connection.remote])
+        for connection in connections
+        if connection.remote in probes
+    }

@@ -1,8 +1,7 @@
-"""One open conversation with one neighbour: masks out (of keep masks the newest wins), masks in.
+"""One open link with one neighbour: messages out, messages in. A newer keep mask replaces one that still waits.
 
-What waits to be sent is not coded yet: a slow neighbour costs the memory of one keep mask.
-
-The same code serves both ends; gRPC's client and server streams read and write alike.
+A message is coded only when it is written, so that a slow neighbour costs the memory of one keep mask. The same code
+serves both sides: gRPC's client and server streams read and write alike.
 """
 
 from __future__ import annotations
@@ -23,37 +22,37 @@ from dslnode.transport.traffic import Traffic
 from dslnode.v1 import node_pb2 as pb
 
 FAREWELL_SECONDS = 0.5
-"""How long the other side has to take in what was sent before the conversation ends."""
+"""Seconds that the other side has to read what was sent before the conversation ends."""
 
 SLOWEST_SECONDS = 60.0
-"""How long the next chunk of a mask may take: a slow link brings one of 64 KiB in half a minute at 20 kbit/s."""
+"""Seconds that the next chunk of a mask may take. A link of 20 kbit/s brings one of 64 KiB in half of that."""
 
 
 MAX_WAITING = 1000
-"""Words that may wait for a neighbour to read on. A round has two or three: it has missed hundreds of rounds."""
+"""Messages that may wait for a neighbour to read. A round has two or three, so it has missed hundreds of rounds."""
 
 
 class Stream(Protocol):
-    """What a client's and a server's end of the gRPC stream have in common."""
+    """What the client's and the server's end of a gRPC stream have in common."""
 
     async def read(self) -> object:
         """Return the next frame, or ``grpc.aio.EOF``."""
 
     async def write(self, message: pb.Frame, /) -> None:
-        """Send a frame; returns when gRPC has taken it, which is the back-pressure."""
+        """Send a frame; return when gRPC has taken it, which is the back-pressure."""
 
 
 class Link:
-    """A conversation after its handshake.
+    """A conversation after its handshake. ``run`` holds it to its end; ``send`` and ``close`` may be called meanwhile.
 
-    ``converse`` runs it to its end; ``offer`` and ``leave`` may be called meanwhile.
+    ``remote`` is the host and port of the other side, ``we_dialled`` whether this node opened the link.
     """
 
     def __init__(
         self,
         stream: Stream,
         neighbour: NodeInfo,
-        voice: FrameCodec,
+        codec: FrameCodec,
         traffic: Traffic,
         *,
         we_dialled: bool,
@@ -63,55 +62,52 @@ class Link:
         self.we_dialled = we_dialled
         self.remote = remote
         self.traffic = traffic
-        self.copies = voice.copies
+        self.references = codec.references
         self._stream = stream
-        self._voice = voice
+        self._codec = codec
         self._outbox: deque[LinkMessage] = deque()
         self._work = asyncio.Event()
         self._resumed = asyncio.Event()  # it is known which of our keep masks the neighbour holds
         self._farewell: pb.Frame | None = None
         self._leaving = asyncio.Event()
-        self._clogged = asyncio.Event()
+        self._overflowed = asyncio.Event()
 
     def send(self, message: LinkMessage) -> None:
-        """Send this as soon as the stream takes it, in order; a keep mask takes the place of one that still waits.
-
-        Where too much waits the conversation ends.
-        """
-        if _is_keep(message):
-            self._outbox = deque(one for one in self._outbox if not _is_keep(one))
+        """Queue a message, in order. A keep mask replaces one that still waits. A full queue ends the conversation."""
+        if _is_keep_mask(message):
+            self._outbox = deque(waiting for waiting in self._outbox if not _is_keep_mask(waiting))
         if len(self._outbox) >= MAX_WAITING:
-            self._clogged.set()
+            self._overflowed.set()
             return
         self._outbox.append(message)
         self._work.set()
 
     def close(self, reason: str, message: str) -> None:
-        """Send what waits, say goodbye, and end the conversation, at the latest after ``FAREWELL_SECONDS``."""
+        """Send what waits and a refusal, and end the conversation after ``FAREWELL_SECONDS`` at the latest."""
         self._farewell = pb.Frame(refusal=pb.Refusal(reason=reason, message=message))
         self._work.set()
         self._leaving.set()
 
     async def run(self, arrived: Callable[[LinkMessage], None]) -> str:
-        """Talk until one side ends; return why in a few words.
+        """Send and receive until one side ends; return why, in a few words.
 
-        Raises ``PeerError`` if the neighbour breaks the protocol.
+        Raises ``PeerError`` if the neighbour breaks a rule.
         """
-        coroutines = self._receive(arrived), self._send(), self._close_in_time(), self._fail_if_clogged()
-        ends = [asyncio.ensure_future(end) for end in coroutines]
+        coroutines = self._receive(arrived), self._send(), self._close_in_time(), self._fail_on_overflow()
+        tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
         try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            why = next(end.result() for end in ends if end.done())
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            explanation = next(task.result() for task in tasks if task.done())
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            why = "the connection was lost"
+            explanation = "the connection was lost"
         finally:
-            for end in ends:
-                end.cancel()
-            await asyncio.gather(*ends, return_exceptions=True)
-        return "this node left" if self._leaving.is_set() else why
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return "this node left" if self._leaving.is_set() else explanation
 
     async def _send(self) -> NoReturn:
-        holding = self._voice.speaker.holding()
+        holding = self._codec.encoder.holding_frame()
         if holding is None:
             self._resumed.set()
         else:
@@ -120,64 +116,64 @@ class Link:
             await self._work.wait()
             self._work.clear()
             while self._outbox:
-                if _is_keep(self._outbox[0]):
+                if _is_keep_mask(self._outbox[0]):
                     await self._resumed.wait()
-                in_haste = self._leaving.is_set()
-                async for parcel in self._voice.speaker.frames(self._outbox.popleft(), in_haste=in_haste):
-                    await self._write(parcel)
+                leaving = self._leaving.is_set()
+                async for frame in self._codec.encoder.encode(self._outbox.popleft(), leaving=leaving):
+                    await self._write(frame)
             if self._farewell is not None:
                 await self._write(OutgoingFrame(self._farewell))
                 self._farewell = None
 
     async def _close_in_time(self) -> str:
-        """Return when the other side had its time for our farewell; it ends the conversation sooner if it reads it."""
+        """Return when the other side had its time to read the farewell. It ends the stream sooner when it has."""
         await self._leaving.wait()
         await asyncio.sleep(FAREWELL_SECONDS)
         return "this node left"
 
-    async def _fail_if_clogged(self) -> NoReturn:
-        await self._clogged.wait()
-        raise PeerError("slow", f"read nothing while {MAX_WAITING} words for it had to wait")
+    async def _fail_on_overflow(self) -> NoReturn:
+        await self._overflowed.wait()
+        raise PeerError("slow", f"read nothing while {MAX_WAITING} messages for it had to wait")
 
-    async def _write(self, parcel: OutgoingFrame) -> None:
-        await self._stream.write(parcel.frame)
+    async def _write(self, outgoing: OutgoingFrame) -> None:
+        await self._stream.write(outgoing.frame)
         sent = self.traffic.sent
-        sent.count(parcel.frame.ByteSize(), parcel.kind, parcel.payload_bits)
-        sent.masks += parcel.ends_mask
+        sent.count(outgoing.frame.ByteSize(), outgoing.kind, outgoing.payload_bits)
+        sent.masks += outgoing.ends_mask
 
     async def _receive(self, arrived: Callable[[LinkMessage], None]) -> str:
-        listener, received = self._voice.listener, self.traffic.received
+        decoder, received = self._codec.decoder, self.traffic.received
         while True:
             frame = await self._next_in_time()
             if frame is None:
                 return "it closed the connection"
-            received.count(frame.ByteSize(), *listener.payload(frame))
-            self._check_allowed(frame.ByteSize())
+            received.count(frame.ByteSize(), *decoder.payload(frame))
+            self._check_rate(frame.ByteSize())
             if frame.HasField("refusal"):
                 return read_refusal(frame.refusal)[1]
-            word = await asyncio.to_thread(listener.hear, frame) if self._voice.large else listener.hear(frame)
-            if listener.resumed:
+            message = await asyncio.to_thread(decoder.decode, frame) if self._codec.large else decoder.decode(frame)
+            if decoder.resumed:
                 self._resumed.set()
-            if word is not None:
-                received.masks += isinstance(word, MaskMessage)
-                arrived(word)
+            if message is not None:
+                received.masks += isinstance(message, MaskMessage)
+                arrived(message)
 
     async def _next_in_time(self) -> pb.Frame | None:
-        """Return the next frame; who has begun a mask may not keep this node waiting with it in memory."""
+        """Return the next frame. A mask that has begun takes memory, so its next chunk must come in time."""
         try:
-            async with asyncio.timeout(SLOWEST_SECONDS if self._voice.listener.midway else None):
+            async with asyncio.timeout(SLOWEST_SECONDS if self._codec.decoder.mask_incomplete else None):
                 return await _next_frame(self._stream)
         except TimeoutError:
             raise PeerError("slow", f"began a mask and sent nothing more of it for {SLOWEST_SECONDS:g} s") from None
 
-    def _check_allowed(self, size: int) -> None:
-        complaint = self._voice.allowance.take(size, asyncio.get_running_loop().time())
-        if complaint:
-            raise PeerError("flood", complaint)
+    def _check_rate(self, size: int) -> None:
+        excess = self._codec.rate_limit.consume(size, asyncio.get_running_loop().time())
+        if excess:
+            raise PeerError("flood", excess)
 
 
-def _is_keep(word: LinkMessage) -> bool:
-    return isinstance(word, MaskMessage) and word.kind is MaskKind.KEEP
+def _is_keep_mask(message: LinkMessage) -> bool:
+    return isinstance(message, MaskMessage) and message.kind is MaskKind.KEEP
 
 
 async def read_frame(stream: Stream, deadline: float) -> pb.Frame:
@@ -198,6 +194,6 @@ async def _next_frame(stream: Stream) -> pb.Frame | None:
         frame = await stream.read()
     except DecodeError:
         frame = None
-    if frame is None:  # how gRPC's client says that it could not read what came
+    if frame is None:  # gRPC's client returns None for bytes that it could not decode
         raise PeerError("garbage", "sent bytes that are no frame")
     return frame if isinstance(frame, pb.Frame) else None

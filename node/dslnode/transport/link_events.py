@@ -1,4 +1,4 @@
-"""What happens to a node's links, as values: what the network reports to its one callback."""
+"""What happens to a node's links, as values: the connection manager reports them to its one callback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dslnode.transport.handshake import NodeInfo
 
 @dataclass(frozen=True)
 class LinkUp:
-    """A neighbour is connected; ``round`` is what it is in."""
+    """A link to a neighbour is open. ``round`` is the neighbour's own, ``address`` where it can be dialled."""
 
     neighbour: NodeInfo
     round: int
@@ -20,15 +20,15 @@ class LinkUp:
 
 @dataclass(frozen=True)
 class LinkDown:
-    """A neighbour is no longer connected."""
+    """The link to a neighbour ended. ``explanation`` says why, for people."""
 
     neighbour: NodeInfo
-    why: str
+    explanation: str
 
 
 @dataclass(frozen=True)
 class MaskArrived:
-    """A neighbour's mask arrived whole, or its word that this node has it already."""
+    """A neighbour's mask arrived whole, or the message that it is unchanged."""
 
     neighbour: NodeInfo
     message: MaskMessage | Unchanged
@@ -36,31 +36,31 @@ class MaskArrived:
 
 @dataclass(frozen=True)
 class ExchangeStateArrived:
-    """A neighbour said what it holds of this node's scores."""
+    """A neighbour sent the state of its replica of this node's scores."""
 
     neighbour: NodeInfo
-    greeting: ExchangeState
+    state: ExchangeState
 
 
 @dataclass(frozen=True)
 class IntervalRequested:
-    """A neighbour said how often it wants masks."""
+    """A neighbour asked for masks at an interval."""
 
     neighbour: NodeInfo
-    pace: IntervalRequest
+    request: IntervalRequest
 
 
 @dataclass(frozen=True)
 class MembershipUpdateArrived:
-    """A neighbour passed on what it knows of nodes of the network."""
+    """A neighbour passed on member records."""
 
     neighbour: NodeInfo
-    tidings: MembershipUpdate
+    update: MembershipUpdate
 
 
 @dataclass(frozen=True)
 class PeerRefused:
-    """Somebody broke the protocol or does not match; the conversation was ended."""
+    """The conversation with a peer ended because it broke a rule or does not match. ``reason`` is a short label."""
 
     address: str
     reason: str
@@ -69,10 +69,10 @@ class PeerRefused:
 
 @dataclass(frozen=True)
 class DialFailed:
-    """A peer could not be reached; it is dialled again later."""
+    """A peer could not be reached; it is dialled again later. ``explanation`` says why, for people."""
 
     address: str
-    why: str
+    explanation: str
 
 
 LinkEvent = (

@@ -1,4 +1,4 @@
-"""Opens links with what both ends hold of each other's keep masks, and remembers it when they break."""
+"""Makes links, with what each side holds of the other's keep masks, and keeps that for the next link."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from dslnode.transport.rate_limit import PeerRateLimit
 from dslnode.transport.traffic import Traffic
 
 REMEMBERED = 100
-"""Neighbours without a link whose copies are kept."""
+"""Disconnected neighbours whose references are kept."""
 MAX_RATE_LIMITS = 1_000
 
 
 class LinkFactory:
-    """``start`` is the keep mask that this node started from.
+    """Makes the links of node ``me``, and keeps what must outlive a link: references and rate limits.
 
-    A neighbour that lacks no more than the part ``send_threshold`` of what changed since then is sent no keep mask.
+    ``start`` is the keep mask that this node started from. A keep mask that differs from the neighbour's copy in less
+    than the part ``send_threshold`` of what changed since then is not sent.
     """
 
     def __init__(self, me: NodeInfo, layouts: Layouts, start: Mask | None = None, send_threshold: float = 0.0) -> None:
         self._me = me
         self._layouts = layouts
         self._start = None if start is None else Reference(start)
-        self._skip_below = send_threshold
-        self._coder = EncodeCache()
-        self._copies: dict[str, MaskReferences] = {}
-        self._allowances: dict[str, PeerRateLimit] = {}
+        self._send_threshold = send_threshold
+        self._cache = EncodeCache()
+        self._references: dict[str, MaskReferences] = {}
+        self._rate_limits: dict[str, PeerRateLimit] = {}
 
     def open_link(
         self,
@@ -44,25 +45,30 @@ class LinkFactory:
         we_dialled: bool,
         remote: tuple[str, int],
     ) -> Link:
-        """Return a new link; ``former`` is one to the same neighbour that may still go on for a moment."""
-        known = former.copies if former is not None else self._copies.pop(neighbour.key, None)
-        copies = (known or MaskReferences.of(self._start)).again(shared=self._me.starts_like(neighbour))
+        """Return a new link. ``former`` is an open one to the same neighbour, which may go on for a moment."""
+        known = former.references if former is not None else self._references.pop(neighbour.key, None)
+        same_start = self._me.has_same_start(neighbour)
+        references = (known or MaskReferences.from_start(self._start)).for_new_link(same_start=same_start)
         keep_masks = MaskKind.KEEP in Exchange(self._me.exchange).kinds
-        terms = LinkParameters(self._me.common_codecs(neighbour), keep_masks, self._skip_below)
-        speaker, listener = FrameEncoder(copies, self._coder, terms), FrameDecoder(self._layouts, copies, terms)
-        large = max(layout.size for layout in self._layouts.values()) > LARGE
-        voice = FrameCodec(speaker, listener, copies, self._rate_limit(neighbour.key), large=large)
-        return Link(stream, neighbour, voice, traffic, we_dialled=we_dialled, remote=remote)
-
-    def _rate_limit(self, key: str) -> PeerRateLimit:
-        """Return what a neighbour may send, the same over all its links, lest it gain by dialling anew."""
-        if key not in self._allowances and len(self._allowances) >= MAX_RATE_LIMITS:
-            del self._allowances[next(iter(self._allowances))]
-        mask_bytes = max(layout.byte_size for layout in self._layouts.values())
-        return self._allowances.setdefault(key, PeerRateLimit(mask_bytes))
+        parameters = LinkParameters(self._me.common_codecs(neighbour), keep_masks, self._send_threshold)
+        codec = FrameCodec(
+            encoder=FrameEncoder(references, self._cache, parameters),
+            decoder=FrameDecoder(self._layouts, references, parameters),
+            references=references,
+            rate_limit=self._rate_limit(neighbour.key),
+            large=max(layout.size for layout in self._layouts.values()) > LARGE,
+        )
+        return Link(stream, neighbour, codec, traffic, we_dialled=we_dialled, remote=remote)
 
     def remember(self, link: Link) -> None:
-        """Keep what both ends hold for the next link."""
-        self._copies[link.neighbour.key] = link.copies
-        while len(self._copies) > REMEMBERED:
-            del self._copies[next(iter(self._copies))]
+        """Keep the references of a link that ended."""
+        self._references[link.neighbour.key] = link.references
+        while len(self._references) > REMEMBERED:
+            del self._references[next(iter(self._references))]
+
+    def _rate_limit(self, key: str) -> PeerRateLimit:
+        """Return a neighbour's rate limit. It covers all its links, so that dialling again gains nothing."""
+        if key not in self._rate_limits and len(self._rate_limits) >= MAX_RATE_LIMITS:
+            del self._rate_limits[next(iter(self._rate_limits))]
+        mask_bytes = max(layout.byte_size for layout in self._layouts.values())
+        return self._rate_limits.setdefault(key, PeerRateLimit(mask_bytes))

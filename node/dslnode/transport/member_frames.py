@@ -1,4 +1,4 @@
-"""What is told of other nodes, to frames and back: every bound is checked before anything is remembered or dialled."""
+"""Member records to frames and back. Every bound is checked before a record is kept or an address dialled."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ MAX_NAME = 64
 MAX_NEIGHBOURS = 100
 
 
-def members_frame(tidings: MembershipUpdate) -> pb.Members:
-    """Return records as they travel."""
-    return pb.Members(nodes=[_member(record) for record in tidings.records])
+def members_frame(update: MembershipUpdate) -> pb.Members:
+    """Return the records as they travel."""
+    return pb.Members(nodes=[_member_frame(record) for record in update.records])
 
 
 def read_members(frame: pb.Members) -> MembershipUpdate:
     """Return the records; ``PeerError`` if there are too many or one is out of bounds."""
     if len(frame.nodes) > MAX_RECORDS:
-        raise PeerError("bad_members", f"told of {len(frame.nodes)} nodes at once; {MAX_RECORDS} is the most")
-    return MembershipUpdate(tuple(_record(member) for member in frame.nodes))
+        raise PeerError("bad_members", f"sent {len(frame.nodes)} member records at once; {MAX_RECORDS} is the most")
+    return MembershipUpdate(tuple(_read_member(member) for member in frame.nodes))
 
 
-def _member(record: MemberRecord) -> pb.Member:
+def _member_frame(record: MemberRecord) -> pb.Member:
     return pb.Member(
         node_id=bytes.fromhex(record.key),
         version=record.version,
@@ -35,20 +35,20 @@ def _member(record: MemberRecord) -> pb.Member:
     )
 
 
-def _record(member: pb.Member) -> MemberRecord:
+def _read_member(member: pb.Member) -> MemberRecord:
     if len(member.node_id) != NODE_ID_BYTES or not 0 < member.version < MAX_VERSION:
-        raise PeerError("bad_members", "told of a node whose id or version is out of bounds")
+        raise PeerError("bad_members", "sent a member record whose id or version is out of bounds")
     if len(member.name.encode()) > MAX_NAME or not member.name.isprintable() or not is_dialable(member.advertise):
-        raise PeerError("bad_members", "told of a node whose name or address is none")
+        raise PeerError("bad_members", "sent a member record whose name or address is not valid")
     if len(member.links) % NODE_ID_BYTES or len(member.links) > MAX_NEIGHBOURS * NODE_ID_BYTES:
-        raise PeerError("bad_members", "told of a node with too many neighbours, or parts of one")
+        raise PeerError("bad_members", "sent a member record with too many neighbours, or parts of one")
     starts = range(0, len(member.links), NODE_ID_BYTES)
     links = frozenset(member.links[start : start + NODE_ID_BYTES].hex() for start in starts)
     return MemberRecord(member.node_id.hex(), member.version, member.name, member.advertise, links, member.left)
 
 
 def is_dialable(address: str) -> bool:
-    """Return whether this is HOST:PORT and nothing else, or empty: it may be dialled and logged."""
+    """Return whether this is HOST:PORT and nothing else, or empty: then it may be dialled and logged."""
     if not address:
         return True
     try:

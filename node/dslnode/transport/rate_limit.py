@@ -1,7 +1,7 @@
-"""How much a neighbour may send: token buckets for messages and bytes. Pure; times are handed in, in seconds.
+"""How much a neighbour may send: token buckets for messages and bytes. Pure: ``now`` is passed in, in seconds.
 
-A bucket holds what was not used before, up to its depth, and fills at its rate (the generic cell rate algorithm of
-ITU-T I.371 counts the same). Honest nodes wait for each other's masks and never come near either rate.
+A bucket fills at its rate and holds what was not used, up to its depth. (The generic cell rate algorithm of ITU-T
+I.371 counts the same.) Honest nodes wait for each other's masks and stay far below both rates.
 """
 
 from __future__ import annotations
@@ -10,37 +10,37 @@ from dataclasses import dataclass
 
 MESSAGES_PER_SECOND = 1_000.0
 MASKS_PER_SECOND = 20.0
-"""Packed masks of the larger kind whose bytes a neighbour may send in a second."""
+"""Packed masks of the larger kind whose bytes a neighbour may send per second."""
 MIN_BYTES_PER_SECOND = 1_000_000.0
 DEPTH_SECONDS = 5.0
-"""Seconds of its rate that a bucket holds."""
+"""Depth of a bucket, in seconds of its rate."""
 
 
 @dataclass
 class TokenBucket:
-    """What may be taken at once, and how fast that comes back."""
+    """A token bucket, kept as what was consumed of a full one."""
 
-    rate: float
-    taken: float = 0.0  # of what the bucket holds when it is full
-    since: float = 0.0
+    rate: float  # tokens per second
+    consumed: float = 0.0  # tokens
+    updated: float = 0.0  # seconds
 
-    def take(self, amount: float, now: float) -> bool:
-        """Take so much; return whether the bucket held it. What it did not hold is taken all the same."""
-        self.taken = max(0.0, self.taken - self.rate * max(0.0, now - self.since)) + amount
-        self.since = now
-        return self.taken <= self.rate * DEPTH_SECONDS
+    def consume(self, tokens: float, now: float) -> bool:
+        """Consume tokens, and return whether the bucket held them. They are consumed in either case."""
+        self.consumed = max(0.0, self.consumed - self.rate * max(0.0, now - self.updated)) + tokens
+        self.updated = now
+        return self.consumed <= self.rate * DEPTH_SECONDS
 
 
 class PeerRateLimit:
-    """What one neighbour may send, by whatever links. ``mask_bytes`` is the size of the largest packed mask."""
+    """What one neighbour may send over all its links. ``mask_bytes`` is the size of the largest packed mask."""
 
     def __init__(self, mask_bytes: int) -> None:
         self._messages = TokenBucket(MESSAGES_PER_SECOND)
         self._bytes = TokenBucket(max(MIN_BYTES_PER_SECOND, MASKS_PER_SECOND * mask_bytes))
 
-    def take(self, size: int, now: float) -> str:
-        """Take in a message of ``size`` bytes; return what it was too much of, empty if the neighbour may go on."""
-        messages, octets = self._messages.take(1, now), self._bytes.take(size, now)
-        if not messages:
+    def consume(self, size: int, now: float) -> str:
+        """Count a message of ``size`` bytes; return which limit it exceeds, in words, or an empty text."""
+        messages_allowed, bytes_allowed = self._messages.consume(1, now), self._bytes.consume(size, now)
+        if not messages_allowed:
             return f"sends more than {self._messages.rate:.0f} messages a second"
-        return "" if octets else f"sends more than {self._bytes.rate:.0f} bytes a second"
+        return "" if bytes_allowed else f"sends more than {self._bytes.rate:.0f} bytes a second"

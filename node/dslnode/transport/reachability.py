@@ -1,7 +1,7 @@
-"""Opens a TCP connection back to whoever asks for it, so that a node can learn whether others reach it.
+"""Dials a peer back at its request, so that it learns whether others can reach it.
 
-As AutoNAT of libp2p does, the address dialled is the one that the question came from; only the port is the caller's
-choice. Nothing is sent on the connection. Attempts are made one at a time, are short, and few for each caller.
+As in libp2p's AutoNAT, the address dialled is the one that the request came from; only the port is the caller's
+choice. Nothing is sent on the connection. Attempts are short, one at a time, and few per caller.
 """
 
 from __future__ import annotations
@@ -21,63 +21,63 @@ from dslnode.v1 import node_pb2 as pb
 
 ATTEMPT_SECONDS = 3.0
 BETWEEN_SECONDS = 2.0
-"""Between two attempts for one caller."""
+"""Seconds between two attempts for one caller."""
 LAST_PORT = 65_535
 
 
 @dataclass(frozen=True)
 class Declined:
-    """The question is not answered now, or not at all; ``code`` is what gRPC calls that."""
+    """The request is declined with this gRPC status."""
 
     code: grpc.StatusCode
-    why: str
+    explanation: str
 
 
 class AttemptLimiter:
-    """Whose turn it is: one attempt at a time, and one in ``BETWEEN_SECONDS`` for each host. Times are handed in."""
+    """Allows one attempt at a time, and one per ``BETWEEN_SECONDS`` and host. ``now`` is in seconds."""
 
     def __init__(self) -> None:
         self._busy = False
-        self._last: dict[str, float] = {}
+        self._last_attempt: dict[str, float] = {}
 
-    def refusal(self, host: str, now: float) -> str | None:
-        """Return why a host may not ask now, None if it may."""
+    def refusal_reason(self, host: str, now: float) -> str | None:
+        """Return why an attempt for a host is refused now; None if it is allowed."""
         if self._busy:
             return "another attempt is being made; ask again"
-        if now - self._last.get(network_of(host), -BETWEEN_SECONDS) < BETWEEN_SECONDS:
+        if now - self._last_attempt.get(network_of(host), -BETWEEN_SECONDS) < BETWEEN_SECONDS:
             return f"one attempt in {BETWEEN_SECONDS:g} s; ask again"
         return None
 
-    def began(self, host: str, now: float) -> None:
+    def attempt_started(self, host: str, now: float) -> None:
         """Count an attempt. When too many hosts are remembered, the one that asked longest ago is forgotten."""
         self._busy = True
-        make_room(self._last, network_of(host))
-        self._last[network_of(host)] = now
+        make_room(self._last_attempt, network_of(host))
+        self._last_attempt[network_of(host)] = now
 
-    def ended(self) -> None:
-        """The attempt is over, however it ended."""
+    def attempt_ended(self) -> None:
+        """The attempt is over, with whatever outcome."""
         self._busy = False
 
 
 class ReachabilityService:
-    """Answers the question of one node. ``count`` is told each outcome: reached, failed or declined."""
+    """Dials callers of one node back. ``count`` is called with each outcome: reached, failed or declined."""
 
     def __init__(self, count: Callable[[str], None]) -> None:
         self._count = count
-        self._turns = AttemptLimiter()
+        self._limiter = AttemptLimiter()
 
-    async def answer(self, host: str, port: int) -> pb.DialBackReply | Declined:
-        """Dial a port of the caller, whose address is ``host`` as this node sees it."""
+    async def dial_back(self, host: str, port: int) -> pb.DialBackReply | Declined:
+        """Dial a port of the caller. ``host`` is the caller's IP address as this node sees it."""
         now = asyncio.get_running_loop().time()
         declined = self._declined(host, port, now)
         if declined is not None:
             self._count("declined")
             return declined
-        self._turns.began(host, now)
+        self._limiter.attempt_started(host, now)
         try:
             problem = await attempt(host, port)
         finally:
-            self._turns.ended()
+            self._limiter.attempt_ended()
         self._count("failed" if problem else "reached")
         return pb.DialBackReply(reached=not problem, host=host, problem=problem)
 
@@ -86,27 +86,27 @@ class ReachabilityService:
             return Declined(grpc.StatusCode.INVALID_ARGUMENT, f"{port} is no port")
         if not _is_address(host):
             return Declined(grpc.StatusCode.FAILED_PRECONDITION, "the question comes from no address to dial")
-        why = self._turns.refusal(host, now)
-        return None if why is None else Declined(grpc.StatusCode.RESOURCE_EXHAUSTED, why)
+        reason = self._limiter.refusal_reason(host, now)
+        return None if reason is None else Declined(grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
 
 
 async def attempt(host: str, port: int) -> str:
-    """Open a connection to an IP address and close it; return what went wrong, empty if it was accepted."""
+    """Open a connection to an IP address and close it; return the problem, empty if it was accepted."""
     try:
         async with asyncio.timeout(ATTEMPT_SECONDS):
             _, writer = await asyncio.open_connection(host, port)
     except TimeoutError as error:
-        return _described(error) if error.errno else f"no answer within {ATTEMPT_SECONDS:g} s"
+        return _describe(error) if error.errno else f"no answer within {ATTEMPT_SECONDS:g} s"
     except OSError as error:
-        return _described(error)
+        return _describe(error)
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
     return ""
 
 
-def _described(error: OSError) -> str:
-    """Return the system's words for an error; asyncio's own name the address once more."""
+def _describe(error: OSError) -> str:
+    """Return the system's message for an error; asyncio's repeats the address."""
     return os.strerror(error.errno) if error.errno and not isinstance(error, socket.gaierror) else str(error)
 
 

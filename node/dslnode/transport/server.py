@@ -1,4 +1,4 @@
-"""The listening end: conversations, status, and gRPC's standard health and reflection services."""
+"""The listening side: conversations, status, and gRPC's standard health and reflection services."""
 
 from __future__ import annotations
 
@@ -25,42 +25,43 @@ from dslnode.v1 import node_pb2_grpc
 SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name.values())
 MAX_CALLS = 256
 
-BY_THE_DOOR = "come by the node's --listen address, with a ticket"
+NEEDS_TLS = "connect to the node's --listen address, with a ticket"
 
-Context = grpc.aio.ServicerContext[pb.Frame, pb.Frame]
-Asking = grpc.aio.ServicerContext[pb.DialBackRequest, pb.DialBackReply]
+ConverseContext = grpc.aio.ServicerContext[pb.Frame, pb.Frame]
+DialBackContext = grpc.aio.ServicerContext[pb.DialBackRequest, pb.DialBackReply]
 
 
 class Server:
-    """Accepts neighbours for a network; answers with what ``status`` and ``ledger`` return, and dials callers back.
+    """Accepts links for a connection manager, replies with what ``status`` and ``ledger`` return, and dials back.
 
-    With ``tunnels`` it talks TLS to holders of a ticket, and with nobody else. ``dialled_back`` is told how each
-    question for a connection ended.
+    With ``tunnels`` it talks TLS only, and only with holders of a ticket. ``dialled_back`` is called with the outcome
+    of each request to dial back.
     """
 
     def __init__(
         self,
-        network: ConnectionManager,
+        connections: ConnectionManager,
         status: Callable[[], pb.StatusReply],
         ledger: Callable[[str], Iterable[pb.LedgerRow]] = lambda _: (),
         *,
         tunnels: TlsTunnels | None = None,
         dialled_back: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._network = network
+        self._connections = connections
         self._tunnels = tunnels
-        self._door: TlsListener | None = None
+        self._tls_listener: TlsListener | None = None
         self._address = ""
-        self._dial_back = ReachabilityService(dialled_back)
-        self._neighbour, self._status = _Neighbour(self._converse), _Status(status, ledger, self._reach)
+        self._reachability = ReachabilityService(dialled_back)
+        self._neighbour = _Neighbour(self._converse)
+        self._status = _Status(status, ledger, self._dial_back)
         self._health = health.aio.HealthServicer()
-        self._serving = RestartingServer(self._make, self._bind)
+        self._server = RestartingServer(self._make, self._bind)
 
     async def listen(self, address: str) -> int:
-        """Bind ``HOST:PORT`` and serve; return the port (useful with port 0). ``ListenError`` if it cannot be had."""
+        """Bind ``HOST:PORT`` and serve; return the port (useful with port 0). ``ListenError`` if it is taken."""
         self._address = address
-        port = await self._serving.start()
-        port = port and self._open_door(port)
+        port = await self._server.start()
+        port = port and self._start_tls_listener(port)
         if port == 0:
             raise ListenError(
                 f"cannot listen on {address}: the port is taken or the address is not this machine's; "
@@ -73,13 +74,13 @@ class Server:
     async def stop(self, grace: float) -> None:
         """Refuse new calls and end the open ones within ``grace`` seconds."""
         await self._health.enter_graceful_shutdown()
-        await self._serving.stop(grace)
-        if self._door is not None:
-            await self._door.stop()
+        await self._server.stop(grace)
+        if self._tls_listener is not None:
+            await self._tls_listener.stop()
 
     def is_open(self) -> bool:
         """Return whether the address is open and answers."""
-        return self._serving.is_open()
+        return self._server.is_open()
 
     def _make(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
@@ -91,50 +92,50 @@ class Server:
         return server
 
     def _bind(self, server: grpc.aio.Server) -> int:
-        """Give a server its port: the node's own, or where there is TLS before it a Unix socket, which counts as 1."""
+        """Bind the node's own port; behind TLS a Unix socket, whose port counts as 1."""
         if self._tunnels is None:
             port = server.add_insecure_port(self._address)
-            self._address = f"{self._address.rpartition(':')[0]}:{port}"  # the same again, if it was left open
+            self._address = f"{self._address.rpartition(':')[0]}:{port}"  # with port 0, a restart takes the same one
             return port
         self._inner = self._tunnels.path()
         return server.add_insecure_port(f"unix:{self._inner}")
 
-    def _open_door(self, port: int) -> int:
-        """Return the port of the door before gRPC, or gRPC's own if there is none; 0 if it cannot be had."""
+    def _start_tls_listener(self, port: int) -> int:
+        """Return the port of the TLS listener, or gRPC's own if there is none; 0 if it is taken."""
         if self._tunnels is None:
             return port
-        door = TlsListener(self._tunnels, lambda: self._inner, self._refused)
+        listener = TlsListener(self._tunnels, lambda: self._inner, self._refused)
         try:
-            port, self._door = door.listen(self._address), door
+            port, self._tls_listener = listener.listen(self._address), listener
         except OSError:
             return 0
         return port
 
     def _refused(self, address: str, reason: str, explanation: str) -> None:
-        self._network.report(PeerRefused(address, reason, explanation))
+        self._connections.report(PeerRefused(address, reason, explanation))
 
-    async def _converse(self, context: Context) -> None:
-        if self._door is None:
-            await self._network.accept(context, read_address(context.peer()))
-        elif (caller := self._door.caller(context.peer())) is not None:
-            await self._network.accept(AuthenticatedStream(context, caller.identity), caller.remote)
+    async def _converse(self, context: ConverseContext) -> None:
+        if self._tls_listener is None:
+            await self._connections.accept(context, read_address(context.peer()))
+        elif (peer := self._tls_listener.peer(context.peer())) is not None:
+            await self._connections.accept(AuthenticatedStream(context, peer.identity), peer.remote)
         else:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, BY_THE_DOOR)
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, NEEDS_TLS)
 
-    async def _reach(self, request: pb.DialBackRequest, context: Asking) -> pb.DialBackReply:
-        caller = None if self._door is None else self._door.caller(context.peer())
-        host = read_address(context.peer())[0] if caller is None else caller.remote[0]
-        answer = await self._dial_back.answer(host, request.port)
-        if isinstance(answer, Declined):
-            await context.abort(answer.code, answer.why)
-        return answer
+    async def _dial_back(self, request: pb.DialBackRequest, context: DialBackContext) -> pb.DialBackReply:
+        peer = None if self._tls_listener is None else self._tls_listener.peer(context.peer())
+        host = read_address(context.peer())[0] if peer is None else peer.remote[0]
+        reply = await self._reachability.dial_back(host, request.port)
+        if isinstance(reply, Declined):
+            await context.abort(reply.code, reply.explanation)
+        return reply
 
 
 class _Neighbour(node_pb2_grpc.NeighbourServicer):
-    def __init__(self, converse: Callable[[Context], Awaitable[None]]) -> None:
+    def __init__(self, converse: Callable[[ConverseContext], Awaitable[None]]) -> None:
         self._converse = converse
 
-    async def Converse(self, _requests: object, context: Context) -> None:
+    async def Converse(self, _requests: object, context: ConverseContext) -> None:
         await self._converse(context)
 
 
@@ -143,11 +144,11 @@ class _Status(node_pb2_grpc.StatusServicer):
         self,
         status: Callable[[], pb.StatusReply],
         ledger: Callable[[str], Iterable[pb.LedgerRow]],
-        reach: Callable[[pb.DialBackRequest, Asking], Awaitable[pb.DialBackReply]],
+        dial_back: Callable[[pb.DialBackRequest, DialBackContext], Awaitable[pb.DialBackReply]],
     ) -> None:
         self._status = status
         self._ledger = ledger
-        self._reach = reach
+        self._dial_back = dial_back
 
     async def Get(self, _request: pb.StatusRequest, _context: object) -> pb.StatusReply:
         return self._status()
@@ -156,8 +157,8 @@ class _Status(node_pb2_grpc.StatusServicer):
         for row in list(self._ledger(request.per)):
             yield row
 
-    async def DialBack(self, request: pb.DialBackRequest, context: Asking) -> pb.DialBackReply:
-        return await self._reach(request, context)
+    async def DialBack(self, request: pb.DialBackRequest, context: DialBackContext) -> pb.DialBackReply:
+        return await self._dial_back(request, context)
 
 
 def read_address(peer: str) -> tuple[str, int]:

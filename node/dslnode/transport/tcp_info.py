@@ -1,7 +1,7 @@
-"""What the kernel counted for a TCP connection of this process (Linux's ``TCP_INFO``).
+"""The kernel's counters of this process's TCP connections (Linux's ``TCP_INFO``), and their keepalive probes.
 
-gRPC does not tell what HTTP/2, TLS, resends and acknowledgements cost; the kernel knows. Offsets are those of
-``struct tcp_info`` in Linux's ``include/uapi/linux/tcp.h``, which only ever grows at its end.
+gRPC does not say what HTTP/2, TLS, resent segments and acknowledgements cost; the kernel does. The offsets are those
+of ``struct tcp_info`` in Linux's ``include/uapi/linux/tcp.h``, which only ever grows at its end.
 """
 
 from __future__ import annotations
@@ -22,54 +22,47 @@ _IP_HEADERS = {socket.AF_INET: 20, socket.AF_INET6: 40}
 
 @dataclass(frozen=True)
 class TcpConnection:
-    """A TCP connection as its far end and what crossed the wire for it, in bytes with TCP and IP headers.
+    """A TCP connection and what it cost so far."""
 
-    ``sent`` includes ``resent``, which is without headers. ``number`` tells connections of one process apart.
-    ``heard`` counts the segments that came, the kernel's own probes and answers among them.
-    """
-
-    remote: tuple[str, int]
-    sent: int
-    received: int
-    resent: int = 0
-    number: int = 0
-    heard: int = 0
+    remote: tuple[str, int]  # host and port of the other side
+    sent: int  # bytes with TCP and IP headers
+    received: int  # bytes with TCP and IP headers
+    resent: int = 0  # bytes without headers, included in ``sent``
+    inode: int = 0  # of the socket: tells connections of one process apart
+    segments_received: int = 0  # with the kernel's keepalive probes and their answers
 
 
 @dataclass(frozen=True)
 class KeepaliveProbes:
-    """How the kernel asks a far end that is silent for ``idle`` seconds whether it lives: every ``interval`` seconds.
+    """When the kernel probes whether the other side of a connection is alive. All in seconds."""
 
-    The connection is lost when nothing is answered, or acknowledged, for ``lost`` seconds.
-    """
-
-    idle: int
-    interval: int
-    lost: float
+    idle: int  # silence before the first probe
+    interval: int  # between two probes
+    lost: float  # without answer or acknowledgement before the connection is lost
 
 
-def connections() -> list[TcpConnection]:
-    """Return this process's TCP connections; empty where the kernel does not tell (not Linux)."""
+def tcp_connections() -> list[TcpConnection]:
+    """Return this process's TCP connections; empty where the kernel does not count (not Linux)."""
     if not sys.platform.startswith("linux"):
         return []
-    found = (_examine(descriptor) for descriptor in _sockets())
-    return [connection for connection in found if connection is not None]
+    examined = (_examine(descriptor) for descriptor in _sockets())
+    return [connection for connection in examined if connection is not None]
 
 
-def probe(number: int, probing: KeepaliveProbes) -> None:
-    """Have the kernel probe a connection of this process in this way from now on, if it is still open."""
+def set_keepalive(inode: int, probes: KeepaliveProbes) -> None:
+    """Set the keepalive probes of the connection whose socket has this inode, if it is still open."""
     for descriptor in _sockets():
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as duplicate:
-            if os.fstat(duplicate.fileno()).st_ino == number:
-                _set_probing(duplicate, probing)
+            if os.fstat(duplicate.fileno()).st_ino == inode:
+                _set_probes(duplicate, probes)
                 return
 
 
-def _set_probing(connection: socket.socket, probing: KeepaliveProbes) -> None:
+def _set_probes(connection: socket.socket, probes: KeepaliveProbes) -> None:
     for option, value in (
-        (socket.TCP_USER_TIMEOUT, round(1_000 * probing.lost)),
-        (socket.TCP_KEEPINTVL, probing.interval),
-        (socket.TCP_KEEPIDLE, probing.idle),
+        (socket.TCP_USER_TIMEOUT, round(1_000 * probes.lost)),
+        (socket.TCP_KEEPINTVL, probes.interval),
+        (socket.TCP_KEEPIDLE, probes.idle),
     ):
         connection.setsockopt(socket.IPPROTO_TCP, option, value)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -94,21 +87,27 @@ def _examine(descriptor: int) -> TcpConnection | None:
             address = duplicate.getpeername()
             info = duplicate.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
             header = _IP_HEADERS[duplicate.family] + _TCP_HEADER
-            number = os.fstat(duplicate.fileno()).st_ino
+            inode = os.fstat(duplicate.fileno()).st_ino
     except OSError:
         return None
-    return _read_info(address, info, header, number)
+    return _read_info(address, info, header, inode)
 
 
-def _read_info(address: tuple[str, int], info: bytes, header: int, number: int = 0) -> TcpConnection | None:
+def _read_info(address: tuple[str, int], info: bytes, header: int, inode: int = 0) -> TcpConnection | None:
     if len(info) < _INFO_BYTES:
         return None
     received, sent, resent = (
-        struct.unpack_from("=Q", info, _OFFSETS[f"bytes_{way}"])[0] for way in ("received", "sent", "resent")
+        struct.unpack_from("=Q", info, _OFFSETS[f"bytes_{name}"])[0] for name in ("received", "sent", "resent")
     )
     segments_in, segments_out = (
-        struct.unpack_from("=I", info, _OFFSETS[f"segments_{way}"])[0] for way in ("in", "out")
+        struct.unpack_from("=I", info, _OFFSETS[f"segments_{direction}"])[0] for direction in ("in", "out")
     )
     host = address[0].removeprefix("::ffff:")
-    wire = (sent + segments_out * header, received + segments_in * header)
-    return TcpConnection((host, address[1]), *wire, resent, number, segments_in)
+    return TcpConnection(
+        remote=(host, address[1]),
+        sent=sent + segments_out * header,
+        received=received + segments_in * header,
+        resent=resent,
+        inode=inode,
+        segments_received=segments_in,
+    )

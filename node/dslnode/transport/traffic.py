@@ -1,4 +1,4 @@
-"""What was sent and received, by neighbour and kind: payload bits, and bytes on the wire."""
+"""Traffic per neighbour and direction: payload bits, and bytes on the wire by kind."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ GRPC_FRAMING = 5 + 9
 class Flow:
     """One direction between this node and one neighbour."""
 
-    masks: int = 0  # whole masks
-    payload_bits: int = 0  # of masks, coded
+    masks: int = 0  # complete masks
+    payload_bits: int = 0  # of masks, as coded
     mask_bytes: int = 0  # masks with their headers and framing
     control_bytes: int = 0  # handshakes, greetings and refusals with their framing
-    link_bytes: int = 0  # everything that the kernel moved, TCP and IP headers included
-    resent_bytes: int = 0  # what TCP sent again, without headers
-    sign_bits: int = 0  # payload bits of sign masks; the others are of keep masks
+    link_bytes: int = 0  # all that the kernel moved, with TCP and IP headers
+    resent_bytes: int = 0  # sent again by TCP, without headers
+    sign_bits: int = 0  # payload bits of sign masks; the rest is of keep masks
     sign_bytes: int = 0  # mask bytes of sign masks
 
     def count(self, size: int, kind: MaskKind | None = None, payload_bits: int = 0) -> None:
-        """Count one gRPC message of ``size`` serialised bytes: a part of a mask of this kind, else control."""
+        """Count one gRPC message of ``size`` serialized bytes: part of a mask of this kind, or control if None."""
         self.payload_bits += payload_bits
         if kind is None:
             self.control_bytes += size + GRPC_FRAMING
@@ -36,7 +36,7 @@ class Flow:
 
     @property
     def wire_bytes(self) -> int:
-        """Bytes on the wire: the kernel's count where it gives one, else what this process framed itself."""
+        """Bytes on the wire: the kernel's count where there is one, otherwise what this process framed."""
         return max(self.link_bytes, self.mask_bytes + self.control_bytes)
 
     @property

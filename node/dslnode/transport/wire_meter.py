@@ -1,39 +1,39 @@
-"""Books what the kernel moved to the accounts of the neighbours it moved it for, connection by connection."""
+"""Adds the bytes that the kernel moved per connection to the account of the neighbour at its other side."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dslnode.transport.tcp_info import TcpConnection, connections
+from dslnode.transport.tcp_info import TcpConnection, tcp_connections
 from dslnode.transport.traffic import Traffic
 
 LOOPBACK = ("127.", "::1")
 
 
 class WireMeter:
-    """Remembers what each open connection had moved when it was last read."""
+    """The counters of each open connection at the last measurement, by the inode of its socket."""
 
     def __init__(self) -> None:
-        self._read: dict[int, TcpConnection] = {}
+        self._last: dict[int, TcpConnection] = {}
 
-    def read(self, accounts: Mapping[tuple[str, int], Traffic], others: Traffic) -> None:
-        """Add what was moved since the last reading to the account of the far end.
+    def measure(self, accounts: Mapping[tuple[str, int], Traffic], others: Traffic) -> None:
+        """Add the bytes since the last measurement to the accounts, by host and port of the other side.
 
-        Connections without one, as of strangers, of refused handshakes, or of a Prometheus, go to ``others``;
-        such over loopback cost nothing and are left out.
+        Connections without an account go to ``others``: those of strangers, of refused handshakes, of Prometheus. Over
+        loopback these cost nothing and are left out.
         """
-        now = {connection.number: connection for connection in connections()}
-        for number, connection in now.items():
+        current = {connection.inode: connection for connection in tcp_connections()}
+        for inode, connection in current.items():
             traffic = accounts.get(connection.remote)
             if traffic is None and not connection.remote[0].startswith(LOOPBACK):
                 traffic = others
             if traffic is not None:
-                _add(traffic, connection, self._read.get(number, TcpConnection(connection.remote, 0, 0)))
-        self._read = now
+                _add(traffic, connection, self._last.get(inode, TcpConnection(connection.remote, 0, 0)))
+        self._last = current
 
 
 def _add(traffic: Traffic, now: TcpConnection, before: TcpConnection) -> None:
-    if now.remote != before.remote or now.sent < before.sent:  # the number was given to another connection
+    if now.remote != before.remote or now.sent < before.sent:  # the inode was given to another connection
         before = TcpConnection(now.remote, 0, 0)
     traffic.sent.link_bytes += now.sent - before.sent
     traffic.sent.resent_bytes += now.resent - before.resent

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from dslnode.errors import PeerError
 from dslnode.protocol.codec import delta, positions, range_coder
 from dslnode.protocol.codec.delta import Reference, ReferenceChoice
-from dslnode.protocol.codec.mask_codec import SPARE_BYTES, Codec, CodedMask, MaskAssembler, encode_for
+from dslnode.protocol.codec.mask_codec import SPARE_BYTES, Codec, CodedMask, MaskAssembler, MaskHeader, encode_for
 from dslnode.protocol.codec.reference import REMEMBERED, IncomingReference, MaskReferences, OutgoingReferences
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage
@@ -53,7 +53,17 @@ def read(incoming: IncomingReference, coded: CodedMask) -> Mask:
     """Put a coded mask together again as a receiver does."""
     layouts = dict.fromkeys(MaskKind, incoming.start.mask.layout if incoming.start else LAYOUT)
     assembler = MaskAssembler(layouts, incoming)
-    assembler.header(coded.round, coded.kind, coded.codec, len(coded.data), coded.checksum, None, coded.base)
+    assembler.header(
+        MaskHeader(
+            round=coded.round,
+            kind=coded.kind,
+            codec=coded.codec,
+            coded_bytes=len(coded.data),
+            checksum=coded.checksum,
+            step=None,
+            reference=coded.reference,
+        )
+    )
     found = [assembler.chunk(part) for part in coded.chunks()][-1]
     assert found is not None
     return found.mask
@@ -85,8 +95,16 @@ def test_no_mask_takes_more_than_its_plain_bits(
     for choice, held in ((ReferenceChoice.NONE, None), (ReferenceChoice.START, Reference(base))):
         coded, _ = encode_for(readable, message(mask), choice, held)
         assert len(coded.data) <= LAYOUT.byte_size
-        incoming = IncomingReference(Reference(base), shared=True)
-        coded = CodedMask(0, MaskKind.KEEP, coded.codec, coded.checksum, coded.data, None, choice)
+        incoming = IncomingReference(Reference(base), same_start=True)
+        coded = CodedMask(
+            round=0,
+            kind=MaskKind.KEEP,
+            codec=coded.codec,
+            checksum=coded.checksum,
+            data=coded.data,
+            step=None,
+            reference=choice,
+        )
         assert read(incoming, coded) == mask
 
 
@@ -183,9 +201,14 @@ coded_bytes = st.binary(min_size=1, max_size=LAYOUT.byte_size + SPARE_BYTES)
 @settings(max_examples=200, deadline=None)
 @given(coded_bytes, st.sampled_from(Codec), st.sampled_from(ReferenceChoice))
 def test_bytes_that_nobody_wrote_are_refused(data: bytes, codec: Codec, choice: ReferenceChoice) -> None:
-    incoming = IncomingReference(Reference(drawn(LAYOUT, 1)), shared=True, held=Reference(drawn(LAYOUT, 2)))
+    incoming = IncomingReference(Reference(drawn(LAYOUT, 1)), same_start=True, last=Reference(drawn(LAYOUT, 2)))
     with pytest.raises(PeerError):
-        read(incoming, CodedMask(0, MaskKind.KEEP, codec, bytes(8), data, None, choice))
+        read(
+            incoming,
+            CodedMask(
+                round=0, kind=MaskKind.KEEP, codec=codec, checksum=bytes(8), data=data, step=None, reference=choice
+            ),
+        )
 
 
 def test_a_wrong_base_does_not_go_unnoticed() -> None:
@@ -193,7 +216,7 @@ def test_a_wrong_base_does_not_go_unnoticed() -> None:
     for readable in (ALL, frozenset({Codec.SPARSE})):
         coded, _ = encode_for(readable, message(flipped(one, 3, 0.01)), ReferenceChoice.LAST, Reference(one))
         with pytest.raises(PeerError) as refused:
-            read(IncomingReference(Reference(other), held=Reference(other)), coded)
+            read(IncomingReference(Reference(other), last=Reference(other)), coded)
         assert refused.value.reason in {"checksum", "mask_bits"}
 
 
@@ -211,32 +234,48 @@ class Edge:
         start = drawn(LAYOUT, 0)
         self.mask, self.sender, self.receiver = (
             start,
-            MaskReferences.of(Reference(start)),
-            MaskReferences.of(Reference(start)),
+            MaskReferences.from_start(Reference(start)),
+            MaskReferences.from_start(Reference(start)),
         )
         self.flying: list[tuple[CodedMask, Mask]] = []
         self.connect()
 
     def connect(self) -> None:
         self.flying.clear()
-        self.sender, self.receiver = self.sender.again(shared=True), self.receiver.again(shared=True)
-        held = self.receiver.incoming.held
+        self.sender, self.receiver = (
+            self.sender.for_new_link(same_start=True),
+            self.receiver.for_new_link(same_start=True),
+        )
+        held = self.receiver.incoming.last
         self.sender.outgoing.resume(b"" if held is None else held.digest)
 
     def restart_sender(self) -> None:
-        self.sender = MaskReferences.of(Reference(drawn(LAYOUT, 0)))
+        self.sender = MaskReferences.from_start(Reference(drawn(LAYOUT, 0)))
         self.connect()
 
     def restart_receiver(self) -> None:
-        self.receiver = MaskReferences.of(Reference(drawn(LAYOUT, 0)))
+        self.receiver = MaskReferences.from_start(Reference(drawn(LAYOUT, 0)))
         self.connect()
 
     def send(self) -> None:
         self.mask = flipped(self.mask, len(self.flying) + 5, 0.02)
-        choice, base = self.sender.outgoing.base()
+        choice, base = self.sender.outgoing.choose()
         coded, following = encode_for(ALL, message(self.mask), choice, base)
-        self.sender.outgoing.sent(following)
-        self.flying.append((CodedMask(0, coded.kind, coded.codec, coded.checksum, coded.data, None, choice), self.mask))
+        self.sender.outgoing.mask_sent(following)
+        self.flying.append(
+            (
+                CodedMask(
+                    round=0,
+                    kind=coded.kind,
+                    codec=coded.codec,
+                    checksum=coded.checksum,
+                    data=coded.data,
+                    step=None,
+                    reference=choice,
+                ),
+                self.mask,
+            )
+        )
 
     def deliver(self) -> None:
         if self.flying:
@@ -256,7 +295,7 @@ def test_masks_arrive_right_after_any_loss_and_restart(actions: list[str]) -> No
     edge.send()
     while edge.flying:
         edge.deliver()
-    held = edge.receiver.incoming.held
+    held = edge.receiver.incoming.last
     assert held is not None
     assert held.mask == edge.mask
 
@@ -267,7 +306,7 @@ def test_after_a_break_masks_go_on_from_what_arrived() -> None:
     edge.deliver()
     edge.send()
     edge.connect()
-    assert edge.sender.outgoing.base()[0] is ReferenceChoice.LAST
+    assert edge.sender.outgoing.choose()[0] is ReferenceChoice.LAST
     edge.send()
     edge.deliver()
 
@@ -279,22 +318,23 @@ def test_no_more_than_a_few_bases_are_remembered() -> None:
     for _ in range(REMEMBERED):
         edge.send()
     edge.connect()
-    assert edge.sender.outgoing.base()[0] is ReferenceChoice.START
+    assert edge.sender.outgoing.choose()[0] is ReferenceChoice.START
 
 
 def test_a_near_copy_is_left_alone_but_never_first_on_a_link() -> None:
     start, now = drawn(LARGE, 0), flipped(drawn(LARGE, 0), 1, 0.1)
-    outgoing = OutgoingReferences(Reference(start), shared=True)
-    assert not outgoing.is_near(start, 0.5)
-    outgoing.sent(Reference(now))
-    assert outgoing.is_near(now, 0)
+    outgoing = OutgoingReferences(Reference(start), same_start=True)
+    assert not outgoing.is_close(start, 0.5)
+    outgoing.mask_sent(Reference(now))
+    assert outgoing.is_close(now, 0)
     later = flipped(now, 2, 0.004)
-    assert not outgoing.is_near(later, 0)
-    assert not outgoing.is_near(later, 0.02)
-    assert outgoing.is_near(later, 0.1)
-    assert not outgoing.again(shared=True).is_near(now, 0.5)
+    assert not outgoing.is_close(later, 0)
+    assert not outgoing.is_close(later, 0.02)
+    assert outgoing.is_close(later, 0.1)
+    assert not outgoing.for_new_link(same_start=True).is_close(now, 0.5)
 
 
+@pytest.mark.process
 def test_a_board_without_the_range_coder_reads_and_writes_lists() -> None:
     program = (
         "import sys; sys.modules['constriction'] = None\n"

@@ -24,6 +24,7 @@ from dslnode.protocol.codec.mask_codec import (
     Codec,
     CodedMask,
     MaskAssembler,
+    MaskHeader,
     checksum,
     encode,
 )
@@ -39,7 +40,11 @@ ABSURD = 2**32 - 1
 rounds = st.integers(0, MAX_ROUND - 1)
 kinds = st.sampled_from(MaskKind)
 
-STEP = ReplicaStep(1, 5, 4, (0.5,), (3,), bytes(8))
+STEP = ReplicaStep(epoch=1, sequence=5, acknowledged=4, scales=(0.5,), counts=(3,), checksum=bytes(8))
+
+
+def header_of(round_number: int, kind: int, codec: int, coded_bytes: int, check: bytes) -> MaskHeader:
+    return MaskHeader(round=round_number, kind=kind, codec=codec, coded_bytes=coded_bytes, checksum=check)
 
 
 def both(layout: MaskLayout) -> dict[MaskKind, MaskLayout]:
@@ -59,7 +64,16 @@ def mask_over(layout: MaskLayout, seed: int) -> Mask:
 
 def assemble(assembler: MaskAssembler, coded: CodedMask, chunks: Iterable[bytes]) -> MaskMessage | None:
     """Feed a header and chunks; no chunk but the last may complete the message."""
-    assembler.header(coded.round, coded.kind, coded.codec, len(coded.data), coded.checksum, coded.step)
+    assembler.header(
+        MaskHeader(
+            round=coded.round,
+            kind=coded.kind,
+            codec=coded.codec,
+            coded_bytes=len(coded.data),
+            checksum=coded.checksum,
+            step=coded.step,
+        )
+    )
     message = None
     for chunk in chunks:
         assert message is None
@@ -70,7 +84,15 @@ def assemble(assembler: MaskAssembler, coded: CodedMask, chunks: Iterable[bytes]
 def begun(layout: MaskLayout = LAYOUT) -> MaskAssembler:
     """Return an assembler that has taken the header of an all-zero mask."""
     assembler = MaskAssembler(both(layout))
-    assembler.header(0, MaskKind.KEEP, Codec.RAW, layout.byte_size, checksum(bytes(layout.byte_size)))
+    assembler.header(
+        MaskHeader(
+            round=0,
+            kind=MaskKind.KEEP,
+            codec=Codec.RAW,
+            coded_bytes=layout.byte_size,
+            checksum=checksum(bytes(layout.byte_size)),
+        )
+    )
     return assembler
 
 
@@ -146,14 +168,16 @@ def test_the_payload_is_one_bit_a_weight_rounded_up_to_bytes(size: int) -> None:
 def test_a_header_out_of_bounds_is_refused(reason: str, header: tuple[int, int, int, int, bytes]) -> None:
     assembler = MaskAssembler(both(LAYOUT))
     with pytest.raises(PeerError) as refused:
-        assembler.header(*header)
+        assembler.header(header_of(*header))
     assert refused.value.reason == reason
     with pytest.raises(PeerError, match="belongs to no mask"):
         assembler.chunk(bytes(3))
 
 
 def test_the_last_round_is_still_taken() -> None:
-    MaskAssembler(both(LAYOUT)).header(MAX_ROUND - 1, MaskKind.KEEP, Codec.RAW, 3, bytes(8))
+    MaskAssembler(both(LAYOUT)).header(
+        MaskHeader(round=MAX_ROUND - 1, kind=MaskKind.KEEP, codec=Codec.RAW, coded_bytes=3, checksum=bytes(8))
+    )
 
 
 def refusal_of(act: Callable[[], object]) -> str:
@@ -178,7 +202,10 @@ def test_a_header_before_the_last_mask_is_complete_is_refused(missing: int) -> N
     assembler = begun()
     if missing < 3:
         assembler.chunk(bytes(3 - missing))
-    assert refusal_of(lambda: assembler.header(1, 1, 1, 3, bytes(8))) == "unexpected_header"
+    assert (
+        refusal_of(lambda: assembler.header(MaskHeader(round=1, kind=1, codec=1, coded_bytes=3, checksum=bytes(8))))
+        == "unexpected_header"
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,17 +236,27 @@ def test_one_flipped_bit_does_not_pass_the_checksum(position: int) -> None:
 def test_a_padding_bit_is_refused_although_the_checksum_fits(padding: int) -> None:
     packed = bytes([0, 0, padding << 5])
     assembler = MaskAssembler(both(LAYOUT))
-    assembler.header(0, 1, 1, 3, checksum(packed))
+    assembler.header(MaskHeader(round=0, kind=1, codec=1, coded_bytes=3, checksum=checksum(packed)))
     assert refusal_of(lambda: assembler.chunk(packed)) == "mask_bits"
 
 
 def test_a_lie_about_the_size_costs_no_memory() -> None:
     assembler = MaskAssembler(both(LARGE))
-    assert peak_of(lambda: assembler.header(0, 1, 1, ABSURD, bytes(8))) < 20_000
+    assert (
+        peak_of(lambda: assembler.header(MaskHeader(round=0, kind=1, codec=1, coded_bytes=ABSURD, checksum=bytes(8))))
+        < 20_000
+    )
 
 
 def test_a_header_alone_reserves_nothing() -> None:
-    assert peak_of(lambda: MaskAssembler(both(LARGE)).header(0, 1, 1, LARGE.byte_size, bytes(8))) < 20_000
+    assert (
+        peak_of(
+            lambda: MaskAssembler(both(LARGE)).header(
+                MaskHeader(round=0, kind=1, codec=1, coded_bytes=LARGE.byte_size, checksum=bytes(8))
+            )
+        )
+        < 20_000
+    )
 
 
 @pytest.mark.parametrize("size", [2, 1_000, CHUNK_BYTES])
@@ -265,7 +302,7 @@ def test_any_sequence_of_frames_gives_right_masks_or_peer_errors(
                 message = assembler.chunk(frame)
                 assert message is None or message.mask == Mask.from_bytes(LAYOUT, bytes(3))
             else:
-                assembler.header(*frame)
+                assembler.header(header_of(*frame))
 
 
 def test_a_sign_mask_has_the_layout_of_the_scores_and_keeps_its_step() -> None:
@@ -273,7 +310,16 @@ def test_a_sign_mask_has_the_layout_of_the_scores_and_keeps_its_step() -> None:
     assembler = MaskAssembler({MaskKind.KEEP: LAYOUT, MaskKind.SIGN: scores})
     message = MaskMessage(3, MaskKind.SIGN, mask_over(scores, 1), STEP)
     coded = encode(message)
-    assembler.header(coded.round, coded.kind, coded.codec, len(coded.data), coded.checksum, coded.step)
+    assembler.header(
+        MaskHeader(
+            round=coded.round,
+            kind=coded.kind,
+            codec=coded.codec,
+            coded_bytes=len(coded.data),
+            checksum=coded.checksum,
+            step=coded.step,
+        )
+    )
     assert [assembler.chunk(part) for part in coded.chunks()] == [message]
     assert coded.payload_bits == 16 + 32
 
@@ -298,9 +344,23 @@ def test_a_sign_mask_has_the_layout_of_the_scores_and_keeps_its_step() -> None:
 )
 def test_a_step_out_of_bounds_is_refused(step: ReplicaStep | None) -> None:
     assembler = MaskAssembler(both(LAYOUT))
-    assert refusal_of(lambda: assembler.header(0, 2, 1, LAYOUT.byte_size, bytes(8), step)) == "bad_step"
+    assert (
+        refusal_of(
+            lambda: assembler.header(
+                MaskHeader(round=0, kind=2, codec=1, coded_bytes=LAYOUT.byte_size, checksum=bytes(8), step=step)
+            )
+        )
+        == "bad_step"
+    )
 
 
 def test_a_keep_mask_has_no_step() -> None:
     assembler = MaskAssembler(both(LAYOUT))
-    assert refusal_of(lambda: assembler.header(0, 1, 1, LAYOUT.byte_size, bytes(8), STEP)) == "bad_step"
+    assert (
+        refusal_of(
+            lambda: assembler.header(
+                MaskHeader(round=0, kind=1, codec=1, coded_bytes=LAYOUT.byte_size, checksum=bytes(8), step=STEP)
+            )
+        )
+        == "bad_step"
+    )

@@ -200,11 +200,11 @@ def try_rounds(learner: Learner, settings: Settings) -> Trial:
     kinds = settings.exchange.kinds
     learner.resynchronize(TRIAL_PEER, learner.open_exchange(TRIAL_PEER))  # sign masks need a neighbour
     for number in range(2):
-        steps = _seconds(lambda: learner.train(number, lambda: False))  # noqa: B023 (called at once)
+        steps = _seconds(lambda: learner.train_round(number))  # noqa: B023 (called at once)
         signs = _seconds(lambda: learner.make_steps(number, [TRIAL_PEER])) if MaskKind.SIGN in kinds else 0.0  # noqa: B023
         received = [NeighbourMasks(TRIAL_PEER, learner.mask, (), 0)]
-        aggregate = _seconds(lambda: learner.aggregate(number, received))  # noqa: B023
-    evaluate = _seconds(lambda: learner.accuracy(lambda: False))
+        aggregate = _seconds(lambda: learner.aggregate(received))  # noqa: B023
+    evaluate = _seconds(learner.accuracy)
     return Trial(
         step_seconds=steps / TRIAL_STEPS,
         signs_seconds=signs,

@@ -9,7 +9,7 @@ from pathlib import Path
 from dslnode.cli.doctor.findings import Finding, from_error, ok, problem, warning
 from dslnode.errors import PeerError, SettingsError
 from dslnode.security.credentials import Credentials
-from dslnode.security.identity import Identity, Revocations, check_validity, clock, day
+from dslnode.security.identity import Identity, Revocations, check_validity, clock_hint, format_day
 from dslnode.security.self_test import try_handshake
 
 CHECK = "ticket"
@@ -82,10 +82,12 @@ def _check_identity(ticket: TicketFacts, identity: Identity, name: str, now: dat
         what = f"{ticket.file}: TLS fails with it ({ticket.tls_error})"
         return problem(CHECK, what, f"copy the ticket again; else {renew}")
     if identity.is_expiring(now):
-        return warning(CHECK, f"it ends on {day(identity.ends)}, in {(identity.ends - now).days} days", renew)
+        return warning(
+            CHECK, f"it ends on {format_day(identity.not_after)}, in {(identity.not_after - now).days} days", renew
+        )
     number = ticket.revocations.number
     revocations = f"revocation list {number}" if number else "no revocation list is there"
-    return ok(CHECK, f"{identity.name!r} by {ticket.file} until {day(identity.ends)}; {revocations}")
+    return ok(CHECK, f"{identity.name!r} by {ticket.file} until {format_day(identity.not_after)}; {revocations}")
 
 
 def _invalid_ticket(error: PeerError, identity: Identity, now: datetime) -> Finding:
@@ -95,7 +97,11 @@ def _invalid_ticket(error: PeerError, identity: Identity, now: datetime) -> Find
             fix = f"if that was a mistake, `dslnode ca issue {identity.name}-again` and use that ticket instead"
             return problem(CHECK, f"the authority has revoked the ticket of {identity.name!r}", fix)
         case "expired":
-            return problem(CHECK, f"it ended on {day(identity.ends)}; {clock(now)}", RENEW.format(name=identity.name))
+            return problem(
+                CHECK,
+                f"it ended on {format_day(identity.not_after)}; {clock_hint(now)}",
+                RENEW.format(name=identity.name),
+            )
         case _:
-            what = f"it is not valid before {day(identity.begins)}; {clock(now)}"
+            what = f"it is not valid before {format_day(identity.not_before)}; {clock_hint(now)}"
             return problem(CHECK, what, "set the clock here, or look at that of the machine that made the ticket")

@@ -1,1 +1,1 @@
-"""A mask to bytes and back: raw, as positions, or by a range coder; on its own or against a reference."""
+"""Masks to bytes and back: raw, as positions or by a range coder; alone or against a reference mask."""

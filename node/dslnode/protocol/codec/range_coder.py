@@ -1,8 +1,8 @@
-"""Runs of bits with a known share of ones, to bytes and back at the entropy: tables of integers, a range coder.
+"""Codes runs of bits with a known share of ones to bytes, close to their entropy, by a range coder.
 
-Eight bits are one symbol of a run: a byte with ``c`` ones has the probability ``p^c (1 - p)^(8 - c)``. Everything that
-decides what a byte becomes is computed with integers, so that every platform writes and reads the same. The coder
-itself is ``constriction``'s; without it ``AVAILABLE`` is false, and nodes agree on something else.
+Eight bits of a run are one symbol: a byte with ``c`` ones has the probability ``p^c (1 - p)^(8 - c)``. All
+probabilities are computed with integers, so that every platform writes and reads the same bytes. The range coder is
+``constriction``'s. Without that package ``AVAILABLE`` is false, and nodes agree on another codec.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ except ImportError:  # pragma: no cover (tested in a process that cannot import 
     AVAILABLE = False
 
 Bits = NDArray[np.uint8]
-"""One 0 or 1 an entry."""
+"""One bit per entry, 0 or 1."""
 
 ONE = 1 << 24
-"""The probability 1: those of a level are integers out of this."""
-STEPS = 16  # levels by which a probability halves
+"""The probability 1. Shares of ones are integers out of this."""
+STEPS = 16  # levels per halving of the share
 RARE = 20 * STEPS  # the lowest share of ones is 2^-20, the highest 1 - 2^-20
 LEVELS = 2 * (RARE - STEPS) + 1
 EVEN = RARE - STEPS
-"""The level at which ones and zeros are equally likely."""
+"""The level of the share 1/2."""
 COST_ONE = 1 << 16
-"""One bit, in the units of ``run_costs``."""
+"""The cost of one bit in the unit of ``run_costs``, which is 1/65536 bit."""
 
 
 def level_share(level: int) -> int:
@@ -46,27 +46,27 @@ def level_share(level: int) -> int:
 
 
 def run_costs(ones: int, size: int) -> NDArray[np.int64]:
-    """Return what a run of bits costs at each level, in 1/65536 bits."""
+    """Return the cost of a run of bits at each level, in 1/65536 bits."""
     for_ones, for_zeros = _bit_costs()
     return ones * for_ones + (size - ones) * for_zeros
 
 
 class Writer:
-    """Codes numbers and runs of bits, one after the other."""
+    """Codes numbers and runs of bits in sequence."""
 
     def __init__(self) -> None:
         self._coder = constriction.stream.queue.RangeEncoder()
 
     def run(self, bits: Bits, level: int) -> None:
-        """Code bits of which about the level's share are ones."""
+        """Code bits. The closer their share of ones is to that of ``level``, the shorter the code."""
         self._coder.encode(np.packbits(bits, bitorder="little").astype(np.int32), _byte_model(level))
 
     def number(self, value: int, weights: tuple[int, ...]) -> None:
-        """Code a number from 0 that is as likely as its weight says."""
+        """Code a number from 0. Its probability is its weight out of the sum of ``weights``."""
         self._coder.encode(np.array([value], dtype=np.int32), _number_model(weights))
 
     def finish(self) -> bytes:
-        """Return the fewest bytes that read as what was coded; zeros at their end are left out."""
+        """Return the fewest bytes that decode to what was coded. Zero bytes at the end are left out."""
         words = self._coder.get_compressed()
         count, (lower, width) = self._coder.pos()
         if len(words) == count + 1:
@@ -75,7 +75,7 @@ class Writer:
 
 
 class Reader:
-    """Reads what a ``Writer`` wrote, given the same levels and weights. Bytes that nobody wrote give any numbers."""
+    """Reads what a ``Writer`` wrote, given the same levels and weights. Damaged bytes may give any numbers."""
 
     def __init__(self, data: bytes) -> None:
         padded = data + bytes(-len(data) % 4)
@@ -98,9 +98,9 @@ class Reader:
 
 
 def _shortest(word: int, lower: int, width: int) -> int:
-    """Return the 32-bit word with the most zeros at its end that means the same as a coder's last one.
+    """Return the 32-bit word with the most trailing zeros that decodes as the coder's last word does.
 
-    Read as the upper half of 64 bits it has to lie in the coder's interval, on the same side of an overflow.
+    As the upper half of 64 bits it has to lie in the coder's interval, on the same side of an overflow.
     """
     value = word << 32
     overflow = (value < lower) << 64
@@ -113,7 +113,7 @@ def _shortest(word: int, lower: int, width: int) -> int:
 
 @cache
 def _byte_model(level: int) -> Any:
-    """Return the model of a byte; all weights are whole numbers below 2^53, which floats hold exactly."""
+    """Return the model of a byte. All weights are integers below 2^53, which float64 holds exactly."""
     ones = level_share(level)
     weights = [(ones ** (count := byte.bit_count()) * (ONE - ones) ** (8 - count)) >> 142 for byte in range(256)]
     return constriction.stream.model.Categorical(np.array(weights, dtype=np.float64), lazy=True, perfect=False)
@@ -133,7 +133,7 @@ def _bit_costs() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _logarithm(number: int) -> int:
-    """Return the binary logarithm of a number below 2^32 in 1/65536, rounded down: squared again and again."""
+    """Return the binary logarithm of a number below 2^32 in 1/65536, rounded down, by repeated squaring."""
     whole = number.bit_length() - 1
     fraction, result = number << (31 - whole), whole
     for _ in range(16):

@@ -1,8 +1,9 @@
-"""What is known of the keep masks at both ends of an edge: the bases that masks are coded against. Pure decisions.
+"""The references that keep masks are coded against, per neighbour and direction. Pure decisions.
 
-A link is one ordered stream, so whoever reads a mask has read all before it, and no acknowledgement is needed while
-it lasts. When a link opens, the receiver says which base it holds, and the sender goes on from there if it still
-remembers it; else from the mask that both started from, if they are equal; else from nothing.
+A link is one ordered stream: whoever reads a mask has read all masks before it. So no acknowledgement is needed while
+the link lasts. When a link opens, the receiver sends the digest of the reference that it holds. The sender goes on
+from there if it still has that reference; otherwise from the mask that both nodes started from, if that is equal;
+otherwise from nothing.
 """
 
 from __future__ import annotations
@@ -14,88 +15,87 @@ from dslnode.protocol.codec.delta import Reference, ReferenceChoice
 from dslnode.protocol.mask import Mask
 
 REMEMBERED = 4
-"""Bases of one neighbour that are kept for when its link breaks: it lacks those under way then."""
+"""References per neighbour that a sender keeps: when a link breaks, the receiver lacks the masks that were on it."""
 
 
 @dataclass
 class OutgoingReferences:
-    """What a neighbour holds of this node's masks. ``start`` is the mask that this node started from.
+    """What a neighbour holds of this node's keep masks."""
 
-    ``shared`` says that the neighbour started from the same one; ``certain`` that the base is known to be right and
-    that a mask went over this link already.
-    """
-
-    start: Reference | None
-    shared: bool = False
-    certain: bool = False
+    start: Reference | None  # the mask that this node started from
+    same_start: bool = False  # the neighbour started from the same mask
+    sent_on_link: bool = False  # a mask was sent on this link
     _sent: deque[Reference] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
-    def resume(self, held: bytes) -> None:
-        """Take in which base the neighbour holds: forget all others."""
-        known = [base for base in self._sent if base.digest == held]
-        self._sent = deque(known[-1:], REMEMBERED)
+    def resume(self, digest: bytes) -> None:
+        """Keep only the reference with the digest that the neighbour sent; none if the digest is unknown."""
+        matching = [reference for reference in self._sent if reference.digest == digest]
+        self._sent = deque(matching[-1:], REMEMBERED)
 
-    def base(self) -> tuple[ReferenceChoice, Reference | None]:
-        """Return what to code the next mask against."""
+    def choose(self) -> tuple[ReferenceChoice, Reference | None]:
+        """Return the reference to code the next mask against."""
         if self._sent:
             return ReferenceChoice.LAST, self._sent[-1]
-        return (ReferenceChoice.START, self.start) if self.shared else (ReferenceChoice.NONE, None)
+        return (ReferenceChoice.START, self.start) if self.same_start else (ReferenceChoice.NONE, None)
 
-    def sent(self, base: Reference) -> None:
-        """Take in that a mask was sent, and what the neighbour holds after it."""
-        self._sent.append(base)
-        self.certain = True
+    def mask_sent(self, reference: Reference) -> None:
+        """Note that a mask was sent. ``reference`` is what the neighbour holds after it."""
+        self._sent.append(reference)
+        self.sent_on_link = True
 
-    def is_near(self, mask: Mask, send_threshold: float) -> bool:
-        """Return whether the neighbour has this mask, or lacks no more than a part of all that changed since the start.
+    def is_close(self, mask: Mask, send_threshold: float) -> bool:
+        """Return whether the neighbour need not be sent this mask.
 
-        The first mask on a link is always sent: the neighbour may have forgotten what it was told on the last.
+        So it is where the mask differs from the last one sent in at most ``send_threshold`` of the bits that changed
+        since the start. The first mask on a link is always sent: the neighbour may have restarted.
         """
-        if not self.certain or not self._sent:
+        if not self.sent_on_link or not self._sent:
             return False
-        learned = 0 if self.start is None else mask.distance(self.start.mask)
-        return mask.distance(self._sent[-1].mask) <= send_threshold * learned
+        changed = 0 if self.start is None else mask.distance(self.start.mask)
+        return mask.distance(self._sent[-1].mask) <= send_threshold * changed
 
-    def again(self, *, shared: bool) -> OutgoingReferences:
-        """Return what a new link to the neighbour begins with; the old link may still go on for a moment."""
-        return OutgoingReferences(self.start, shared, _sent=self._sent.copy())
+    def for_new_link(self, *, same_start: bool) -> OutgoingReferences:
+        """Return a copy for a new link to the neighbour. The old link may go on for a moment."""
+        return OutgoingReferences(self.start, same_start, _sent=self._sent.copy())
 
 
 @dataclass
 class IncomingReference:
-    """What this node holds of a neighbour's masks."""
+    """What this node holds of a neighbour's keep masks."""
 
-    start: Reference | None
-    shared: bool = False
-    held: Reference | None = None
+    start: Reference | None  # the mask that this node started from
+    same_start: bool = False  # the neighbour started from the same mask
+    last: Reference | None = None  # after the last mask that arrived, over this link or an earlier one
 
-    def base(self, choice: ReferenceChoice) -> Reference | None:
-        """Return the base that the sender chose. Raises ``ValueError`` if it is not here."""
+    def resolve(self, choice: ReferenceChoice) -> Reference | None:
+        """Return the reference that the sender chose. Raises ``ValueError`` if this node does not hold it."""
         if choice is ReferenceChoice.NONE:
             return None
-        if choice is ReferenceChoice.START and self.shared:
+        if choice is ReferenceChoice.START and self.same_start:
             return self.start
-        if choice is ReferenceChoice.LAST and self.held is not None:
-            return self.held
+        if choice is ReferenceChoice.LAST and self.last is not None:
+            return self.last
         raise ValueError("coded against a mask that this node does not hold")
 
-    def again(self, *, shared: bool) -> IncomingReference:
-        """Return what a new link to the neighbour begins with."""
-        return IncomingReference(self.start, shared, self.held)
+    def for_new_link(self, *, same_start: bool) -> IncomingReference:
+        """Return a copy for a new link to the neighbour."""
+        return IncomingReference(self.start, same_start, self.last)
 
 
 @dataclass(frozen=True)
 class MaskReferences:
-    """Both directions of one edge."""
+    """The references of both directions between this node and one neighbour."""
 
     outgoing: OutgoingReferences
     incoming: IncomingReference
 
     @classmethod
-    def of(cls, start: Reference | None) -> MaskReferences:
-        """Return those of a neighbour that was never met; ``start`` is the same one for all of them."""
+    def from_start(cls, start: Reference | None) -> MaskReferences:
+        """Return those of a neighbour that is new to this node, which started from ``start``."""
         return cls(OutgoingReferences(start), IncomingReference(start))
 
-    def again(self, *, shared: bool) -> MaskReferences:
-        """Return what a new link to the neighbour begins with."""
-        return MaskReferences(self.outgoing.again(shared=shared), self.incoming.again(shared=shared))
+    def for_new_link(self, *, same_start: bool) -> MaskReferences:
+        """Return a copy for a new link to the neighbour."""
+        return MaskReferences(
+            self.outgoing.for_new_link(same_start=same_start), self.incoming.for_new_link(same_start=same_start)
+        )

@@ -1,0 +1,63 @@
+"""Runs one node as a process of its own: the log, signals, torch's threads, and the end of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import traceback
+from typing import Any, NoReturn
+
+import torch
+
+from dslnode.config.settings import Settings
+from dslnode.errors import ExitCode
+from dslnode.runtime.node import Node
+from dslnode.runtime.systemd import keep_told
+from dslnode.telemetry.logs import LIBRARIES, LibraryHandler, Logger, make_logger
+
+SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+
+
+def run_process(settings: Settings) -> NoReturn:
+    """Run a node to its end, and end the process with its exit code. Raises a ``DslnodeError`` if it cannot start."""
+    log = set_up_log(settings)
+    torch.set_num_threads(settings.threads)
+    asyncio.run(_run(settings, log))
+    raise AssertionError("the process has ended")
+
+
+def set_up_log(settings: Settings) -> Logger:
+    """Return the log of this process, on standard error; what libraries complain of becomes a part of it."""
+    log = make_logger(settings.log_format, settings.log_level, sys.stderr)
+    for library in LIBRARIES:
+        logging.getLogger(library).handlers = [LibraryHandler(log)]
+    traceback.print_exc = _said_already
+    return log
+
+
+def leave(code: ExitCode) -> NoReturn:
+    """End the process at once: all is saved, and neither a step that still runs nor Python's own end is waited for."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
+
+
+async def _run(settings: Settings, log: Logger) -> NoReturn:
+    """Leave from within: the event loop's own end would wait for threads that load data or look up a name."""
+    node = Node(settings, log=log)
+    loop = asyncio.get_running_loop()
+    for number, why in SIGNALS.items():
+        loop.add_signal_handler(number, node.stop, why)
+    async with node:
+        supervised = asyncio.create_task(keep_told(node.summary))
+        code = await node.wait()
+        supervised.cancel()
+        await asyncio.gather(supervised, return_exceptions=True)
+    leave(code)
+
+
+def _said_already(*_arguments: Any, **_options: Any) -> None:
+    """Print nothing: gRPC, which alone calls this here, has just logged the same, and strangers can make it do so."""

@@ -1,0 +1,83 @@
+"""A learner's state as the named arrays of a checkpoint, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from dslnode.errors import StateError
+from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.state import LearnerState
+
+LOCAL = "local."
+"""Before the names of what is neither frozen nor masked: biases, norms, buffers."""
+FIRST, SECOND = "first.", "second."
+"""Before the names of what is trained without a mask, for its moments."""
+
+
+def to_arrays(network: FrozenNetwork, state: LearnerState) -> dict[str, np.ndarray]:
+    """Return copies of all that a restart needs."""
+    arrays = {
+        "scores": state.scores,
+        "average": state.average,
+        "velocity": state.velocity,
+        "squares": state.squares,
+        "neighbour_mean": state.neighbour_mean,
+    }
+    masked = {layer.name for layer in network.layout.layers}
+    local = network.model.state_dict()
+    arrays.update({LOCAL + name: tensor for name, tensor in local.items() if name not in masked})
+    arrays.update({FIRST + name: tensor for name, tensor in state.first_moments.items()})
+    arrays.update({SECOND + name: tensor for name, tensor in state.second_moments.items()})
+    arrays["steps"] = torch.tensor(state.steps)
+    arrays["leaning"] = torch.tensor(state.collaboration_weight, dtype=torch.float64)
+    return {name: _array(tensor) for name, tensor in arrays.items()}
+
+
+def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> LearnerState:
+    """Return the state that ``arrays`` hold, and load what is local into the network's model.
+
+    Raises ``StateError`` if they were made for another model.
+    """
+    arrays = {"leaning": np.array(1.0), **arrays}  # the first files lack it: those nodes leaned as far as they could
+    tensors = {}
+    for name, shape in _shapes(network).items():
+        if name not in arrays or arrays[name].shape != shape:
+            raise StateError(f"the saved state does not fit this model: {name} is missing or of another shape")
+        tensors[name] = torch.from_numpy(np.array(arrays[name]))
+    local = {name.removeprefix(LOCAL): t for name, t in tensors.items() if name.startswith(LOCAL)}
+    network.model.load_state_dict(local, strict=False)
+    moments = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items() if name in _moments(network)}
+    return LearnerState(
+        scores=tensors["scores"],
+        average=tensors["average"],
+        velocity=tensors["velocity"],
+        squares=tensors["squares"],
+        neighbour_mean=tensors["neighbour_mean"],
+        gradient=torch.zeros(network.layout.size),
+        steps=int(tensors["steps"]),
+        first_moments={name.removeprefix(FIRST): t for name, t in moments.items() if name.startswith(FIRST)},
+        second_moments={name.removeprefix(SECOND): t for name, t in moments.items() if name.startswith(SECOND)},
+        collaboration_weight=float(tensors["leaning"]),
+    )
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    """Return a copy as numpy has it; values of a precision that numpy lacks become float32, which holds them all."""
+    tensor = tensor.detach()
+    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy().copy()
+
+
+def _moments(network: FrozenNetwork) -> set[str]:
+    """Return the names of moments that fit this model; a state lacks them before the first step."""
+    return {prefix + name for name in network.local_parameters for prefix in (FIRST, SECOND)}
+
+
+def _shapes(network: FrozenNetwork) -> dict[str, tuple[int, ...]]:
+    scores, weights = (network.score_layout.size,), (network.layout.size,)
+    shapes: dict[str, tuple[int, ...]] = {"scores": scores, "average": scores, "velocity": scores, "squares": scores}
+    masked = {layer.name for layer in network.layout.layers}
+    local = {LOCAL + name: tuple(t.shape) for name, t in network.model.state_dict().items() if name not in masked}
+    return {**shapes, "neighbour_mean": weights, **local, "steps": (), "leaning": ()}

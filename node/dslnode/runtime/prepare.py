@@ -1,0 +1,133 @@
+"""What a node needs before it can be composed: identity, state directory, learner; checked in the order of cost."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from dataclasses import dataclass
+
+from dslnode.config.settings import Settings
+from dslnode.errors import ModelError, SettingsError
+from dslnode.learning.learner import Learner
+from dslnode.learning.parameter_roles import Role, parameter_roles
+from dslnode.overlay.mdns import check_discovery
+from dslnode.protocol.codec.mask_codec import READABLE, checksum
+from dslnode.runtime.build import build_learner
+from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory
+from dslnode.security.channels import ChannelProvider, PlainChannels, TlsChannels
+from dslnode.security.exposure import check_exposure
+from dslnode.security.tls_tunnels import TlsTunnels
+from dslnode.telemetry.logs import Logger
+from dslnode.transport.handshake import INCARNATION_BYTES, NetworkFingerprint, NodeInfo
+
+NAMES_SHOWN = 10
+"""Parameters of a model that the log names, of each role."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a node is made of, before anything of it runs."""
+
+    settings: Settings
+    learner: Learner
+    node_info: NodeInfo
+    state: StateDirectory | None
+    channels: ChannelProvider
+
+
+def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger) -> Prepared:
+    """Return it; what must be given back in the end is pushed on ``resources``.
+
+    Raises the ``DslnodeError`` of whoever is at fault. Takes seconds where data and model are large.
+    """
+    check_exposure(settings.listen, settings.peers, settings.ticket, insecure=settings.insecure)
+    check_discovery(discover=settings.discover)
+    tunnels = open_tunnels(settings)
+    if tunnels is not None:
+        resources.callback(tunnels.remove)
+    if settings.insecure:
+        log.warning("insecure", why="--insecure: neighbours are not known and nothing is encrypted")
+    state = None if settings.state_dir is None else StateDirectory(settings.state_dir)
+    if state is not None:
+        resources.enter_context(state.owned())
+    node_id = _node_id(state, tunnels)
+    learner = build_learner(settings)
+    check_network(learner, tunnels)
+    log.info("model", **model_line(learner))
+    if state is None:
+        log.warning("no state directory", why="no --state-dir: a restart loses what was learned")
+    channels = PlainChannels(anywhere=settings.insecure) if tunnels is None else TlsChannels(tunnels)
+    info = node_info(settings, learner, node_id)
+    return Prepared(settings=settings, learner=learner, node_info=info, state=state, channels=channels)
+
+
+def open_tunnels(settings: Settings) -> TlsTunnels | None:
+    """Return the tunnels of a node that has a ticket, else None; ``SettingsError`` if the ticket cannot be used."""
+    if settings.ticket is None:
+        if settings.revoked is not None:
+            raise SettingsError("--revoked needs a --ticket: without one nobody's certificate is looked at")
+        return None
+    from dslnode.security.credentials import Credentials
+
+    credentials = Credentials(settings.ticket, settings.revoked)
+    if settings.name != credentials.identity.name:
+        raise SettingsError(
+            f"name = {settings.name!r}, but {settings.ticket} is the ticket of {credentials.identity.name!r}; "
+            "leave --name out"
+        )
+    return TlsTunnels(credentials)
+
+
+def model_line(learner: Learner) -> dict[str, str]:
+    """Return which parameters of the model are masked, which not and why, for the log; of many, the first ones."""
+    roles = parameter_roles(learner.network.model)
+    masked = [role.name for role in roles if role.role is Role.MASKED]
+    others = {kind: [f"{r.name}: {r.reason}" for r in roles if r.role is kind] for kind in (Role.LOCAL, Role.FIXED)}
+    listed = {"masked": masked, "trained_locally": others[Role.LOCAL], "fixed": others[Role.FIXED]}
+    return {kind: _first(names) for kind, names in listed.items() if names}
+
+
+def _first(names: list[str]) -> str:
+    more = f", and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
+
+
+def check_network(learner: Learner, tunnels: TlsTunnels | None) -> None:
+    """Raise ``ModelError`` if the ticket names the frozen network of the run, and this node has built another."""
+    expected = "" if tunnels is None else tunnels.credentials.ticket.fingerprint
+    if expected and expected != learner.fingerprint.hex():
+        raise ModelError(
+            f"this node builds the frozen network {learner.fingerprint.hex()}, its ticket asks for {expected}; "
+            "start it with the --model, --seed and shape of --data that the ticket was made for"
+        )
+
+
+def node_info(settings: Settings, learner: Learner, node_id: bytes) -> NodeInfo:
+    """Return what this process says of itself to every neighbour."""
+    layout = learner.layout
+    fingerprint = NetworkFingerprint(
+        fingerprint=learner.fingerprint,
+        layout=layout.digest,
+        layers=len(layout.layers),
+        weights=layout.size,
+        seed=settings.seed,
+        scores=learner.network.score_layout.size,
+    )
+    return NodeInfo(
+        run_id=settings.run_id,
+        node_id=node_id,
+        incarnation=secrets.token_bytes(INCARNATION_BYTES),
+        name=settings.name,
+        advertise=settings.advertise,
+        model=fingerprint,
+        exchange=settings.exchange.value,
+        codecs=READABLE,
+        start=checksum(learner.initial_mask.to_bytes()),
+        members=True,
+    )
+
+
+def _node_id(state: StateDirectory | None, tunnels: TlsTunnels | None) -> bytes:
+    if tunnels is not None:
+        return tunnels.credentials.identity.node_id
+    return secrets.token_bytes(NODE_ID_BYTES) if state is None else state.node_id()
