@@ -61,7 +61,7 @@ def argument_parser(doc: str) -> argparse.ArgumentParser:
 def interleaved(variants: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:
     """Return the seconds of each repetition of each variant, run in turn (A B A B ...) after one unmeasured turn.
 
-    Whatever else the machine does in the meantime then meets all variants alike.
+    Other load of the machine then affects all variants equally.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for repetition in range(-1, repetitions):
@@ -100,7 +100,7 @@ def without_json(given: Sequence[str]) -> list[str]:
     """Return the options without ``--json FILE``, which changes no figure."""
     after = [None, *given]
     pairs = zip(after, given, strict=False)
-    return [word for former, word in pairs if former != "--json" and not word.startswith("--json")]
+    return [option for former, option in pairs if former != "--json" and not option.startswith("--json")]
 
 
 def print_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> None:
@@ -120,7 +120,7 @@ def print_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> N
 
 
 def machine() -> Row:
-    """Return the facts that a reader of the figures wants to know about the machine."""
+    """Return facts about the machine that the figures depend on."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

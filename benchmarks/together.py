@@ -1,4 +1,4 @@
-"""Does it pay to have neighbours? Real ``dslnode start`` processes with and without peers, the same data and rounds.
+"""Gain of learning together: real ``dslnode start`` processes with and without peers, the same data and rounds.
 
 ``--picture`` draws docs/results/together.svg: the mean accuracy of the second case's nodes against rounds.
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def cases(*, quick: bool) -> dict[str, Plan]:
-    """Return the cases by name; without Fashion-MNIST on this machine only the digits are left."""
+    """Return the cases by name; without Fashion-MNIST on this machine only the digits remain."""
     plans = {"digits, 4 nodes, 6 classes, 3 images a class": Plan(4, 14, "digits", "classes:6", 3)}
     if not FASHION_MNIST.exists():
         print(f"{FASHION_MNIST} is not here (Debian's dataset-fashion-mnist): only the digits are measured")
