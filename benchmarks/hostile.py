@@ -1,10 +1,10 @@
-"""What do lying neighbours cost the honest ones? Virtual nodes, some of them hostile, with and without defence.
+"""Cost of malicious neighbours for honest ones: virtual nodes, some of them hostile, with and without defence.
 
-Hostile nodes keep to the protocol, so nothing of theirs is refused: they say something else than what they learned.
-Loss is in points of test accuracy, over the honest nodes, against the same nodes in the same network without any
-lie; ``silent`` ones say nothing at all, which is what the loss of their honest help alone costs.
+Hostile nodes keep to the protocol, so none of their messages is refused: they send scores that they did not learn.
+Loss is in points of test accuracy, over the honest nodes, against the same nodes in the same network without
+attack. ``silent`` nodes send nothing, which shows what the loss of their honest help alone costs.
 
-With ``--runs FILE`` every run is added there when it is done, and those that stand there are not done again.
+With ``--runs FILE`` every finished run is added to the file, and runs results there are not repeated.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ SEEDS = (1, 2, 3)
 SHARES = (0.2, 0.1, 0.3)  # first what the goal is about, should the benchmark be interrupted
 RULES = ("off", "clipped")
 LOUD = 10.0
-"""How much further than an honest node a loud one pulls."""
+"""Factor by which a loud node exaggerates."""
 
 
-class Liar(Learner):
-    """A neighbour that keeps to the protocol and lies: it says other scores than its own, or another density."""
+class HostileLearner(Learner):
+    """A neighbour that keeps to the protocol, and sends other scores than its own, or claims another density."""
 
-    lie: Lie
+    attack: Attack
     remembered: Tensor | None = None
 
     def make_steps(self, round_number: int, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
-        """Return sign masks that lie."""
-        return self._consensus.make_steps(round_number, self.lie(self, round_number), neighbours)
+        """Return sign masks of the attack's scores."""
+        return self._consensus.make_steps(round_number, self.attack(self, round_number), neighbours)
 
     @property
     def learned(self) -> Tensor:
-        """What this node has learned beyond the scores that all start from."""
+        """Difference of the scores from those that all start from."""
         return self._state.scores - self._consensus._seeded_scores
 
-    def say(self, learned: Tensor) -> Tensor:
-        """Return the scores of a node that has learned this."""
+    def pretend(self, learned: Tensor) -> Tensor:
+        """Return the scores of a node that has learned this difference."""
         return self._consensus._seeded_scores + learned
 
     def claim(self, part: float) -> None:
@@ -66,44 +66,44 @@ class Liar(Learner):
         self._consensus._network = replace(self.network, counts=counts)
 
 
-Lie = Callable[[Liar, int], Tensor]
+Attack = Callable[[HostileLearner, int], Tensor]
 
 
-def _random(node: Liar, number: int) -> Tensor:
-    """Say something else every round, as far from the start as a node that learned."""
+def _random(node: HostileLearner, number: int) -> Tensor:
+    """Send noise, another every round, as far from the start as learned scores."""
     noise = torch.randn(node.learned.shape, generator=torch.Generator().manual_seed(number))
-    return node.say(noise * node.learned.square().mean().sqrt())
+    return node.pretend(noise * node.learned.square().mean().sqrt())
 
 
-def _constant(node: Liar, number: int) -> Tensor:
-    """Say that every score rises, round after round: sign masks of ones only."""
-    return node.say(torch.full_like(node.learned, float(node.learned.abs().mean()) * (number + 1)))
+def _constant(node: HostileLearner, number: int) -> Tensor:
+    """Send scores that all rise, round after round: sign masks of ones only."""
+    return node.pretend(torch.full_like(node.learned, float(node.learned.abs().mean()) * (number + 1)))
 
 
-def _inverted(node: Liar, _: int) -> Tensor:
-    """Say the contrary of what was learned."""
-    return node.say(-node.learned)
+def _inverted(node: HostileLearner, _: int) -> Tensor:
+    """Send the opposite of what was learned."""
+    return node.pretend(-node.learned)
 
 
-def _loud(node: Liar, _: int) -> Tensor:
-    """Say the contrary, ten times as strongly."""
-    return node.say(-LOUD * node.learned)
+def _loud(node: HostileLearner, _: int) -> Tensor:
+    """Send the opposite, ``LOUD`` times as far."""
+    return node.pretend(-LOUD * node.learned)
 
 
-def _replayed(node: Liar, number: int) -> Tensor:
-    """Say for ever what it knew after the first round."""
+def _replayed(node: HostileLearner, number: int) -> Tensor:
+    """Send the scores of the first round for ever."""
     if node.remembered is None or number == 0:
-        node.remembered = node.say(node.learned)
+        node.remembered = node.pretend(node.learned)
     return node.remembered
 
 
-def _dense(node: Liar, _: int) -> Tensor:
-    """Say the contrary, and claim to keep nine tenths of the weights, not three."""
+def _dense(node: HostileLearner, _: int) -> Tensor:
+    """Send the opposite, and claim to keep nine tenths of the weights, not three."""
     node.claim(0.9)
-    return node.say(-node.learned)
+    return node.pretend(-node.learned)
 
 
-LIES: dict[str, Lie] = {
+ATTACKS: dict[str, Attack] = {
     "random": _random,
     "constant": _constant,
     "inverted": _inverted,
@@ -116,7 +116,7 @@ SILENT = "silent"
 
 @dataclass(frozen=True)
 class Job:
-    """One run: how many of the nodes are hostile, and how."""
+    """One run: the share of hostile nodes, and their attack (``kind``)."""
 
     case: Case
     seed: int
@@ -141,7 +141,7 @@ def accuracies(job: Job) -> list[float]:
 
 
 def hostile_nodes(job: Job) -> list[int]:
-    """Return who lies: of one order of all nodes the first ones, so that more hostile ones include the fewer."""
+    """Return the hostile nodes: the first ones of a fixed order, so that a larger share contains the smaller ones."""
     order = np.random.Generator(np.random.PCG64(job.seed)).permutation(job.case.nodes)
     return [int(node) for node in order[: round(job.share * job.case.nodes)]]
 
@@ -150,10 +150,10 @@ def _learners(world: World, job: Job, hostile: set[int]) -> list[Learner]:
     learners: list[Learner] = []
     for i, data in enumerate(world.nodes):
         own = node_settings(world, i, {"robust_aggregation": job.rule})
-        kind = Liar if i in hostile else Learner
-        learner = kind(world.model(), data.train, training_options(own), initialization_options(own))
-        if isinstance(learner, Liar):
-            learner.lie = LIES.get(job.kind, _inverted)
+        learner_type = HostileLearner if i in hostile else Learner
+        learner = learner_type(world.model(), data.train, training_options(own), initialization_options(own))
+        if isinstance(learner, HostileLearner):
+            learner.attack = ATTACKS.get(job.kind, _inverted)
         learners.append(learner)
     return learners
 
@@ -175,20 +175,20 @@ def jobs_of(case: Case, seeds: tuple[int, ...], rounds: int, kinds: Iterable[str
         yield Job(case, seed, rounds, kind, share, rule)
 
 
-def rows_of(found: dict[Job, list[float]]) -> list[Row]:
-    """Return a row for every kind and share of hostile nodes: accuracy and loss of the honest by rule, over seeds."""
-    cases = sorted(dict.fromkeys((job.kind, job.share) for job in found), key=lambda case: case[1])
-    return [{"kind": kind if share else "none", "hostile": 100 * share, **_figures(found, kind, share)}
+def rows_of(results: dict[Job, list[float]]) -> list[Row]:
+    """Return a row per attack and share of hostile nodes: accuracy and loss of the honest nodes by rule, over seeds."""
+    cases = sorted(dict.fromkeys((job.kind, job.share) for job in results), key=lambda case: case[1])
+    return [{"kind": kind if share else "none", "hostile": 100 * share, **_figures(results, kind, share)}
             for kind, share in cases]  # fmt: skip
 
 
-def _figures(found: dict[Job, list[float]], kind: str, share: float) -> Row:
+def _figures(results: dict[Job, list[float]], kind: str, share: float) -> Row:
     row: Row = {}
     for rule in RULES:
-        jobs = [job for job in found if (job.kind, job.share, job.rule) == (kind, share, rule)]
+        jobs = [job for job in results if (job.kind, job.share, job.rule) == (kind, share, rule)]
         honest = [(job, i) for job in jobs for i in range(job.case.nodes) if i not in hostile_nodes(job)]
-        before = [found[replace(job, kind=SILENT, share=0.0, rule="off")][i] for job, i in honest]
-        after = [found[job][i] for job, i in honest]
+        before = [results[replace(job, kind=SILENT, share=0.0, rule="off")][i] for job, i in honest]
+        after = [results[job][i] for job, i in honest]
         row |= {f"{rule}_accuracy": mean(after), f"{rule}_loss": mean(before) - mean(after)}
     return row
 
@@ -204,7 +204,7 @@ COLUMNS = (
 
 
 def stored(file: Path | None) -> dict[Job, list[float]]:
-    """Return the runs that a file holds, one a line."""
+    """Return the runs in a file, one per line."""
     if file is None or not file.exists():
         return {}
     lines = (json.loads(line) for line in file.read_text(encoding="utf-8").splitlines())
@@ -216,24 +216,24 @@ def _case(fields: dict[str, Any]) -> Case:
 
 
 def run(jobs: Sequence[Job], file: Path | None, count: int) -> dict[Job, list[float]]:
-    """Do the runs that were not done yet; return the accuracies of all."""
-    found = stored(file)
-    waiting = [job for job in jobs if job not in found]
+    """Do the runs that are not in the file yet; return the accuracies of all."""
+    results = stored(file)
+    waiting = [job for job in jobs if job not in results]
     with processes(count) as pool:
         for job, result in zip(waiting, pool.map(accuracies, waiting), strict=True):
-            found[job] = result
+            results[job] = result
             if file is not None:
                 with file.open("a", encoding="utf-8") as lines:
                     lines.write(json.dumps({"job": asdict(job), "accuracies": result}) + "\n")
             honest = mean(value for i, value in enumerate(result) if i not in hostile_nodes(job))
             print(f"seed {job.seed}, {job.share:.0%} {job.kind}, {job.rule}: {honest:.1f} %", flush=True)
-    return {job: found[job] for job in jobs}
+    return {job: results[job] for job in jobs}
 
 
 def main() -> None:
     """Run the benchmark."""
     parser = argument_parser(__doc__ or "")
-    parser.add_argument("--runs", type=Path, help="file that keeps every run that is done")
+    parser.add_argument("--runs", type=Path, help="file of finished runs")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     options = parser.parse_args()
@@ -241,10 +241,10 @@ def main() -> None:
     if complaint and not options.quick:
         raise SystemExit(complaint)
     case = QUICK if options.quick else FULL
-    jobs = list(jobs_of(case, tuple(options.seeds), ROUNDS, (*LIES, SILENT)))
-    found = run(jobs, options.runs, options.processes)
+    jobs = list(jobs_of(case, tuple(options.seeds), ROUNDS, (*ATTACKS, SILENT)))
+    results = run(jobs, options.runs, options.processes)
     seeds = ", ".join(map(str, options.seeds))
-    report = Report(rows_of(found), {"rounds": ROUNDS, "seeds": seeds, "case": case.name, "nodes": case.nodes})
+    report = Report(rows_of(results), {"rounds": ROUNDS, "seeds": seeds, "case": case.name, "nodes": case.nodes})
     publish("accuracy of the honest nodes' personal models on the test images of their own classes, percent",
             COLUMNS, report, options.json)  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Processes for runs that take minutes: whoever stops, or meets a run that fails, waits for what runs and no more."""
+"""A process pool for runs that take minutes: after an interrupt or an error it waits for running jobs only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from multiprocessing import get_context
 
 @contextmanager
 def processes(count: int) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool of fresh processes; what waits in it when the block is left is not run any more."""
+    """Yield a pool of fresh processes; jobs that still wait when the block is left are cancelled."""
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
     try:
         yield pool

@@ -1,4 +1,4 @@
-"""What all benchmarks share: their arguments, interleaved timing, the table for people and the JSON for machines."""
+"""Shared by all benchmarks: arguments, interleaved timing, the table for people and the JSON for machines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Column:
 
 @dataclass
 class Report:
-    """What a benchmark found out: one row a case, and a summary with the goals."""
+    """Results of a benchmark: one row per case, and a summary with the goals."""
 
     rows: list[Row] = field(default_factory=list)
     summary: Row = field(default_factory=dict)
@@ -61,7 +61,7 @@ def argument_parser(doc: str) -> argparse.ArgumentParser:
 def interleaved(variants: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:
     """Return the seconds of each repetition of each variant, run in turn (A B A B ...) after one unmeasured turn.
 
-    Whatever else the machine does in the meantime then meets all variants alike.
+    Other load of the machine then affects all variants equally.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for repetition in range(-1, repetitions):
@@ -84,9 +84,9 @@ def publish(title: str, columns: Sequence[Column], report: Report, json_file: Pa
     for key, value in report.summary.items():
         print(f"{key.replace('_', ' ')}: {format(value, '.3g') if isinstance(value, float) else value}")
     if json_file is not None:
-        known = {"benchmark": command_line(), "measured_on": time.strftime("%Y-%m-%d", time.gmtime())}
-        found = {**known, "summary": report.summary, "machine": machine(), "rows": report.rows}
-        json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        origin = {"benchmark": command_line(), "measured_on": time.strftime("%Y-%m-%d", time.gmtime())}
+        content = {**origin, "summary": report.summary, "machine": machine(), "rows": report.rows}
+        json_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def command_line() -> str:
@@ -100,7 +100,7 @@ def without_json(given: Sequence[str]) -> list[str]:
     """Return the options without ``--json FILE``, which changes no figure."""
     after = [None, *given]
     pairs = zip(after, given, strict=False)
-    return [word for former, word in pairs if former != "--json" and not word.startswith("--json")]
+    return [option for former, option in pairs if former != "--json" and not option.startswith("--json")]
 
 
 def print_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> None:
@@ -120,7 +120,7 @@ def print_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> N
 
 
 def machine() -> Row:
-    """Return the facts that a reader of the figures wants to know about the machine."""
+    """Return facts about the machine that the figures depend on."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

@@ -1,4 +1,4 @@
-"""Does it pay to have neighbours? Real ``dslnode start`` processes with and without peers, the same data and rounds.
+"""Gain of learning together: real ``dslnode start`` processes with and without peers, the same data and rounds.
 
 ``--picture`` draws docs/results/together.svg: the mean accuracy of the second case's nodes against rounds.
 
@@ -52,22 +52,22 @@ def main() -> None:
 
 
 def cases(*, quick: bool) -> dict[str, Plan]:
-    """Return the cases by name; without Fashion-MNIST on this machine only the digits are left."""
-    found = {"digits, 4 nodes, 6 classes, 3 images a class": Plan(4, 14, "digits", "classes:6", 3)}
+    """Return the cases by name; without Fashion-MNIST on this machine only the digits remain."""
+    plans = {"digits, 4 nodes, 6 classes, 3 images a class": Plan(4, 14, "digits", "classes:6", 3)}
     if not FASHION_MNIST.exists():
         print(f"{FASHION_MNIST} is not here (Debian's dataset-fashion-mnist): only the digits are measured")
-        return found
+        return plans
     clothes = Plan(4, 20, f"idx:{FASHION_MNIST}", "even", 15, evaluate_every=20)
-    found["Fashion-MNIST, 4 nodes, 10 classes, 15 images a class"] = clothes
+    plans["Fashion-MNIST, 4 nodes, 10 classes, 15 images a class"] = clothes
     if not quick:
-        found["Fashion-MNIST, 3 nodes, 10 classes, 15 images a class"] = replace(clothes, count=3)
-        found["Fashion-MNIST, 4 nodes, 6 classes, 15 images a class"] = replace(clothes, split="classes:6")
-        found["Fashion-MNIST, 4 nodes, 4 classes, 15 images a class"] = replace(clothes, split="classes:4")
-        found["Fashion-MNIST, 4 nodes, 10 classes, 50 images a class"] = replace(clothes, samples_per_class=50)
-        found["Fashion-MNIST, 4 nodes, 4 classes, 50 images a class"] = replace(
+        plans["Fashion-MNIST, 3 nodes, 10 classes, 15 images a class"] = replace(clothes, count=3)
+        plans["Fashion-MNIST, 4 nodes, 6 classes, 15 images a class"] = replace(clothes, split="classes:6")
+        plans["Fashion-MNIST, 4 nodes, 4 classes, 15 images a class"] = replace(clothes, split="classes:4")
+        plans["Fashion-MNIST, 4 nodes, 10 classes, 50 images a class"] = replace(clothes, samples_per_class=50)
+        plans["Fashion-MNIST, 4 nodes, 4 classes, 50 images a class"] = replace(
             clothes, split="classes:4", samples_per_class=50
         )
-    return found
+    return plans
 
 
 def measure(name: str, plan: Plan, seeds: range) -> Row:

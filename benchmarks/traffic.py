@@ -1,4 +1,4 @@
-"""Bits and bytes a round and neighbour: the daemons' own counts against the kernel's interface counters.
+"""Bits and bytes per round and neighbour: the daemons' own counts against the kernel's interface counters.
 
 Three real daemons, every one the neighbour of the others, each in a network namespace of its own. Goal: within
 3 %. They do their rounds and end; their own counts are those of the ledgers that they leave behind. Kernel bytes are
@@ -64,7 +64,7 @@ def main() -> int:
         publish("Traffic", COLUMNS, Report(summary={"skipped": reason}), chosen.json)
         return 0
     rows = [row for case in _cases(chosen.quick) for row in _measure(case)]
-    worst = max(abs(row[f"{way}_ratio"] - 1) for row in rows for way in ("sent", "received"))
+    worst = max(abs(row[f"{direction}_ratio"] - 1) for row in rows for direction in ("sent", "received"))
     summary = {"worst_difference": worst, "goal": GOAL, "goal_met": worst <= GOAL}
     publish("Bits and bytes a round and neighbour", COLUMNS, Report(rows, summary), chosen.json)
     return 0
@@ -97,12 +97,11 @@ def _measure(case: Case) -> list[Row]:
 
 
 def booked(state: Path, direction: Direction) -> Amounts:
-    """Return all that the ledger in a node's state directory has of one direction."""
+    """Return the sum of one direction over the ledger in a node's state directory."""
     ledger_state = load(state)
     assert ledger_state is not None, "a daemon with a state directory keeps a ledger"
-    return sum(
-        (amounts for *_, way, amounts in ledger_lines(ledger_state.ledger, Period.DAY) if way is direction), Amounts()
-    )
+    lines = ledger_lines(ledger_state.ledger, Period.DAY)
+    return sum((amounts for *_, line_direction, amounts in lines if line_direction is direction), Amounts())
 
 
 def _row(case: Case, daemon: Daemon, state: Path, after: Counters, before: Counters) -> Row:
@@ -110,7 +109,7 @@ def _row(case: Case, daemon: Daemon, state: Path, after: Counters, before: Count
     log: Event = daemon.events("round")[-1]
     weights = daemon.events("started")[0]["weights"]
     masks = log["float32_bits"] / (32 * weights)  # to all neighbours together
-    sent, received = (booked(state, way).total for way in (Direction.SENT, Direction.RECEIVED))
+    sent, received = (booked(state, direction).total for direction in (Direction.SENT, Direction.RECEIVED))
     kernel_sent, kernel_received = after.sent - before.sent, after.received - before.received
     return {
         "data": f"{case.data.partition(':')[0].replace('idx', 'Fashion-MNIST')}, {case.model}",

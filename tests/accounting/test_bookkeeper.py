@@ -47,8 +47,8 @@ def test_traffic_is_booked_once_under_the_hour_of_the_clock() -> None:
     node.hours += 1
     node.send(20)
     node.bookkeeper.book()
-    found = {hour - EARLIEST_HOUR: total(period).total for hour, period in node.bookkeeper.ledger.hours.items()}
-    assert found == {10: 100, 11: 20}
+    by_hour = {hour - EARLIEST_HOUR: total(period).total for hour, period in node.bookkeeper.ledger.hours.items()}
+    assert by_hour == {10: 100, 11: 20}
 
 
 def test_bytes_of_a_message_under_way_are_booked_once_and_over_when_it_is_whole() -> None:
@@ -101,7 +101,7 @@ async def test_after_a_crash_a_reserve_counts_as_sent(tmp_path: Path) -> None:
     assert period[(OTHERS, Direction.SENT)] == Amounts(unsaved=1_000)
 
 
-async def test_what_the_state_knows_of_a_reserve_is_not_counted_twice(tmp_path: Path) -> None:
+async def test_traffic_in_the_state_is_not_counted_again_with_the_reserve(tmp_path: Path) -> None:
     node = Node(tmp_path)
     node.bookkeeper.reserve_bytes = 1_000
     await node.bookkeeper.reserve(10)

@@ -105,7 +105,7 @@ async def test_costs_are_learned_so_that_cheaper_masks_are_sent_more_often() -> 
     assert intervals[0] < intervals[1] / 4
 
 
-async def test_a_neighbour_that_connects_during_an_interval_is_told_at_once() -> None:
+async def test_a_neighbour_that_connects_during_an_interval_is_asked_for_it_at_once() -> None:
     node = Node(CAP, "a")
     node.scheduler.link_up("a")
     [(key, seconds)] = node.announced

@@ -33,7 +33,7 @@ def test_the_kinds_add_up_to_what_crossed_the_wire() -> None:
     assert (ONE + ONE) - ONE == ONE
 
 
-def test_what_is_booked_stands_under_its_hour_and_its_day() -> None:
+def test_amounts_are_booked_under_their_hour_and_their_day() -> None:
     ledger = Ledger()
     ledger.book(NOW, "ab", Direction.SENT, ONE)
     ledger.book(NOW, "ab", Direction.SENT, ONE)
@@ -120,8 +120,11 @@ def test_rows_come_in_order_of_time_neighbour_and_direction() -> None:
     ledger = Ledger()
     for hour, neighbour, direction in ((1, "b", "sent"), (0, "b", "received"), (1, "a", "received"), (1, "a", "sent")):
         ledger.book(NOW + hour, neighbour, Direction(direction), ONE)
-    found = [(number - NOW, neighbour, str(way)) for number, neighbour, way, _ in ledger_lines(ledger, Period.HOUR)]
-    assert found == [(0, "b", "received"), (1, "a", "sent"), (1, "a", "received"), (1, "b", "sent")]
+    lines = [
+        (number - NOW, neighbour, str(direction))
+        for number, neighbour, direction, _ in ledger_lines(ledger, Period.HOUR)
+    ]
+    assert lines == [(0, "b", "received"), (1, "a", "sent"), (1, "a", "received"), (1, "b", "sent")]
 
 
 def test_periods_begin_in_utc() -> None:

@@ -46,7 +46,7 @@ def test_other_bytes_are_refused(content: bytes) -> None:
             unpack(changed)
 
 
-def test_every_damage_is_noticed_and_said_with_advice(tmp_path: Path) -> None:
+def test_any_damage_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     whole = pack(ledger_state(Amounts(control=1)))
     flipped = (whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole)))
     for broken in (whole[:-1], whole + b" ", b"", *flipped):

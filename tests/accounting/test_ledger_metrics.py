@@ -18,18 +18,18 @@ TOTALS: dict[Row, Amounts] = {("ab", Direction.SENT): Amounts(sign_bits=80, sign
 
 
 def registry(totals: dict[Row, Amounts], usage: Usage) -> CollectorRegistry:
-    found = CollectorRegistry()
-    found.register(LedgerCollector(lambda: totals, lambda key: f"board-{key}", lambda: usage))
-    return found
+    registered = CollectorRegistry()
+    registered.register(LedgerCollector(lambda: totals, lambda key: f"board-{key}", lambda: usage))
+    return registered
 
 
-def moved(found: CollectorRegistry, kind: str) -> float | None:
+def sample(registered: CollectorRegistry, kind: str) -> float | None:
     labels = {"neighbour": "board-ab", "node_id": "ab", "direction": "sent", "kind": kind}
-    return found.get_sample_value("dslnode_ledger_bytes_total", labels)
+    return registered.get_sample_value("dslnode_ledger_bytes_total", labels)
 
 
 def test_every_kind_has_its_counter_and_they_add_up() -> None:
-    found = registry(TOTALS, CAPPED)
+    registered = registry(TOTALS, CAPPED)
     kinds = (
         "keep_payload",
         "sign_payload",
@@ -40,34 +40,36 @@ def test_every_kind_has_its_counter_and_they_add_up() -> None:
         "transport",
         "unsaved",
     )
-    assert [moved(found, kind) for kind in kinds] == [0, 10, 0, 4, 0, 0, 5, 0]
-    assert sum(moved(found, kind) or 0 for kind in kinds) == TOTALS["ab", Direction.SENT].total
+    assert [sample(registered, kind) for kind in kinds] == [0, 10, 0, 4, 0, 0, 5, 0]
+    assert sum(sample(registered, kind) or 0 for kind in kinds) == TOTALS["ab", Direction.SENT].total
 
 
 def test_counters_never_go_down() -> None:
     totals = dict(TOTALS)
-    found = registry(totals, CAPPED)
+    registered = registry(totals, CAPPED)
     seen = []
     for transport in (5, 900, 20, 950):
         totals["ab", Direction.SENT] = Amounts(transport=transport)
-        seen.append(moved(found, "transport"))
+        seen.append(sample(registered, "transport"))
     assert seen == [5, 900, 900, 950]
 
 
 def test_cap_usage_forecast_and_skipped_exchanges_are_metrics() -> None:
-    found = registry({}, CAPPED)
-    values = [found.get_sample_value(f"dslnode_data_{name}_bytes", {"period": "month"}) for name in ("cap", "used")]
+    registered = registry({}, CAPPED)
+    values = [
+        registered.get_sample_value(f"dslnode_data_{name}_bytes", {"period": "month"}) for name in ("cap", "used")
+    ]
     assert values == [1_000, 300]
-    assert found.get_sample_value("dslnode_data_period_elapsed_ratio", {"period": "month"}) == 0.25
-    assert found.get_sample_value("dslnode_data_forecast_bytes", {"period": "month"}) == 900
-    assert found.get_sample_value("dslnode_exchanges_skipped_total") == 7
-    assert found.get_sample_value("dslnode_exchange_interval_seconds") == 12.5
+    assert registered.get_sample_value("dslnode_data_period_elapsed_ratio", {"period": "month"}) == 0.25
+    assert registered.get_sample_value("dslnode_data_forecast_bytes", {"period": "month"}) == 900
+    assert registered.get_sample_value("dslnode_exchanges_skipped_total") == 7
+    assert registered.get_sample_value("dslnode_exchange_interval_seconds") == 12.5
 
 
 def test_without_a_cap_there_is_none_to_show() -> None:
-    found = registry({}, Usage(10, 20, None, 20, 900, 0, 0.0, 0.5))
-    assert found.get_sample_value("dslnode_data_used_bytes", {"period": "day"}) == 20
-    assert "dslnode_data_cap_bytes" not in generate_latest(found).decode()
+    registered = registry({}, Usage(10, 20, None, 20, 900, 0, 0.0, 0.5))
+    assert registered.get_sample_value("dslnode_data_used_bytes", {"period": "day"}) == 20
+    assert "dslnode_data_cap_bytes" not in generate_latest(registered).decode()
 
 
 @pytest.mark.process

@@ -30,10 +30,10 @@ def ca(*arguments: str) -> str:
 def test_two_commands_make_all_that_a_board_needs() -> None:
     ca("init", "--run-id", "greenhouse")
     ca("issue", "board-1", "--address", "10.0.0.1:7711")
-    said = ca("issue", "board-7", "--set", "share=7/20", "--set", "local-steps=5", "--days", "30")
+    output = ca("issue", "board-7", "--set", "share=7/20", "--set", "local-steps=5", "--days", "30")
     file = Path("board-7.ticket")
     assert file.stat().st_mode & 0o077 == 0
-    assert read_ticket(file).node_id in said
+    assert read_ticket(file).node_id in output
     settings = load({"ticket": str(file)}, {}, None).settings
     assert (settings.name, settings.run_id, settings.share) == ("board-7", "greenhouse", "7/20")
     assert (settings.listen, settings.peers, settings.local_steps) == ("0.0.0.0:7711", ("10.0.0.1:7711",), 5)
@@ -133,7 +133,7 @@ def test_a_start_that_would_be_insecure_or_confused_ends_with_2(options: list[st
     assert words in complaint(ExitCode.SETTINGS, "start", *options)
 
 
-def test_a_node_that_builds_another_network_than_its_ticket_says_ends_with_3() -> None:
+def test_a_node_that_builds_another_network_than_its_ticket_names_ends_with_3() -> None:
     ca("init")
     ca("issue", "board-1", "--fingerprint", "ab" * 16)
     options = ["--ticket", "board-1.ticket", "--listen", "127.0.0.1:0", "--metrics", "off"]

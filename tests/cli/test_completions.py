@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> str:
     return f"{command.parent}:{os.environ['PATH']}"
 
 
-def told_by(shell: list[str], script: str, path: str) -> list[str]:
+def completions_of(shell: list[str], script: str, path: str) -> list[str]:
     done = subprocess.run(
         [*shell, script],
         env={**clean_environment(), "PATH": path},
@@ -54,7 +54,7 @@ def in_bash(path: str, *words: str) -> list[str]:
         COMP_WORDS=({line}); COMP_CWORD={len(words)}
         $function dslnode; printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    return told_by(["bash", "--norc", "-c"], script, path)
+    return completions_of(["bash", "--norc", "-c"], script, path)
 
 
 @needs("bash")
@@ -77,8 +77,8 @@ def test_bash_completes(path: str, words: list[str], offered: set[str]) -> None:
 @needs("fish")
 def test_fish_completes(path: str) -> None:
     script = "dslnode --show-completion | source; complete -C 'dslnode sta'; complete -C 'dslnode start --exchange s'"
-    told = told_by(["fish", "--no-config", "-c"], script, path)
-    assert {"start", "status", "sign"} <= set(told)
+    offered = completions_of(["fish", "--no-config", "-c"], script, path)
+    assert {"start", "status", "sign"} <= set(offered)
 
 
 @needs("zsh", "tmux")

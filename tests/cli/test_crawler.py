@@ -106,7 +106,7 @@ def test_nodes_of_another_run_are_not_part_of_the_picture_nor_asked_on() -> None
     assert [(node.name, node.reply) for node in snapshot.nodes if node.name != "a"] == [("b", None)]
 
 
-def test_what_is_no_address_is_not_asked() -> None:
+def test_malformed_addresses_are_not_asked() -> None:
     for address in ("", "nowhere", "x:99999", "a b:1", "\x1b[2J:1"):
         state = CrawlState({"a:1": reply("a", report("b", address=address))})
         assert state.next_addresses() == []
@@ -133,7 +133,7 @@ def test_a_network_without_end_is_not_followed_without_end() -> None:
     assert len(asked) == MAX_NODES
 
 
-def test_no_wave_begins_when_the_time_is_over() -> None:
+def test_no_wave_begins_after_the_time_limit() -> None:
     times = iter([0.0, 0.0, MAX_SECONDS + 1])
     snapshot = crawl(["a:1"], asking(CHAIN), now=lambda: next(times))
     assert [(node.name, node.problem) for node in snapshot.nodes] == [("a", ""), ("b", "not asked")]
@@ -157,7 +157,7 @@ def test_few_are_asked_at_once() -> None:
     assert most <= MAX_CONCURRENT
 
 
-def test_nobody_answers() -> None:
+def test_no_node_answers() -> None:
     assert seen({}) == NetworkSnapshot("", (), frozenset())
 
 

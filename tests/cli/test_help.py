@@ -35,10 +35,10 @@ def test_every_exit_code_is_explained_in_help_and_documentation() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_examples_and_exit_codes(command: str) -> None:
-    shown = helped(command)
-    assert "Examples:\n" in shown
-    assert "Exit codes:\n" in shown
-    assert f"  dslnode {command}" in shown.partition("Examples:")[2]
+    text = helped(command)
+    assert "Examples:\n" in text
+    assert "Exit codes:\n" in text
+    assert f"  dslnode {command}" in text.partition("Examples:")[2]
 
 
 @pytest.mark.parametrize("command", ["dslnode", *COMMANDS])
@@ -50,18 +50,18 @@ def test_examples_use_commands_and_options_that_there_are(command: str) -> None:
         name = words[words.index("dslnode") + 1]
         called = get_command(app).commands[name]  # type: ignore[attr-defined]
         called = called.commands[words[words.index(name) + 1]] if hasattr(called, "commands") else called
-        options = {option for one in called.params for option in one.opts}
+        options = {option for parameter in called.params for option in parameter.opts}
         used = words[: words.index("|")] if "|" in words else words
         assert {word for word in used if word.startswith("--")} <= options, words
 
 
 def test_options_of_start_stand_in_sections_in_their_order() -> None:
-    shown = helped("start")
-    places = [shown.index(f"\n{title}:\n") for title in SECTIONS.values()]
+    text = helped("start")
+    places = [text.index(f"\n{title}:\n") for title in SECTIONS.values()]
     assert places == sorted(places)
     for name in Settings.model_fields:
-        section = shown.index(f"\n{section_of(name)}:\n")
-        assert section < shown.index(f"  --{name.replace('_', '-')} ")
+        section = text.index(f"\n{section_of(name)}:\n")
+        assert section < text.index(f"  --{name.replace('_', '-')} ")
 
 
 def test_sections_begin_at_settings_that_there_are() -> None:

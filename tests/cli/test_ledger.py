@@ -50,13 +50,13 @@ def test_json_and_csv_have_the_same_rows(capsys: pytest.CaptureFixture[str], dir
 def test_the_table_has_bytes_by_day_and_takes_no_name_for_markup(
     capsys: pytest.CaptureFixture[str], directory: Path
 ) -> None:
-    shown = printed(capsys, directory, Period.DAY, OutputFormat.TABLE).splitlines()
-    assert len(shown) == 4
-    assert shown[1].split()[:4] == ["2026-01-02", "[bold]board", "7", "sent"]
-    assert shown[1].split()[4:] == ["1,000", "20", "3", "400", "70", "0", "1,493"]
+    lines = printed(capsys, directory, Period.DAY, OutputFormat.TABLE).splitlines()
+    assert len(lines) == 4
+    assert lines[1].split()[:4] == ["2026-01-02", "[bold]board", "7", "sent"]
+    assert lines[1].split()[4:] == ["1,000", "20", "3", "400", "70", "0", "1,493"]
 
 
-def test_a_directory_without_a_ledger_is_said_to_have_none(tmp_path: Path) -> None:
+def test_a_directory_without_a_ledger_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no ledger in"):
         show_ledger("", tmp_path, Period.DAY, OutputFormat.TABLE, timeout=1.0)
 

@@ -67,13 +67,13 @@ def test_help_names_the_commands_and_every_exit_code() -> None:
 
 
 def test_help_of_start_has_every_setting_with_its_description() -> None:
-    shown = " ".join(run("start", "--help").stdout.split())
+    text = " ".join(run("start", "--help").stdout.split())
     for name, field in Settings.model_fields.items():
-        assert f"--{name.replace('_', '-')}" in shown
-        assert (field.description or "").split(". ")[0][:40] in shown
+        assert f"--{name.replace('_', '-')}" in text
+        assert (field.description or "").split(". ")[0][:40] in text
 
 
-def test_version_is_told() -> None:
+def test_version_is_printed() -> None:
     done = run("--version")
     assert (done.returncode, done.stdout) == (0, f"dslnode {__version__}\n")
 
@@ -108,7 +108,7 @@ def test_printed_settings_read_back_are_the_same_settings(tmp_path: Path) -> Non
 def test_printed_settings_show_where_each_came_from(tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     file.write_text("seed = 5\n")
-    shown = run(
+    text = run(
         "config", "--show", "--config", str(file), "--alpha", "2", "--algorithm", "authors", DSLNODE_ROUNDS="7"
     ).stdout
     for entry in (
@@ -118,7 +118,7 @@ def test_printed_settings_show_where_each_came_from(tmp_path: Path) -> None:
         "# from: preset authors\nbatch_size = 128\n",
         '# from: default\nmodel = "mlp"\n',
     ):
-        assert entry in shown
+        assert entry in text
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["config"], ["start", "--help"]], ids=" ".join)
@@ -244,7 +244,7 @@ def test_a_node_does_its_rounds_and_ends_with_0(tmp_path: Path) -> None:
     assert (tmp_path / "state" / "state").is_file()
 
 
-def test_the_ledger_of_nobody_or_in_two_forms_at_once_is_refused(dead_address: str, tmp_path: Path) -> None:
+def test_a_ledger_without_node_or_in_two_formats_is_refused(dead_address: str, tmp_path: Path) -> None:
     assert dead_address in complaint(ExitCode.UNREACHABLE, "ledger", "--address", dead_address)
     assert "there is no ledger in" in complaint(ExitCode.SETTINGS, "ledger", "--state-dir", str(tmp_path))
     assert "exclude each other" in complaint(ExitCode.SETTINGS, "ledger", "--csv", "--json")

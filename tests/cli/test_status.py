@@ -56,26 +56,26 @@ def drawn(reply: pb.StatusReply, width: int = 200) -> str:
 def test_json_has_every_field_of_the_contract() -> None:
     contract = {"name", "round", "phase", "accuracy", "neighbours", "payload_bits_sent", "payload_bits_received"}
     for reply in (REPLY, pb.StatusReply()):
-        found = as_dict(reply)
-        assert contract <= found.keys()
-        assert found.keys() == {field.name for field in reply.DESCRIPTOR.fields}
+        fields = as_dict(reply)
+        assert contract <= fields.keys()
+        assert fields.keys() == {field.name for field in reply.DESCRIPTOR.fields}
     assert as_dict(pb.StatusReply())["neighbours"] == []
 
 
 def test_json_numbers_are_numbers_however_large() -> None:
-    found = json.loads(json.dumps(as_dict(REPLY)))
-    assert (found["payload_bits_sent"], found["payload_bits_received"]) == (BIG, 0)
-    assert found["neighbours"][0]["payload_bits_sent"] == BIG
-    assert (found["round"], found["accuracy"]) == (12, 0.875)
+    fields = json.loads(json.dumps(as_dict(REPLY)))
+    assert (fields["payload_bits_sent"], fields["payload_bits_received"]) == (BIG, 0)
+    assert fields["neighbours"][0]["payload_bits_sent"] == BIG
+    assert (fields["round"], fields["accuracy"]) == (12, 0.875)
     kinds = {FieldDescriptor.TYPE_UINT64: int, FieldDescriptor.TYPE_UINT32: int, FieldDescriptor.TYPE_STRING: str}
     for field in REPLY.DESCRIPTOR.fields:
-        assert type(found[field.name]) is kinds.get(field.type, type(found[field.name])), field.name
+        assert type(fields[field.name]) is kinds.get(field.type, type(fields[field.name])), field.name
 
 
 def test_json_has_null_for_unknown_values() -> None:
-    found = as_dict(REPLY)
-    assert (found["loss"], found["train_accuracy"]) == (None, None)
-    board, unreached = found["neighbours"]
+    fields = as_dict(REPLY)
+    assert (fields["loss"], fields["train_accuracy"]) == (None, None)
+    board, unreached = fields["neighbours"]
     assert (board["round"], board["staleness"], board["agreement"]) == (0, 3, 0.75)
     assert (unreached["round"], unreached["staleness"], unreached["agreement"]) == (None, None, None)
     assert (unreached["connected"], unreached["problem"]) == (False, "connection refused")
@@ -171,7 +171,7 @@ def test_usage_and_cap_are_shown_as_numbers_and_for_people() -> None:
     reply = pb.StatusReply(name="board", usage=usage)
     assert as_dict(reply)["usage"]["used_bytes"] == 12_345_678
     assert as_dict(reply)["usage"]["cap_bytes"] == 50_000_000
-    shown = drawn(reply)
-    assert "this day (UTC) 12,345,678 of 50,000,000 bytes both ways, forecast 49,000,000" in shown
-    assert "masks skipped 17, an exchange every 42 s" in shown
+    text = drawn(reply)
+    assert "this day (UTC) 12,345,678 of 50,000,000 bytes both ways, forecast 49,000,000" in text
+    assert "masks skipped 17, an exchange every 42 s" in text
     assert as_dict(pb.StatusReply(usage=pb.Usage(used_bytes=1)))["usage"]["cap_bytes"] is None

@@ -55,7 +55,7 @@ async def test_keys_sort_reverse_open_and_go_back() -> None:
     assert app.return_code == 0
 
 
-async def test_when_nobody_answers_any_more_the_last_picture_stays_and_it_says_so() -> None:
+async def test_when_no_node_answers_any_more_the_last_snapshot_stays() -> None:
     snapshots = iter([SNAPSHOT])
     app = TopApp("10.0.0.1:7711", lambda _: next(snapshots, NetworkSnapshot("", (), frozenset())))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -104,8 +104,8 @@ def chain() -> Iterator[list[NodeProcess]]:
 def test_real_nodes_in_a_real_terminal(chain: list[NodeProcess], tmp_path: Path) -> None:
     terminal = Terminal(tmp_path / "tmux", command_line("top", "--address", chain[0].address))
     try:
-        shown = terminal.wait_for("board-1", "board-2", "board-3", "3 nodes, 3 answer, 2 links", "bit", "q Quit")
-        assert all(len(line) <= 80 for line in shown.splitlines())
+        screen = terminal.wait_for("board-1", "board-2", "board-3", "3 nodes, 3 answer, 2 links", "bit", "q Quit")
+        assert all(len(line) <= 80 for line in screen.splitlines())
         terminal.press("s")
         terminal.wait_for("by state")
         terminal.press("r")
@@ -123,7 +123,7 @@ def test_real_nodes_in_a_real_terminal(chain: list[NodeProcess], tmp_path: Path)
 
 
 def test_scripts_get_the_network_as_json_from_any_node(chain: list[NodeProcess]) -> None:
-    found = [
+    outputs = [
         subprocess.run(
             command_line("top", "--json", "--address", process.address),
             capture_output=True,
@@ -133,7 +133,7 @@ def test_scripts_get_the_network_as_json_from_any_node(chain: list[NodeProcess])
         )
         for process in (chain[0], chain[2])
     ]
-    for done in found:
+    for done in outputs:
         result = json.loads(done.stdout)
         assert [node["name"] for node in result["nodes"]] == ["board-1", "board-2", "board-3"]
         assert len(result["links"]) == 2

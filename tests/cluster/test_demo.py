@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 
-def test_the_demo_ends_by_itself_and_reports_what_its_table_says(tmp_path: Path) -> None:
+def test_the_demo_ends_by_itself_and_its_report_equals_its_table(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     demo = subprocess.run(
         [sys.executable, "-m", "dslnode", "demo", "--nodes", "3", "--rounds", "20", "--report", str(report)],
@@ -35,7 +35,7 @@ def test_the_demo_ends_by_itself_and_reports_what_its_table_says(tmp_path: Path)
     assert together > sum(node["local_only_accuracy"] for node in written["nodes"])
 
 
-def test_a_demo_on_data_that_is_not_there_says_so() -> None:
+def test_a_demo_on_missing_data_ends_with_the_path() -> None:
     demo = subprocess.run(
         [sys.executable, "-m", "dslnode", "demo", "--nodes", "2", "--rounds", "1", "--data", "idx:/nowhere"],
         capture_output=True,

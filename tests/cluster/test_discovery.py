@@ -27,7 +27,7 @@ def test_two_daemons_on_one_machine_find_each_other_without_an_address() -> None
 
 
 @pytest.mark.skipif(missing() is not None, reason=f"needs network namespaces: {missing()}")
-def test_hosts_of_one_network_find_each_other_and_let_nobody_else_in(tmp_path: Path) -> None:
+def test_hosts_of_one_network_find_each_other_and_admit_no_others(tmp_path: Path) -> None:
     operator, stranger = Operator(tmp_path / "authority"), Operator(tmp_path / "stranger")
     tickets = [operator.ticket("one"), operator.ticket("other"), stranger.ticket("third")]
     with ExitStack() as running:

@@ -48,7 +48,7 @@ def test_three_nodes_do_their_rounds_together_and_end_by_themselves() -> None:
             assert node.rounds()[-1]["bytes_sent"] * 8 > node.rounds()[-1]["bits_sent"]
 
 
-def test_signals_stop_a_learning_node_within_two_seconds_with_the_code_that_says_so() -> None:
+def test_signals_stop_a_learning_node_within_two_seconds_with_its_exit_code() -> None:
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         with NodeProcess("alone", free_port()) as node:
             node.wait_for_round(2)
@@ -115,7 +115,7 @@ def test_nodes_of_another_model_or_run_are_refused_with_what_differs_and_learn_o
         node.wait_for_round(len(node.rounds()) + 3)
 
 
-def test_status_tells_of_a_running_node_and_its_unreached_peer() -> None:
+def test_status_shows_a_running_node_and_its_unreached_peer() -> None:
     port, nobody = free_port(), f"127.0.0.1:{free_port()}"
     with NodeProcess("asked", port, "--peers", nobody) as node:
         node.wait_for_event("neighbour not reached")

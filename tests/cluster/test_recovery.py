@@ -67,7 +67,7 @@ def test_death_is_noticed_and_a_killed_node_contributes_again_in_ten_seconds(pai
     assert took <= CONTRIBUTES_SECONDS
 
 
-def test_a_newcomer_with_one_address_is_linked_with_all_and_takes_part_in_five_seconds(pair: Pair) -> None:
+def test_a_new_node_with_one_address_is_linked_with_all_and_takes_part_in_five_seconds(pair: Pair) -> None:
     (first, _), running, _ = pair
     began = time.monotonic()
     third = running.enter_context(start("third", free_port(), "--peers", first.address, "--share", "3/3"))

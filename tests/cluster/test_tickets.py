@@ -1,4 +1,4 @@
-"""Real daemons with tickets: strangers knock at one while it learns with a neighbour, which is then revoked."""
+"""Real daemons with tickets: strangers try to connect while a node learns with a neighbour, which is then revoked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def metric(port: int, name: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-def test_a_network_of_tickets_lives_and_lets_nobody_else_in(operator: Operator, tmp_path: Path) -> None:
+def test_a_network_of_tickets_admits_no_others(operator: Operator, tmp_path: Path) -> None:
     port, scrape = free_port(), free_port()
     peer = ("--peers", f"127.0.0.1:{port}")
     idle = (*peer, "--wait-for-peers", "3600")
@@ -64,7 +64,7 @@ def test_a_network_of_tickets_lives_and_lets_nobody_else_in(operator: Operator, 
         }
         assert all(count >= 1 for count in counted.values()), counted
         lines = [line["reason"] for line in host.log.events if line["event"] == "neighbour refused"]
-        assert len(lines) == len(set(lines)), "each is logged once, however often it knocks"
+        assert len(lines) == len(set(lines)), "each is logged once, however often it tries"
         assert not [
             line for line in host.log.events if line["event"] == "neighbour up" and line["neighbour"] != "board"
         ]

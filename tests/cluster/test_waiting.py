@@ -15,7 +15,7 @@ def not_now() -> str:
     return f"{(hour + 6) % 24:02}:00-{(hour + 7) % 24:02}:00"
 
 
-def test_a_node_outside_its_hours_waits_answers_and_holds_nobody_up() -> None:
+def test_a_node_outside_its_hours_waits_answers_and_delays_no_neighbour() -> None:
     port = free_port()
     with (
         NodeProcess("waiting", port, "--share", "1/2", "--only-between", not_now(), "--nice", "5") as waiting,

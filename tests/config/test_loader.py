@@ -1,4 +1,4 @@
-"""Layers of settings: which one wins, what each value's origin is called, and what is said about mistakes."""
+"""Layers of settings: which one wins, what each value's origin is called, and the messages about mistakes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_each_setting_has_an_origin_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["arguments", "environment", "file"])
-def test_the_authors_preset_can_be_chosen_anywhere_and_sets_what_it_says(tmp_path: Path, where: str) -> None:
+def test_the_authors_preset_can_be_chosen_anywhere_and_sets_its_defaults(tmp_path: Path, where: str) -> None:
     result = {
         "arguments": lambda: loaded({"algorithm": "authors"}),
         "environment": lambda: loaded(None, {"DSLNODE_ALGORITHM": "authors"}),

@@ -102,7 +102,7 @@ def test_an_address_is_a_host_and_a_port(address: str) -> None:
 @pytest.mark.parametrize("field", ["listen", "advertise", "metrics", "peers"])
 def test_a_malformed_address_is_refused_wherever_it_stands(field: str, address: str) -> None:
     if field == "advertise" and not address:
-        return  # means that this node is not told of
+        return  # empty: no address is announced
     value = (address,) if field == "peers" else address
     assert "is not HOST:PORT, such as 10.0.0.2:7711 or [fd00::2]:7711" in problem_with(**{field: value})
 

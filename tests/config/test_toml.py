@@ -45,7 +45,7 @@ def test_all_settings_are_in_it_with_meaning_default_and_section(tmp_path: Path)
     assert load({}, {}, tmp_path / "all.toml").settings == defaults
 
 
-def test_what_is_set_is_written_as_it_is(tmp_path: Path) -> None:
+def test_settings_that_are_set_are_written_uncommented(tmp_path: Path) -> None:
     loaded = load({"alpha": "3", "layer_keep_ratios": "conv*=0.1", "algorithm": "authors"}, {}, None)
     file = write_template(loaded, tmp_path / "node.toml")
     assert load({}, {}, file).settings == loaded.settings

@@ -58,7 +58,7 @@ def test_the_home_directory_is_understood(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(load_data_set("npz:~/a.npz").train) == 3
 
 
-def test_an_unknown_name_lists_what_is_understood() -> None:
+def test_an_unknown_name_lists_the_known_forms() -> None:
     with pytest.raises(DataError, match=r"did you mean 'digits'\?; known are digits, idx:PATH, .*module:function"):
         load_data_set("digts")
 

@@ -60,7 +60,7 @@ def test_no_alert_is_without_a_firing_and_a_silent_case() -> None:
 
 
 @pytest.mark.parametrize("rule", alerts(), ids=lambda rule: str(rule["alert"]))
-def test_each_alert_says_what_it_means_and_leads_to_the_runbook(rule: dict[str, Any]) -> None:
+def test_each_alert_has_a_description_and_a_runbook_entry(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"critical", "warning"}
     assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
     file, _, anchor = rule["annotations"]["runbook_url"].partition("#")

@@ -34,7 +34,7 @@ def panels(file: Path) -> list[dict[str, Any]]:
 PANELS = [pytest.param(panel, id=f"{file.stem}: {panel['title']}") for file in DASHBOARDS for panel in panels(file)]
 
 
-def test_what_is_committed_is_what_the_code_makes() -> None:
+def test_the_committed_files_are_those_that_the_code_makes() -> None:
     made = files()
     assert {path for path in made if path.suffix == ".json"} == set(DASHBOARDS)
     stale = [path.name for path, text in made.items() if path.read_text() != text]
@@ -59,7 +59,7 @@ def test_a_key_that_grafana_does_not_know_does_not_come_back(file: Path) -> None
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_each_panel_says_what_it_shows_and_in_which_unit(panel: dict[str, Any]) -> None:
+def test_each_panel_has_title_description_and_unit(panel: dict[str, Any]) -> None:
     assert panel["type"] in PANEL_TYPES
     assert panel["title"]
     assert len(panel["description"]) > 5

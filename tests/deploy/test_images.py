@@ -33,7 +33,7 @@ def test_a_dockerfile_linter_has_nothing_to_say() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_compose_is_what_its_specification_says() -> None:
+def test_compose_follows_its_specification() -> None:
     check = str(Path(sys.executable).with_name("check-jsonschema"))
     done = run(check, "--builtin-schema", "vendor.compose-spec", COMPOSE.name)
     assert done.returncode == 0, done.stdout
@@ -47,7 +47,7 @@ def test_composes_own_reader_takes_it() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_image_is_labelled_with_this_version_and_runs_as_nobody_special() -> None:
+def test_the_image_is_labelled_with_this_version_and_runs_without_privileges() -> None:
     assert f'org.opencontainers.image.version="{__version__}"' in DOCKERFILE
     last = DOCKERFILE[DOCKERFILE.index(" AS runtime") :]
     assert re.findall(r"^USER (.*)$", last, re.MULTILINE) == ["7711:7711"]
@@ -78,8 +78,8 @@ def test_no_package_index_is_named() -> None:
 def test_six_boards_differ_in_data_keep_ratio_and_processor() -> None:
     assert len(BOARDS) == 6
     settings = [board["environment"] for board in BOARDS.values()]
-    assert len({one["DSLNODE_SHARE"] for one in settings}) == 6
-    assert len({one["DSLNODE_KEEP_RATIO"] for one in settings}) >= 4
+    assert len({each["DSLNODE_SHARE"] for each in settings}) == 6
+    assert len({each["DSLNODE_KEEP_RATIO"] for each in settings}) >= 4
     assert len({board["cpus"] for board in BOARDS.values()}) >= 3
 
 

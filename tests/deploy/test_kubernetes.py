@@ -97,8 +97,8 @@ def test_kustomize_names_every_file_and_only_files_that_there_are() -> None:
 
 def rendered() -> list[dict[str, Any]]:
     """Return what kustomize makes of the directory, as ``kubectl apply --kustomize`` would send it."""
-    known = [["kustomize", "build"], ["kubectl", "kustomize"]]
-    command = next((one for one in known if shutil.which(one[0])), None)
+    commands = [["kustomize", "build"], ["kubectl", "kustomize"]]
+    command = next((command for command in commands if shutil.which(command[0])), None)
     if command is None:
         pytest.skip("neither kustomize nor kubectl is installed: what they make of the manifests was not looked at")
     done = subprocess.run(
@@ -109,7 +109,7 @@ def rendered() -> list[dict[str, Any]]:
 
 
 def test_kustomize_makes_of_it_what_kubernetes_takes() -> None:
-    found = {one["kind"]: one for one in rendered()}
+    found = {resource["kind"]: resource for resource in rendered()}
     assert found.keys() == {"ConfigMap", "Service", "StatefulSet", "NetworkPolicy", "PodMonitor"}
     for kind in found.keys() - {"PodMonitor"}:
         kubernetes_validate.validate(found[kind], VERSIONS[-1], strict=True)
@@ -127,7 +127,7 @@ def test_ports_volumes_and_labels_are_named_alike_everywhere() -> None:
     ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
     volumes = {volume["name"] for volume in pod["volumes"] + [v["metadata"] for v in stateful["volumeClaimTemplates"]]}
     containers = [container(), *pod["initContainers"]]
-    assert {mount["name"] for one in containers for mount in one["volumeMounts"]} == volumes
+    assert {mount["name"] for container in containers for mount in container["volumeMounts"]} == volumes
     assert read("service.yaml")["spec"]["ports"][0]["targetPort"] in ports
     assert read("podmonitor.yaml")["spec"]["podMetricsEndpoints"][0]["port"] in ports
     allowed = {port["port"] for rule in read("networkpolicy.yaml")["spec"]["ingress"] for port in rule["ports"]}

@@ -173,7 +173,7 @@ def _words(expression: str) -> list[str]:
     return "".join(letter if letter.isalnum() or letter in "_:" else " " for letter in expression).split()
 
 
-def test_whom_nobody_talks_with_is_a_component(prometheus: Prometheus) -> None:
+def test_an_isolated_node_is_a_component(prometheus: Prometheus) -> None:
     prometheus.wait_for('dslnode:components{run="greenhouse"} == 2')
 
 

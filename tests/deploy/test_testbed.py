@@ -122,7 +122,7 @@ def test_a_killed_board_is_missed_and_comes_back_where_it_was(testbed: list[str]
     assert status("node-3")["round"] >= before - 1  # the round that was under way is done anew
 
 
-def test_one_more_finds_its_way_in_by_one_address(testbed: list[str]) -> None:
+def test_a_further_board_joins_by_one_address(testbed: list[str]) -> None:
     compose("up", "--detach", "--no-build", "--no-recreate", "--scale", "extra=1", *testbed, "extra")
     wait_until("it is ready", lambda: health("extra") == {"healthy"})
     wait_until(

@@ -35,8 +35,8 @@ def test_a_node_of_the_run_is_dialled_where_it_was_seen() -> None:
 
 
 def test_the_advertised_address_comes_before_the_one_seen() -> None:
-    found = read_announcement({**RIGHT, b"at": b"board-7.example:7711"}, ["10.0.0.7"], 7712, ME)
-    assert found == MemberRecord(OTHER, 0, "board-7", "board-7.example:7711")
+    record = read_announcement({**RIGHT, b"at": b"board-7.example:7711"}, ["10.0.0.7"], 7712, ME)
+    assert record == MemberRecord(OTHER, 0, "board-7", "board-7.example:7711")
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_without_an_address_or_a_port_there_is_nothing_to_dial() -> None:
 def test_any_announcement_becomes_a_record_in_bounds_or_nothing(
     fields: dict[bytes, bytes | None], addresses: list[str], port: int | None
 ) -> None:
-    found = read_announcement({**RIGHT, **fields}, addresses, port, ME)
-    assert found is None or (found.version == 0 and found.key != ME.key and is_dialable(found.address))
+    record = read_announcement({**RIGHT, **fields}, addresses, port, ME)
+    assert record is None or (record.version == 0 and record.key != ME.key and is_dialable(record.address))
 
 
 def test_without_zeroconf_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

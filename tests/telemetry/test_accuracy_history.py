@@ -33,11 +33,11 @@ def test_however_long_a_node_runs_the_first_and_the_newest_stay(count: int) -> N
 def test_a_drawing_has_a_value_in_every_column_and_ends_at_the_newest(
     points: list[tuple[int, float]], width: int
 ) -> None:
-    found = sampled(points, width)
-    assert len(found) == (width if points else 0)
-    assert set(found) <= {value for _, value in points}
-    if found:
-        assert found[-1] == points[-1][1]
+    values = sampled(points, width)
+    assert len(values) == (width if points else 0)
+    assert set(values) <= {value for _, value in points}
+    if values:
+        assert values[-1] == points[-1][1]
 
 
 def test_columns_are_rounds_not_points() -> None:

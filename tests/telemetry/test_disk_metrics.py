@@ -16,7 +16,7 @@ def scraped(directory: Path) -> str:
     return generate_latest(registry).decode()
 
 
-def test_the_free_bytes_of_the_state_directory_are_told(tmp_path: Path) -> None:
+def test_the_free_bytes_of_the_state_directory_are_a_metric(tmp_path: Path) -> None:
     value = float(scraped(tmp_path).rpartition(" ")[2])
     usage = shutil.disk_usage(tmp_path)
     assert 0 < value <= usage.total

@@ -90,12 +90,12 @@ def test_off_serves_nothing() -> None:
     serve_http("off", CollectorRegistry(), lambda: REPLY, lambda: True)()
 
 
-def test_the_status_is_the_one_that_the_command_prints(address: str) -> None:
+def test_the_status_equals_that_of_the_command(address: str) -> None:
     text, headers = get(address, "/status.json")
-    told = json.loads(text)
+    status = json.loads(text)
     assert headers["Content-Type"].startswith("application/json")
-    assert told.pop("version")
-    assert told == as_dict(REPLY)
+    assert status.pop("version")
+    assert status == as_dict(REPLY)
 
 
 def test_nothing_is_kept_by_caches_or_guessed_by_browsers(address: str) -> None:
@@ -116,7 +116,7 @@ def test_nothing_can_be_sent(address: str) -> None:
         urllib.request.urlopen(f"http://{address}/status.json", data=b"x", timeout=10)
 
 
-def test_a_node_that_is_busy_says_so() -> None:
+def test_a_busy_node_answers_503() -> None:
     address = f"127.0.0.1:{free_port()}"
     stop = serve(address, application(CollectorRegistry(), answer_slowly, lambda: True))
     try:
@@ -139,13 +139,13 @@ def test_the_policy_lets_nothing_run_but_the_page_itself() -> None:
 
 @needs_chromium
 def test_a_browser_shows_the_figures_and_takes_no_name_as_markup(address: str) -> None:
-    shown = look_at(f"http://{address}/")
-    assert "<title>board-1 · round 412</title>" in shown
+    page_text = look_at(f"http://{address}/")
+    assert "<title>board-1 · round 412</title>" in page_text
     for fact in ("87.5 %", "167 Mbit", "float32 takes 128 times that", "10.0.0.2:7711", "30.0 % of 12,345", "live"):
-        assert fact in shown
-    assert shown.count("&lt;img src=x onerror") == 2
-    assert "<img" not in shown
-    assert 'class="curve" points="0.000,' in shown
+        assert fact in page_text
+    assert page_text.count("&lt;img src=x onerror") == 2
+    assert "<img" not in page_text
+    assert 'class="curve" points="0.000,' in page_text
 
 
 @needs_chromium
@@ -167,10 +167,10 @@ def test_a_running_node_shows_itself() -> None:
     options = ("--metrics", metrics, "--local-steps", "1", "--evaluate-every", "1")
     with NodeProcess("board-7", free_port(), *options) as node:
         node.wait_for_round(3)
-        told = json.loads(get(metrics, "/status.json")[0])
-        assert [point["round"] for point in told["history"]][:3] == [1, 2, 3]
-        assert sum(layer["weights"] for layer in told["layers"]) == told["weights"]
-        shown = look_at(f"http://{metrics}/")
-    assert "<title>board-7 · round " in shown
-    assert 'class="curve"' in shown
-    assert "none known, learning alone" in shown
+        status = json.loads(get(metrics, "/status.json")[0])
+        assert [point["round"] for point in status["history"]][:3] == [1, 2, 3]
+        assert sum(layer["weights"] for layer in status["layers"]) == status["weights"]
+        page_text = look_at(f"http://{metrics}/")
+    assert "<title>board-7 · round " in page_text
+    assert 'class="curve"' in page_text
+    assert "none known, learning alone" in page_text

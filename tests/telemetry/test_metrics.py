@@ -123,7 +123,7 @@ def test_a_round_without_a_measurement_leaves_the_last_accuracy() -> None:
     assert now["dslnode_replica_restarts_total", frozenset()] == 3
 
 
-def test_just_one_phase_is_marked_at_a_time() -> None:
+def test_exactly_one_phase_is_set() -> None:
     found = filled()
     found.set_phase(Phase.TRAINING)
     marked = {labels: value for (name, labels), value in samples(found).items() if name == "dslnode_phase"}

@@ -61,8 +61,8 @@ def reach(namespace: str, *options: str) -> list[dict[str, Any]]:
     given = ("--listen", f"0.0.0.0:{PORT}", "--peers", f"{PEER}:{PORT}", "--metrics", "off", "--data", "idx:/absent")
     deadline = time.monotonic() + WAIT
     while True:
-        told = json.loads(do(*within(namespace), *command_line("doctor", "--json", *given, *options)))
-        found = [finding for finding in told["findings"] if finding["check"] == "reach"]
+        result = json.loads(do(*within(namespace), *command_line("doctor", "--json", *given, *options)))
+        found = [finding for finding in result["findings"] if finding["check"] == "reach"]
         if not any("ask again" in finding["what"] for finding in found) or time.monotonic() > deadline:
             return found
 
@@ -72,7 +72,7 @@ def drop(namespace: str) -> None:
     do(*within(namespace), "nft", rules)
 
 
-def test_the_way_in_is_tried_from_the_other_side(two: tuple[str, str]) -> None:
+def test_dial_back_before_the_node_starts(two: tuple[str, str]) -> None:
     """Before the node starts: doctor holds its port open."""
     peers, boards = two
     with NodeProcess("board-1", PORT, "--insecure", host=PEER, within=within(peers)) as peer:
@@ -86,7 +86,7 @@ def test_the_way_in_is_tried_from_the_other_side(two: tuple[str, str]) -> None:
     assert "full neighbour" in found["fix"]
 
 
-def test_so_it_is_with_tickets_while_the_node_runs(two: tuple[str, str], tmp_path: Path) -> None:
+def test_dial_back_with_tickets_while_the_node_runs(two: tuple[str, str], tmp_path: Path) -> None:
     peers, boards = two
     operator = Operator(tmp_path / "authority")
     mine, theirs = (("--ticket", str(operator.ticket(name))) for name in ("board-2", "board-1"))

@@ -44,14 +44,14 @@ def checked(reach: ReachFacts, *answers: DialBack, arrived: bool | None = None) 
     return check_reach(replace(reach, dial_backs=answers, arrived=arrived))
 
 
-def test_a_peer_that_reached_us_is_worth_more_than_reasoning() -> None:
+def test_a_peer_that_reached_us_outweighs_the_settings() -> None:
     [found] = checked(BOARD, SEEN, arrived=True)
     assert (found.level, found.what) == (OK, "board-2 reached us at 10.0.0.2:7711")
     [found] = checked(BOARD, SEEN)
     assert level(found) == OK, "the running node took the connection, so nobody here saw it"
 
 
-def test_a_peer_that_could_not_says_why_and_what_to_do() -> None:
+def test_a_peer_that_could_not_dial_back_is_a_warning_with_a_fix() -> None:
     [found] = checked(BOARD, DROPPED, arrived=False)
     assert level(found) == WARNING
     assert found.what == "board-2 could not reach port 7711 at 10.0.0.2: no answer within 3 s"
@@ -59,7 +59,7 @@ def test_a_peer_that_could_not_says_why_and_what_to_do() -> None:
         assert word in found.fix
 
 
-def test_who_answers_at_our_address_may_be_somebody_else() -> None:
+def test_another_machine_may_answer_at_our_address() -> None:
     """A router with a port of its own open: the peer was let in, and nothing came here."""
     [found] = checked(BOARD, replace(SEEN, host="198.51.100.7"), arrived=False)
     assert level(found) == WARNING
@@ -68,37 +68,37 @@ def test_who_answers_at_our_address_may_be_somebody_else() -> None:
 
 
 def test_an_older_peer_is_no_problem_and_no_answer() -> None:
-    reasoned, found = checked(BOARD, OLD)
+    by_settings, found = checked(BOARD, OLD)
     assert (level(found), "older dslnode" in found.what) == (OK, True)
-    assert "name a peer on another machine" in reasoned.what
+    assert "name a peer on another machine" in by_settings.what
 
 
-def test_this_machine_proves_nothing_of_others() -> None:
-    reasoned, found = checked(BOARD, HERE, arrived=False)
-    assert "unless a firewall is between" in reasoned.what
+def test_a_peer_on_this_machine_proves_nothing_about_others() -> None:
+    by_settings, found = checked(BOARD, HERE, arrived=False)
+    assert "unless a firewall is between" in by_settings.what
     assert "of others that says nothing" in found.what
-    assert level([reasoned, found]) == OK
+    assert level([by_settings, found]) == OK
 
 
 def test_an_address_on_which_the_node_does_not_listen_is_no_failure() -> None:
     two_addresses = replace(BOARD, listen="10.0.0.2:7711", own=("10.0.0.2", "10.9.0.2"))
-    reasoned, found = checked(two_addresses, replace(DROPPED, host="10.9.0.2"))
-    assert "unless a firewall is between" in reasoned.what
+    by_settings, found = checked(two_addresses, replace(DROPPED, host="10.9.0.2"))
+    assert "unless a firewall is between" in by_settings.what
     assert (level(found), "not found out" in found.what) == (OK, True)
 
 
-def test_the_port_is_the_one_that_others_are_told() -> None:
+def test_the_port_is_the_advertised_one() -> None:
     forwarded = replace(BOARD, advertise="board.example:4711")
     assert checked(forwarded, SEEN)[0].what == "board-2 reached us at 10.0.0.2:4711"
     assert "port 4711" in checked(forwarded, DROPPED)[0].what
 
 
-def test_a_warning_of_the_settings_stands_whoever_got_through() -> None:
+def test_a_warning_about_settings_stays_even_if_a_peer_got_through() -> None:
     found = checked(replace(BOARD, advertise="127.0.0.1:7711"), SEEN, arrived=True)
     assert [each.level for each in found] == [WARNING, OK]
 
 
-def test_peers_that_say_the_same_are_one_finding() -> None:
+def test_equal_answers_of_peers_are_one_finding() -> None:
     many = [replace(SEEN, peer=f"board-{number}") for number in range(2, 10)]
     first, second = checked(BOARD, *many, replace(DROPPED, peer="far"), arrived=True)
     assert first.what == "board-2, board-3, board-4, board-5, board-6 and 3 more reached us at 10.0.0.2:7711"

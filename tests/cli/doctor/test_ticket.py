@@ -39,7 +39,7 @@ def with_ticket(file: Path, name: str = "board-1", **options: object) -> Finding
     return examined(Settings(name=name, ticket=file, **options))
 
 
-def test_a_good_ticket_is_told_with_its_end(operator: Operator) -> None:
+def test_a_valid_ticket_is_shown_with_its_end(operator: Operator) -> None:
     file = operator.ticket("board-1")
     finding = with_ticket(file)
     assert finding.level is Level.OK
@@ -136,12 +136,12 @@ def test_another_name_than_the_tickets_is_a_problem(operator: Operator) -> None:
     assert (finding.level, finding.fix) == (Level.PROBLEM, "leave --name out")
 
 
-def test_a_ticket_that_the_settings_could_not_be_loaded_with_is_told() -> None:
+def test_a_ticket_that_the_settings_could_not_use_is_a_problem() -> None:
     finding = examined(Settings(name="a"), "/x.ticket: is not a ticket; make one with `dslnode ca issue NAME`")
     assert (finding.level, finding.fix) == (Level.PROBLEM, "make one with `dslnode ca issue NAME`")
 
 
-def test_having_no_ticket_is_well_on_one_machine_alone() -> None:
+def test_no_ticket_is_needed_on_one_machine() -> None:
     assert examined(Settings(name="a")).level is Level.OK
     exposed = examined(Settings(name="a", listen="0.0.0.0:7711"))
     assert exposed.level is Level.PROBLEM

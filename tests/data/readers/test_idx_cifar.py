@@ -96,7 +96,7 @@ def test_broken_idx(tmp_path: Path, content: bytes, message: str, packed: bool) 
         load_data_set(f"idx:{tmp_path}")
 
 
-def test_a_gzip_bomb_is_read_no_further_than_its_header_says(tmp_path: Path) -> None:
+def test_a_gzip_bomb_is_read_no_further_than_its_header_claims(tmp_path: Path) -> None:
     write_idx(tmp_path)
     (tmp_path / "train-images-idx3-ubyte").unlink()
     bomb = gzip.compress(idx_bytes(pixels(3, 4, 5)) + bytes(2**27))
