@@ -64,5 +64,5 @@ def read_revocations(file: Path, authority_pem: str) -> Revocations:
         raise SettingsError(f"{file}: is not a revocation list; copy the one that `dslnode ca revoke` wrote") from error
     key = authority.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or not signed.is_signature_valid(key):
-        raise SettingsError(f"{file}: is signed by another authority than the one in the ticket; it is not believed")
+        raise SettingsError(f"{file}: is signed by another authority than the one in the ticket; it is not trusted")
     return Revocations(number, frozenset(entry.serial_number for entry in signed))
