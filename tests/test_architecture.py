@@ -114,7 +114,7 @@ def test_nothing_read_from_outside_can_run_code(module: str) -> None:
 
 @pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("dslnode.cli.")])
 def test_global_effects_live_in_the_command_line_only(module: str) -> None:
-    """So that whoever embeds a node notices none: logging, signals, exits, paths, torch's threads and seed."""
+    """A program that embeds a node must notice none: logging, signals, exits, paths, torch's threads and seed."""
     tree = tree_of(module)
     forbidden = {
         *("os._exit", "sys.exit", "signal.signal", "structlog.configure", "logging.basicConfig"),

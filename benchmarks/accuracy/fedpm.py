@@ -72,7 +72,7 @@ class FedPM:
         }
 
     def _train(self, node: int) -> Tensor:
-        """Return the scores after the local steps; Adam begins anew, since aggregation moved the scores."""
+        """Return the scores after the local steps; Adam is reset, since aggregation moved the scores."""
         scores = torch.logit(self._probabilities[node])
         velocity, squares = torch.zeros_like(scores), torch.zeros_like(scores)
         for step in range(1, self.local_steps + 1):

@@ -98,13 +98,13 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        found: object = _version()
+        value: object = _version()
     elif name in _HOMES:
-        found = getattr(importlib.import_module(f"dslnode.{_HOMES[name]}"), name)
+        value = getattr(importlib.import_module(f"dslnode.{_HOMES[name]}"), name)
     else:
         raise AttributeError(f"module 'dslnode' has no attribute {name!r}")
-    globals()[name] = found
-    return found
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -77,7 +77,7 @@ def test_the_ledger_agrees_with_the_interface(tmp_path: Path, options: tuple[str
         after = [host.counters() for host in hosts]
     for index, directory in enumerate(directories):
         sent, received = booked(directory, Direction.SENT), booked(directory, Direction.RECEIVED)
-        repeated = booked(directories[1 - index], Direction.SENT).resent  # a receiver's kernel does not tell of these
+        repeated = booked(directories[1 - index], Direction.SENT).resent  # a receiver's kernel does not count these
         counted = after[index].sent - before[index].sent, after[index].received - before[index].received
         assert sent.total == pytest.approx(counted[0], rel=TOLERANCE, abs=SETUP_BYTES)
         assert received.total + repeated == pytest.approx(counted[1], rel=TOLERANCE, abs=SETUP_BYTES)

@@ -107,8 +107,12 @@ def _run_learners(case: str) -> dict[str, Any]:
     }
 
 
+RECORDED_NAMES = {"collaboration_weight": "leaning"}
+"""Arrays of the state that had another name when the golden digests were recorded."""
+
+
 def _state(node: Learner) -> dict[str, np.ndarray]:
-    return node.state()
+    return {RECORDED_NAMES.get(name, name): array for name, array in node.state().items()}
 
 
 def _heard(

@@ -492,7 +492,7 @@ def weight_after(learner: Learner, masks: Sequence[Mask]) -> float:
         learner.train_round(number, never)
     for mask in masks:
         learner.aggregate([heard("a", mask)])
-    return float(learner.state()["leaning"])
+    return float(learner.state()["collaboration_weight"])
 
 
 def test_a_node_leans_less_on_neighbours_who_make_its_model_worse(digits: DataSet) -> None:
@@ -525,9 +525,9 @@ def test_a_pull_that_makes_the_model_worse_stays_out_of_its_mask(digits: DataSet
     assert accuracy_of(judging) > accuracy_of(trusting)
 
 
-def test_a_state_from_before_nodes_judged_their_neighbours_leans_as_far_as_it_can(digits: DataSet) -> None:
+def test_a_state_without_a_collaboration_weight_has_the_largest(digits: DataSet) -> None:
     saved = learner_of(digits).state()
-    del saved["leaning"]
+    del saved["collaboration_weight"]
     learner = learner_of(digits)
     learner.restore(saved)
-    assert learner.state()["leaning"] == 1
+    assert learner.state()["collaboration_weight"] == 1

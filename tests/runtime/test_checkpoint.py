@@ -90,7 +90,7 @@ def test_a_state_cut_short_anywhere_is_refused_by_name(tmp_path: Path) -> None:
     content, file = pack(SNAPSHOT), tmp_path / "state"
     for length in range(len(content)):
         file.write_bytes(content[:length])
-        with pytest.raises(StateError, match=f"{file}: is (damaged|not a state file).*remove it to begin anew"):
+        with pytest.raises(StateError, match=f"{file}: is (damaged|not a state file).*remove it to start from round 0"):
             StateDirectory(tmp_path).load()
 
 
@@ -114,7 +114,8 @@ def test_bytes_after_the_end_or_in_place_of_a_state_are_refused(extra: bytes) ->
 def test_a_body_with_the_right_checksum_that_is_no_state_is_refused(tmp_path: Path, body: bytes) -> None:
     (tmp_path / "state").write_bytes(MAGIC + checkpoint._digest(body) + body)
     with pytest.raises(
-        StateError, match=f"{tmp_path}/state: is (not what dslnode writes|of another version) .*remove it to begin anew"
+        StateError,
+        match=f"{tmp_path}/state: is (not what dslnode writes|of another version) .*remove it to start from round 0",
     ):
         StateDirectory(tmp_path).load()
 

@@ -197,7 +197,7 @@ def _main(
 
 
 def main() -> None:
-    """Run the command line; errors that a user can mend are printed without a stack trace."""
+    """Run the command line; errors that a user can fix are printed without a stack trace."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what matters of the network is in our own log
     for variable in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):  # read at import; of other programs
         os.environ.pop(variable, None)

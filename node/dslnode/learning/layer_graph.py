@@ -56,8 +56,8 @@ def find_chains(model: nn.Module) -> list[Chain]:
     except Exception:  # it is the user's code, so anything can come out of it
         return []
     layers = _layers(model, graph)
-    found = (_follow(node, model, layers) for node in graph.nodes if node in layers)
-    return [chain for chain in found if chain is not None]
+    chains = (_follow(node, model, layers) for node in graph.nodes if node in layers)
+    return [chain for chain in chains if chain is not None]
 
 
 def _layers(model: nn.Module, graph: fx.Graph) -> dict[fx.Node, Weighted]:

@@ -25,9 +25,9 @@ def prune_dead_units(model: nn.Module, inputs: Tensor) -> nn.Module:
     """
     whole = copy.deepcopy(model).eval()
     smaller = copy.deepcopy(whole)
-    found = find_chains(smaller)
+    chains = find_chains(smaller)
     with torch.no_grad():
-        while any(_drop_dead_units(chain) for chain in found):
+        while any(_drop_dead_units(chain) for chain in chains):
             pass  # from the first chain on again
         return smaller if _answers_alike(smaller, whole, inputs) else whole
 
@@ -80,9 +80,9 @@ def _tell_sizes(layer: Weighted) -> None:
         layer.out_channels, layer.in_channels = outputs, inputs
 
 
-def _answers_alike(one: nn.Module, other: nn.Module, inputs: Tensor) -> bool:
+def _answers_alike(smaller: nn.Module, whole: nn.Module, inputs: Tensor) -> bool:
     try:
-        ours, theirs = one(inputs), other(inputs)
+        outputs, expected = smaller(inputs), whole(inputs)
     except Exception:  # the user's forward may count on sizes
         return False
-    return torch.allclose(ours, theirs, rtol=0, atol=TOLERANCE * float(theirs.abs().max()))
+    return torch.allclose(outputs, expected, rtol=0, atol=TOLERANCE * float(expected.abs().max()))

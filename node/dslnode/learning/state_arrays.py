@@ -32,7 +32,7 @@ def to_arrays(network: FrozenNetwork, state: LearnerState) -> dict[str, np.ndarr
     arrays.update({FIRST + name: tensor for name, tensor in state.first_moments.items()})
     arrays.update({SECOND + name: tensor for name, tensor in state.second_moments.items()})
     arrays["steps"] = torch.tensor(state.steps)
-    arrays["leaning"] = torch.tensor(state.collaboration_weight, dtype=torch.float64)
+    arrays["collaboration_weight"] = torch.tensor(state.collaboration_weight, dtype=torch.float64)
     return {name: _array(tensor) for name, tensor in arrays.items()}
 
 
@@ -41,7 +41,7 @@ def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> Lea
 
     Raises ``StateError`` if they were made for another model.
     """
-    arrays = {"leaning": np.array(1.0), **arrays}  # the first files lack it: those nodes leaned as far as they could
+    arrays = {"collaboration_weight": np.array(1.0), **arrays}  # the first files lack it: it was constant
     tensors = {}
     for name, shape in _shapes(network).items():
         if name not in arrays or arrays[name].shape != shape:
@@ -60,7 +60,7 @@ def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> Lea
         steps=int(tensors["steps"]),
         first_moments={name.removeprefix(FIRST): t for name, t in moments.items() if name.startswith(FIRST)},
         second_moments={name.removeprefix(SECOND): t for name, t in moments.items() if name.startswith(SECOND)},
-        collaboration_weight=float(tensors["leaning"]),
+        collaboration_weight=float(tensors["collaboration_weight"]),
     )
 
 
@@ -80,4 +80,4 @@ def _shapes(network: FrozenNetwork) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {"scores": scores, "average": scores, "velocity": scores, "squares": scores}
     masked = {layer.name for layer in network.layout.layers}
     local = {LOCAL + name: tuple(t.shape) for name, t in network.model.state_dict().items() if name not in masked}
-    return {**shapes, "neighbour_mean": weights, **local, "steps": (), "leaning": ()}
+    return {**shapes, "neighbour_mean": weights, **local, "steps": (), "collaboration_weight": ()}

@@ -127,7 +127,7 @@ class StateDirectory:
         try:
             return unpack(content)
         except ValueError as error:
-            raise StateError(f"{file}: {error}; restore it or remove it to begin anew") from error
+            raise StateError(f"{file}: {error}; restore it or remove it to start from round 0") from error
 
 
 def pack(snapshot: Snapshot) -> bytes:

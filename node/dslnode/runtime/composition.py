@@ -46,8 +46,8 @@ class LinkEventDispatcher:
 class Hooks:
     """How the parts of a node reach the loop that runs it.
 
-    ``post`` feeds the round machine, ``publish`` tells those who embed the node, ``finish`` ends it when all rounds
-    are done, ``failed`` when a task raised.
+    ``post`` feeds the round machine, ``publish`` tells the program that embeds the node, ``finish`` ends it when
+    all rounds are done, ``failed`` when a task raised.
     """
 
     post: Callable[[events.Event], None]

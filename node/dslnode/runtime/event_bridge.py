@@ -32,7 +32,7 @@ class Refusals:
 class EventBridge:
     """Takes in link events on the event loop's thread.
 
-    ``post`` feeds the round machine, ``publish`` tells those who embed the node; ``clock`` is in seconds.
+    ``post`` feeds the round machine, ``publish`` tells the program that embeds the node; ``clock`` is in seconds.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A running node, for whoever embeds it: started and stopped as a context, and telling what happens as events.
+"""A running node, for a program that embeds it: started and stopped as a context, and telling what happens as events.
 
 One event loop owns links, timers and the round machine; one worker thread owns the learner and the disk. Only
 immutable values cross between the two. Nothing global is changed: no logging, no signal handlers, no threads or seeds
@@ -39,7 +39,7 @@ MAX_WAITING_EVENTS = 1_000
 class Node:
     """One node: ``async with Node(settings) as node`` starts it, and stops it at the end.
 
-    Raises the ``DslnodeError`` of whoever is at fault where the context begins. ``busy`` says, once it has ended,
+    Raises the ``DslnodeError`` that names the fault where the context begins. ``busy`` says, once it has ended,
     whether a training step still runs in its thread, unwanted.
     """
 

@@ -1,4 +1,4 @@
-"""What a running node tells those who embed it, as values."""
+"""What a running node tells the program that embeds it, as values."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Prepared:
 def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger) -> Prepared:
     """Return it; what must be given back in the end is pushed on ``resources``.
 
-    Raises the ``DslnodeError`` of whoever is at fault. Takes seconds where data and model are large.
+    Raises the ``DslnodeError`` that names the fault. Takes seconds where data and model are large.
     """
     check_exposure(settings.listen, settings.peers, settings.ticket, insecure=settings.insecure)
     check_discovery(discover=settings.discover)
