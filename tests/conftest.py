@@ -15,7 +15,7 @@ settings.load_profile("patient")
 HERE = Path(__file__).parent
 WITH_PROCESSES_OR_SOCKETS = (
     *("chaos/", "cluster/", "deploy/", "fuzz/", "transport/", "overlay/", "cli/"),
-    *("telemetry/test_http_server.py", "test_api.py", "test_architecture.py"),
+    *("telemetry/test_http_", "test_api.py", "test_architecture.py"),
     *("runtime/test_node.py", "runtime/test_systemd.py"),
 )
 """Below ``tests``: what a run with ``--unit`` leaves out."""

@@ -17,6 +17,7 @@ from dslnode.cli import healthcheck
 from dslnode.cli.testbed import clean_environment
 from dslnode.errors import ExitCode
 from dslnode.telemetry import http_server
+from dslnode.telemetry.http_application import application
 from dslnode.v1 import node_pb2 as pb
 from tests.cluster.processes import NodeProcess, free_port
 
@@ -38,7 +39,7 @@ def late() -> bool:
 @contextmanager
 def served(answer: Callable[[], bool], host: str = "127.0.0.1") -> Iterator[str]:
     address = f"{host}:{free_port()}"
-    stop = http_server.serve(address, http_server.application(CollectorRegistry(), pb.StatusReply, answer))
+    stop = http_server.serve(address, application(CollectorRegistry(), pb.StatusReply, answer))
     try:
         yield address
     finally:

@@ -1,58 +1,29 @@
-"""What a node serves over HTTP: metrics, status, and the page, also as a real browser shows it."""
+"""The server of metrics and status: bounded in clients and time, and alive without descriptors."""
 
 from __future__ import annotations
 
-import json
-import re
+import contextlib
+import os
+import resource
 import socket
+import threading
+import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from PIL import Image
 from prometheus_client import CollectorRegistry, Gauge
 
 from dslnode.errors import ListenError
-from dslnode.telemetry.http_server import application, page, serve, serve_http
-from dslnode.telemetry.status_json import as_dict
+from dslnode.telemetry import http_server
+from dslnode.telemetry.http_application import application
+from dslnode.telemetry.http_server import MAX_CONNECTIONS, serve, serve_http
 from dslnode.v1 import node_pb2 as pb
-from tests.browser import look_at, needs_chromium, photograph
 from tests.cluster.processes import NodeProcess, free_port
 
-HOSTILE = "<img src=x onerror=document.title='owned'>"
-REPLY = pb.StatusReply(
-    name="board-1",
-    run_id="greenhouse",
-    node_id="ab" * 16,
-    round=412,
-    phase="exchanging",
-    accuracy=0.875,
-    payload_bits_sent=167_489_536,
-    float32_bits_sent=128 * 167_489_536,
-    neighbours=[
-        pb.NeighbourStatus(name=HOSTILE, node_id="cd" * 16, address="10.0.0.2:7711", connected=True, agreement=0.75),
-        pb.NeighbourStatus(name="10.0.0.9:7711", address="10.0.0.9:7711", problem=f"refused {HOSTILE}"),
-    ],
-    layers=[pb.LayerStatus(name="0.weight", weights=12_345, density=0.3)],
-    history=[pb.Measurement(round=5, accuracy=0.5), pb.Measurement(round=10, accuracy=0.875)],
-)
-
-
-def answer_slowly() -> pb.StatusReply:
-    raise TimeoutError
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    """Where a registry with one metric and the reply above are served."""
-    registry = CollectorRegistry()
-    Gauge("dslnode_round", "The round.", registry=registry).set(7)
-    where = f"127.0.0.1:{free_port()}"
-    stop = serve(where, application(registry, lambda: REPLY, lambda: True))
-    yield where
-    stop()
+REPLY = pb.StatusReply(name="board-1")
 
 
 def get(address: str, path: str) -> tuple[str, dict[str, str]]:
@@ -90,87 +61,108 @@ def test_off_serves_nothing() -> None:
     serve_http("off", CollectorRegistry(), lambda: REPLY, lambda: True)()
 
 
-def test_the_status_equals_that_of_the_command(address: str) -> None:
-    text, headers = get(address, "/status.json")
-    status = json.loads(text)
-    assert headers["Content-Type"].startswith("application/json")
-    assert status.pop("version")
-    assert status == as_dict(REPLY)
+class Closed:
+    """Counts connections that were closed early, and wakes who waits for it."""
+
+    def __init__(self) -> None:
+        self.reasons: Counter[str] = Counter()
+        self._changed = threading.Condition()
+
+    def __call__(self, reason: str) -> None:
+        with self._changed:
+            self.reasons[reason] += 1
+            self._changed.notify_all()
+
+    def wait_for(self, reason: str, count: int = 1) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.reasons[reason] >= count, timeout=10), self.reasons
 
 
-def test_nothing_is_kept_by_caches_or_guessed_by_browsers(address: str) -> None:
-    for path in ("/", "/status.json"):
-        _, headers = get(address, path)
-        assert (headers["Cache-Control"], headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
-        assert "Access-Control-Allow-Origin" not in headers
+@pytest.fixture
+def closed() -> Closed:
+    return Closed()
 
 
-@pytest.mark.parametrize("path", ["/nonsense", "/../page.html", "/favicon.ico"])
-def test_there_is_nothing_else(address: str, path: str) -> None:
-    with pytest.raises(urllib.error.HTTPError, match="404"):
-        get(address, path)
+@pytest.fixture
+def address(closed: Closed) -> Iterator[str]:
+    where = f"127.0.0.1:{free_port()}"
+    stop = serve(where, application(CollectorRegistry(), lambda: REPLY, lambda: True), closed)
+    yield where
+    stop()
 
 
-def test_nothing_can_be_sent(address: str) -> None:
-    with pytest.raises(urllib.error.HTTPError, match="405"):
-        urllib.request.urlopen(f"http://{address}/status.json", data=b"x", timeout=10)
+def connect(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=10)
 
 
-def test_a_busy_node_answers_503() -> None:
+def test_a_request_gets_through_while_silent_clients_fill_the_server(address: str, closed: Closed) -> None:
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(address)) for _ in range(MAX_CONNECTIONS + 3)]
+        closed.wait_for("full", 3)
+        assert clients[0].recv(1) == b"", "the oldest is closed first"
+        assert "board-1" in get(address, "/status.json")[0]
+
+
+def test_a_client_that_sends_byte_after_byte_ends_at_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, address: str, closed: Closed
+) -> None:
+    monkeypatch.setattr(http_server, "CONNECTION_SECONDS", 0.3)
+    begun = time.monotonic()
+    with connect(address) as client, contextlib.suppress(OSError):
+        client.settimeout(0.05)
+        while time.monotonic() < begun + 10:
+            client.sendall(b"G")
+            with contextlib.suppress(TimeoutError):
+                if client.recv(1) == b"":
+                    break
+    closed.wait_for("deadline")
+    assert time.monotonic() - begun < 5
+
+
+def test_a_stop_waits_for_no_client() -> None:
     address = f"127.0.0.1:{free_port()}"
-    stop = serve(address, application(CollectorRegistry(), answer_slowly, lambda: True))
-    try:
-        with pytest.raises(urllib.error.HTTPError, match="503"):
-            get(address, "/status.json")
-    finally:
+    stop = serve(address, application(CollectorRegistry(), lambda: REPLY, lambda: True))
+    with connect(address) as client:
+        begun = time.monotonic()
         stop()
+        assert time.monotonic() - begun < 2
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""
 
 
-def test_the_policy_lets_nothing_run_but_the_page_itself() -> None:
-    content, policy = page()
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert policy.count("'sha256-") == 2
-    text = content.decode()
-    assert not re.search(r'(src|href)="(?!metrics"|status\.json"|data:)', text), "no asset from elsewhere"
-    assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|\bon[a-z]+=\"", text)
-    assert ' style="' not in text, "the policy would ignore it"
+def test_without_descriptors_connections_are_closed_and_counted(address: str, closed: Closed) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    clients = [socket.socket() for _ in range(3)]
+    host, _, port = address.rpartition(":")
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+    held = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        for client in clients:
+            client.connect((host, int(port)))
+            client.settimeout(10)
+            assert client.recv(1) == b""
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for client in clients:
+            client.close()
+    assert closed.reasons["descriptors"] >= 3
+    assert "board-1" in get(address, "/status.json")[0]
 
 
-@needs_chromium
-def test_a_browser_shows_the_figures_and_takes_no_name_as_markup(address: str) -> None:
-    page_text = look_at(f"http://{address}/")
-    assert "<title>board-1 · round 412</title>" in page_text
-    for fact in ("87.5 %", "167 Mbit", "float32 takes 128 times that", "10.0.0.2:7711", "30.0 % of 12,345", "live"):
-        assert fact in page_text
-    assert page_text.count("&lt;img src=x onerror") == 2
-    assert "<img" not in page_text
-    assert 'class="curve" points="0.000,' in page_text
-
-
-@needs_chromium
-def test_the_page_is_light_or_dark_as_the_reader_wants(address: str, tmp_path: Path) -> None:
-    corners = []
-    for number, options in enumerate(([], ["--blink-settings=preferredColorScheme=0"])):
-        photograph(f"http://{address}/", tmp_path / f"{number}.png", 800, 600, *options)
-        corners.append(Image.open(tmp_path / f"{number}.png").convert("L").getpixel((2, 2)))
-    light, dark = corners
-    assert isinstance(light, int)
-    assert isinstance(dark, int)
-    assert light > 200
-    assert dark < 50
-
-
-@needs_chromium
-def test_a_running_node_shows_itself() -> None:
+def test_a_node_without_a_descriptor_left_goes_on() -> None:
     metrics = f"127.0.0.1:{free_port()}"
     options = ("--metrics", metrics, "--local-steps", "1", "--evaluate-every", "1")
-    with NodeProcess("board-7", free_port(), *options) as node:
-        node.wait_for_round(3)
-        status = json.loads(get(metrics, "/status.json")[0])
-        assert [point["round"] for point in status["history"]][:3] == [1, 2, 3]
-        assert sum(layer["weights"] for layer in status["layers"]) == status["weights"]
-        page_text = look_at(f"http://{metrics}/")
-    assert "<title>board-7 · round " in page_text
-    assert 'class="curve"' in page_text
-    assert "none known, learning alone" in page_text
+    with NodeProcess("board-7", free_port(), *options) as node, contextlib.ExitStack() as stack:
+        node.wait_for_round(2)
+        in_use = len(os.listdir(f"/proc/{node.process.pid}/fd"))
+        resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE, (in_use, in_use))
+        for _ in range(40):
+            stack.enter_context(connect(metrics))
+        node.wait_for_round(int(node.rounds()[-1]["round"]) + 20)

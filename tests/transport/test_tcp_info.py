@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import socket
 import struct
 import sys
@@ -69,6 +71,23 @@ def test_listeners_datagram_and_local_sockets_are_no_connections() -> None:
     ):
         datagram.connect(("127.0.0.1", 9))
         assert [connection.remote for connection in tcp_connections()] == [connection.remote for connection in before]
+
+
+@linux_only
+def test_the_counters_can_be_read_without_a_descriptor_left(connected: tuple[socket.socket, socket.socket]) -> None:
+    remote = connected[0].getpeername()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(int(name) for name in os.listdir("/proc/self/fd")) + 1, hard))
+    held = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        assert remote in [connection.remote for connection in tcp_connections()]
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @linux_only

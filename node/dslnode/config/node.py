@@ -52,6 +52,11 @@ class NodeSettings(SettingsGroup):
         "Needs the package zeroconf.",
     )
     metrics: str = Field("127.0.0.1:9464", description="HOST:PORT to serve Prometheus metrics on; 'off' serves none.")
+    metrics_token_file: Path | None = Field(
+        None,
+        description="File with a token of 16 characters or more that readers of metrics and status must send (as "
+        "bearer token, or as the password). Default: none, everybody who reaches --metrics may read.",
+    )
     state_dir: Path | None = Field(
         None,
         description="Directory for the state that survives restarts. Default: none, a restart loses what was learned.",

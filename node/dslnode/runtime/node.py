@@ -162,7 +162,11 @@ class Node:
                 core = parts.core
                 stack.callback(
                     serve_http(
-                        self.settings.metrics, core.metrics.registry, core.accounting.reply, parts.server.is_open
+                        self.settings.metrics,
+                        core.metrics.registry,
+                        core.accounting.reply,
+                        parts.server.is_open,
+                        token=core.prepared.metrics_token,
                     )
                 )
                 port = await parts.server.listen(self.settings.listen)

@@ -17,6 +17,7 @@ from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory
 from dslnode.security.channels import ChannelProvider, PlainChannels, TlsChannels
 from dslnode.security.exposure import check_exposure
 from dslnode.security.tls_tunnels import TlsTunnels
+from dslnode.telemetry.http_access import read_token
 from dslnode.telemetry.logs import Logger
 from dslnode.transport.handshake import INCARNATION_BYTES, NetworkFingerprint, NodeInfo
 
@@ -33,6 +34,7 @@ class Prepared:
     node_info: NodeInfo
     state: StateDirectory | None
     channels: ChannelProvider
+    metrics_token: str | None = None
 
 
 def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger) -> Prepared:
@@ -42,6 +44,7 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
     """
     check_exposure(settings.listen, settings.peers, settings.ticket, insecure=settings.insecure)
     check_discovery(discover=settings.discover)
+    token = None if settings.metrics_token_file is None else read_token(settings.metrics_token_file)
     tunnels = open_tunnels(settings)
     if tunnels is not None:
         resources.callback(tunnels.remove)
@@ -58,7 +61,9 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
         log.warning("no state directory", why="no --state-dir: a restart loses what was learned")
     channels = PlainChannels(anywhere=settings.insecure) if tunnels is None else TlsChannels(tunnels)
     info = node_info(settings, learner, node_id)
-    return Prepared(settings=settings, learner=learner, node_info=info, state=state, channels=channels)
+    return Prepared(
+        settings=settings, learner=learner, node_info=info, state=state, channels=channels, metrics_token=token
+    )
 
 
 def open_tunnels(settings: Settings) -> TlsTunnels | None:

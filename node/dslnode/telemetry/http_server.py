@@ -1,53 +1,54 @@
-"""The node's HTTP server: Prometheus metrics, the status as JSON, and a page for people that draws it.
+"""Serves the node's HTTP application: a bounded number of clients, a deadline per connection, no fault of the node's.
 
-``/metrics``, ``/status.json`` and ``/``; and ``/ready`` for health checks: 200 while the node's own address is open and
-its event loop runs, else 503. The page is one file without any asset from elsewhere. Names in it come from
-other nodes: its script sets them as text, never as markup, and the content security policy lets nothing run but the
-script and the style of the page itself, by their hashes.
+A connection lasts at most ``CONNECTION_SECONDS``, whatever its client sends. With more than ``MAX_CONNECTIONS`` the
+oldest is closed, so that a scrape, which takes milliseconds, gets through while others are held open. Where the
+process has no file descriptor left, one that is kept in reserve takes the connection in, to close it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import json
-import re
+import contextlib
+import errno
+import os
 import socket
 import threading
-from collections.abc import Callable, Iterable
-from functools import cache, partial
-from importlib.resources import files
-from typing import TypeVar
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.types import WSGIApplication
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.exposition import ThreadingWSGIServer
 
-from dslnode import __version__
 from dslnode.addresses import ADDRESS
 from dslnode.errors import ListenError
-from dslnode.telemetry.status_json import as_dict
+from dslnode.telemetry.http_application import application
 from dslnode.v1 import node_pb2 as pb
 
 Answer = TypeVar("Answer")
-READ_TIMEOUT_SECONDS = 10.0
 ANSWER_TIMEOUT_SECONDS = 5.0
-UNAVAILABLE = "503 Service Unavailable"
-COMMON_HEADERS = [
-    ("Cache-Control", "no-store"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-]
+CONNECTION_SECONDS = 10.0
+"""A connection is closed after so long, whether its request was answered or not."""
+MAX_CONNECTIONS = 16
+POLL_SECONDS = 0.1
+NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 
 
 def serve_http(
-    address: str, registry: CollectorRegistry, status: Callable[[], pb.StatusReply], ready: Callable[[], bool]
+    address: str,
+    registry: CollectorRegistry,
+    status: Callable[[], pb.StatusReply],
+    ready: Callable[[], bool],
+    *,
+    token: str | None = None,
 ) -> Callable[[], None]:
     """Serve at ``HOST:PORT`` from threads of its own, nothing if it is ``off``; return a function that stops it.
 
-    Called on the event loop's thread; ``status`` and ``ready`` are called there, too. Raises ``ListenError``.
+    Called on the event loop's thread; ``status`` and ``ready`` are called there, too. With a ``token``, everything but
+    ``/ready`` needs it. Raises ``ListenError``.
     """
     if address == "off":
         return lambda: None
@@ -59,90 +60,38 @@ def serve_http(
 
         return lambda: asyncio.run_coroutine_threadsafe(ask(), loop).result(ANSWER_TIMEOUT_SECONDS)
 
-    return serve(address, application(registry, on_loop(status), on_loop(ready)))
+    closed = Counter(
+        "dslnode_http_connections_closed",
+        "Connections to the metrics address closed early: full, deadline, descriptors, error.",
+        ["reason"],
+        registry=registry,
+    )
+    app = application(registry, on_loop(status), on_loop(ready), host=address, token=token)
+    return serve(address, app, lambda reason: closed.labels(reason).inc())
 
 
-def application(
-    registry: CollectorRegistry, status: Callable[[], pb.StatusReply], ready: Callable[[], bool]
-) -> WSGIApplication:
-    """Return the WSGI application; a path that is none of the four is not found."""
-    metrics = make_wsgi_app(registry)
+def serve(
+    address: str, app: WSGIApplication, count_closed: Callable[[str], None] = lambda _reason: None
+) -> Callable[[], None]:
+    """Serve at ``HOST:PORT`` until the returned function is called. Raises ``ListenError`` if it cannot be bound.
 
-    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if path == "/metrics":
-            exposition: Iterable[bytes] = metrics(environ, start)
-            return exposition
-        if path not in {"/", "/status.json", "/ready"}:
-            return _send(start, "404 Not Found", "text/plain", b"there are /, /status.json, /ready and /metrics\n")
-        if environ["REQUEST_METHOD"] != "GET":
-            return _send(start, "405 Method Not Allowed", "text/plain", b"use GET\n", ("Allow", "GET"))
-        try:
-            return _send_ready(start, ready=ready()) if path == "/ready" else _send_status(start, path, status)
-        except TimeoutError:
-            return _send(start, UNAVAILABLE, "text/plain", b"the node is busy, or stopping\n")
-
-    return answer
-
-
-def _send_ready(start: StartResponse, *, ready: bool) -> Iterable[bytes]:
-    if ready:
-        return _send(start, "200 OK", "text/plain", b"ready\n")
-    return _send(start, UNAVAILABLE, "text/plain", b"the node is starting or stopping: its address is not open\n")
-
-
-def _send_status(start: StartResponse, path: str, status: Callable[[], pb.StatusReply]) -> Iterable[bytes]:
-    if path == "/":
-        content, policy = page()
-        return _send(start, "200 OK", "text/html", content, ("Content-Security-Policy", policy))
-    fields = {**as_dict(status()), "version": __version__}
-    return _send(start, "200 OK", "application/json", json.dumps(fields).encode())
-
-
-@cache
-def page() -> tuple[bytes, str]:
-    """Return the page and its content security policy: its own style and script, its own status, nothing else."""
-    text = files("dslnode.telemetry").joinpath("page.html").read_text(encoding="utf-8")
-    rules = [
-        "default-src 'none'",
-        *(f"{kind}-src 'sha256-{_digest(text, kind)}'" for kind in ("style", "script")),
-        "connect-src 'self'",
-        "img-src data:",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    ]
-    return text.encode(), "; ".join(rules)
-
-
-def _digest(text: str, tag: str) -> str:
-    [content] = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
-    return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-
-
-def _send(
-    start: StartResponse, status: str, content_type: str, content: bytes, *headers: tuple[str, str]
-) -> Iterable[bytes]:
-    length = ("Content-Length", str(len(content)))
-    start(status, [("Content-Type", f"{content_type}; charset=utf-8"), length, *COMMON_HEADERS, *headers])
-    return [content]
-
-
-def serve(address: str, app: WSGIApplication) -> Callable[[], None]:
-    """Serve at ``HOST:PORT`` until the returned function is called. Raises ``ListenError`` if it cannot be bound."""
+    ``count_closed`` is called with the reason of each connection that is closed early, from threads of the server.
+    """
     match = ADDRESS.fullmatch(address)
     assert match is not None, "addresses are checked by the settings"
     host, port = match[1].strip("[]"), int(match[2])
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        server_type: type[WSGIServer] = type("Server", (ThreadingWSGIServer,), {"address_family": family})
+        server_type: type[WSGIServer] = type(
+            "Server", (_BoundedServer,), {"address_family": family, "count_closed": staticmethod(count_closed)}
+        )
         server = make_server(host, port, app, server_type, _Handler)
     except OSError as error:
         raise ListenError(
             f"cannot serve metrics on {address} ({error.strerror}); choose another address with --metrics, "
             "or --metrics off"
         ) from error
-    thread = threading.Thread(target=partial(server.serve_forever, 0.1), name="pages", daemon=True)
+    thread = threading.Thread(target=partial(server.serve_forever, POLL_SECONDS), name="pages", daemon=True)
     thread.start()
 
     def stop() -> None:
@@ -153,10 +102,123 @@ def serve(address: str, app: WSGIApplication) -> Callable[[], None]:
     return stop
 
 
-class _Handler(WSGIRequestHandler):
-    """Logs nothing, and closes the connection of a client that sends no request in time."""
+class _BoundedServer(ThreadingWSGIServer):
+    """Closes the oldest connection when there are too many, and each at its deadline."""
 
-    timeout = READ_TIMEOUT_SECONDS
+    daemon_threads = True
+    request_queue_size = 64
+    block_on_close = False  # a stop waits for no client
+    count_closed: Callable[[str], None]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._begun: dict[socket.socket, float] = {}  # when each open connection began, oldest first
+        self._lock = threading.Lock()
+        self._reserve: int | None = os.open(os.devnull, os.O_RDONLY)
+        super().__init__(*arguments, **options)
+
+    def server_close(self) -> None:
+        """Close the address, and every connection that is still open."""
+        super().server_close()
+        for connection in self._open():
+            _shut(connection)
+        self._free_reserve()
+
+    def server_bind(self) -> None:
+        """Bind without looking up the host's name, which may take long where no resolver answers."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        self.setup_environ()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; with no descriptor left, one from the reserve takes it in to close it."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in NO_DESCRIPTOR:
+                self._drop_with_reserve()
+            raise  # the loop goes on to the next connection
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread of its own, once there is room."""
+        with self._lock:
+            self._begun[request] = time.monotonic()
+            surplus = list(self._begun)[: max(len(self._begun) - MAX_CONNECTIONS, 0)]
+        for connection in surplus:
+            self._close_early(connection, "full")
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection that is answered, and close it."""
+        with self._lock:
+            self._begun.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Close the connections whose time is over; called each ``POLL_SECONDS`` and after each request."""
+        if self._reserve is None:
+            self._take_reserve()
+        oldest = time.monotonic() - CONNECTION_SECONDS
+        with self._lock:
+            late = [connection for connection, begun in self._begun.items() if begun < oldest]
+        for connection in late:
+            self._close_early(connection, "deadline")
+
+    def handle_error(self, _request: Any, _client_address: Any) -> None:
+        """Count what a client's broken connection raised: it is no fault of the node."""
+        self.count_closed("error")
+
+    def _open(self) -> list[socket.socket]:
+        with self._lock:
+            return list(self._begun)
+
+    def _close_early(self, connection: socket.socket, reason: str) -> None:
+        with self._lock:
+            if self._begun.pop(connection, None) is None:
+                return  # answered meanwhile
+        self.count_closed(reason)
+        _shut(connection)
+
+    def _drop_with_reserve(self) -> None:
+        self.count_closed("descriptors")
+        self._free_reserve()
+        with contextlib.suppress(OSError):
+            self.socket.accept()[0].close()
+        self._take_reserve()
+        if self._reserve is None:
+            time.sleep(POLL_SECONDS)  # another thread took the descriptor: do not spin
+
+    def _take_reserve(self) -> None:
+        with contextlib.suppress(OSError):
+            self._reserve = os.open(os.devnull, os.O_RDONLY)
+
+    def _free_reserve(self) -> None:
+        if self._reserve is not None:
+            os.close(self._reserve)
+            self._reserve = None
+
+
+def _shut(connection: socket.socket) -> None:
+    """End both directions: the thread that serves the connection sees its end, and closes it."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(WSGIRequestHandler):
+    """Logs nothing, and looks up no client's name."""
+
+    timeout = CONNECTION_SECONDS
 
     def log_message(self, *_arguments: object) -> None:
         """Log nothing: what matters of the node is in its own log."""
+
+    def get_stderr(self) -> Any:
+        """Return where wsgiref prints a failed answer: nowhere, since the client has its status."""
+        return _Nowhere()
+
+
+class _Nowhere:
+    def write(self, _text: str) -> None: ...
+
+    def flush(self) -> None: ...

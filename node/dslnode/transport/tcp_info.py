@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
 import struct
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 _OFFSETS = {"bytes_received": 128, "segments_out": 136, "segments_in": 140, "bytes_sent": 200, "bytes_resent": 208}
 _INFO_BYTES = 216
 _TCP_HEADER = 20 + 12  # with the timestamp option
+MAX_DESCRIPTORS = 65_536
+"""So many are tried where the list of them cannot be read: a hundredth of a second."""
 _IP_HEADERS = {socket.AF_INET: 20, socket.AF_INET6: 40}
 
 
@@ -52,9 +55,9 @@ def tcp_connections() -> list[TcpConnection]:
 def set_keepalive(inode: int, probes: KeepaliveProbes) -> None:
     """Set the keepalive probes of the connection whose socket has this inode, if it is still open."""
     for descriptor in _sockets():
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as duplicate:
-            if os.fstat(duplicate.fileno()).st_ino == inode:
-                _set_probes(duplicate, probes)
+        with contextlib.suppress(OSError), _borrowed(descriptor) as connection:
+            if os.fstat(descriptor).st_ino == inode:
+                _set_probes(connection, probes)
                 return
 
 
@@ -69,25 +72,43 @@ def _set_probes(connection: socket.socket, probes: KeepaliveProbes) -> None:
 
 
 def _sockets() -> list[int]:
-    return [int(name) for name in os.listdir("/proc/self/fd") if _is_socket(name)]
+    return [descriptor for descriptor in _descriptors() if _is_socket(descriptor)]
 
 
-def _is_socket(name: str) -> bool:
+def _descriptors() -> Iterable[int]:
+    """Return the open descriptors; all possible ones if there is none left to read the directory of them."""
     try:
-        return str(Path("/proc/self/fd", name).readlink()).startswith("socket:")
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        return range(min(os.sysconf("SC_OPEN_MAX"), MAX_DESCRIPTORS))
+
+
+def _is_socket(descriptor: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
     except OSError:
         return False
 
 
+@contextlib.contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """Lend the socket of another owner. It needs no descriptor of its own, so it works where none is left."""
+    connection = socket.socket(fileno=descriptor)
+    try:
+        yield connection
+    finally:
+        connection.detach()
+
+
 def _examine(descriptor: int) -> TcpConnection | None:
     try:
-        with socket.socket(fileno=os.dup(descriptor)) as duplicate:
-            if duplicate.type != socket.SOCK_STREAM or duplicate.family not in _IP_HEADERS:
+        with _borrowed(descriptor) as connection:
+            if connection.type != socket.SOCK_STREAM or connection.family not in _IP_HEADERS:
                 return None
-            address = duplicate.getpeername()
-            info = duplicate.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
-            header = _IP_HEADERS[duplicate.family] + _TCP_HEADER
-            inode = os.fstat(duplicate.fileno()).st_ino
+            address = connection.getpeername()
+            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
+            header = _IP_HEADERS[connection.family] + _TCP_HEADER
+            inode = os.fstat(descriptor).st_ino
     except OSError:
         return None
     return _read_info(address, info, header, inode)
