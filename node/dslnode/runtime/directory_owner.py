@@ -16,7 +16,7 @@ from dslnode.errors import StateError
 DIRECTORY_MODE = 0o700
 FILES = (
     *("lock", "node-id", "state", "state.old", "state.damaged"),
-    *("ledger", "ledger.copy", "ledger.damaged", "ledger.copy.damaged"),
+    *("ledger", "ledger.copy", "ledger.damaged"),
 )
 """All that a node keeps in its state directory."""
 _OTHERS_READ_OR_WRITE = 0o066
