@@ -1,33 +1,175 @@
-"""Replaces a file whole or not at all, and durably."""
+"""The files that dslnode keeps: written whole or not at all, durably, for their owner only, and through no link.
+
+All writers share this module. What some file systems cannot do is done without: there may be no flush of a directory
+(a power cut may then take back the newest file), no hard links, no rename over a file that exists. Then a crash
+between two steps leaves the new content as ``NAME.new``, never half a file under the name itself.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import secrets
+import stat
 from pathlib import Path
 
+PRIVATE = 0o600
+UNSUPPORTED = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ENOTTY})
+"""Errors by which a file system says that it has no such function."""
+_NO_FLUSH = UNSUPPORTED - {errno.EPERM}
+_NO_DIRECTORY_FLUSH = UNSUPPORTED | {errno.EBADF, errno.EACCES, errno.EISDIR}
+_NO_HARD_LINK = UNSUPPORTED | {errno.EMLINK, errno.EACCES, errno.EXDEV}
+_NO_RENAME_OVER = UNSUPPORTED | {errno.EEXIST, errno.EACCES}
+_CAREFUL = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # O_NONBLOCK: opening a pipe must not wait for its other end
 
-def replace_file(file: Path, content: bytes, older: Path | None = None) -> None:
-    """Write ``content`` beside ``file``, flush it, let it take the file's name, and flush the directory.
+
+class BlockedFileError(OSError):
+    """Something that is no regular file has the name of one: a symbolic link, a directory, a pipe."""
+
+
+def open_file(file: Path, flags: int) -> int:
+    """Return a descriptor of a regular file, made with mode 0600 if ``flags`` create it.
+
+    Raises ``BlockedFileError`` if it is a symbolic link or no regular file, ``OSError`` if it cannot be opened.
+    """
+    try:
+        descriptor = os.open(file, flags | _CAREFUL, PRIVATE)
+    except OSError as error:
+        _raise_if_blocked(file, error)
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        _raise_if_blocked(file, None)
+    return descriptor
+
+
+def read_file(file: Path, max_bytes: int) -> bytes:
+    """Return a file's content, one byte too much of a larger one. Raises as ``open_file`` does."""
+    with os.fdopen(open_file(file, os.O_RDONLY), "rb") as source:
+        size = os.fstat(source.fileno()).st_size  # a read makes room for all that it is asked for
+        return source.read(min(size, max_bytes) + 1)
+
+
+def replace_file(file: Path, content: bytes, older: Path | None = None, mode: int = PRIVATE) -> None:
+    """Write ``content`` as ``NAME.new``, flush it, let it take the file's name, and flush the directory.
 
     What had the name before takes that of ``older``, if given. A file that could not be written whole is removed: its
-    bytes may be all that is missing on a full disk.
+    bytes may be all that is missing on a full disk. Raises ``OSError``. One process at a time may write a name.
     """
     beside = file.with_name(file.name + ".new")
+    _remove(beside)
+    _write_new(beside, content, mode)
+    if older is not None and is_regular(file):
+        _rename(file, older)
+    _rename(beside, file)
+    flush_directory(file.parent)
+
+
+def write_file(file: Path, content: bytes, mode: int, *, replace: bool) -> None:
+    """Write a file that several processes may write at once: the last one wins. Raises ``OSError``.
+
+    Unless ``replace``, raises ``FileExistsError`` if there is one, a link without a target among them.
+    """
+    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}.new")
+    _write_new(beside, content, mode)
     try:
-        with beside.open("wb") as target:
+        if replace:
+            _rename(beside, file)
+        else:
+            _take_free_name(beside, file)
+    finally:
+        beside.unlink(missing_ok=True)
+    flush_directory(file.parent)
+
+
+def flush_directory(directory: Path) -> bool:
+    """Make names in a directory durable; return False where the file system cannot. Raises ``OSError``."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in _NO_DIRECTORY_FLUSH:
+            raise
+        return False
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_DIRECTORY_FLUSH:
+            raise
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def is_regular(file: Path) -> bool:
+    """Return whether there is a regular file of this name; a symbolic link is none."""
+    try:
+        return stat.S_ISREG(os.lstat(file).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _write_new(file: Path, content: bytes, mode: int) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as target:
             target.write(content)
             target.flush()
-            os.fsync(target.fileno())
+            _flush(target.fileno())
     except OSError:
         with contextlib.suppress(OSError):
-            beside.unlink()
+            file.unlink()
         raise
-    if older is not None and file.exists():
-        file.replace(older)
-    beside.replace(file)
-    directory = os.open(file.parent, os.O_RDONLY)
+
+
+def _flush(descriptor: int) -> None:
     try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FLUSH:
+            raise
+
+
+def _rename(source: Path, target: Path) -> None:
+    """Rename over an existing file, in two steps where the file system cannot do it in one."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno not in _NO_RENAME_OVER or not os.path.lexists(target):
+            raise
+        target.unlink()
+        source.replace(target)
+
+
+def _take_free_name(source: Path, target: Path) -> None:
+    """Give a file its name unless that is taken, which a rename would not notice."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINK:
+            raise
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE))
+        _rename(source, target)
+
+
+def _remove(file: Path) -> None:
+    """Remove what a crash, or somebody else, left under a name; a symbolic link, not what it points to."""
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        _raise_if_blocked(file, error)
+        raise
+
+
+def _raise_if_blocked(file: Path, cause: OSError | None) -> None:
+    try:
+        mode = os.lstat(file).st_mode
+    except OSError:
+        return
+    if stat.S_ISREG(mode):
+        return
+    kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe"}
+    what = kinds.get(stat.S_IFMT(mode), "no regular file")
+    message = f"is {what} where dslnode keeps a file; find out who made it, and remove it"
+    raise BlockedFileError(errno.ELOOP, message, str(file)) from cause

@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from dslnode.accounting.bookkeeper import Bookkeeper
 from dslnode.accounting.ledger import EARLIEST_HOUR, OTHERS, Amounts, Direction, total
@@ -20,14 +21,14 @@ from dslnode.transport.traffic import Traffic
 class Node:
     """Traffic, a clock that is set by hand, and the bookkeeper of one process's life."""
 
-    def __init__(self, directory: Path | None, traffic: dict[str, Traffic] | None = None) -> None:
+    def __init__(self, directory: Path | None, traffic: dict[str, Traffic] | None = None, cap: int = 0) -> None:
         self.traffic = {"ab": Traffic()} if traffic is None else traffic
         self.hours = float(EARLIEST_HOUR + 10)
         neighbour = SimpleNamespace(neighbour=SimpleNamespace(name="board"))
         network = SimpleNamespace(traffic=self.traffic, links={"ab": neighbour}, measure_traffic=lambda: None)
         log = structlog.get_logger()
         self.bookkeeper = Bookkeeper(cast(ConnectionManager, network), directory, log, lambda: 3_600 * self.hours)
-        self.bookkeeper.open()
+        self.bookkeeper.open(cap)
 
     def send(self, control: int) -> None:
         """Count so many bytes of control messages as sent."""
@@ -140,3 +141,57 @@ async def test_it_saves_once_more_when_it_ends(tmp_path: Path) -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert Node(tmp_path).total == 100
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+async def test_a_damaged_ledger_costs_nothing_and_is_told_in_one_line(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.bookkeeper.reserve_bytes = 1_000
+    node.send(100)
+    await node.bookkeeper.reserve(10)
+    flip(tmp_path / "ledger")
+    with capture_logs() as log:
+        after = Node(tmp_path, cap=5_000)
+    assert after.total == 1_100, "what was booked, and the reserve"
+    assert [line["event"] for line in log] == ["copy of the ledger taken"]
+    assert (tmp_path / "ledger.damaged").exists()
+    with capture_logs() as log:
+        assert Node(tmp_path, cap=5_000).total == 1_100, "and the next start finds it whole"
+    assert not log
+
+
+@pytest.mark.parametrize(("cap", "outcome"), [(5_000, "the data cap counts as used up"), (0, "a new ledger begins")])
+async def test_a_lost_ledger_counts_the_cap_as_used_up_however_often_the_node_is_killed(
+    tmp_path: Path, cap: int, outcome: str
+) -> None:
+    node = Node(tmp_path)
+    node.send(100)
+    await node.bookkeeper.save()
+    for name in ("ledger", "ledger.copy"):
+        flip(tmp_path / name)
+    with capture_logs() as log:
+        after = Node(tmp_path, cap=cap)
+    [line] = log
+    assert line["event"] == "ledger lost"
+    assert outcome in line["outcome"]
+    assert after.total == Node(tmp_path, cap=cap).total == cap
+
+
+async def test_a_disk_that_takes_no_ledger_is_told_once_and_at_the_end(tmp_path: Path) -> None:
+    node = Node(tmp_path / "gone")
+    with capture_logs() as log:
+        for _ in range(20):
+            await node.bookkeeper.save()
+        await node.bookkeeper.save(is_last=True)
+        (tmp_path / "gone").mkdir()
+        await node.bookkeeper.save()
+    assert [(line["event"], line.get("failures")) for line in log] == [
+        ("ledger not saved", None),
+        ("ledger not saved", 21),
+        ("ledger saved again", 21),
+    ]

@@ -45,6 +45,13 @@ def test_a_setting_that_toml_cannot_hold_is_refused() -> None:
         ca("issue", "board-7", "--set", "data=idx:/d\udcff")
 
 
+def test_code_in_a_ticket_is_noted_with_what_the_board_needs() -> None:
+    ca("init")
+    output = ca("issue", "board-7", "--set", "model=mine:net")
+    assert "model = mine:net names code: the board needs --model mine:net itself, or --allow-code-from-ticket" in output
+    assert "names code" not in ca("issue", "board-8", "--set", "data=idx:/data", "--set", "model=cnn")
+
+
 def test_the_list_shows_all_nodes() -> None:
     ca("init")
     ca("issue", "board-1", "--address", "10.0.0.1:7711", "--days", "30")
@@ -78,6 +85,8 @@ def test_renewal_writes_over_the_old_ticket_and_issue_does_not() -> None:
         (["--set", "alpha=-1"], "alpha = '-1'"),
         (["--set", "alpha"], "is not KEY=VALUE"),
         (["--set", "insecure=true"], "is not KEY=VALUE of a setting that a ticket may give"),
+        (["--set", "run-id=x"], "is not KEY=VALUE of a setting that a ticket may give"),
+        (["--set", "allow-code-from-ticket=true"], "is not KEY=VALUE of a setting that a ticket may give"),
         (["--address", "10.0.0.1"], "--address: '10.0.0.1' is not HOST:PORT"),
         (["--peers", "10.0.0.1"], "is not HOST:PORT"),
         (["--fingerprint", "xyz"], "--fingerprint"),

@@ -11,7 +11,6 @@ import resource
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -224,16 +223,16 @@ def test_a_path_that_is_no_directory_is_explained(tmp_path: Path) -> None:
             StateDirectory(path).owned().__enter__()
 
 
-def refuses_writing(code: int) -> Callable[..., Any]:
-    """Return a Path.open whose files cannot be opened for writing (EROFS, EACCES) or take no byte (ENOSPC)."""
-    real = Path.open
+def refuses_writing(code: int) -> Callable[..., int]:
+    """Return an os.open whose files cannot be opened for writing (EROFS, EACCES) or take no byte (ENOSPC)."""
+    real = os.open
 
-    def opened(path: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
-        if "w" not in mode:
-            return real(path, mode, *rest, **named)
+    def opened(path: Path, flags: int, mode: int = 0o777) -> int:
+        if not flags & os.O_WRONLY:
+            return real(path, flags, mode)
         if code != errno.ENOSPC:
             raise OSError(code, os.strerror(code), str(path))
-        return real(Path("/dev/full"), mode, *rest, **named)
+        return real("/dev/full", os.O_WRONLY)
 
     return opened
 
@@ -245,7 +244,7 @@ def test_a_disk_that_takes_nothing_is_explained_and_the_old_state_stays(
     directory = StateDirectory(tmp_path)
     directory.save(SNAPSHOT)
     with monkeypatch.context() as patch:
-        patch.setattr("pathlib.Path.open", refuses_writing(code))
+        patch.setattr("os.open", refuses_writing(code))
         for attempt in (lambda: directory.save(LATER), directory.node_id):
             with pytest.raises(StateError) as caught:
                 attempt()
@@ -365,3 +364,50 @@ def test_a_state_of_another_version_is_a_state_error_that_says_so(tmp_path: Path
     (tmp_path / "state").write_bytes(MAGIC + hashlib.blake2b(body, digest_size=16).digest() + body)
     with pytest.raises(StateError, match=r"state: is of another version of dslnode \(round: .*restore it or remove it"):
         StateDirectory(tmp_path).load()
+
+
+@pytest.mark.parametrize("name", ["lock", "node-id", "state"])
+@pytest.mark.parametrize("plant", ["link", "dangling", "directory", "pipe"])
+def test_what_is_no_file_under_a_files_name_is_named_and_not_written_through(
+    tmp_path: Path, name: str, plant: str
+) -> None:
+    victim, planted = tmp_path / "victim", tmp_path / "own" / name
+    planted.parent.mkdir()
+    if plant == "directory":
+        planted.mkdir()
+    elif plant == "pipe":
+        os.mkfifo(planted)
+    else:
+        planted.symlink_to(victim)
+        if plant == "link":
+            victim.write_text("theirs")
+    directory = StateDirectory(planted.parent)
+
+    def start() -> None:
+        with directory.owned():
+            directory.node_id()
+            directory.load()
+
+    with pytest.raises(StateError, match=f"{planted}: is (a symbolic link|a directory|a pipe) where .* remove it"):
+        start()
+    assert victim.read_text() == "theirs" if plant == "link" else not victim.exists()
+
+
+def test_a_link_in_the_place_of_the_new_state_is_removed_and_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("theirs")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "state.new").symlink_to(victim)
+    StateDirectory(tmp_path / "own").save(SNAPSHOT)
+    assert victim.read_text() == "theirs"
+    assert same(loaded(StateDirectory(tmp_path / "own")), SNAPSHOT)
+
+
+def test_a_link_to_the_directory_itself_is_followed(tmp_path: Path) -> None:
+    """As service managers make one."""
+    (tmp_path / "private").mkdir(mode=0o700)
+    (tmp_path / "own").symlink_to(tmp_path / "private")
+    directory = StateDirectory(tmp_path / "own")
+    with directory.owned():
+        directory.save(SNAPSHOT)
+    assert same(loaded(directory), SNAPSHOT)

@@ -30,7 +30,8 @@ class Node:
         self.state = StateDirectory(directory)
         self.learner: Learner = build_learner(Settings(local_steps=1, samples_per_class=2))
         self.worker = LearnerThread(self.learner)
-        metrics = Metrics(list)
+        self.metrics = metrics = Metrics(list)
+        metrics.describe("node", "run", directory)
         log = structlog.get_logger()
         self.keeper = CheckpointWriter(
             self.state, CheckpointSchedule(3, 10), self.worker, self.metadata, log=log, metrics=metrics
@@ -138,3 +139,19 @@ async def test_a_round_that_could_not_be_written_is_written_at_the_stop(node: No
     kept = node.kept()
     assert kept.metadata.round == 3
     np.testing.assert_array_equal(kept.arrays["scores"], finished)
+
+
+async def test_a_disk_that_takes_nothing_for_long_is_told_once_and_counted(node: Node) -> None:
+    (node.state.path / "state.new").mkdir(parents=True)
+    with capture_logs() as log:
+        for number in (3, 6, 9):
+            await node.do_round(number)
+        (node.state.path / "state.new").rmdir()
+        await node.do_round(10)
+    assert [(line["event"], line["round"], line.get("failures")) for line in log] == [
+        ("state not saved", 3, None),
+        ("state saved again", 10, 3),
+        ("round", 10, None),
+    ]
+    assert node.metrics.registry.get_sample_value("dslnode_save_failures_total", {"file": "state"}) == 3
+    assert node.metrics.registry.get_sample_value("dslnode_save_failures_total", {"file": "ledger"}) == 0

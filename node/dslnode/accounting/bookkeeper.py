@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dslnode.accounting.ledger import Amounts, Direction, Ledger, Row
-from dslnode.accounting.ledger_file import LedgerState, load, pack, save
+from dslnode.accounting.ledger_file import LedgerState, LoadedLedger, pack, read_ledger, save
 from dslnode.accounting.ledger_messages import amounts_of
 from dslnode.errors import StateError
 from dslnode.telemetry.logs import Logger
+from dslnode.telemetry.recurring_problem import RecurringProblem
 from dslnode.transport.connection_manager import OTHERS, ConnectionManager
 
 BOOK_INTERVAL_SECONDS = 5.0
@@ -23,11 +24,18 @@ SAVE_INTERVAL_SECONDS = 600.0
 class Bookkeeper:
     """``open`` before any traffic, ``run`` while there is some, which saves once more in the end.
 
-    ``directory`` is where the ledger is saved, None for nowhere; ``clock`` returns seconds since 1970.
+    ``directory`` is where the ledger is saved, None for nowhere; ``count_failure`` is called when it could not be
+    saved; ``clock`` returns seconds since 1970.
     """
 
     def __init__(
-        self, network: ConnectionManager, directory: Path | None, log: Logger, clock: Callable[[], float] = time.time
+        self,
+        network: ConnectionManager,
+        directory: Path | None,
+        log: Logger,
+        clock: Callable[[], float] = time.time,
+        *,
+        count_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self.ledger = Ledger()
         self.peer_names: dict[str, str] = {}
@@ -36,6 +44,7 @@ class Bookkeeper:
         self._network = network
         self._directory = directory
         self._log = log
+        self._problem = RecurringProblem("ledger not saved", "ledger saved again", log, count_failure)
         self._clock = clock
         self._booked: dict[Row, Amounts] = {}
         self._reserved_until = 0  # value of booked_bytes up to which the disk knows of a reserve
@@ -53,16 +62,37 @@ class Bookkeeper:
         """Seconds since 1970 as the ledger takes them: the clock's, unless that is behind the newest hour."""
         return max(self._clock(), 3_600.0 * self.hour)
 
-    def open(self) -> None:
-        """Load the saved ledger, and book what was transferred since it was saved. Raises ``StateError``."""
-        state = load(self._directory) if self._directory is not None else None
-        if state is not None:
-            self.ledger, self.peer_names = state.ledger, dict(state.names)
-            recovered = self._recover(state)
-            lost = Amounts(unsaved=max(0, state.reserved - recovered))
-            if lost.total:
-                self.ledger.book(state.hour, OTHERS, Direction.SENT, lost)
+    def open(self, spent_if_lost: int = 0) -> None:
+        """Load the saved ledger, and book what was transferred since it was saved. Raises ``StateError``.
+
+        ``spent_if_lost`` bytes are booked under the present hour if there was a ledger, and it cannot be read.
+        """
+        if self._directory is None:
+            self._booked = self.totals()
+            return
+        loaded = read_ledger(self._directory)
+        if loaded.state is not None:
+            self._take(loaded.state)
+        if loaded.is_lost and spent_if_lost:
+            self.ledger.book(self.hour, OTHERS, Direction.SENT, Amounts(unsaved=spent_if_lost))
         self._booked = self.totals()
+        if loaded.problem:  # what a crash from now on must not take back
+            save(self._directory, pack(self._as_state(0)), set_aside=True)
+            self._log_loaded(loaded, spent_if_lost)
+
+    def _take(self, state: LedgerState) -> None:
+        self.ledger, self.peer_names = state.ledger, dict(state.names)
+        recovered = self._recover(state)
+        lost = Amounts(unsaved=max(0, state.reserved - recovered))
+        if lost.total:
+            self.ledger.book(state.hour, OTHERS, Direction.SENT, lost)
+
+    def _log_loaded(self, loaded: LoadedLedger, spent: int) -> None:
+        if loaded.is_lost:
+            outcome = "the data cap counts as used up until its period ends" if spent else "a new ledger begins"
+            self._log.error("ledger lost", why=loaded.problem, outcome=outcome)
+        else:
+            self._log.warning("copy of the ledger taken", why=loaded.problem)
 
     def book(self) -> None:
         """Book the traffic since the last call, under the present hour."""
@@ -94,7 +124,7 @@ class Bookkeeper:
                         await self.reserve(0)
                 await self.save(self.reserve_bytes)
         finally:
-            await self.save()
+            await self.save(is_last=True)
 
     async def reserve(self, size: int) -> bool:
         """Return whether the saved ledger allows ``size`` bytes more; save it with a new reserve if need be.
@@ -105,23 +135,32 @@ class Bookkeeper:
             return True
         return await self.save(max(size, self.reserve_bytes))
 
-    async def save(self, reserve: int = 0) -> bool:
-        """Write the ledger with a reserve of bytes that may be transferred until the next save; return success."""
+    async def save(self, reserve: int = 0, *, is_last: bool = False) -> bool:
+        """Write the ledger with a reserve of bytes that may be transferred until the next save; return success.
+
+        A failure of the save that ``is_last`` is logged in any case, others when they begin and change.
+        """
         if self._directory is None:
             return True
         async with self._saving:
             self.book()
-            in_ledger = {row[0] for period in self.ledger.days.values() for row in period}
-            names = {key: name for key, name in self.peer_names.items() if key in in_ledger}
-            state = LedgerState(self.ledger, names, self._booked, reserve, self.hour)
+            state = self._as_state(reserve)
             reserved_until = self.booked_bytes + reserve
             try:
                 await asyncio.to_thread(self._write, self._directory, pack(state))
             except StateError as error:
-                self._log.error("ledger not saved", problem=str(error))
+                self._problem.failed(str(error), is_last=is_last)
                 return False
-            self.peer_names, self._reserved_until, self._reserved_hour = names, reserved_until, state.hour
+            self._problem.succeeded()
+            self.peer_names = dict(state.names)
+            self._reserved_until, self._reserved_hour = reserved_until, state.hour
             return True
+
+    def _as_state(self, reserve: int) -> LedgerState:
+        """Return what is saved: the ledger, and the names of the neighbours in it."""
+        in_ledger = {row[0] for period in self.ledger.days.values() for row in period}
+        names = {key: name for key, name in self.peer_names.items() if key in in_ledger}
+        return LedgerState(self.ledger, names, self._booked, reserve, self.hour)
 
     def _write(self, directory: Path, content: bytes) -> None:
         with self._writing:

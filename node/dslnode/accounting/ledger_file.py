@@ -1,10 +1,13 @@
-"""The ledger on the disk: one file, written whole or not at all, checked when it is read.
+"""The ledger on the disk: one file and its copy, each written whole or not at all, and checked when it is read.
 
-A line ``dslnode ledger 1 DIGEST`` (blake2b-128 of what follows, in hex), then JSON.
+A line ``dslnode ledger 1 DIGEST`` (blake2b-128 of what follows, in hex), then JSON. The copy is written after the
+file, and a reserve is spent only after both. So each of them alone, whatever became of the other, knows at least what
+may have been transferred.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Mapping
@@ -13,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from dslnode.accounting.ledger import KINDS, Amounts, Direction, Ledger, PeriodAmounts, Row
-from dslnode.atomic_file import replace_file
+from dslnode.atomic_file import BlockedFileError, read_file, replace_file
 from dslnode.errors import StateError
 
 FILE = "ledger"
+COPY = "ledger.copy"
+DAMAGED = "ledger.damaged"
 MAGIC = b"dslnode ledger 1 "
 MAX_BYTES = 1 << 24
 DIGEST_BYTES = 16
@@ -71,30 +76,74 @@ def unpack(content: bytes) -> LedgerState:
         raise ValueError(f"is not what dslnode writes ({error})") from error
 
 
-def save(directory: Path, content: bytes) -> None:
-    """Write the packed state durably. Raises ``StateError``."""
+@dataclass(frozen=True)
+class LoadedLedger:
+    """The ledger of a directory, None if there is none. ``problem`` says why it is not taken from its file.
+
+    ``is_lost`` if there was one, and neither the file nor the copy can be used.
+    """
+
+    state: LedgerState | None = None
+    problem: str = ""
+    is_lost: bool = False
+
+
+def save(directory: Path, content: bytes, *, set_aside: bool = False) -> None:
+    """Write the packed state durably, twice; to ``set_aside``, keep the former file for examination.
+
+    Raises ``StateError``.
+    """
+    file = directory / FILE
     try:
-        replace_file(directory / FILE, content)
+        replace_file(file, content, older=directory / DAMAGED if set_aside else None)
+        file = directory / COPY
+        replace_file(file, content)
+    except BlockedFileError as error:
+        raise StateError(f"{error.filename}: {error.strerror}") from error
     except OSError as error:
-        raise StateError(f"{directory / FILE}: cannot be written ({error.strerror or error})") from error
+        raise StateError(f"{file}: cannot be written ({error.strerror or error})") from error
 
 
 def load(directory: Path) -> LedgerState | None:
     """Return the ledger saved in a directory, None without one. Raises ``StateError`` if it cannot be read."""
-    file = directory / FILE
+    loaded = read_ledger(directory)
+    if loaded.is_lost:
+        raise StateError(f"{loaded.problem}; restore {FILE}, or let the node begin a new ledger")
+    return loaded.state
+
+
+def read_ledger(directory: Path) -> LoadedLedger:
+    """Return the ledger of a directory, from the copy if the file is damaged or missing.
+
+    Raises ``StateError`` if a file is there and cannot be opened.
+    """
+    state, problem = _read(directory / FILE)
+    if state is not None:
+        return LoadedLedger(state)
+    copy, copy_problem = _read(directory / COPY)
+    if copy is not None:
+        return LoadedLedger(copy, problem or f"{directory / FILE}: is missing")
+    problems = [text for text in (problem, copy_problem) if text]
+    return LoadedLedger(None, "; ".join(problems), is_lost=bool(problems))
+
+
+def _read(file: Path) -> tuple[LedgerState | None, str]:
+    """Return what a file holds, and what is wrong with it; neither without a file."""
     try:
-        with file.open("rb") as source:
-            content = source.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StateError(f"{file}: cannot be read ({error.strerror or error}); check its permissions") from error
-    try:
+        content = read_file(file, MAX_BYTES)
         if len(content) > MAX_BYTES:
             raise ValueError("is too large to be a ledger")
-        return unpack(content)
+        return unpack(content), ""
+    except FileNotFoundError:
+        return None, ""
+    except BlockedFileError as error:
+        raise StateError(f"{error.filename}: {error.strerror}") from error
+    except OSError as error:
+        if error.errno == errno.EIO:
+            return None, f"{file}: is damaged ({error.strerror})"
+        raise StateError(f"{file}: cannot be read ({error.strerror or error}); check its permissions") from error
     except ValueError as error:
-        raise StateError(f"{file}: {error}; restore it, or remove it to begin a new ledger") from error
+        return None, f"{file}: {error}"
 
 
 def _rows(period: Mapping[Row, Amounts]) -> list[list[Any]]:

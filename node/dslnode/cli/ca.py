@@ -75,6 +75,7 @@ def issue(
     file = _new_file(out, name)
     ticket = Authority(directory).issue(name, utc_now(), days, address=address, fingerprint=fingerprint, settings=valid)
     _write(file, ticket, replace=False)
+    _note_code(valid)
 
 
 @app.command()
@@ -109,17 +110,29 @@ def show(directory: Directory = DIRECTORY) -> None:
 
 def _checked_settings(given: list[str], **fixed: str) -> dict[str, str]:
     """Return the settings of a ticket, checked as a start checks them. Raises ``SettingsError``."""
-    from dslnode.config.loader import load
+    from dslnode.config.loader import NOT_IN_TICKETS, load
 
     pairs = [setting.partition("=") for setting in given]
     for key, equals, value in pairs:
-        if not equals or key in {"name", "run_id", "ticket", "insecure"}:
+        if not equals or key.replace("-", "_") in {"name", "run_id", *NOT_IN_TICKETS}:
             raise SettingsError(f"--set {key}: is not KEY=VALUE of a setting that a ticket may give")
         if not value.isprintable():
             raise SettingsError(f"--set {key}: has characters that are not printable text; write it without them")
     settings = {key.replace("-", "_"): value for key, _, value in pairs}
     load(fixed, {f"DSLNODE_{key.upper()}": value for key, value in settings.items()}, None)
     return settings
+
+
+def _note_code(settings: dict[str, str]) -> None:
+    from dslnode.config.loader import CODE_SETTINGS, names_code
+
+    for field in CODE_SETTINGS:
+        if names_code(field, settings.get(field, "")):
+            value = settings[field]
+            typer.echo(
+                f"{field} = {value} names code: the board needs --{field} {value} itself, or --allow-code-from-ticket",
+                err=True,
+            )
 
 
 def _check_address(address: str) -> None:

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from dslnode.cli.formatting import percent
 from dslnode.cli.testbed import Node, Plan, plan_nodes, run_nodes
+from dslnode.config.loader import names_code
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import load_data_set
 
@@ -119,8 +120,10 @@ def as_report(nodes: list[Node], alone: list[float], seconds: float) -> dict[str
 
 def board_commands(plan: Plan) -> list[list[str]]:
     """Return the arguments of ``dslnode`` that make an authority and a ticket for the first node, and start it."""
+    data = {"data": plan.data}
+    by_ticket = not names_code("data", plan.data)  # else a board must name its code itself
     options = {
-        "data": plan.data,
+        **(data if by_ticket else {}),
         "share": f"1/{plan.count}",
         "split": plan.split,
         "samples-per-class": plan.samples_per_class,
@@ -130,7 +133,7 @@ def board_commands(plan: Plan) -> list[list[str]]:
     return [
         ["ca", "init"],
         ["ca", "issue", "node-1", "--address", "10.0.0.1:7711", *settings],
-        ["start", "--ticket", "node-1.ticket"],
+        ["start", "--ticket", "node-1.ticket", *(() if by_ticket else ("--data", plan.data))],
     ]
 
 

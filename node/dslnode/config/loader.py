@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import tomllib
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings, describe
@@ -19,6 +20,10 @@ from dslnode.text_files import decode_text
 
 PREFIX = "DSLNODE_"
 MAX_FILE_BYTES = 1 << 20
+CODE_SETTINGS = ("data", "model")
+"""Settings whose value may be ``module:function``, which is imported and called."""
+NOT_IN_TICKETS = frozenset({"ticket", "insecure", "allow_code_from_ticket"})
+"""What the board alone decides."""
 PATTERNS = {
     "name": "it takes 1 to 64 of A-Z, a-z, 0-9, dot, underscore and hyphen",
     "run_id": "it takes 1 to 64 of A-Z, a-z, 0-9, dot, underscore and hyphen",
@@ -63,7 +68,9 @@ def _merged(given: Layer, *, examine: bool = False) -> LoadedSettings:
     """Return the settings of values that are given with their origins, over those of ticket, preset and defaults."""
     problem = ""
     try:
-        given = {**_from_ticket(*given.get("ticket", (None, ""))), **given}
+        ticket = _from_ticket(*given.get("ticket", (None, "")))
+        _check_code(ticket, given)
+        given = {**ticket, **given}
     except SettingsError as error:
         if not examine:
             raise
@@ -119,9 +126,42 @@ def _from_ticket(file: Any, origin: str) -> Layer:
         return {}
     if not isinstance(file, str) or not file:
         raise SettingsError(f"ticket = {file!r} (from {origin}): is not a file name")
-    layer = read_ticket(Path(file)).layer()
+    from dslnode.security.ticket_signature import check_settings_signature  # loads cryptography
+
+    ticket = read_ticket(Path(file))
+    check_settings_signature(ticket, Path(file))
+    layer = ticket.layer()
     _check_names(layer, file)
+    for name in NOT_IN_TICKETS.intersection(ticket.settings):
+        raise SettingsError(f"{file}: a ticket may not set {name}; make one without it: `dslnode ca issue NAME`")
     return {field: (value, file) for field, value in layer.items()}
+
+
+def _check_code(ticket: Layer, given: Layer) -> None:
+    """Raise ``SettingsError`` if a ticket chooses code to be run, and the board itself has not allowed it.
+
+    Names that installed packages have registered are no such choice: the board's owner installed them.
+    """
+    allowed = given.get("allow_code_from_ticket", (False, ""))[0]
+    with contextlib.suppress(ValidationError):  # which a check of all settings explains
+        if TypeAdapter(bool).validate_python(allowed):
+            return
+    for field in CODE_SETTINGS:
+        value, file = ticket.get(field, ("", ""))
+        if field not in given and names_code(field, value):
+            raise SettingsError(
+                f"{field} = {value!r} (from {file}): names code, and a ticket may not choose what code a board runs; "
+                f"give --{field} {value} on the board, or --allow-code-from-ticket if you trust who wrote the ticket"
+            )
+
+
+def names_code(field: str, value: str) -> bool:
+    """Return whether a setting of ``CODE_SETTINGS`` has a value that is imported and called."""
+    if field != "data" or ":" not in value:
+        return ":" in value
+    from dslnode.data.dataset import names_code  # loads numpy
+
+    return names_code(value)
 
 
 def _from_environment(environment: Mapping[str, str]) -> Layer:

@@ -73,6 +73,10 @@ class NodeSettings(SettingsGroup):
         description="File made by `dslnode ca issue`: name, key and certificate of the node, and settings that all "
         "other sources override. Default: none; the node talks unencrypted, on this machine only.",
     )
+    allow_code_from_ticket: bool = Field(
+        False,
+        description="Let the ticket choose code (module:function) as data or model. A ticket cannot set this itself.",
+    )
     revoked: Path | None = Field(
         None,
         description="The authority's list of revoked certificates; read again when it changes. "

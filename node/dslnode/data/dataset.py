@@ -107,6 +107,12 @@ def load_data_set(spec: str, class_count: int | None = None) -> DataSet:
         raise DataError(f"--data {spec}: does not fit into the memory of this device; use fewer examples") from error
 
 
+def names_code(spec: str) -> bool:
+    """Return whether the data set is a `module:function`: code that the spec chooses, wherever it comes from."""
+    prefix, colon, _ = spec.partition(":")
+    return bool(colon) and prefix not in FILE_READERS
+
+
 def _load(spec: str, class_count: int | None) -> DataSet:
     prefix, colon, path = spec.partition(":")
     if spec == "digits":

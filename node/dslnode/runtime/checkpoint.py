@@ -8,10 +8,10 @@ stays as ``state.old``. So a crash at any moment leaves one of them, and so does
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import json
+import os
 import secrets
 import struct
 from collections.abc import Iterator, Mapping
@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from dslnode.atomic_file import replace_file
+from dslnode.atomic_file import BlockedFileError, read_file, replace_file
 from dslnode.errors import StateError
+from dslnode.runtime import directory_owner
 from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 
 MAGIC = b"dslnode state 2\n"
@@ -31,6 +32,7 @@ FIRST_MAGIC = b"dslnode state 1\n"
 DIGEST_BYTES = 16
 MAX_BYTES = 1 << 34
 NODE_ID_BYTES = 16
+MAX_NODE_ID_FILE_BYTES = 1_000
 
 
 @dataclass(frozen=True)
@@ -44,38 +46,35 @@ class Snapshot:
 class StateDirectory:
     """The directory that one running node owns. Raises ``StateError`` if it cannot be used.
 
-    ``fell_back`` says why the older of the two states was loaded, if it was.
+    ``fell_back`` says why the older of the two states was loaded, if it was; ``limits`` what the file system of the
+    directory cannot do, a sentence each.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.fell_back = ""
+        self.limits: tuple[str, ...] = ()
         self._file = path / "state"
         self._older = path / "state.old"
 
     @contextlib.contextmanager
     def owned(self) -> Iterator[None]:
-        """Create the directory if need be and hold it: no second node may use it meanwhile."""
-        with _explained(self.path), contextlib.ExitStack() as stack:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context((self.path / "lock").open("w"))
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StateError(
-                    f"{self.path}: another dslnode is using this state directory; give each node its own --state-dir"
-                ) from None
-            held = stack.pop_all()
-        with held:
+        """Create the directory if need be and hold it: no second node may use it meanwhile.
+
+        ``limits`` then says what its file system cannot do.
+        """
+        with contextlib.ExitStack() as stack:
+            with _explained(self.path):
+                self.limits = stack.enter_context(directory_owner.owned(self.path))
             yield
 
     def node_id(self) -> bytes:
         """Return this node's identity, drawn at its first start."""
         file = self.path / "node-id"
         with _explained(self.path):
-            if not file.exists():
+            if not os.path.lexists(file):
                 replace_file(file, secrets.token_hex(NODE_ID_BYTES).encode() + b"\n")
-            text = file.read_text(encoding="ascii", errors="replace").strip()
+            text = read_file(file, MAX_NODE_ID_FILE_BYTES).decode("ascii", errors="replace").strip()
         try:
             identity = bytes.fromhex(text)
         except ValueError:
@@ -119,11 +118,11 @@ class StateDirectory:
 
     def _read(self, file: Path) -> Snapshot | None:
         with _explained(self.path):
-            if not file.exists():
+            if not os.path.lexists(file):
                 return None
-            if file.stat().st_size > MAX_BYTES:
+            if file.lstat().st_size > MAX_BYTES:
                 raise StateError(f"{file}: is too large to be a node's state")
-            content = file.read_bytes()
+            content = read_file(file, MAX_BYTES)
         try:
             return unpack(content)
         except ValueError as error:
@@ -175,6 +174,8 @@ def _digest(body: bytes) -> bytes:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
+    except BlockedFileError as error:
+        raise StateError(f"{error.filename}: {error.strerror}") from error
     except OSError as error:
         raise StateError(
             f"{path}: cannot be used as state directory ({error.strerror or error}); "

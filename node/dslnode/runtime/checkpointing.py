@@ -13,6 +13,7 @@ from dslnode.runtime.learner_thread import LearnerThread
 from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
+from dslnode.telemetry.recurring_problem import RecurringProblem
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ class CheckpointWriter:
         self._metadata = metadata
         self._log = log
         self._metrics = metrics
+        self._problem = RecurringProblem(
+            "state not saved", "state saved again", log, lambda: metrics.count_save_failure("state")
+        )
         self._unwritten: Snapshot | None = None
         self._writing = asyncio.Lock()
 
@@ -75,8 +79,9 @@ class CheckpointWriter:
         try:
             written = await asyncio.to_thread(self._state.save, snapshot)
         except StateError as error:
-            self._log_failure(snapshot.metadata.round, error)
+            self._problem.failed(str(error), round=snapshot.metadata.round, is_last=True)
         else:
+            self._problem.succeeded(round=snapshot.metadata.round)
             self._metrics.checkpoint_bytes.inc(written)
 
     async def _save(self, state: StateDirectory, number: int) -> bool:
@@ -87,12 +92,10 @@ class CheckpointWriter:
         try:
             written, seconds = await self._worker.save(state, metadata)
         except StateError as error:
-            self._log_failure(number, error)
+            self._problem.failed(str(error), round=number)
             self._unwritten = await self._worker.snapshot(metadata)
             return False
+        self._problem.succeeded(round=number)
         self._metrics.observe_phase("save", seconds)
         self._metrics.checkpoint_bytes.inc(written)
         return True
-
-    def _log_failure(self, number: int, error: StateError) -> None:
-        self._log.error("state not saved", round=number, problem=str(error))

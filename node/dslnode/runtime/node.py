@@ -243,7 +243,7 @@ class Node:
     def _resume(self, parts: NodeParts) -> None:
         core = parts.core
         saved = restore(core.prepared.state, self.settings, core.prepared.learner, core.connections, core.log)
-        core.accounting.bookkeeper.open()
+        core.accounting.open()
         if saved is not None:
             parts.peers.restore(saved.model_dump())
             core.machine.round = saved.round

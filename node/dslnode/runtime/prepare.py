@@ -14,6 +14,7 @@ from dslnode.overlay.mdns import check_discovery
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
 from dslnode.runtime.build import build_learner
 from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory
+from dslnode.runtime.directory_owner import exposure
 from dslnode.security.channels import ChannelProvider, PlainChannels, TlsChannels
 from dslnode.security.exposure import check_exposure
 from dslnode.security.tls_tunnels import TlsTunnels
@@ -53,6 +54,7 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
     state = None if settings.state_dir is None else StateDirectory(settings.state_dir)
     if state is not None:
         resources.enter_context(state.owned())
+        log_directory(state, log)
     node_id = _node_id(state, tunnels)
     learner = build_learner(settings)
     check_network(learner, tunnels)
@@ -64,6 +66,14 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
     return Prepared(
         settings=settings, learner=learner, node_info=info, state=state, channels=channels, metrics_token=token
     )
+
+
+def log_directory(state: StateDirectory, log: Logger) -> None:
+    """Log what a state directory that is held lacks: protection from others, or functions of its file system."""
+    if exposed := exposure(state.path):
+        log.warning("state directory open to others", why=exposed, remedy=f"chmod 700 {state.path}")
+    for limit in state.limits:
+        log.warning("state directory on a simple file system", why=f"{state.path}: {limit}")
 
 
 def open_tunnels(settings: Settings) -> TlsTunnels | None:

@@ -21,7 +21,7 @@ from dslnode.v1 import node_pb2 as pb
 
 
 class TrafficAccounting:
-    """Ledger and data plan: ``bookkeeper`` is opened before anything moves, ``scheduler`` is asked in every round."""
+    """Ledger and data plan: it is opened before anything moves, ``scheduler`` is asked in every round."""
 
     def __init__(
         self,
@@ -35,10 +35,23 @@ class TrafficAccounting:
         log: Logger,
     ) -> None:
         cap = parse_cap(settings.data_cap) if settings.data_cap else None
-        self.bookkeeper = Bookkeeper(network, None if state is None else state.path, log)
+        self.bookkeeper = Bookkeeper(
+            network,
+            None if state is None else state.path,
+            log,
+            count_failure=lambda: metrics.count_save_failure("ledger"),
+        )
+        self._cap_bytes = 0 if cap is None else cap.max_bytes
         self.scheduler = ExchangeScheduler(cap, largest_cost(settings, layouts), network, self.bookkeeper)
         metrics.registry.register(LedgerCollector(self.bookkeeper.totals, status.name_of, self.scheduler.usage))
         self._status = status
+
+    def open(self) -> None:
+        """Load the ledger before anything moves. Raises ``StateError``.
+
+        One that was damaged beyond its copy may have held all of the cap: it counts as used up, so that it holds.
+        """
+        self.bookkeeper.open(self._cap_bytes)
 
     def link_up(self, neighbour: NodeInfo, address: str) -> None:
         """Take in that a link is open: remember the neighbour, and announce the interval of exchanges to it."""

@@ -23,6 +23,7 @@ from dslnode.security import signing
 from dslnode.security.identity import NODE_ID_BYTES
 from dslnode.security.secret_files import read_private, read_text, write_private, write_public
 from dslnode.security.ticket import NAME, Ticket
+from dslnode.security.ticket_signature import sign_settings
 
 DEFAULT_DAYS = 365
 AUTHORITY_DAYS = 3650
@@ -118,7 +119,7 @@ class Authority:
         return self.renew(name, now, days)
 
     def renew(self, name: str, now: datetime, days: int) -> Ticket:
-        """Return a new ticket for a node: new key and certificate, the same node id and settings."""
+        """Return a new ticket for a node: new key, certificate and signature, the same node id and settings."""
         node = self._issued(name)
         if node.revoked:
             raise SettingsError(f"{name} is revoked; `dslnode ca issue {name}` makes a new node of this name")
@@ -130,7 +131,7 @@ class Authority:
         node.serials.append(certificate.serial_number)
         node.ends = ends
         self._save()
-        return Ticket(
+        ticket = Ticket(
             name=name,
             node_id=node.node_id,
             run_id=self.records.run_id,
@@ -140,6 +141,7 @@ class Authority:
             authority=self.pem,
             settings=node.settings,
         )
+        return sign_settings(ticket, self._key)
 
     def revoke(self, name: str, now: datetime) -> None:
         """Revoke all certificates of a node and sign a new revocation list."""

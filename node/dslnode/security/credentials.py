@@ -12,6 +12,7 @@ from dslnode.errors import PeerError, SettingsError
 from dslnode.security.certificates import identity_from_der, identity_from_pem, read_revocations
 from dslnode.security.identity import Identity, Revocations, check_validity
 from dslnode.security.ticket import Ticket, read_ticket
+from dslnode.security.ticket_signature import check_settings_signature
 
 REVOKED = "revoked.pem"
 """The name of the authority's list, for which a node looks beside its ticket."""
@@ -77,6 +78,7 @@ class Credentials:
         if (identity.key, identity.name) != (ticket.node_id, ticket.name):
             raise SettingsError(f"{self._file}: its certificate is another node's; copy the ticket again")
         self._check_same_node(ticket, identity)
+        check_settings_signature(ticket, self._file)
         server.num_tickets = 0  # no resumption: every connection proves its identity again
         self.identity, self.ticket, self.server, self.client = identity, ticket, server, client
         self._stamps[self._file] = stamp

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
+from dslnode.atomic_file import PRIVATE, write_file
 from dslnode.errors import SettingsError
 from dslnode.text_files import decode_text
 
@@ -40,7 +40,7 @@ def read_text(file: Path) -> str:
 
 def write_private(file: Path, text: str, *, replace: bool) -> None:
     """Write a file with mode 0600, whole or not at all. An existing one is an error unless ``replace``."""
-    _write(file, text, 0o600, replace=replace)
+    _write(file, text, PRIVATE, replace=replace)
 
 
 def write_public(file: Path, text: str, *, replace: bool) -> None:
@@ -49,30 +49,9 @@ def write_public(file: Path, text: str, *, replace: bool) -> None:
 
 
 def _write(file: Path, text: str, mode: int, *, replace: bool) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as target:
-                target.write(text)
-                target.flush()
-                os.fsync(target.fileno())
-            if replace:
-                temporary.replace(file)
-            else:
-                os.link(temporary, file)  # unlike a rename, this fails if the file exists
-        finally:
-            temporary.unlink(missing_ok=True)
-        _flush_directory(file.parent)
+        write_file(file, text.encode(), mode, replace=replace)
     except FileExistsError as error:
         raise SettingsError(f"{file}: exists already and is not written over; move it away first") from error
     except OSError as error:
         raise SettingsError(f"{file}: cannot be written ({error.strerror or error})") from error
-
-
-def _flush_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ from dslnode.errors import SettingsError
 from dslnode.security.secret_files import read_private
 
 FINGERPRINT = r"^([0-9a-f]{32})?$"
+SIGNATURE = r"^[A-Za-z0-9+/=]{0,400}$"
 NAME = r"^[A-Za-z0-9._-]{1,64}$"
 _HEAD = """# The dslnode ticket of {name}. It holds a private key: keep it readable by its owner alone (chmod 600), and
 # hand it to no second board. dslnode start --ticket THIS-FILE is all that the board needs.
@@ -22,7 +23,10 @@ _HEAD = """# The dslnode ticket of {name}. It holds a private key: keep it reada
 
 
 class Ticket(BaseModel):
-    """Who the node is, by whose authority, and the settings that it starts with (as text, by field name)."""
+    """Who the node is, by whose authority, and the settings that it starts with (as text, by field name).
+
+    ``signature`` is the authority's over the settings (``ticket_signature``), in base64.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,6 +38,7 @@ class Ticket(BaseModel):
     certificate: str = Field(max_length=16_384)
     key: str = Field(max_length=16_384, repr=False)
     authority: str = Field(max_length=16_384)
+    signature: str = Field("", pattern=SIGNATURE)
     settings: dict[str, str] = Field(default_factory=dict)
 
     def layer(self) -> dict[str, str]:
@@ -42,7 +47,10 @@ class Ticket(BaseModel):
 
 
 def read_ticket(file: Path) -> Ticket:
-    """Return what the file says. ``SettingsError`` if others can read it, or if it is not a ticket of this version."""
+    """Return what the file says; whoever uses the settings checks their signature.
+
+    ``SettingsError`` if others can read the file, or if it is not a ticket of this version.
+    """
     text = read_private(file)
     try:
         return Ticket(**tomllib.loads(text))
@@ -58,7 +66,7 @@ def ticket_text(ticket: Ticket) -> str:
     """Return the file that ``read_ticket`` reads back."""
     import tomlkit  # only the authority writes tickets
 
-    fields = ("version", "name", "node_id", "run_id", "fingerprint")
+    fields = ("version", "name", "node_id", "run_id", "fingerprint", "signature")
     lines = [f"{field} = {tomlkit.item(getattr(ticket, field)).as_string()}" for field in fields]
     # By hand: tomlkit of some versions puts PEM's first line behind the quotes, where TLS libraries do not find it
     lines += [f"{field} = '''\n{getattr(ticket, field)}'''" for field in ("certificate", "key", "authority")]

@@ -50,6 +50,9 @@ class Metrics:
         self.refused = counter("dslnode_messages_refused", "Messages and connections refused, by reason.", ["reason"])
         self._dial_backs = counter("dslnode_dial_backs", "Dial-backs that other nodes asked for.", ["outcome"])
         self.checkpoint_bytes = counter("dslnode_checkpoint_written_bytes", "Bytes of state written to disk.")
+        self._save_failures = counter(
+            "dslnode_save_failures", "Writes to the state directory that failed, by file: state or ledger.", ["file"]
+        )
         self._waiting = gauge(
             "dslnode_waiting", "1 while training waits, by reason: hours, heat, battery, load.", ["reason"]
         )
@@ -68,11 +71,17 @@ class Metrics:
         """Count a request to be dialled, by its outcome: reached, failed or declined."""
         self._dial_backs.labels(outcome).inc()
 
+    def count_save_failure(self, file: str) -> None:
+        """Count a write to the state directory that failed: of the ``state`` or the ``ledger``."""
+        self._save_failures.labels(file).inc()
+
     def describe(self, name: str, run: str, state: Path | None = None) -> None:
         """Set the labels of ``dslnode_info``, and measure the disk of the state directory, if there is one."""
         self._info.labels(__version__, name, run).set(1)
         if state is not None:
             self.registry.register(FreeSpace(state))
+            for file in ("state", "ledger"):
+                self._save_failures.labels(file)
 
     def set_ticket_expiry(self, moment: datetime) -> None:
         """Set the end of the node's certificate; without a ticket the metric is absent."""

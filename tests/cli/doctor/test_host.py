@@ -17,6 +17,7 @@ from dslnode.cli.doctor.host import (
     check_clock,
     check_disk,
     check_port,
+    check_state_directory,
     own_addresses,
     probe_clock,
     probe_disk,
@@ -171,3 +172,14 @@ def test_a_disk_is_measured_and_left_as_it_was(tmp_path: Path) -> None:
     assert (found.problem, list(tmp_path.iterdir())) == ("", [])
     assert found.bytes_per_second > 0
     assert probe_disk(None) is None
+
+
+def test_a_state_directory_that_others_reach_and_names_that_are_taken_are_found(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    assert not [*check_state_directory(tmp_path), *check_state_directory(None)]
+    tmp_path.chmod(0o755)
+    (tmp_path / "lock").symlink_to("elsewhere")
+    blocked, exposed = check_state_directory(tmp_path)
+    assert (blocked.level, exposed.level) == (Level.PROBLEM, Level.WARNING)
+    assert f"{tmp_path}/lock: is a symbolic link" in blocked.what
+    assert exposed.fix == f"chmod 700 {tmp_path}"

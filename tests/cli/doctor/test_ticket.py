@@ -11,6 +11,7 @@ import pytest
 from dslnode.cli.doctor import ticket as ticket_checks
 from dslnode.cli.doctor.examination import exposure_problem
 from dslnode.cli.doctor.findings import Finding, Level
+from dslnode.config.loader import load
 from dslnode.config.settings import Settings
 from dslnode.security.authority import Authority
 from dslnode.security.credentials import Credentials
@@ -124,11 +125,37 @@ def test_a_certificate_of_another_authority_fails_the_handshake(operator: Operat
     file = operator.ticket("board-1")
     assert try_handshake(Credentials(file, None)) == ""
     strange = Operator(tmp_path / "other").authority
-    changed = {"authority": strange.pem}
+    changed = {"authority": strange.pem, "settings": {}, "signature": ""}
     write_private(file, ticket_text(read_ticket(file).model_copy(update=changed)), replace=True)
     finding = with_ticket(file)
     assert finding.level is Level.PROBLEM
     assert "TLS fails with it (" in finding.what
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"signature": ""}, "has settings without a signature"),
+        ({"settings": {"alpha": "2"}}, "has other settings than its authority signed"),
+    ],
+)
+def test_settings_that_the_authority_did_not_sign_are_a_problem(
+    operator: Operator, changed: dict[str, object], message: str
+) -> None:
+    file = operator.ticket("board-1", alpha="1")
+    write_private(file, ticket_text(read_ticket(file).model_copy(update=changed)), replace=True)
+    finding = with_ticket(file)
+    assert finding.level is Level.PROBLEM
+    assert message in finding.what
+    assert "`dslnode ca renew board-1`" in finding.fix
+
+
+def test_a_ticket_that_chooses_code_is_a_problem(operator: Operator) -> None:
+    loaded = load({"ticket": str(operator.ticket("board-1", model="evil:net"))}, {}, None, examine=True)
+    finding = examined(loaded.settings, loaded.ticket_problem)
+    assert finding.level is Level.PROBLEM
+    assert "model = 'evil:net'" in finding.what
+    assert finding.fix.startswith("give --model evil:net on the board, or --allow-code-from-ticket")
 
 
 def test_another_name_than_the_tickets_is_a_problem(operator: Operator) -> None:

@@ -67,6 +67,7 @@ def _examine_network(settings: Settings, ask: host.AskStatus, dial_back: reach.A
     yield from reach.check_peers(peers, settings.run_id, settings.name)
     yield host.check_clock(host.probe_clock(settings.state_dir))
     yield from reach.check_peer_clocks(peers)
+    yield from host.check_state_directory(settings.state_dir)
     yield from _examine_learning(settings, peers)
 
 

@@ -10,7 +10,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from dslnode.addresses import WILDCARDS, bracketed, host_and_port
 from dslnode.cli.doctor.findings import Finding, ok, problem, warning
 from dslnode.cli.formatting import si_amount
 from dslnode.errors import UnreachableError
+from dslnode.runtime.directory_owner import blocked_names, exposure
 from dslnode.v1 import node_pb2 as pb
 
 AskStatus = Callable[[str], pb.StatusReply]
@@ -179,6 +180,16 @@ def probe_disk(state_dir: Path | None) -> DiskFacts | None:
     except OSError as error:
         return DiskFacts(str(state_dir), problem=f"cannot be written ({error.strerror})")
     return DiskFacts(str(state_dir), free, speed)
+
+
+def check_state_directory(state_dir: Path | None) -> Iterator[Finding]:
+    """Check that no other user can reach the state, and that nothing has taken the names of its files."""
+    if state_dir is None:
+        return
+    for what in blocked_names(state_dir):
+        yield problem("state", what, "remove it, once it is known who made it")
+    if exposed := exposure(state_dir):
+        yield warning("state", exposed, f"chmod 700 {state_dir}")
 
 
 def check_disk(disk: DiskFacts | None, state_bytes: int | None, round_seconds: float | None) -> Finding:
