@@ -50,7 +50,7 @@ def address() -> Iterator[str]:
     registry = CollectorRegistry()
     Gauge("dslnode_round", "The round.", registry=registry).set(7)
     where = f"127.0.0.1:{free_port()}"
-    stop = serve(where, application(registry, lambda: REPLY, lambda: True))
+    stop = serve(where, application(registry, lambda: REPLY, str))
     yield where
     stop()
 
@@ -65,7 +65,7 @@ def test_metrics_are_served_until_stopped(host: str) -> None:
     registry = CollectorRegistry()
     Gauge("dslnode_round", "The round.", registry=registry).set(7)
     address = f"{host}:{free_port()}"
-    stop = serve(address, application(registry, lambda: REPLY, lambda: True))
+    stop = serve(address, application(registry, lambda: REPLY, str))
     try:
         text, headers = get(address, "/metrics")
         assert headers["Content-Type"].startswith("text/plain")
@@ -77,7 +77,7 @@ def test_metrics_are_served_until_stopped(host: str) -> None:
 
 
 def test_an_address_that_cannot_be_served_on_is_explained() -> None:
-    app = application(CollectorRegistry(), lambda: REPLY, lambda: True)
+    app = application(CollectorRegistry(), lambda: REPLY, str)
     with socket.create_server(("127.0.0.1", 0)) as holder:
         taken = f"127.0.0.1:{holder.getsockname()[1]}"
         with pytest.raises(ListenError, match=f"cannot serve metrics on {taken} .Address already in use.; .*--metrics"):
@@ -87,7 +87,7 @@ def test_an_address_that_cannot_be_served_on_is_explained() -> None:
 
 
 def test_off_serves_nothing() -> None:
-    serve_http("off", CollectorRegistry(), lambda: REPLY, lambda: True)()
+    serve_http("off", CollectorRegistry(), lambda: REPLY, str)()
 
 
 def test_the_status_equals_that_of_the_command(address: str) -> None:
@@ -118,7 +118,7 @@ def test_nothing_can_be_sent(address: str) -> None:
 
 def test_a_busy_node_answers_503() -> None:
     address = f"127.0.0.1:{free_port()}"
-    stop = serve(address, application(CollectorRegistry(), answer_slowly, lambda: True))
+    stop = serve(address, application(CollectorRegistry(), answer_slowly, str))
     try:
         with pytest.raises(urllib.error.HTTPError, match="503"):
             get(address, "/status.json")

@@ -16,6 +16,7 @@ from dslnode.runtime.build import build_learner
 from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory
 from dslnode.security.channels import ChannelProvider, PlainChannels, TlsChannels
 from dslnode.security.exposure import check_exposure
+from dslnode.security.socket_directory import remove_stale_directories
 from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.telemetry.logs import Logger
 from dslnode.transport.handshake import INCARNATION_BYTES, NetworkFingerprint, NodeInfo
@@ -45,6 +46,8 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
     tunnels = open_tunnels(settings)
     if tunnels is not None:
         resources.callback(tunnels.remove)
+        remove_stale_directories(tunnels.parents)
+        tunnels.open_directory()
     if settings.insecure:
         log.warning("insecure", why="--insecure: neighbours are not known and nothing is encrypted")
     state = None if settings.state_dir is None else StateDirectory(settings.state_dir)
@@ -75,7 +78,7 @@ def open_tunnels(settings: Settings) -> TlsTunnels | None:
             f"name = {settings.name!r}, but {settings.ticket} is the ticket of {credentials.identity.name!r}; "
             "leave --name out"
         )
-    return TlsTunnels(credentials)
+    return TlsTunnels(credentials, settings.state_dir)
 
 
 def model_line(learner: Learner) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from dslnode.addresses import is_loopback
 from dslnode.security.identity import Identity
+from dslnode.security.socket_directory import grpc_target
 from dslnode.security.tls_errors import problem_of_listener
 from dslnode.security.tls_stream import CHUNK, TlsStream
 from dslnode.security.tls_tunnels import StreamPair, TlsTunnels
@@ -100,7 +101,7 @@ class TlsChannels:
 
         relaying = asyncio.ensure_future(relay())
         try:
-            yield f"unix:{path}"
+            yield grpc_target(path)
         finally:
             listener.close()
             relaying.cancel()

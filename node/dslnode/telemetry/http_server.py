@@ -43,11 +43,12 @@ COMMON_HEADERS = [
 
 
 def serve_http(
-    address: str, registry: CollectorRegistry, status: Callable[[], pb.StatusReply], ready: Callable[[], bool]
+    address: str, registry: CollectorRegistry, status: Callable[[], pb.StatusReply], unready: Callable[[], str]
 ) -> Callable[[], None]:
     """Serve at ``HOST:PORT`` from threads of its own, nothing if it is ``off``; return a function that stops it.
 
-    Called on the event loop's thread; ``status`` and ``ready`` are called there, too. Raises ``ListenError``.
+    Called on the event loop's thread; ``status`` and ``unready`` are called there, too. ``unready``
+    returns why the node is not ready, empty if it is. Raises ``ListenError``.
     """
     if address == "off":
         return lambda: None
@@ -59,11 +60,11 @@ def serve_http(
 
         return lambda: asyncio.run_coroutine_threadsafe(ask(), loop).result(ANSWER_TIMEOUT_SECONDS)
 
-    return serve(address, application(registry, on_loop(status), on_loop(ready)))
+    return serve(address, application(registry, on_loop(status), on_loop(unready)))
 
 
 def application(
-    registry: CollectorRegistry, status: Callable[[], pb.StatusReply], ready: Callable[[], bool]
+    registry: CollectorRegistry, status: Callable[[], pb.StatusReply], unready: Callable[[], str]
 ) -> WSGIApplication:
     """Return the WSGI application; a path that is none of the four is not found."""
     metrics = make_wsgi_app(registry)
@@ -78,17 +79,17 @@ def application(
         if environ["REQUEST_METHOD"] != "GET":
             return _send(start, "405 Method Not Allowed", "text/plain", b"use GET\n", ("Allow", "GET"))
         try:
-            return _send_ready(start, ready=ready()) if path == "/ready" else _send_status(start, path, status)
+            return _send_ready(start, unready()) if path == "/ready" else _send_status(start, path, status)
         except TimeoutError:
             return _send(start, UNAVAILABLE, "text/plain", b"the node is busy, or stopping\n")
 
     return answer
 
 
-def _send_ready(start: StartResponse, *, ready: bool) -> Iterable[bytes]:
-    if ready:
+def _send_ready(start: StartResponse, problem: str) -> Iterable[bytes]:
+    if not problem:
         return _send(start, "200 OK", "text/plain", b"ready\n")
-    return _send(start, UNAVAILABLE, "text/plain", b"the node is starting or stopping: its address is not open\n")
+    return _send(start, UNAVAILABLE, "text/plain", f"{problem}\n".encode(errors="replace"))
 
 
 def _send_status(start: StartResponse, path: str, status: Callable[[], pb.StatusReply]) -> Iterable[bytes]:

@@ -34,7 +34,7 @@ def ask_status(address: str, timeout: float, ticket: Path | None = None) -> pb.S
     """Return the status of the node at ``HOST:PORT``; ``UnreachableError`` if none answers within ``timeout`` s.
 
     A node with a ticket answers only holders of a ticket of the same authority. Raises ``SettingsError`` if
-    ``ticket`` cannot be used.
+    ``ticket`` cannot be used, or no Unix socket can be made.
     """
 
     def request(stub: node_pb2_grpc.StatusStub) -> pb.StatusReply:
@@ -79,6 +79,7 @@ def _ask(address: str, timeout: float, ticket: Path | None, request: Request[Rep
 
 async def _ask_over_tls(address: str, timeout: float, tunnels: TlsTunnels, request: Request[Reply]) -> Reply:
     host, port = host_and_port(address)
+    tunnels.open_directory()
     try:
         async with TlsChannels(tunnels).open(host, port, timeout) as channel_target:
             return await asyncio.to_thread(_call, request, channel_target.target)
