@@ -6,6 +6,7 @@ import contextlib
 import secrets
 from dataclasses import dataclass
 
+from dslnode.addresses import announceable
 from dslnode.config.settings import Settings
 from dslnode.errors import ModelError, SettingsError
 from dslnode.learning.learner import Learner
@@ -60,6 +61,8 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
     if state is None:
         log.warning("no state directory", why="no --state-dir: a restart loses what was learned")
     channels = PlainChannels(anywhere=settings.insecure) if tunnels is None else TlsChannels(tunnels)
+    if settings.advertise and not announceable(settings.advertise):
+        log.warning("not announced", advertise=settings.advertise, why="a link-local address holds on one link only")
     info = node_info(settings, learner, node_id)
     return Prepared(settings=settings, learner=learner, node_info=info, state=state, channels=channels)
 

@@ -13,21 +13,21 @@ import base64
 import hashlib
 import json
 import re
-import socket
 import threading
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 from importlib.resources import files
+from socketserver import TCPServer
 from typing import TypeVar
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from dslnode import __version__
-from dslnode.addresses import ADDRESS
 from dslnode.errors import ListenError
+from dslnode.name_lookup import resolve_own_blocking
 from dslnode.telemetry.status_json import as_dict
 from dslnode.v1 import node_pb2 as pb
 
@@ -131,16 +131,14 @@ def _send(
 
 def serve(address: str, app: WSGIApplication) -> Callable[[], None]:
     """Serve at ``HOST:PORT`` until the returned function is called. Raises ``ListenError`` if it cannot be bound."""
-    match = ADDRESS.fullmatch(address)
-    assert match is not None, "addresses are checked by the settings"
-    host, port = match[1].strip("[]"), int(match[2])
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        server_type: type[WSGIServer] = type("Server", (ThreadingWSGIServer,), {"address_family": family})
-        server = make_server(host, port, app, server_type, _Handler)
+        endpoint = resolve_own_blocking(address)
+        server_type: type[_Server] = type("Server", (_Server,), {"address_family": endpoint.family})
+        server = server_type(endpoint.socket_address, _Handler)
+        server.set_app(app)
     except OSError as error:
         raise ListenError(
-            f"cannot serve metrics on {address} ({error.strerror}); choose another address with --metrics, "
+            f"cannot serve metrics on {address} ({error.strerror or error}); choose another address with --metrics, "
             "or --metrics off"
         ) from error
     thread = threading.Thread(target=partial(server.serve_forever, 0.1), name="pages", daemon=True)
@@ -152,6 +150,15 @@ def serve(address: str, app: WSGIApplication) -> Callable[[], None]:
         thread.join()
 
     return stop
+
+
+class _Server(ThreadingWSGIServer):
+    """Binds without asking a name server for the name of its address, as the base class does."""
+
+    def server_bind(self) -> None:
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
 
 
 class _Handler(WSGIRequestHandler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import cast
 from urllib.parse import unquote
 
@@ -10,7 +11,9 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from dslnode.addresses import grpc_address
 from dslnode.errors import ListenError, SettingsError
+from dslnode.name_lookup import host_of, resolve_own
 from dslnode.security.socket_directory import grpc_target
 from dslnode.security.tls_listener import TlsListener
 from dslnode.security.tls_tunnels import TlsTunnels
@@ -51,7 +54,6 @@ class Server:
         self._connections = connections
         self._tunnels = tunnels
         self._tls_listener: TlsListener | None = None
-        self._address = ""
         self._reachability = ReachabilityService(dialled_back)
         self._neighbour = _Neighbour(self._converse)
         self._status = _Status(status, ledger, self._dial_back)
@@ -63,7 +65,10 @@ class Server:
 
         Raises ``SettingsError`` if there is no Unix socket to be had behind TLS.
         """
-        self._address = address
+        try:
+            self._endpoint = await resolve_own(address)
+        except OSError as error:
+            raise ListenError(f"cannot listen on {address}: {error}; choose another with --listen HOST:PORT") from error
         if self._tunnels is not None:
             self._tunnels.open_directory()
         port = await self._server.start()
@@ -119,8 +124,8 @@ class Server:
     def _bind(self, server: grpc.aio.Server) -> int:
         """Bind the node's own port; behind TLS a Unix socket, whose port counts as 1."""
         if self._tunnels is None:
-            port = server.add_insecure_port(self._address)
-            self._address = f"{self._address.rpartition(':')[0]}:{port}"  # with port 0, a restart takes the same one
+            port = server.add_insecure_port(grpc_address(self._endpoint.host, self._endpoint.port))
+            self._endpoint = replace(self._endpoint, port=port)  # with port 0, a restart takes the same one
             return port
         self._inner = self._tunnels.path()
         return server.add_insecure_port(grpc_target(self._inner))
@@ -129,7 +134,7 @@ class Server:
         """Return the port of the TLS listener; 0 if it is taken."""
         listener = TlsListener(tunnels, lambda: self._inner, self._refused)
         try:
-            port, self._tls_listener = listener.listen(self._address), listener
+            port, self._tls_listener = listener.listen(self._endpoint), listener
         except OSError:
             return 0
         return port
@@ -185,6 +190,11 @@ class _Status(node_pb2_grpc.StatusServicer):
 
 
 def read_address(peer: str) -> tuple[str, int]:
-    """Return host and port of gRPC's name for a peer: ``ipv4:10.0.0.2:40312`` or ``ipv6:%5B::1%5D:40312``."""
-    host, _, port = unquote(peer.partition(":")[2]).rpartition(":")
-    return host.strip("[]").removeprefix("::ffff:"), int(port) if port.isdigit() else 0
+    """Return host and port of gRPC's name for a peer: ``ipv4:10.0.0.2:40312`` or ``ipv6:%5B::1%5D:40312``.
+
+    gRPC gives a zone as a number; it becomes the interface's name, as everywhere else.
+    """
+    name, _, port = unquote(peer.partition(":")[2]).rpartition(":")
+    host, _, zone = name.strip("[]").partition("%")
+    number = int(port) if port.isdigit() else 0
+    return host_of((host, number, 0, int(zone) if zone.isdigit() else 0)), number
