@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from urllib.parse import quote
 
-ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):([0-9]{1,5})")
+ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+(?:%[^\s\[\]%/,:]{1,15})?\]|[^\s:\[\]%]+):([0-9]{1,5})")
+"""An IPv6 address may have a zone, the interface on which it holds: a name of at most 15 bytes, or a number."""
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Hosts that stand for all addresses of a machine, and how the machine itself reaches who listens there."""
 
@@ -31,6 +33,15 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+def is_link_local(host: str) -> bool:
+    """Return whether the host, with or without brackets and zone, is an IPv6 address that holds on one link only."""
+    try:
+        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return False
+    return address.version == 6 and address.is_link_local
+
+
 def host_and_port(address: str) -> tuple[str, int]:
     """Return the two parts of a checked ``HOST:PORT``, the host without the brackets of an IPv6 address."""
     host, _, port = address.rpartition(":")
@@ -40,3 +51,14 @@ def host_and_port(address: str) -> tuple[str, int]:
 def bracketed(host: str, port: int) -> str:
     """Return HOST:PORT, an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def grpc_address(host: str, port: int) -> str:
+    """Return HOST:PORT as gRPC reads it: a URI, in which the % before a zone is encoded."""
+    bare, percent, zone = host.partition("%")
+    return bracketed(f"{bare}%25{quote(zone)}" if percent else bare, port)
+
+
+def announceable(address: str) -> str:
+    """Return an address of this node for others to dial; empty if it is link-local: zones differ by machine."""
+    return "" if is_link_local(address.rpartition(":")[0]) else address

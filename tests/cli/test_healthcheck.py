@@ -32,12 +32,12 @@ def checked(metrics: str | None) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def late() -> bool:
+def late() -> str:
     raise TimeoutError
 
 
 @contextmanager
-def served(answer: Callable[[], bool], host: str = "127.0.0.1") -> Iterator[str]:
+def served(answer: Callable[[], str], host: str = "127.0.0.1") -> Iterator[str]:
     address = f"{host}:{free_port()}"
     stop = http_server.serve(address, application(CollectorRegistry(), pb.StatusReply, answer))
     try:
@@ -49,13 +49,13 @@ def served(answer: Callable[[], bool], host: str = "127.0.0.1") -> Iterator[str]
 @pytest.mark.parametrize(
     ("answer", "line"),
     [
-        (lambda: True, "HTTP/1.0 200 OK"),
-        (lambda: False, "HTTP/1.0 503 Service Unavailable"),
+        (lambda: "", "HTTP/1.0 200 OK"),
+        (lambda: "its address is not open", "HTTP/1.0 503 Service Unavailable"),
         (late, "HTTP/1.0 503 Service Unavailable"),
     ],
     ids=["open", "closed", "hanging"],
 )
-def test_only_an_open_address_and_a_turning_loop_are_ready(answer: Callable[[], bool], line: str) -> None:
+def test_only_an_open_address_and_a_turning_loop_are_ready(answer: Callable[[], str], line: str) -> None:
     with served(answer) as address:
         assert healthcheck.ask(address) == line
         assert checked(address) == (int(" 200 " not in line), f"{line}\n")
@@ -64,7 +64,7 @@ def test_only_an_open_address_and_a_turning_loop_are_ready(answer: Callable[[], 
 async def test_the_event_loop_itself_must_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked from beside the loop it answers; asked in the loop's own place, which stops it, it does not."""
     address = f"127.0.0.1:{free_port()}"
-    stop = http_server.serve_http(address, CollectorRegistry(), pb.StatusReply, lambda: True)
+    stop = http_server.serve_http(address, CollectorRegistry(), pb.StatusReply, str)
     try:
         assert " 200 " in await asyncio.to_thread(healthcheck.ask, address)
         monkeypatch.setattr(http_server, "ANSWER_TIMEOUT_SECONDS", 0.2)
@@ -75,7 +75,7 @@ async def test_the_event_loop_itself_must_turn(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(("host", "asked"), [("0.0.0.0", "0.0.0.0"), ("[::1]", "[::1]"), ("[::]", "[::]")])
 def test_it_asks_wherever_the_metrics_are_served(host: str, asked: str) -> None:
-    with served(lambda: True, host) as address:
+    with served(str, host) as address:
         assert " 200 " in healthcheck.ask(address.replace(host, asked))
 
 

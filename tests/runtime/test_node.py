@@ -116,7 +116,7 @@ async def test_what_is_wrong_is_raised_where_the_context_begins_and_nothing_stay
         with pytest.raises(StateError, match="another dslnode is using this state directory"):
             async with Node(settings(state_dir=tmp_path)):
                 pass
-        port = node.status()["name"] and node.parts.server._address.rpartition(":")[2]
+        port = node.status()["name"] and node.parts.server._endpoint.port
         with pytest.raises(ListenError):
             async with Node(settings(listen=f"127.0.0.1:{port}")):
                 pass

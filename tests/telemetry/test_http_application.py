@@ -50,7 +50,7 @@ def address() -> Iterator[str]:
     registry = CollectorRegistry()
     Gauge("dslnode_round", "The round.", registry=registry).set(7)
     where = f"127.0.0.1:{free_port()}"
-    stop = serve(where, application(registry, lambda: REPLY, lambda: True))
+    stop = serve(where, application(registry, lambda: REPLY, str))
     yield where
     stop()
 
@@ -98,7 +98,7 @@ def test_a_name_that_is_not_the_nodes_reads_no_status(address: str, path: str, s
 def test_with_a_token_all_but_the_health_check_needs_it() -> None:
     address = f"127.0.0.1:{free_port()}"
     token = "correct-horse-battery"
-    stop = serve(address, application(CollectorRegistry(), lambda: REPLY, lambda: True, token=token))
+    stop = serve(address, application(CollectorRegistry(), lambda: REPLY, str, token=token))
     password = base64.b64encode(f"prometheus:{token}".encode()).decode()
     try:
         for path in ("/", "/status.json", "/metrics"):
@@ -118,7 +118,7 @@ def test_nothing_can_be_sent(address: str) -> None:
 
 def test_a_busy_node_answers_503() -> None:
     address = f"127.0.0.1:{free_port()}"
-    stop = serve(address, application(CollectorRegistry(), answer_slowly, lambda: True))
+    stop = serve(address, application(CollectorRegistry(), answer_slowly, str))
     try:
         with pytest.raises(urllib.error.HTTPError, match="503"):
             get(address, "/status.json")

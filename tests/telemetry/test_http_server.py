@@ -36,7 +36,7 @@ def test_metrics_are_served_until_stopped(host: str) -> None:
     registry = CollectorRegistry()
     Gauge("dslnode_round", "The round.", registry=registry).set(7)
     address = f"{host}:{free_port()}"
-    stop = serve(address, application(registry, lambda: REPLY, lambda: True))
+    stop = serve(address, application(registry, lambda: REPLY, str))
     try:
         text, headers = get(address, "/metrics")
         assert headers["Content-Type"].startswith("text/plain")
@@ -48,7 +48,7 @@ def test_metrics_are_served_until_stopped(host: str) -> None:
 
 
 def test_an_address_that_cannot_be_served_on_is_explained() -> None:
-    app = application(CollectorRegistry(), lambda: REPLY, lambda: True)
+    app = application(CollectorRegistry(), lambda: REPLY, str)
     with socket.create_server(("127.0.0.1", 0)) as holder:
         taken = f"127.0.0.1:{holder.getsockname()[1]}"
         with pytest.raises(ListenError, match=f"cannot serve metrics on {taken} .Address already in use.; .*--metrics"):
@@ -58,7 +58,7 @@ def test_an_address_that_cannot_be_served_on_is_explained() -> None:
 
 
 def test_off_serves_nothing() -> None:
-    serve_http("off", CollectorRegistry(), lambda: REPLY, lambda: True)()
+    serve_http("off", CollectorRegistry(), lambda: REPLY, str)()
 
 
 class Closed:
@@ -86,7 +86,7 @@ def closed() -> Closed:
 @pytest.fixture
 def address(closed: Closed) -> Iterator[str]:
     where = f"127.0.0.1:{free_port()}"
-    stop = serve(where, application(CollectorRegistry(), lambda: REPLY, lambda: True), closed)
+    stop = serve(where, application(CollectorRegistry(), lambda: REPLY, str), closed)
     yield where
     stop()
 
@@ -122,7 +122,7 @@ def test_a_client_that_sends_byte_after_byte_ends_at_the_deadline(
 
 def test_a_stop_waits_for_no_client() -> None:
     address = f"127.0.0.1:{free_port()}"
-    stop = serve(address, application(CollectorRegistry(), lambda: REPLY, lambda: True))
+    stop = serve(address, application(CollectorRegistry(), lambda: REPLY, str))
     with connect(address) as client:
         begun = time.monotonic()
         stop()

@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import threading
+from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dslnode import name_lookup
+from dslnode.name_lookup import Lookups
+from dslnode.security.channels import PlainChannels, TlsChannels
 from dslnode.transport import dialer
-from dslnode.transport.dialer import ExponentialBackoff
+from dslnode.transport.dialer import ExponentialBackoff, keep_dialing
 from dslnode.transport.link_events import DialFailed, LinkUp
+from tests.networks import Operator
 from tests.transport.nodes import Loopback, Node, node_info, soon
+from tests.transport.test_strangers import member
 
 
 @pytest.fixture
@@ -166,3 +174,66 @@ async def test_dialling_ends_when_it_is_cancelled_whatever_it_is_doing(net: Loop
             await asyncio.gather(*tasks, return_exceptions=True)
     assert all(task.cancelled() for task in tasks)
     await net.news.until(lambda: not second.network.links)
+
+
+def link_local() -> str:
+    """Return a link-local address of this machine with its zone; skip the test if there is none."""
+    for name, entries in psutil.net_if_addrs().items():
+        for entry in entries:
+            if entry.family == socket.AF_INET6 and entry.address.startswith("fe80"):
+                return f"{entry.address.partition('%')[0]}%{name}"
+    pytest.skip("this machine has no link-local address")
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+async def test_a_link_local_address_is_listened_on_and_dialled_by_its_zone(
+    net: Loopback, tmp_path: Path, *, tls: bool
+) -> None:
+    host = link_local()
+    operator = Operator(tmp_path / "authority")
+    first, second = (
+        member(net, operator.ticket(f"board-{number}"), number) if tls else Node(net.news, node_info(number))
+        for number in (1, 2)
+    )
+    await net.start(first)
+    port = await second.server.listen(f"[{host}]:0")
+    task = asyncio.ensure_future(
+        keep_dialing(
+            first.network,
+            f"[{host}]:{port}",
+            random.Random(1),
+            PlainChannels(anywhere=True) if first.tunnels is None else TlsChannels(first.tunnels),
+        )
+    )
+    await net.connected(first, second)
+    assert first.network.links[second.me.key].remote == (host, port)
+    assert second.network.links[first.me.key].remote[0] == host
+    for node in (first, second):
+        node.network.measure_traffic()
+    assert first.network.traffic[second.me.key].sent.wire_bytes > 0, "the kernel's count of the connection is found"
+    assert second.network.traffic[first.me.key].sent.wire_bytes > 0
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await second.stop()
+
+
+async def test_an_absent_zone_is_named(net: Loopback) -> None:
+    why = await failure(net, await net.node(1), "[fe80::1%absent0]:7711")
+    assert why == "this machine has no network interface 'absent0', the zone of fe80::1%absent0"
+
+
+async def test_names_that_nobody_answers_hold_up_no_numeric_peer(
+    net: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(name_lookup, "_lookups", Lookups(lambda _: [str(released.wait(60))]))
+    first, second = await net.node(1), await net.node(2)
+    try:
+        for number in range(40):
+            first.dial(f"board-{number}.lan:7711")
+        first.dial(second.address)
+        await net.connected(first, second)
+        async with asyncio.timeout(5):
+            await first.stop()
+    finally:
+        released.set()

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from dslnode.addresses import WILDCARDS, bracketed, host_and_port, is_loopback
+from dslnode.addresses import WILDCARDS, announceable, bracketed, host_and_port, is_loopback
 from dslnode.errors import SettingsError
 from dslnode.protocol.membership import MemberRecord
 from dslnode.telemetry.logs import Logger
 from dslnode.transport.handshake import NODE_ID_BYTES, NodeInfo
-from dslnode.transport.member_frames import MAX_NAME, is_dialable
+from dslnode.transport.member_frames import MAX_NAME, is_well_formed
 
 if TYPE_CHECKING:
     from zeroconf import ServiceInfo, ServiceStateChange, Zeroconf
@@ -55,10 +55,12 @@ def read_announcement(
     run, key, name, advertise = (
         (fields.get(field.encode()) or b"").decode(errors="replace") for field in ("run", "id", "name", "at")
     )
-    address = advertise or (bracketed(addresses[0], port) if addresses and addresses[0] and port else "")
+    address = announceable(advertise) or (bracketed(addresses[0], port) if addresses and addresses[0] and port else "")
     is_other = run == me.run_id and key != me.key and _is_node_id(key)
     is_named = len(name) <= MAX_NAME and name.isprintable()
-    return MemberRecord(key, 0, name, address) if is_other and is_named and address and is_dialable(address) else None
+    return (
+        MemberRecord(key, 0, name, address) if is_other and is_named and address and is_well_formed(address) else None
+    )
 
 
 async def discover(own: Announcement, on_discovered: Callable[[MemberRecord], None], log: Logger) -> None:
@@ -96,7 +98,7 @@ async def _resolve(
 
     info = AsyncServiceInfo(service, name)
     if await info.async_request(zeroconf, ANSWER_TIMEOUT_MILLISECONDS):
-        record = read_announcement(info.properties, info.parsed_addresses(), info.port, me)
+        record = read_announcement(info.properties, info.parsed_scoped_addresses(), info.port, me)
         if record is not None:
             on_discovered(record)
 
@@ -105,8 +107,8 @@ def _service(own: Announcement) -> ServiceInfo:
     from zeroconf import ServiceInfo
 
     me = own.me
-    addresses = _own_addresses() if own.host in WILDCARDS else [own.host]
-    fields = {"run": me.run_id, "id": me.key, "name": me.name, "at": me.advertise}
+    addresses = _own_addresses() if own.host in WILDCARDS else [own.host.partition("%")[0]]
+    fields = {"run": me.run_id, "id": me.key, "name": me.name, "at": announceable(me.advertise)}
     return ServiceInfo(SERVICE, f"{me.key}.{SERVICE}", port=own.port, parsed_addresses=addresses, properties=fields)
 
 

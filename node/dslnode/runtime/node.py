@@ -22,6 +22,7 @@ from dslnode.runtime.credential_watch import watch_credentials
 from dslnode.runtime.node_events import NodeEvent
 from dslnode.runtime.prepare import Prepared, prepare
 from dslnode.runtime.resume import restore
+from dslnode.runtime.socket_watch import watch_socket
 from dslnode.telemetry.http_server import serve_http
 from dslnode.telemetry.logs import Logger, library_logger
 from dslnode.telemetry.status_json import as_dict
@@ -165,7 +166,7 @@ class Node:
                         self.settings.metrics,
                         core.metrics.registry,
                         core.accounting.reply,
-                        parts.server.is_open,
+                        parts.server.unready,
                         token=core.prepared.metrics_token,
                     )
                 )
@@ -199,6 +200,7 @@ class Node:
         tunnels = core.prepared.channels.tunnels
         jobs = [self._begin(parts), *parts.peers.jobs(), keep_alive(core.connections), core.accounting.run()]
         jobs.append(watch_credentials(tunnels, core.metrics.set_ticket_expiry, core.log))
+        jobs.append(watch_socket(parts.server, core.log))
         if self.settings.discover:
             mine = announcement(core.connections.me, self.settings.listen, port)
             jobs.append(discover(mine, parts.peers.on_discovered, core.log))

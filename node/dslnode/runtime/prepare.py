@@ -6,6 +6,7 @@ import contextlib
 import secrets
 from dataclasses import dataclass
 
+from dslnode.addresses import announceable
 from dslnode.config.settings import Settings
 from dslnode.errors import ModelError, SettingsError
 from dslnode.learning.learner import Learner
@@ -17,6 +18,7 @@ from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory
 from dslnode.runtime.directory_owner import exposure
 from dslnode.security.channels import ChannelProvider, PlainChannels, TlsChannels
 from dslnode.security.exposure import check_exposure
+from dslnode.security.socket_directory import remove_stale_directories
 from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.telemetry.http_access import read_token
 from dslnode.telemetry.logs import Logger
@@ -49,6 +51,8 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
     tunnels = open_tunnels(settings)
     if tunnels is not None:
         resources.callback(tunnels.remove)
+        remove_stale_directories(tunnels.parents)
+        tunnels.open_directory()
     if settings.insecure:
         log.warning("insecure", why="--insecure: neighbours are not known and nothing is encrypted")
     state = None if settings.state_dir is None else StateDirectory(settings.state_dir)
@@ -62,6 +66,8 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
     if state is None:
         log.warning("no state directory", why="no --state-dir: a restart loses what was learned")
     channels = PlainChannels(anywhere=settings.insecure) if tunnels is None else TlsChannels(tunnels)
+    if settings.advertise and not announceable(settings.advertise):
+        log.warning("not announced", advertise=settings.advertise, why="a link-local address holds on one link only")
     info = node_info(settings, learner, node_id)
     return Prepared(
         settings=settings, learner=learner, node_info=info, state=state, channels=channels, metrics_token=token
@@ -90,7 +96,7 @@ def open_tunnels(settings: Settings) -> TlsTunnels | None:
             f"name = {settings.name!r}, but {settings.ticket} is the ticket of {credentials.identity.name!r}; "
             "leave --name out"
         )
-    return TlsTunnels(credentials)
+    return TlsTunnels(credentials, settings.state_dir)
 
 
 def model_line(learner: Learner) -> dict[str, str]:

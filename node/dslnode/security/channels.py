@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from dslnode.addresses import is_loopback
+from dslnode.addresses import grpc_address, is_loopback
+from dslnode.name_lookup import connect, resolve
 from dslnode.security.identity import Identity
+from dslnode.security.socket_directory import grpc_target
 from dslnode.security.tls_errors import problem_of_listener
 from dslnode.security.tls_stream import CHUNK, TlsStream
 from dslnode.security.tls_tunnels import StreamPair, TlsTunnels
@@ -50,7 +52,7 @@ class PlainChannels:
         """Provide the address itself."""
         if not self._anywhere and not is_loopback(host):
             raise OSError(f"{host} is not this machine, and this node has no ticket; see --ticket and --insecure")
-        yield ChannelTarget(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        yield ChannelTarget(grpc_address(host, port))
 
 
 class TlsChannels:
@@ -72,10 +74,11 @@ class TlsChannels:
 
     async def _connect(self, host: str, port: int, seconds: float) -> tuple[TlsStream, bytes]:
         """Return the connection and its first bytes: gRPC sends them once it has accepted our certificate."""
+        await resolve(host, port)  # its error explains itself
         async with contextlib.AsyncExitStack() as unless_done:
             try:
                 async with asyncio.timeout(seconds):
-                    streams = await asyncio.open_connection(host, port, limit=CHUNK)
+                    streams = await asyncio.open_connection(sock=await connect(host, port), limit=CHUNK)
                     outer = TlsStream(*streams, self.tunnels.credentials.client)
                     unless_done.callback(outer.close)
                     await outer.handshake()
@@ -100,7 +103,7 @@ class TlsChannels:
 
         relaying = asyncio.ensure_future(relay())
         try:
-            yield f"unix:{path}"
+            yield grpc_target(path)
         finally:
             listener.close()
             relaying.cancel()
@@ -123,7 +126,8 @@ async def answers_with_tls(host: str, port: int) -> bool:
     context.verify_mode = ssl.CERT_NONE
     try:
         async with asyncio.timeout(TLS_CHECK_SECONDS):
-            _, writer = await asyncio.open_connection(host, port, ssl=context)
+            connection = await connect(host, port)
+            _, writer = await asyncio.open_connection(sock=connection, ssl=context, server_hostname="")
     except OSError:
         return False
     writer.transport.abort()

@@ -9,8 +9,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
-from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError
+from dslnode.name_lookup import Endpoint, host_of
 from dslnode.security.handshake_limiter import HandshakeLimiter
 from dslnode.security.identity import Identity
 from dslnode.security.tls_errors import problem_of_dialer, reason_of
@@ -49,12 +49,12 @@ class TlsListener:
         self._peers: dict[str, AuthenticatedPeer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def listen(self, address: str) -> int:
-        """Bind ``HOST:PORT`` and accept; return the port. Raises ``OSError``."""
-        host, port = host_and_port(address)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        dual_stack = host == "::" and socket.has_dualstack_ipv6()
-        self._listener = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=dual_stack)
+    def listen(self, endpoint: Endpoint) -> int:
+        """Bind an address and accept; return the port. Raises ``OSError``."""
+        dual_stack = endpoint.address == "::" and socket.has_dualstack_ipv6()
+        self._listener = socket.create_server(
+            endpoint.socket_address, family=endpoint.family, backlog=BACKLOG, dualstack_ipv6=dual_stack
+        )
         self._listener.setblocking(False)
         self._start(self._accept())
         return int(self._listener.getsockname()[1])
@@ -78,7 +78,7 @@ class TlsListener:
             except OSError:
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
-            self._admit((address[0].removeprefix("::ffff:"), address[1]), connection)
+            self._admit((host_of(address), address[1]), connection)
             await asyncio.sleep(0)  # a flood of connections must not block the event loop
 
     def _admit(self, remote: tuple[str, int], connection: socket.socket) -> None:

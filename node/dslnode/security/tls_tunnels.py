@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from dslnode.errors import PeerError
+from dslnode.errors import PeerError, SettingsError
 from dslnode.security.credentials import Credentials
 from dslnode.security.identity import Identity
+from dslnode.security.socket_directory import SocketDirectory, make_socket_directory, parent_directories
 from dslnode.security.tls_stream import CHUNK, TlsStream
 
 StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -33,18 +32,34 @@ class TlsTunnel:
 class TlsTunnels:
     """The open tunnels of a node, its credentials, and the directory of its Unix sockets."""
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, state_dir: Path | None = None) -> None:
         self.credentials = credentials
+        self.parents = parent_directories(state_dir)
         self._open: set[TlsTunnel] = set()
-        self._directory: Path | None = None
+        self._directory: SocketDirectory | None = None
         self._paths_given = 0
 
+    def open_directory(self) -> None:
+        """Make the directory of the Unix sockets now; ``SettingsError`` if that is not possible anywhere."""
+        try:
+            self._intact_directory()
+        except OSError as error:
+            raise SettingsError(str(error)) from error
+
     def path(self) -> Path:
-        """Return a new path for a Unix socket; ``OSError`` if no directory can be made."""
-        if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix="dslnode-"))  # mode 0700
+        """Return a new path for a Unix socket; ``OSError`` if no directory can be made.
+
+        A directory that has vanished is made again.
+        """
+        directory = self._intact_directory()
         self._paths_given += 1
-        return self._directory / str(self._paths_given)
+        return directory.path / str(self._paths_given)
+
+    def _intact_directory(self) -> SocketDirectory:
+        if self._directory is None or not self._directory.is_intact():
+            self.remove()
+            self._directory = make_socket_directory(self.parents)
+        return self._directory
 
     def count(self, identity: Identity) -> int:
         """Return how many tunnels to this node are open."""
@@ -86,7 +101,8 @@ class TlsTunnels:
     def remove(self) -> None:
         """Remove the directory of the Unix sockets."""
         if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory.close()
+            self._directory = None
 
 
 async def _relay_inwards(outer: TlsStream, inner: asyncio.StreamWriter) -> None:

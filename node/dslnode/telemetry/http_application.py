@@ -38,7 +38,7 @@ COMMON_HEADERS = [
 def application(
     registry: CollectorRegistry,
     status: Callable[[], pb.StatusReply],
-    ready: Callable[[], bool],
+    unready: Callable[[], str],
     *,
     host: str = "",
     token: str | None = None,
@@ -67,17 +67,17 @@ def application(
         if environ["REQUEST_METHOD"] != "GET":
             return _send(start, "405 Method Not Allowed", "text/plain", b"use GET\n", ("Allow", "GET"))
         try:
-            return _send_ready(start, ready=ready()) if path == "/ready" else _send_status(start, path, status)
+            return _send_ready(start, unready()) if path == "/ready" else _send_status(start, path, status)
         except TimeoutError:
             return _send(start, UNAVAILABLE, "text/plain", b"the node is busy, or stopping\n")
 
     return answer
 
 
-def _send_ready(start: StartResponse, *, ready: bool) -> Iterable[bytes]:
-    if ready:
+def _send_ready(start: StartResponse, problem: str) -> Iterable[bytes]:
+    if not problem:
         return _send(start, "200 OK", "text/plain", b"ready\n")
-    return _send(start, UNAVAILABLE, "text/plain", b"the node is starting or stopping: its address is not open\n")
+    return _send(start, UNAVAILABLE, "text/plain", f"{problem}\n".encode(errors="replace"))
 
 
 def _send_status(start: StartResponse, path: str, status: Callable[[], pb.StatusReply]) -> Iterable[bytes]:

@@ -17,14 +17,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler
 from wsgiref.types import WSGIApplication
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.exposition import ThreadingWSGIServer
 
-from dslnode.addresses import ADDRESS
 from dslnode.errors import ListenError
+from dslnode.name_lookup import resolve_own_blocking
 from dslnode.telemetry.http_application import application
 from dslnode.v1 import node_pb2 as pb
 
@@ -41,14 +41,14 @@ def serve_http(
     address: str,
     registry: CollectorRegistry,
     status: Callable[[], pb.StatusReply],
-    ready: Callable[[], bool],
+    unready: Callable[[], str],
     *,
     token: str | None = None,
 ) -> Callable[[], None]:
     """Serve at ``HOST:PORT`` from threads of its own, nothing if it is ``off``; return a function that stops it.
 
-    Called on the event loop's thread; ``status`` and ``ready`` are called there, too. With a ``token``, everything but
-    ``/ready`` needs it. Raises ``ListenError``.
+    Called on the event loop's thread; ``status`` and ``unready`` are called there, too. ``unready`` returns why
+    the node is not ready, empty if it is. With a ``token``, everything but ``/ready`` needs it. Raises ``ListenError``.
     """
     if address == "off":
         return lambda: None
@@ -66,7 +66,7 @@ def serve_http(
         ["reason"],
         registry=registry,
     )
-    app = application(registry, on_loop(status), on_loop(ready), host=address, token=token)
+    app = application(registry, on_loop(status), on_loop(unready), host=address, token=token)
     return serve(address, app, lambda reason: closed.labels(reason).inc())
 
 
@@ -77,18 +77,15 @@ def serve(
 
     ``count_closed`` is called with the reason of each connection that is closed early, from threads of the server.
     """
-    match = ADDRESS.fullmatch(address)
-    assert match is not None, "addresses are checked by the settings"
-    host, port = match[1].strip("[]"), int(match[2])
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        server_type: type[WSGIServer] = type(
-            "Server", (_BoundedServer,), {"address_family": family, "count_closed": staticmethod(count_closed)}
-        )
-        server = make_server(host, port, app, server_type, _Handler)
+        endpoint = resolve_own_blocking(address)
+        attributes = {"address_family": endpoint.family, "count_closed": staticmethod(count_closed)}
+        server_type: type[_BoundedServer] = type("Server", (_BoundedServer,), attributes)
+        server = server_type(endpoint.socket_address, _Handler)
+        server.set_app(app)
     except OSError as error:
         raise ListenError(
-            f"cannot serve metrics on {address} ({error.strerror}); choose another address with --metrics, "
+            f"cannot serve metrics on {address} ({error.strerror or error}); choose another address with --metrics, "
             "or --metrics off"
         ) from error
     thread = threading.Thread(target=partial(server.serve_forever, POLL_SECONDS), name="pages", daemon=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import grpc
 
-from dslnode.addresses import host_and_port
+from dslnode.addresses import grpc_address, host_and_port
 from dslnode.errors import PeerError, UnreachableError
+from dslnode.name_lookup import resolve_blocking
 from dslnode.security.channels import TlsChannels, answers_with_tls
 from dslnode.security.credentials import Credentials
 from dslnode.security.tls_tunnels import TlsTunnels
@@ -34,7 +36,7 @@ def ask_status(address: str, timeout: float, ticket: Path | None = None) -> pb.S
     """Return the status of the node at ``HOST:PORT``; ``UnreachableError`` if none answers within ``timeout`` s.
 
     A node with a ticket answers only holders of a ticket of the same authority. Raises ``SettingsError`` if
-    ``ticket`` cannot be used.
+    ``ticket`` cannot be used, or no Unix socket can be made.
     """
 
     def request(stub: node_pb2_grpc.StatusStub) -> pb.StatusReply:
@@ -66,7 +68,7 @@ def ask_dial_back(address: str, port: int, timeout: float, ticket: Path | None =
 def _ask(address: str, timeout: float, ticket: Path | None, request: Request[Reply]) -> Reply:
     try:
         if ticket is None:
-            return _call(request, address)
+            return _call_plain(request, address, timeout)
         return asyncio.run(_ask_over_tls(address, timeout, TlsTunnels(Credentials(ticket, None)), request))
     except grpc.RpcError as error:
         code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
@@ -79,11 +81,21 @@ def _ask(address: str, timeout: float, ticket: Path | None, request: Request[Rep
 
 async def _ask_over_tls(address: str, timeout: float, tunnels: TlsTunnels, request: Request[Reply]) -> Reply:
     host, port = host_and_port(address)
+    tunnels.open_directory()
     try:
         async with TlsChannels(tunnels).open(host, port, timeout) as channel_target:
             return await asyncio.to_thread(_call, request, channel_target.target)
     finally:
         tunnels.remove()
+
+
+def _call_plain(request: Request[Reply], address: str, timeout: float) -> Reply:
+    """Ask the first host behind a name that accepts a connection."""
+    endpoints = resolve_blocking(*host_and_port(address), timeout)
+    for endpoint in endpoints[:-1]:
+        with contextlib.suppress(grpc.RpcError):
+            return _call(request, grpc_address(endpoint.host, endpoint.port))
+    return _call(request, grpc_address(endpoints[-1].host, endpoints[-1].port))
 
 
 def _call(request: Request[Reply], target: str) -> Reply:

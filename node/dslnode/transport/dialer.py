@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import socket
 
 import grpc.aio
 
 from dslnode.addresses import host_and_port
 from dslnode.errors import PeerError
+from dslnode.name_lookup import resolve
 from dslnode.security.channels import ChannelProvider, ChannelTarget, PlainChannels, answers_with_tls
 from dslnode.transport.authenticated_stream import AuthenticatedStream
 from dslnode.transport.connection_manager import ConnectionManager
@@ -76,7 +76,8 @@ async def dial(connections: ConnectionManager, address: str, channels: ChannelPr
 async def _dial(connections: ConnectionManager, address: str, channels: ChannelProvider) -> None:
     """Converse with the first host behind this address that answers: a name may stand for several."""
     problem = OSError(f"the name in {address} stands for no host")
-    for host, port in await _resolve(address):
+    for endpoint in (await resolve(*host_and_port(address)))[:MAX_HOSTS]:
+        host, port = endpoint.host, endpoint.port
         async with contextlib.AsyncExitStack() as stack:
             try:
                 target = await stack.enter_async_context(channels.open(host, port, CONNECT_SECONDS))
@@ -127,18 +128,6 @@ async def _end(call: grpc.aio.StreamStreamCall[pb.Frame, pb.Frame]) -> None:
             await call.code()
     except (TimeoutError, asyncio.InvalidStateError, grpc.aio.AioRpcError):
         call.cancel()
-
-
-async def _resolve(address: str) -> list[tuple[str, int]]:
-    host, port = host_and_port(address)
-    loop = asyncio.get_running_loop()
-    try:
-        infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        raise OSError(f"the name {host!r} is not known ({error.strerror})") from error
-    except UnicodeError as error:
-        raise OSError(f"{host!r} is not a name that can be looked up ({error})") from error
-    return [(str(sockaddr[0]), int(sockaddr[1])) for *_, sockaddr in infos[:MAX_HOSTS]]
 
 
 def _explain(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dslnode.addresses import announceable
 from dslnode.errors import PeerError
 from dslnode.protocol.codec.mask_codec import CHECKSUM_BYTES, MAX_ROUND, Codec
 from dslnode.v1 import node_pb2 as pb
@@ -91,7 +92,7 @@ class NodeInfo:
             node_id=self.node_id,
             incarnation=self.incarnation,
             name=self.name,
-            advertise=self.advertise,
+            advertise=announceable(self.advertise),
             round=round_number,
             model=self.model.to_proto(),
             exchange=self.exchange,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dslnode.addresses import check_address
+from dslnode.addresses import announceable, check_address
 from dslnode.errors import PeerError
 from dslnode.protocol.membership import MAX_RECORDS, MAX_VERSION, MemberRecord, MembershipUpdate
 from dslnode.transport.handshake import MAX_TEXT, NODE_ID_BYTES
@@ -29,7 +29,7 @@ def _member_frame(record: MemberRecord) -> pb.Member:
         node_id=bytes.fromhex(record.key),
         version=record.version,
         name=record.name,
-        advertise=record.address,
+        advertise=announceable(record.address),
         links=b"".join(map(bytes.fromhex, sorted(record.links)[:MAX_NEIGHBOURS])),
         left=record.left,
     )
@@ -38,17 +38,27 @@ def _member_frame(record: MemberRecord) -> pb.Member:
 def _read_member(member: pb.Member) -> MemberRecord:
     if len(member.node_id) != NODE_ID_BYTES or not 0 < member.version < MAX_VERSION:
         raise PeerError("bad_members", "sent a member record whose id or version is out of bounds")
-    if len(member.name.encode()) > MAX_NAME or not member.name.isprintable() or not is_dialable(member.advertise):
+    if len(member.name.encode()) > MAX_NAME or not member.name.isprintable() or not is_well_formed(member.advertise):
         raise PeerError("bad_members", "sent a member record whose name or address is not valid")
     if len(member.links) % NODE_ID_BYTES or len(member.links) > MAX_NEIGHBOURS * NODE_ID_BYTES:
         raise PeerError("bad_members", "sent a member record with too many neighbours, or parts of one")
     starts = range(0, len(member.links), NODE_ID_BYTES)
     links = frozenset(member.links[start : start + NODE_ID_BYTES].hex() for start in starts)
-    return MemberRecord(member.node_id.hex(), member.version, member.name, member.advertise, links, member.left)
+    return MemberRecord(
+        member.node_id.hex(), member.version, member.name, announceable(member.advertise), links, member.left
+    )
 
 
 def is_dialable(address: str) -> bool:
-    """Return whether this is HOST:PORT and nothing else, or empty: then it may be dialled and logged."""
+    """Return whether another node may be dialled at this address that it announced, if it is not empty.
+
+    Link-local addresses may not: the zone in them, if there is one, names an interface of another machine.
+    """
+    return is_well_formed(address) and announceable(address) == address
+
+
+def is_well_formed(address: str) -> bool:
+    """Return whether this is HOST:PORT and nothing else, or empty: then it may be logged."""
     if not address:
         return True
     try:

@@ -71,6 +71,11 @@ class RestartingServer:
         """Return whether a server takes calls now."""
         return bool(self._servers) and not self._stopping
 
+    def renew(self) -> None:
+        """Have another server take new calls, unless one is about to; the open calls of the former ones go on."""
+        if not self._stopping and not self._restarts:
+            self._start_restart(self._replace())
+
     async def _run(self, server: grpc.aio.Server) -> None:
         before = asyncio.all_tasks()
         await server.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import cast
 from urllib.parse import unquote
 
@@ -10,7 +11,10 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from dslnode.errors import ListenError
+from dslnode.addresses import grpc_address
+from dslnode.errors import ListenError, SettingsError
+from dslnode.name_lookup import host_of, resolve_own
+from dslnode.security.socket_directory import grpc_target
 from dslnode.security.tls_listener import TlsListener
 from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.transport.authenticated_stream import AuthenticatedStream
@@ -50,7 +54,6 @@ class Server:
         self._connections = connections
         self._tunnels = tunnels
         self._tls_listener: TlsListener | None = None
-        self._address = ""
         self._reachability = ReachabilityService(dialled_back)
         self._neighbour = _Neighbour(self._converse)
         self._status = _Status(status, ledger, self._dial_back)
@@ -58,10 +61,21 @@ class Server:
         self._server = RestartingServer(self._make, self._bind)
 
     async def listen(self, address: str) -> int:
-        """Bind ``HOST:PORT`` and serve; return the port (useful with port 0). ``ListenError`` if it is taken."""
-        self._address = address
+        """Bind ``HOST:PORT`` and serve; return the port (useful with port 0). ``ListenError`` if it is taken.
+
+        Raises ``SettingsError`` if there is no Unix socket to be had behind TLS.
+        """
+        try:
+            self._endpoint = await resolve_own(address)
+        except OSError as error:
+            raise ListenError(f"cannot listen on {address}: {error}; choose another with --listen HOST:PORT") from error
+        if self._tunnels is not None:
+            self._tunnels.open_directory()
         port = await self._server.start()
-        port = port and self._start_tls_listener(port)
+        if self._tunnels is not None:
+            if port == 0:
+                raise SettingsError(f"gRPC cannot listen on the Unix socket {self._inner}; set TMPDIR to another path")
+            port = self._start_tls_listener(self._tunnels)
         if port == 0:
             raise ListenError(
                 f"cannot listen on {address}: the port is taken or the address is not this machine's; "
@@ -80,7 +94,23 @@ class Server:
 
     def is_open(self) -> bool:
         """Return whether the address is open and answers."""
-        return self._server.is_open()
+        return not self.unready()
+
+    def unready(self) -> str:
+        """Return why this node takes no connection now; empty if it does."""
+        if not self._server.is_open():
+            return "the node is starting or stopping: its address is not open"
+        return self.socket_problem()
+
+    def socket_problem(self) -> str:
+        """Return why no connection gets from TLS to gRPC; empty if they do, or if there is no TLS."""
+        if self._tunnels is None or not self._server.is_open() or self._inner.is_socket():
+            return ""
+        return f"{self._inner}, the Unix socket between TLS and gRPC, has vanished"
+
+    def renew_socket(self) -> None:
+        """Have gRPC serve new calls on a new Unix socket; the calls that are open go on."""
+        self._server.renew()
 
     def _make(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
@@ -94,19 +124,17 @@ class Server:
     def _bind(self, server: grpc.aio.Server) -> int:
         """Bind the node's own port; behind TLS a Unix socket, whose port counts as 1."""
         if self._tunnels is None:
-            port = server.add_insecure_port(self._address)
-            self._address = f"{self._address.rpartition(':')[0]}:{port}"  # with port 0, a restart takes the same one
+            port = server.add_insecure_port(grpc_address(self._endpoint.host, self._endpoint.port))
+            self._endpoint = replace(self._endpoint, port=port)  # with port 0, a restart takes the same one
             return port
         self._inner = self._tunnels.path()
-        return server.add_insecure_port(f"unix:{self._inner}")
+        return server.add_insecure_port(grpc_target(self._inner))
 
-    def _start_tls_listener(self, port: int) -> int:
-        """Return the port of the TLS listener, or gRPC's own if there is none; 0 if it is taken."""
-        if self._tunnels is None:
-            return port
-        listener = TlsListener(self._tunnels, lambda: self._inner, self._refused)
+    def _start_tls_listener(self, tunnels: TlsTunnels) -> int:
+        """Return the port of the TLS listener; 0 if it is taken."""
+        listener = TlsListener(tunnels, lambda: self._inner, self._refused)
         try:
-            port, self._tls_listener = listener.listen(self._address), listener
+            port, self._tls_listener = listener.listen(self._endpoint), listener
         except OSError:
             return 0
         return port
@@ -162,6 +190,11 @@ class _Status(node_pb2_grpc.StatusServicer):
 
 
 def read_address(peer: str) -> tuple[str, int]:
-    """Return host and port of gRPC's name for a peer: ``ipv4:10.0.0.2:40312`` or ``ipv6:%5B::1%5D:40312``."""
-    host, _, port = unquote(peer.partition(":")[2]).rpartition(":")
-    return host.strip("[]").removeprefix("::ffff:"), int(port) if port.isdigit() else 0
+    """Return host and port of gRPC's name for a peer: ``ipv4:10.0.0.2:40312`` or ``ipv6:%5B::1%5D:40312``.
+
+    gRPC gives a zone as a number; it becomes the interface's name, as everywhere else.
+    """
+    name, _, port = unquote(peer.partition(":")[2]).rpartition(":")
+    host, _, zone = name.strip("[]").partition("%")
+    number = int(port) if port.isdigit() else 0
+    return host_of((host, number, 0, int(zone) if zone.isdigit() else 0)), number

@@ -15,6 +15,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from dslnode.name_lookup import host_of
+
 _OFFSETS = {"bytes_received": 128, "segments_out": 136, "segments_in": 140, "bytes_sent": 200, "bytes_resent": 208}
 _INFO_BYTES = 216
 _TCP_HEADER = 20 + 12  # with the timestamp option
@@ -114,7 +116,9 @@ def _examine(descriptor: int) -> TcpConnection | None:
     return _read_info(address, info, header, inode)
 
 
-def _read_info(address: tuple[str, int], info: bytes, header: int, inode: int = 0) -> TcpConnection | None:
+def _read_info(
+    address: tuple[str, int] | tuple[str, int, int, int], info: bytes, header: int, inode: int = 0
+) -> TcpConnection | None:
     if len(info) < _INFO_BYTES:
         return None
     received, sent, resent = (
@@ -123,7 +127,7 @@ def _read_info(address: tuple[str, int], info: bytes, header: int, inode: int = 
     segments_in, segments_out = (
         struct.unpack_from("=I", info, _OFFSETS[f"segments_{direction}"])[0] for direction in ("in", "out")
     )
-    host = address[0].removeprefix("::ffff:")
+    host = host_of(address)
     return TcpConnection(
         remote=(host, address[1]),
         sent=sent + segments_out * header,

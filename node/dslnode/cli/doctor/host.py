@@ -20,6 +20,7 @@ from dslnode.addresses import WILDCARDS, bracketed, host_and_port
 from dslnode.cli.doctor.findings import Finding, ok, problem, warning
 from dslnode.cli.formatting import si_amount
 from dslnode.errors import UnreachableError
+from dslnode.name_lookup import resolve_own_blocking
 from dslnode.runtime.directory_owner import blocked_names, exposure
 from dslnode.v1 import node_pb2 as pb
 
@@ -66,10 +67,10 @@ def probe_port(setting: str, address: str, ask_status: AskStatus | None) -> Port
     """Try to bind an address; if it is taken, find out by whom. ``ask_status`` is for ports of nodes."""
     host, port = host_and_port(address)
     try:
-        family, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
+        endpoint = resolve_own_blocking(address)
+        with socket.socket(endpoint.family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as a server: old connections do not matter
-            probe.bind(where)
+            probe.bind(endpoint.socket_address)
             probe.listen()  # Linux lets two bind with this option, but only one listen
     except OSError as error:
         node = _node_at(host, port, ask_status)

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from dslnode.addresses import WILDCARDS, bracketed, host_and_port, is_loopback
+from dslnode.addresses import WILDCARDS, announceable, bracketed, host_and_port, is_loopback
 from dslnode.cli.doctor.findings import Finding, ok, problem, warning
 from dslnode.cli.doctor.host import AskStatus, own_addresses
 from dslnode.errors import UnreachableError
+from dslnode.name_lookup import LookupFailedError, host_of, resolve_blocking, resolve_own_blocking
 from dslnode.v1 import node_pb2 as pb
 
 AskDialBack = Callable[[str, int], pb.DialBackReply]
@@ -49,10 +50,10 @@ def probe_peers(addresses: Sequence[str], ask_status: AskStatus) -> tuple[PeerFa
 def _probe_peer(address: str, ask_status: AskStatus) -> PeerFacts:
     host, port = host_and_port(address)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+        found = resolve_blocking(host, port)
+    except OSError as error:
         return PeerFacts(address, resolve_error=_error_text(error))
-    resolved = tuple(dict.fromkeys(str(where[0]) for *_, where in found if str(where[0]) != host))
+    resolved = tuple(dict.fromkeys(each.host for each in found if each.host != host))
     began = time.time()
     try:
         reply = ask_status(address)
@@ -72,7 +73,7 @@ def check_peers(peers: Sequence[PeerFacts], run_id: str, name: str) -> list[Find
 def _check_peer(peer: PeerFacts, run_id: str, name: str) -> Finding:
     if peer.resolve_error:
         fix = "fix the name in --peers or in DNS, or write the IP address"
-        return problem("peers", f"{peer.address}: the name is not known ({peer.resolve_error})", fix)
+        return problem("peers", f"{peer.address}: {_unresolved(peer.address, peer.resolve_error)}", fix)
     where = f"{peer.address} ({', '.join(peer.resolved)})" if peer.resolved else peer.address
     if peer.reply is None:
         fix = "start it, or open its port; the node starts without it and keeps trying"
@@ -144,8 +145,8 @@ def probe_reach(listen: str, advertise: str, peers: tuple[str, ...]) -> ReachFac
     """Return where others could find this node."""
     host, port = host_and_port(advertise) if advertise else ("", 0)
     try:
-        resolve_error = "" if not host or socket.getaddrinfo(host, port) else "no address"
-    except (OSError, UnicodeError) as error:
+        resolve_error = "" if not host or resolve_blocking(host, port) else "no address"
+    except OSError as error:
         resolve_error = _error_text(error)
     return ReachFacts(listen, advertise, peers, own_addresses(), resolve_error)
 
@@ -191,11 +192,12 @@ def _ask_dial_back(peer: PeerFacts, reach: ReachFacts, ask: AskDialBack) -> Dial
 @contextlib.contextmanager
 def _listening(address: str) -> Iterator[socket.socket | None]:
     """Listen at an address as the node would; yield None if it is taken. The kernel accepts what comes."""
-    host, port = host_and_port(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    dual = host == "::" and socket.has_dualstack_ipv6()
     try:
-        listener = socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS, dualstack_ipv6=dual)
+        own = resolve_own_blocking(address)
+        dual = own.address == "::" and socket.has_dualstack_ipv6()
+        listener = socket.create_server(
+            own.socket_address, family=own.family, backlog=MAX_CONNECTIONS, dualstack_ipv6=dual
+        )
     except OSError:
         yield None
         return
@@ -211,7 +213,7 @@ def _has_remote_connection(listener: socket.socket, own: Sequence[str]) -> bool:
         for _ in range(MAX_CONNECTIONS):
             connection, address = listener.accept()
             connection.close()
-            host = str(address[0]).removeprefix("::ffff:")
+            host = host_of(address)
             remote = remote or not (is_loopback(host) or host in own)
     return remote
 
@@ -230,23 +232,35 @@ def check_reach(reach: ReachFacts) -> list[Finding]:
 def _check_settings(reach: ReachFacts) -> Finding:
     host, port = host_and_port(reach.listen)
     remote_peers = [peer for peer in reach.peers if not is_loopback(host_and_port(peer)[0])]
-    if reach.resolve_error:
-        fix = "fix the name in --advertise or in DNS, or write the IP address"
-        what = f"neighbours are told {reach.advertise}, a name that is not known ({reach.resolve_error})"
-        return warning("reach", what, fix)
+    by_advertise = _check_advertise(reach)
+    if by_advertise is not None:
+        return by_advertise
     if is_loopback(host):
         if remote_peers:
             fix = f"listen on 0.0.0.0:{port}; or leave it so if this node only dials out"
             return warning("reach", f"{reach.listen}: only this machine can dial this node, peers are elsewhere", fix)
         return ok("reach", f"{reach.listen}: only this machine can dial this node")
-    if reach.advertise and is_loopback(host_and_port(reach.advertise)[0]):
-        fix = "advertise an address that others can dial"
-        return warning("reach", f"neighbours are told {reach.advertise}, which is their own machine", fix)
     if not reach.own:
         return warning("reach", "this machine has no address but loopback", "connect it to a network")
     where = ", ".join(bracketed(own, port) for own in reach.own) if host in WILDCARDS else reach.listen
     hint = "to be sure, name a peer on another machine with --peers: it is asked to dial back"
     return ok("reach", f"others can dial {where}, unless a firewall is between; {hint}")
+
+
+def _check_advertise(reach: ReachFacts) -> Finding | None:
+    """Return what is wrong with the address that others are told; None if nothing is."""
+    if reach.advertise and not announceable(reach.advertise):
+        fix = "advertise an address that others can dial; or leave it out, and give them this one with their own zone"
+        return warning("reach", f"{reach.advertise} is not announced: a link-local address holds on one link", fix)
+    if reach.resolve_error:
+        fix = "fix the name in --advertise or in DNS, or write the IP address"
+        what = f"neighbours are told {reach.advertise}, a name that is not known ({reach.resolve_error})"
+        return warning("reach", what, fix)
+    loopback_only = is_loopback(host_and_port(reach.listen)[0])
+    if reach.advertise and is_loopback(host_and_port(reach.advertise)[0]) and not loopback_only:
+        fix = "advertise an address that others can dial"
+        return warning("reach", f"neighbours are told {reach.advertise}, which is their own machine", fix)
+    return None
 
 
 def _check_dial_backs(reach: ReachFacts) -> list[Finding]:
@@ -288,5 +302,9 @@ def _joined(names: list[str]) -> str:
     return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _error_text(error: OSError | UnicodeError) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _unresolved(address: str, error: str) -> str:
+    return error if "%" in address else f"the name is not known ({error})"
+
+
+def _error_text(error: OSError) -> str:
+    return error.reason if isinstance(error, LookupFailedError) else str(error)
