@@ -15,7 +15,7 @@ from dslnode.security.handshake_limiter import HandshakeLimiter
 from dslnode.security.identity import Identity
 from dslnode.security.tls_errors import problem_of_dialer, reason_of
 from dslnode.security.tls_stream import CHUNK, TlsStream
-from dslnode.security.tls_tunnels import TlsTunnels
+from dslnode.security.tls_tunnels import StreamPair, TlsTunnels
 
 HANDSHAKE_SECONDS = 5.0
 MAX_CONNECTIONS = 150
@@ -56,12 +56,16 @@ class TlsListener:
             endpoint.socket_address, family=endpoint.family, backlog=BACKLOG, dualstack_ipv6=dual_stack
         )
         self._listener.setblocking(False)
-        self._start(self._accept())
+        self._accepting = self._start(self._accept())
         return int(self._listener.getsockname()[1])
 
     def peer(self, grpc_peer: str) -> AuthenticatedPeer | None:
         """Return the peer of the connection that gRPC calls ``grpc_peer``; None if it did not come over TLS."""
         return self._peers.get(grpc_peer.rpartition("/")[2])
+
+    def stop_accepting(self) -> None:
+        """Refuse new connections; the open ones go on."""
+        self._accepting.cancel()
 
     async def stop(self) -> None:
         """Stop accepting, and close all connections."""
@@ -90,10 +94,11 @@ class TlsListener:
         connection.close()
         self._refuse(remote, reason or "too_many", "connects too often; it was refused before any handshake")
 
-    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
+    def _start(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _serve(self, remote: tuple[str, int], connection: socket.socket) -> None:
         try:
@@ -132,18 +137,28 @@ class TlsListener:
     async def _relay(self, peer: AuthenticatedPeer, outer: TlsStream) -> None:
         """Connect to gRPC from a Unix socket whose path says which peer this is, and relay bytes."""
         path = self._tunnels.path()
-        connection = socket.socket(socket.AF_UNIX)
+        self._peers[path.name] = peer
         try:
-            connection.bind(str(path))
-            connection.setblocking(False)
-            self._peers[path.name] = peer
-            await asyncio.get_running_loop().sock_connect(connection, str(self._inner()))
-            inner = await asyncio.open_unix_connection(sock=connection, limit=CHUNK)
+            inner = await _connect_from(path, self._inner())
             await self._tunnels.relay(peer.identity, outer, inner)
         finally:
-            connection.close()
             self._peers.pop(path.name, None)
             path.unlink(missing_ok=True)
 
     def _refuse(self, remote: tuple[str, int], reason: str, explanation: str) -> None:
         self._refused(f"{remote[0]}:{remote[1]}", reason, explanation)
+
+
+async def _connect_from(path: Path, inner: Path) -> StreamPair:
+    """Return a connection to the socket ``inner`` from one at ``path``. Its transport closes it, nobody else.
+
+    Closed under its transport, its descriptor would soon be another connection's, which asyncio would mix up.
+    """
+    connection = socket.socket(socket.AF_UNIX)
+    with contextlib.ExitStack() as unless_done:
+        unless_done.callback(connection.close)
+        connection.bind(str(path))
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, str(inner))
+        unless_done.pop_all()
+    return await asyncio.open_unix_connection(sock=connection, limit=CHUNK)

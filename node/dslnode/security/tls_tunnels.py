@@ -18,6 +18,8 @@ from dslnode.security.identity import Identity
 from dslnode.security.socket_directory import SocketDirectory, make_socket_directory, parent_directories
 from dslnode.security.tls_stream import CHUNK, TlsStream
 
+LINGER_SECONDS = 5.0
+"""How long a closed tunnel may take to send what waits, before that is dropped."""
 StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -82,10 +84,16 @@ class TlsTunnels:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+        except asyncio.CancelledError:
+            inner[1].transport.abort()  # this node's own gRPC is done with it
+            raise
         finally:
             self._open.discard(tunnel)
             outer.close()  # after sending what waits, as the other does
             inner[1].close()
+            loop = asyncio.get_running_loop()
+            loop.call_later(LINGER_SECONDS, outer.abort)
+            loop.call_later(LINGER_SECONDS, inner[1].transport.abort)
 
     def recheck(self) -> list[tuple[Identity, PeerError]]:
         """Close the tunnels whose identity is not valid any more; return these identities, and why."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import cast
@@ -28,6 +29,9 @@ from dslnode.v1 import node_pb2_grpc
 
 SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name.values())
 MAX_CALLS = 256
+CUT_SECONDS = 0.2
+"""How long gRPC may take to say goodbye on its connections after the grace, before the tunnels are cut."""
+STOP_SECONDS = 1.5
 
 NEEDS_TLS = "connect to the node's --listen address, with a ticket"
 
@@ -86,11 +90,21 @@ class Server:
         return port
 
     async def stop(self, grace: float) -> None:
-        """Refuse new calls and end the open ones within ``grace`` seconds."""
+        """Refuse new calls and end the open ones within ``grace`` seconds; return within ``STOP_SECONDS``.
+
+        gRPC ends a connection when the other side has taken what waits for it, which a hostile one never does. So
+        the tunnels are cut after the grace, and without TLS the server is left as it is after ``STOP_SECONDS``.
+        """
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace)
+        if self._tls_listener is not None:
+            self._tls_listener.stop_accepting()
+        stopping = asyncio.ensure_future(self._server.stop(grace))
+        await asyncio.wait({stopping}, timeout=grace + CUT_SECONDS)
         if self._tls_listener is not None:
             await self._tls_listener.stop()
+        await asyncio.wait({stopping}, timeout=STOP_SECONDS - grace - CUT_SECONDS)
+        if not stopping.done():
+            stopping.cancel()
 
     def is_open(self) -> bool:
         """Return whether the address is open and answers."""
