@@ -111,6 +111,30 @@ def test_a_file_system_that_renames_over_no_file_serves(
     }
 
 
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP, errno.EIO])
+@pytest.mark.parametrize("working", [0, 1])
+def test_a_file_system_whose_renames_fail_costs_no_file_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, working: int
+) -> None:
+    """All of them, or all but the one that moves the former file away."""
+    for name in ("state", "ticket"):
+        (tmp_path / name).write_bytes(b"former")
+
+    def works(path: Path, target: Path) -> bool:
+        return ".before" in (path.suffix, target.suffix) and bool(working)
+
+    monkeypatch.setattr(Path, "replace", failing(Path.replace, code, lambda path, target: not works(path, target)))
+    monkeypatch.setattr(os, "link", failing(os.link, errno.EPERM, lambda *_: True))
+    with pytest.raises(OSError, match=os.strerror(code)):
+        replace_file(tmp_path / "state", b"new")
+    with pytest.raises(OSError, match=os.strerror(code)):
+        write_file(tmp_path / "ticket", b"new", 0o600, replace=True)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        write_file(tmp_path / "key", b"new", 0o600, replace=False)
+    content = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != "state.new"}
+    assert content == {"state": b"former", "ticket": b"former"}
+
+
 @pytest.mark.parametrize("code", UNSUPPORTED)
 def test_a_file_system_without_hard_links_serves_and_still_writes_over_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int

@@ -2,7 +2,7 @@
 
 All writers share this module. What some file systems cannot do is done without: there may be no flush of a directory
 (a power cut may then take back the newest file), no hard links, no rename over a file that exists. Then a crash
-between two steps leaves the new content as ``NAME.new``, never half a file under the name itself.
+between two steps leaves the former content as ``NAME.before``, never half a file under the name itself.
 """
 
 from __future__ import annotations
@@ -132,14 +132,25 @@ def _flush(descriptor: int) -> None:
 
 
 def _rename(source: Path, target: Path) -> None:
-    """Rename over an existing file, in two steps where the file system cannot do it in one."""
+    """Rename over an existing file; where the file system cannot, move that one away first."""
     try:
         source.replace(target)
     except OSError as error:
         if error.errno not in _NO_RENAME_OVER or not os.path.lexists(target):
             raise
-        target.unlink()
+        _rename_by_two(source, target)
+
+
+def _rename_by_two(source: Path, target: Path) -> None:
+    before = target.with_name(target.name + ".before")
+    _remove(before)
+    target.replace(before)
+    try:
         source.replace(target)
+    except OSError:
+        before.replace(target)
+        raise
+    before.unlink()
 
 
 def _take_free_name(source: Path, target: Path) -> None:
@@ -150,7 +161,11 @@ def _take_free_name(source: Path, target: Path) -> None:
         if error.errno not in _NO_HARD_LINK:
             raise
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE))
-        _rename(source, target)
+        try:
+            _rename(source, target)
+        except OSError:
+            target.unlink()
+            raise
 
 
 def _remove(file: Path) -> None:
