@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import ssl
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from dslnode.config.loader import load, load_settings
 from dslnode.errors import ExitCode, SettingsError
@@ -120,6 +125,20 @@ def test_the_check_raises_nothing_else_for_a_ticket_of_rubbish() -> None:
     )
     with pytest.raises(SettingsError, match="is damaged"):
         check_settings_signature(ticket, Path("b.ticket"))
+
+
+@pytest.mark.parametrize("field", ["certificate", "authority"])
+def test_any_flipped_bit_of_a_certificate_is_a_signed_ticket_or_a_refusal(operator: Operator, field: str) -> None:
+    """Unknown versions, keys and curves raise errors of their own."""
+    file = operator.ticket("board-7", alpha="1.5")
+    ticket = read_ticket(file)
+    content = x509.load_pem_x509_certificate(getattr(ticket, field).encode()).public_bytes(Encoding.DER)
+    for position in range(len(content)):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << position % 8
+        text = ssl.DER_cert_to_PEM_cert(bytes(damaged))
+        with contextlib.suppress(SettingsError), warnings.catch_warnings(action="ignore"):
+            check_settings_signature(ticket.model_copy(update={field: text}), file)
 
 
 CODE = [("model", "evil:net"), ("data", "evil:load"), ("data", "os:getcwd"), ("data", "idx2:/x"), ("model", "a.b:C.d")]

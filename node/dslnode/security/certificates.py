@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
@@ -14,7 +15,7 @@ from dslnode.security.secret_files import read_text
 
 UNREADABLE = (
     *(ValueError, TypeError, x509.InvalidVersion, x509.ExtensionNotFound),
-    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm),
 )
 """What ``cryptography`` raises for bytes that are no certificate or list. Not all are ``ValueError``s."""
 
@@ -37,11 +38,7 @@ def read_identity(certificate: x509.Certificate) -> Identity:
 
 def identity_from_pem(pem: str) -> Identity:
     """Return the identity in the first certificate of a PEM text; ``ValueError`` if there is none."""
-    try:
-        certificate = x509.load_pem_x509_certificate(pem.encode())
-    except UNREADABLE as error:
-        raise ValueError("cannot be read") from error
-    return read_identity(certificate)
+    return read_identity(load_certificate(pem))
 
 
 def identity_from_der(der: bytes) -> Identity:
@@ -53,16 +50,34 @@ def identity_from_der(der: bytes) -> Identity:
     return read_identity(certificate)
 
 
+def load_certificate(pem: str) -> x509.Certificate:
+    """Return the first certificate of a PEM text; ``ValueError`` if there is none."""
+    try:
+        return x509.load_pem_x509_certificate(pem.encode())
+    except UNREADABLE as error:
+        raise ValueError("cannot be read") from error
+
+
+def authority_key(pem: str) -> ec.EllipticCurvePublicKey:
+    """Return the public key in an authority's certificate; ``ValueError`` if it is not one of ours."""
+    try:
+        key = load_certificate(pem).public_key()
+    except UNREADABLE as error:
+        raise ValueError("cannot be read") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise ValueError("is no elliptic-curve key")
+    return key
+
+
 def read_revocations(file: Path, authority_pem: str) -> Revocations:
     """Return the revocation list (RFC 5280, PEM) in a file; ``SettingsError`` unless this authority signed it."""
     text = read_text(file)
     try:
-        authority = x509.load_pem_x509_certificate(authority_pem.encode())
+        key = authority_key(authority_pem)
         signed = x509.load_pem_x509_crl(text.encode())
         number = signed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
     except UNREADABLE as error:
         raise SettingsError(f"{file}: is not a revocation list; copy the one that `dslnode ca revoke` wrote") from error
-    key = authority.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not signed.is_signature_valid(key):
+    if not signed.is_signature_valid(key):
         raise SettingsError(f"{file}: is signed by another authority than the one in the ticket; it is not trusted")
     return Revocations(number, frozenset(entry.serial_number for entry in signed))

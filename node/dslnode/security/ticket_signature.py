@@ -10,12 +10,12 @@ import base64
 import json
 from pathlib import Path
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dslnode.errors import SettingsError
+from dslnode.security.certificates import authority_key, load_certificate
 from dslnode.security.ticket import Ticket
 
 DOMAIN = b"dslnode ticket settings 1\n"
@@ -39,13 +39,11 @@ def check_settings_signature(ticket: Ticket, file: Path) -> None:
             return
         raise SettingsError(f"{file}: has settings without a signature, as those of earlier releases; {renew}")
     try:
-        key = x509.load_pem_x509_certificate(ticket.authority.encode()).public_key()
+        key = authority_key(ticket.authority)
         content = signed_content(ticket)
     except ValueError as error:
         raise SettingsError(f"{file}: its key or a certificate is damaged; copy the ticket again") from error
     try:
-        if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise ValueError("is no key of an authority")
         key.verify(base64.b64decode(ticket.signature, validate=True), content, ec.ECDSA(hashes.SHA256()))
     except (InvalidSignature, ValueError) as error:
         raise SettingsError(
@@ -55,7 +53,7 @@ def check_settings_signature(ticket: Ticket, file: Path) -> None:
 
 def signed_content(ticket: Ticket) -> bytes:
     """Return the bytes that are signed; ``ValueError`` if the ticket's certificate is none."""
-    certificate = x509.load_pem_x509_certificate(ticket.certificate.encode())
+    certificate = load_certificate(ticket.certificate)
     fields = {
         "certificate": certificate.fingerprint(hashes.SHA256()).hex(),
         "fingerprint": ticket.fingerprint,
