@@ -156,13 +156,15 @@ def _peers(core: NodeCore) -> PeerManager:
 
 
 def _server(core: NodeCore) -> Server:
-    return Server(
+    server = Server(
         core.connections,
         core.accounting.reply,
         core.accounting.rows,
         tunnels=core.prepared.channels.tunnels,
         dialled_back=core.metrics.count_dial_back,
     )
+    core.metrics.calls.set_function(lambda: server.slots.in_use)
+    return server
 
 
 def _checkpoints(core: NodeCore, *, peers: PeerManager) -> CheckpointWriter:

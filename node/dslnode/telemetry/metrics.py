@@ -53,6 +53,7 @@ class Metrics:
         self._save_failures = counter(
             "dslnode_save_failures", "Writes to the state directory that failed, by file: state or ledger.", ["file"]
         )
+        self.calls = gauge("dslnode_calls", "Open gRPC calls that are no links: status, ledger, health, reflection.")
         self._waiting = gauge(
             "dslnode_waiting", "1 while training waits, by reason: hours, heat, battery, load.", ["reason"]
         )

@@ -19,6 +19,7 @@ from dslnode.security.socket_directory import grpc_target
 from dslnode.security.tls_listener import TlsListener
 from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.transport.authenticated_stream import AuthenticatedStream
+from dslnode.transport.call_slots import CallLimiter, CallSlots
 from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.grpc_options import SERVER_OPTIONS
 from dslnode.transport.link_events import PeerRefused
@@ -28,7 +29,9 @@ from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
 
 SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name.values())
+LINKS = frozenset({f"/{pb.DESCRIPTOR.services_by_name['Neighbour'].full_name}/Converse"})
 MAX_CALLS = 256
+"""Calls that gRPC serves at once; ``call_slots`` keeps those that are no links far below."""
 CUT_SECONDS = 0.2
 """How long gRPC may take to say goodbye on its connections after the grace, before the tunnels are cut."""
 STOP_SECONDS = 1.5
@@ -62,6 +65,7 @@ class Server:
         self._neighbour = _Neighbour(self._converse)
         self._status = _Status(status, ledger, self._dial_back)
         self._health = health.aio.HealthServicer()
+        self.slots = CallSlots()
         self._server = RestartingServer(self._make, self._bind)
 
     async def listen(self, address: str) -> int:
@@ -127,7 +131,8 @@ class Server:
         self._server.renew()
 
     def _make(self) -> grpc.aio.Server:
-        server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
+        limiter = CallLimiter(self.slots, LINKS, self._caller, self._refuse_calls)
+        server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS, interceptors=(limiter,))
         services = cast(grpc.aio.Server, GenericServices(server))
         node_pb2_grpc.add_NeighbourServicer_to_server(self._neighbour, services)
         node_pb2_grpc.add_StatusServicer_to_server(self._status, services)
@@ -155,6 +160,17 @@ class Server:
 
     def _refused(self, address: str, reason: str, explanation: str) -> None:
         self._connections.report(PeerRefused(address, reason, explanation))
+
+    def _caller(self, grpc_peer: str) -> str:
+        """Return who makes a call: the node by its ticket, else the connection."""
+        peer = None if self._tls_listener is None else self._tls_listener.peer(grpc_peer)
+        return grpc_peer if peer is None else peer.identity.node_id.hex()
+
+    def _refuse_calls(self, grpc_peer: str) -> None:
+        peer = None if self._tls_listener is None else self._tls_listener.peer(grpc_peer)
+        host, port = read_address(grpc_peer) if peer is None else peer.remote
+        name = "a caller" if peer is None else peer.identity.name
+        self._refused(f"{host}:{port}", "too_many", f"{name} has too many calls open")
 
     async def _converse(self, context: ConverseContext) -> None:
         if self._tls_listener is None:
