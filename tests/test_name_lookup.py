@@ -93,7 +93,7 @@ async def test_a_real_link_local_address_is_connected_to() -> None:
         pytest.skip("this machine has no link-local address")
     endpoint = await resolve_own(f"[{own[0]}%{own[1]}]:0")
     with socket.create_server(endpoint.socket_address, family=endpoint.family) as listener:
-        connection = await connect(f"{own[0]}%{own[1]}", listener.getsockname()[1])
+        connection = await connect(await resolve(f"{own[0]}%{own[1]}", listener.getsockname()[1]))
         assert host_of(connection.getpeername()) == f"{own[0]}%{own[1]}"
         connection.close()
 
@@ -158,8 +158,8 @@ async def test_connecting_tries_every_address(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(name_lookup, "_lookups", Lookups(lambda _: ["127.0.0.2", "127.0.0.1"]))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
-        connection = await connect("board.lan", address[1])
+        connection = await connect(await resolve("board.lan", address[1]))
         assert connection.getpeername() == address
         connection.close()
     with pytest.raises(ConnectionRefusedError):
-        await connect("board.lan", address[1])
+        await connect(await resolve("board.lan", address[1]))

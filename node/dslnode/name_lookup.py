@@ -25,11 +25,11 @@ MAX_LOOKUPS = 48
 
 
 class LookupFailedError(OSError):
-    """A name has no address now. ``reason`` is what the system says of it."""
+    """A host leads to no address. ``reason`` is what the system says of a name."""
 
-    def __init__(self, message: str, reason: str) -> None:
+    def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason = reason or message
 
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
@@ -124,7 +124,7 @@ _lookups = Lookups(_system_lookup)
 
 
 async def resolve(host: str, port: int, seconds: float = LOOKUP_SECONDS) -> list[Endpoint]:
-    """Return what a host stands for, at least one; ``OSError`` with an explanation if that is nothing."""
+    """Return what a host stands for, at least one; ``LookupFailedError`` if that is nothing."""
     known = _without_lookup(host, port)
     if known:
         return known
@@ -163,10 +163,10 @@ def resolve_own_blocking(address: str) -> Endpoint:
     return _own(resolve_blocking(*host_and_port(address)))
 
 
-async def connect(host: str, port: int) -> socket.socket:
-    """Return a connection to the first of a host's addresses that accepts one; ``OSError`` if none does."""
-    problem = OSError(f"{host!r} has no address")
-    for endpoint in await resolve(host, port):
+async def connect(endpoints: list[Endpoint]) -> socket.socket:
+    """Return a connection to the first of several addresses that accepts one; ``OSError`` if none does."""
+    problem = OSError("there is no address to connect to")
+    for endpoint in endpoints:
         connection = socket.socket(endpoint.family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         connection.setblocking(False)
         try:
@@ -209,10 +209,10 @@ def _numeric(host: str, port: int) -> Endpoint | None:
         return Endpoint(bare, port)
     if address.version == 4:
         if percent:
-            raise OSError(f"{host} has a zone, which addresses of IPv4 do not have")
+            raise LookupFailedError(f"{host} has a zone, which addresses of IPv4 do not have")
         return Endpoint(bare, port)
     if not percent:
-        raise OSError(f"{host} is a link-local address; add its interface as the zone, such as {host}%eth0")
+        raise LookupFailedError(f"{host} is a link-local address; add its interface as the zone, such as {host}%eth0")
     scope = _interface(zone, host)
     return Endpoint(str(address), port, scope if is_link_local(bare) else 0)
 
@@ -223,7 +223,7 @@ def _interface(zone: str, host: str) -> int:
     with contextlib.suppress(OSError, ValueError, OverflowError):
         socket.if_indextoname(int(zone))
         return int(zone)
-    raise OSError(f"this machine has no network interface {zone!r}, the zone of {host}")
+    raise LookupFailedError(f"this machine has no network interface {zone!r}, the zone of {host}")
 
 
 def _result(future: Future[list[str]], host: str, port: int, seconds: float) -> list[Endpoint]:

@@ -27,7 +27,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 
 from dslnode import __version__
 from dslnode.errors import ListenError
-from dslnode.name_lookup import resolve_own_blocking
+from dslnode.name_lookup import Endpoint, resolve_own, resolve_own_blocking
 from dslnode.telemetry.status_json import as_dict
 from dslnode.v1 import node_pb2 as pb
 
@@ -42,7 +42,7 @@ COMMON_HEADERS = [
 ]
 
 
-def serve_http(
+async def serve_http(
     address: str, registry: CollectorRegistry, status: Callable[[], pb.StatusReply], unready: Callable[[], str]
 ) -> Callable[[], None]:
     """Serve at ``HOST:PORT`` from threads of its own, nothing if it is ``off``; return a function that stops it.
@@ -60,7 +60,9 @@ def serve_http(
 
         return lambda: asyncio.run_coroutine_threadsafe(ask(), loop).result(ANSWER_TIMEOUT_SECONDS)
 
-    return serve(address, application(registry, on_loop(status), on_loop(unready)))
+    endpoint = await _endpoint(address)
+
+    return _serve_at(address, endpoint, application(registry, on_loop(status), on_loop(unready)))
 
 
 def application(
@@ -133,14 +135,25 @@ def serve(address: str, app: WSGIApplication) -> Callable[[], None]:
     """Serve at ``HOST:PORT`` until the returned function is called. Raises ``ListenError`` if it cannot be bound."""
     try:
         endpoint = resolve_own_blocking(address)
+    except OSError as error:
+        raise _cannot_serve(address, error) from error
+    return _serve_at(address, endpoint, app)
+
+
+async def _endpoint(address: str) -> Endpoint:
+    try:
+        return await resolve_own(address)
+    except OSError as error:
+        raise _cannot_serve(address, error) from error
+
+
+def _serve_at(address: str, endpoint: Endpoint, app: WSGIApplication) -> Callable[[], None]:
+    try:
         server_type: type[_Server] = type("Server", (_Server,), {"address_family": endpoint.family})
         server = server_type(endpoint.socket_address, _Handler)
         server.set_app(app)
     except OSError as error:
-        raise ListenError(
-            f"cannot serve metrics on {address} ({error.strerror or error}); choose another address with --metrics, "
-            "or --metrics off"
-        ) from error
+        raise _cannot_serve(address, error) from error
     thread = threading.Thread(target=partial(server.serve_forever, 0.1), name="pages", daemon=True)
     thread.start()
 
@@ -150,6 +163,13 @@ def serve(address: str, app: WSGIApplication) -> Callable[[], None]:
         thread.join()
 
     return stop
+
+
+def _cannot_serve(address: str, error: OSError) -> ListenError:
+    return ListenError(
+        f"cannot serve metrics on {address} ({error.strerror or error}); choose another address with --metrics, "
+        "or --metrics off"
+    )
 
 
 class _Server(ThreadingWSGIServer):
