@@ -25,6 +25,8 @@ from dslnode.name_lookup import Lookups
 from dslnode.runtime import node as module
 from dslnode.runtime.node import Node
 from dslnode.runtime.node_events import PeerDown, PeerUp, RoundFinished
+from dslnode.security import tls_tunnels
+from tests.networks import Operator
 
 SECONDS = 60.0
 
@@ -108,6 +110,18 @@ async def test_a_node_that_is_stopped_while_it_loads_does_not_start(monkeypatch:
         assert await node.wait() is ExitCode.TERMINATED
     assert node.busy
     go_on.set()
+
+
+async def test_sockets_may_be_in_a_state_directory_that_is_made_at_the_start(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = tmp_path_factory.mktemp("p")
+    state, ticket = parent / "state", Operator(parent / "authority").ticket("one")
+    monkeypatch.setattr(tls_tunnels, "parent_directories", lambda _: [parent / "missing", state])
+    own = settings(name="one", ticket=ticket, run_id="run", state_dir=state)
+    async with asyncio.timeout(SECONDS), Node(own):
+        assert [path.name[:8] for path in state.iterdir() if path.is_dir()] == ["dslnode-"]
+    assert not any(path.is_dir() for path in state.iterdir())
 
 
 @pytest.mark.parametrize("setting", ["listen", "metrics"])
