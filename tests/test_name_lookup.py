@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
@@ -93,7 +93,7 @@ async def test_a_real_link_local_address_is_connected_to() -> None:
         pytest.skip("this machine has no link-local address")
     endpoint = await resolve_own(f"[{own[0]}%{own[1]}]:0")
     with socket.create_server(endpoint.socket_address, family=endpoint.family) as listener:
-        connection = await connect(f"{own[0]}%{own[1]}", listener.getsockname()[1])
+        connection = await connect(await resolve(f"{own[0]}%{own[1]}", listener.getsockname()[1]))
         assert host_of(connection.getpeername()) == f"{own[0]}%{own[1]}"
         connection.close()
 
@@ -111,6 +111,27 @@ async def test_a_name_that_nobody_answers_is_given_up(silent: NameServer) -> Non
     with pytest.raises(LookupFailedError, match=r"within 0.01 s"):
         await asyncio.to_thread(resolve_blocking, "board.lan", 7, 0.01)
     assert silent.asked == ["board.lan"], "one lookup for all that ask"
+
+
+async def test_the_former_answer_holds_while_no_name_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    answers: list[Callable[[], list[str]]] = [
+        lambda: ["127.0.0.1"],
+        lambda: failed(socket.EAI_AGAIN),
+        lambda: ["127.0.0.2"] if released.wait(60) else [],
+        lambda: failed(socket.EAI_NONAME),
+    ]
+    monkeypatch.setattr(name_lookup, "_lookups", Lookups(lambda _: answers.pop(0)()))
+    for seconds in (60, 60, 0.01):
+        assert await resolve("board.lan", 7, seconds) == [Endpoint("127.0.0.1", 7)]
+    released.set()
+    assert await resolve("board.lan", 7) == [Endpoint("127.0.0.2", 7)]
+    with pytest.raises(LookupFailedError, match="not known"):
+        await resolve("board.lan", 7)
+
+
+def failed(number: int) -> list[str]:
+    raise socket.gaierror(number, "failed")
 
 
 async def test_an_answer_reaches_all_that_wait(silent: NameServer) -> None:
@@ -158,8 +179,8 @@ async def test_connecting_tries_every_address(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(name_lookup, "_lookups", Lookups(lambda _: ["127.0.0.2", "127.0.0.1"]))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
-        connection = await connect("board.lan", address[1])
+        connection = await connect(await resolve("board.lan", address[1]))
         assert connection.getpeername() == address
         connection.close()
     with pytest.raises(ConnectionRefusedError):
-        await connect("board.lan", address[1])
+        await connect(await resolve("board.lan", address[1]))

@@ -1,8 +1,8 @@
 """Turns hosts into addresses of sockets, without waiting for name servers that do not answer.
 
 Addresses need no lookup. Names are looked up in daemon threads of their own: the resolver of the system cannot be
-interrupted, and may block for half a minute. Those that ask wait ``LOOKUP_SECONDS`` at most, and the end of the process
-waits for none.
+interrupted, and may block for half a minute. Those that ask wait ``LOOKUP_SECONDS`` at most, then get the former answer
+if there was one. The end of the process waits for no lookup.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ from dslnode.addresses import host_and_port, is_link_local
 LOOKUP_SECONDS = 5.0
 MAX_LOOKUPS = 48
 """Upper bound of threads; further names wait for one."""
+MAX_ANSWERS = 1_000
+"""Upper bound of names whose last answer is kept."""
 
 
 class LookupFailedError(OSError):
-    """A name has no address now. ``reason`` is what the system says of it."""
+    """A host leads to no address. ``reason`` is what the system says of a name."""
 
-    def __init__(self, message: str, reason: str) -> None:
+    def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason = reason or message
 
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
@@ -81,6 +83,11 @@ class Lookups:
         self._pending: dict[str, Future[list[str]]] = {}
         self._waiting: deque[str] = deque()
         self._threads = 0
+        self._answers: dict[str, list[str]] = {}
+
+    def former(self, name: str) -> list[str]:
+        """Return the last answer for a name; empty if there was none."""
+        return self._answers.get(name, [])
 
     def start(self, name: str) -> Future[list[str]]:
         """Return the addresses of a name to be; its error is an ``OSError`` or a ``ValueError``."""
@@ -101,6 +108,7 @@ class Lookups:
             except Exception as error:
                 self._take(name).set_exception(error)
             else:
+                self._keep(name, addresses)
                 self._take(name).set_result(addresses)
 
     def _next(self) -> str | None:
@@ -109,6 +117,13 @@ class Lookups:
                 return self._waiting.popleft()
             self._threads -= 1
             return None
+
+    def _keep(self, name: str, addresses: list[str]) -> None:
+        with self._lock:
+            self._answers.pop(name, None)
+            self._answers[name] = addresses
+            if len(self._answers) > MAX_ANSWERS:
+                del self._answers[next(iter(self._answers))]
 
     def _take(self, name: str) -> Future[list[str]]:
         with self._lock:
@@ -124,7 +139,7 @@ _lookups = Lookups(_system_lookup)
 
 
 async def resolve(host: str, port: int, seconds: float = LOOKUP_SECONDS) -> list[Endpoint]:
-    """Return what a host stands for, at least one; ``OSError`` with an explanation if that is nothing."""
+    """Return what a host stands for, at least one; ``LookupFailedError`` if that is nothing."""
     known = _without_lookup(host, port)
     if known:
         return known
@@ -163,10 +178,10 @@ def resolve_own_blocking(address: str) -> Endpoint:
     return _own(resolve_blocking(*host_and_port(address)))
 
 
-async def connect(host: str, port: int) -> socket.socket:
-    """Return a connection to the first of a host's addresses that accepts one; ``OSError`` if none does."""
-    problem = OSError(f"{host!r} has no address")
-    for endpoint in await resolve(host, port):
+async def connect(endpoints: list[Endpoint]) -> socket.socket:
+    """Return a connection to the first of several addresses that accepts one; ``OSError`` if none does."""
+    problem = OSError("there is no address to connect to")
+    for endpoint in endpoints:
         connection = socket.socket(endpoint.family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         connection.setblocking(False)
         try:
@@ -209,10 +224,10 @@ def _numeric(host: str, port: int) -> Endpoint | None:
         return Endpoint(bare, port)
     if address.version == 4:
         if percent:
-            raise OSError(f"{host} has a zone, which addresses of IPv4 do not have")
+            raise LookupFailedError(f"{host} has a zone, which addresses of IPv4 do not have")
         return Endpoint(bare, port)
     if not percent:
-        raise OSError(f"{host} is a link-local address; add its interface as the zone, such as {host}%eth0")
+        raise LookupFailedError(f"{host} is a link-local address; add its interface as the zone, such as {host}%eth0")
     scope = _interface(zone, host)
     return Endpoint(str(address), port, scope if is_link_local(bare) else 0)
 
@@ -223,15 +238,16 @@ def _interface(zone: str, host: str) -> int:
     with contextlib.suppress(OSError, ValueError, OverflowError):
         socket.if_indextoname(int(zone))
         return int(zone)
-    raise OSError(f"this machine has no network interface {zone!r}, the zone of {host}")
+    raise LookupFailedError(f"this machine has no network interface {zone!r}, the zone of {host}")
 
 
 def _result(future: Future[list[str]], host: str, port: int, seconds: float) -> list[Endpoint]:
-    if not future.done():
-        reason = f"no name server answered within {seconds:g} s"
-        raise LookupFailedError(f"the name {host!r} is not known ({reason})", reason)
     try:
-        found = future.result()
+        found = _answer(future, host, seconds)
+    except LookupFailedError:
+        found = _lookups.former(host)
+        if not found:
+            raise
     except socket.gaierror as error:
         reason = error.strerror or str(error)
         raise LookupFailedError(f"the name {host!r} is not known ({reason})", reason) from error
@@ -241,3 +257,17 @@ def _result(future: Future[list[str]], host: str, port: int, seconds: float) -> 
     if not endpoints:
         raise LookupFailedError(f"the name {host!r} stands for no host", "it stands for no host")
     return endpoints
+
+
+def _answer(future: Future[list[str]], host: str, seconds: float) -> list[str]:
+    """Return the answer of a lookup. ``LookupFailedError`` if no name server gave any, else what it raised."""
+    if not future.done():
+        reason = f"no name server answered within {seconds:g} s"
+        raise LookupFailedError(f"the name {host!r} is not known ({reason})", reason)
+    try:
+        return future.result()
+    except socket.gaierror as error:
+        if error.errno != socket.EAI_AGAIN:
+            raise
+        reason = error.strerror or str(error)
+        raise LookupFailedError(f"the name {host!r} is not known ({reason})", reason) from error

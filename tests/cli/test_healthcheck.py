@@ -64,7 +64,7 @@ def test_only_an_open_address_and_a_turning_loop_are_ready(answer: Callable[[], 
 async def test_the_event_loop_itself_must_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked from beside the loop it answers; asked in the loop's own place, which stops it, it does not."""
     address = f"127.0.0.1:{free_port()}"
-    stop = http_server.serve_http(address, CollectorRegistry(), pb.StatusReply, str)
+    stop = await http_server.serve_http(address, CollectorRegistry(), pb.StatusReply, str)
     try:
         assert " 200 " in await asyncio.to_thread(healthcheck.ask, address)
         monkeypatch.setattr(http_server, "ANSWER_TIMEOUT_SECONDS", 0.2)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dslnode.errors import SettingsError
-from dslnode.overlay.mdns import check_discovery, read_announcement
+from dslnode.overlay.mdns import announcement, check_discovery, discover, read_announcement
 from dslnode.protocol.membership import MemberRecord
+from dslnode.telemetry.logs import Logger
 from dslnode.transport.handshake import NetworkFingerprint, NodeInfo
 from dslnode.transport.member_frames import is_dialable
+from tests.runtime.test_credential_watch import Log
 
 ME = NodeInfo(
     run_id="run",
@@ -37,6 +40,20 @@ def test_a_node_of_the_run_is_dialled_where_it_was_seen() -> None:
 def test_the_advertised_address_comes_before_the_one_seen() -> None:
     record = read_announcement({**RIGHT, b"at": b"board-7.example:7711"}, ["10.0.0.7"], 7712, ME)
     assert record == MemberRecord(OTHER, 0, "board-7", "board-7.example:7711")
+
+
+def test_a_link_local_address_is_dialled_by_the_zone_in_which_it_was_seen_and_never_as_announced() -> None:
+    seen = MemberRecord(OTHER, 0, "board-7", "[fe80::7%3]:7711")
+    assert read_announcement(RIGHT, ["fe80::7%3"], 7711, ME) == seen
+    assert read_announcement({**RIGHT, b"at": b"[fe80::9%eth0]:7711"}, ["fe80::7%3"], 7711, ME) == seen
+    assert read_announcement(RIGHT, ["fe80::7"], 7711, ME) is None
+
+
+async def test_a_host_that_is_no_address_of_this_machine_ends_no_node() -> None:
+    log = Log()
+    for listen in ("[fe80::1%absent0]:7711", "127.0.0.1%lo:7711"):
+        await discover(announcement(ME, listen, 7711), lambda _: None, cast(Logger, log))
+    assert log.take() == 2 * [("warning", "not discovering")]
 
 
 @pytest.mark.parametrize(

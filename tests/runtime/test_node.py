@@ -18,11 +18,15 @@ import structlog
 import torch
 
 import dslnode
+from dslnode import name_lookup
 from dslnode.cli.testbed import free_ports
 from dslnode.errors import ExitCode, ListenError, ModelError, StateError
+from dslnode.name_lookup import Lookups
 from dslnode.runtime import node as module
 from dslnode.runtime.node import Node
 from dslnode.runtime.node_events import PeerDown, PeerUp, RoundFinished
+from dslnode.security import tls_tunnels
+from tests.networks import Operator
 
 SECONDS = 60.0
 
@@ -106,6 +110,42 @@ async def test_a_node_that_is_stopped_while_it_loads_does_not_start(monkeypatch:
         assert await node.wait() is ExitCode.TERMINATED
     assert node.busy
     go_on.set()
+
+
+async def test_sockets_may_be_in_a_state_directory_that_is_made_at_the_start(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = tmp_path_factory.mktemp("p")
+    state, ticket = parent / "state", Operator(parent / "authority").ticket("one")
+    monkeypatch.setattr(tls_tunnels, "parent_directories", lambda _: [parent / "missing", state])
+    own = settings(name="one", ticket=ticket, run_id="run", state_dir=state)
+    async with asyncio.timeout(SECONDS), Node(own):
+        assert [path.name[:8] for path in state.iterdir() if path.is_dir()] == ["dslnode-"]
+    assert not any(path.is_dir() for path in state.iterdir())
+
+
+@pytest.mark.parametrize("setting", ["listen", "metrics"])
+async def test_a_node_that_is_stopped_while_it_looks_its_own_address_up_ends_at_once(
+    setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, released = threading.Event(), threading.Event()
+
+    def look_up(_name: str) -> list[str]:
+        asked.set()
+        released.wait(SECONDS)
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(name_lookup, "_lookups", Lookups(look_up))
+    node = Node(settings(insecure=True, **{setting: "board.lan:0"}))
+    entering = asyncio.create_task(node.__aenter__())
+    try:
+        await asyncio.to_thread(asked.wait, SECONDS)
+        node.stop(ExitCode.TERMINATED)
+        async with asyncio.timeout(name_lookup.LOOKUP_SECONDS / 2):
+            await entering
+            assert await node.wait() is ExitCode.TERMINATED
+    finally:
+        released.set()
 
 
 async def test_what_is_wrong_is_raised_where_the_context_begins_and_nothing_stays_locked(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ def test_later_nodes_know_the_addresses_of_the_last_few_that_have_one(operator: 
     operator.authority.revoke("board-7", NOW)
     peers = operator.authority.issue("last", NOW, 90).settings["peers"].split(",")
     assert peers == [f"10.0.0.{number}:7711" for number in range(2, 7)]
+    operator.authority.issue("link-local", NOW, 90, address="[fe80::7%eth0]:7711")
+    assert "fe80" not in operator.authority.issue("later", NOW, 90).settings["peers"]
     chosen = operator.authority.issue("own", NOW, 90, settings={"peers": "10.0.0.9:1"}).settings
     assert chosen["peers"] == "10.0.0.9:1"
 

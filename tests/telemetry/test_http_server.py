@@ -47,6 +47,21 @@ def test_metrics_are_served_until_stopped(host: str) -> None:
         get(address, "/metrics")
 
 
+@pytest.mark.parametrize("zone", ["lo", str(socket.if_nametoindex("lo"))])
+def test_an_address_with_a_zone_is_served_without_any_lookup(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getfqdn", lambda _: pytest.fail("a name server is asked"))
+    port = free_port()
+    stop = serve(f"[::1%{zone}]:{port}", application(CollectorRegistry(), lambda: REPLY, str))
+    try:
+        assert get(f"[::1]:{port}", "/ready")[0] == "ready\n"
+    finally:
+        stop()
+    with pytest.raises(
+        ListenError, match=r"no network interface 'absent0', the zone of fe80::1%absent0.*--metrics off"
+    ):
+        serve("[fe80::1%absent0]:1", application(CollectorRegistry(), lambda: REPLY, str))
+
+
 def test_an_address_that_cannot_be_served_on_is_explained() -> None:
     app = application(CollectorRegistry(), lambda: REPLY, str)
     with socket.create_server(("127.0.0.1", 0)) as holder:
@@ -57,8 +72,8 @@ def test_an_address_that_cannot_be_served_on_is_explained() -> None:
         serve("192.0.2.1:0", app)
 
 
-def test_off_serves_nothing() -> None:
-    serve_http("off", CollectorRegistry(), lambda: REPLY, str)()
+async def test_off_serves_nothing() -> None:
+    (await serve_http("off", CollectorRegistry(), lambda: REPLY, str))()
 
 
 class Closed:

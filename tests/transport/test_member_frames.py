@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dslnode.errors import PeerError
 from dslnode.protocol.membership import MAX_RECORDS, MAX_VERSION, MemberRecord, MembershipUpdate
 from dslnode.transport.grpc_options import MESSAGE_BYTES
-from dslnode.transport.member_frames import MAX_NAME, MAX_NEIGHBOURS, members_frame, read_members
+from dslnode.transport.member_frames import MAX_NAME, MAX_NEIGHBOURS, is_dialable, members_frame, read_members
 from dslnode.v1 import node_pb2 as pb
 
 node_ids = st.binary(min_size=16, max_size=16).map(bytes.hex)
@@ -45,6 +45,16 @@ def test_a_record_with_too_many_links_is_cut_to_the_bound() -> None:
     [received] = read_members(members_frame(MembershipUpdate((MemberRecord("ff" * 16, 1, "hub", "", links),)))).records
     assert len(received.links) == MAX_NEIGHBOURS
     assert received.links < links
+
+
+@pytest.mark.parametrize("address", ["[fe80::7%eth0]:7711", "[fe80::7]:7711"])
+def test_link_local_addresses_are_neither_sent_nor_taken(address: str) -> None:
+    record = MemberRecord("ff" * 16, 1, "board", address)
+    frame = members_frame(MembershipUpdate((record,)))
+    assert frame.nodes[0].advertise == ""
+    frame.nodes[0].advertise = address
+    assert [member.address for member in read_members(frame).records] == [""]
+    assert not is_dialable(address)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,17 @@ async def test_the_health_watch_reports_that_the_server_stops(net: Loopback) -> 
     assert statuses == [Answer.SERVING, Answer.NOT_SERVING]
 
 
+async def test_an_absent_zone_is_named_at_the_start(net: Loopback) -> None:
+    with pytest.raises(ListenError, match=r"\[fe80::1%absent0\]:1: this machine has no network interface 'absent0'"):
+        await Node(net.news, node_info(1)).server.listen("[fe80::1%absent0]:1")
+
+
+def test_a_zone_is_a_name_as_everywhere_else() -> None:
+    index = socket.if_nametoindex("lo")
+    assert read_address(f"ipv6:%5Bfe80::1%25{index}%5D:40312") == ("fe80::1%lo", 40_312)
+    assert read_address("ipv6:%5Bfe80::1%25987654%5D:40312") == ("fe80::1%987654", 40_312)
+
+
 async def test_it_is_open_from_when_it_listens_until_it_stops(net: Loopback) -> None:
     server = Node(net.news, node_info(1)).server
     seen = [server.is_open()]

@@ -11,13 +11,14 @@ import contextlib
 import importlib.util
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import psutil
 
-from dslnode.addresses import WILDCARDS, announceable, bracketed, host_and_port, is_loopback
+from dslnode.addresses import WILDCARDS, announceable, bracketed, host_and_port, is_link_local, is_loopback
 from dslnode.errors import SettingsError
+from dslnode.name_lookup import resolve_own
 from dslnode.protocol.membership import MemberRecord
 from dslnode.telemetry.logs import Logger
 from dslnode.transport.handshake import NODE_ID_BYTES, NodeInfo
@@ -56,11 +57,11 @@ def read_announcement(
         (fields.get(field.encode()) or b"").decode(errors="replace") for field in ("run", "id", "name", "at")
     )
     address = announceable(advertise) or (bracketed(addresses[0], port) if addresses and addresses[0] and port else "")
+    needs_zone = is_link_local(address.rpartition(":")[0]) and "%" not in address
     is_other = run == me.run_id and key != me.key and _is_node_id(key)
     is_named = len(name) <= MAX_NAME and name.isprintable()
-    return (
-        MemberRecord(key, 0, name, address) if is_other and is_named and address and is_well_formed(address) else None
-    )
+    can_dial = bool(address) and is_well_formed(address) and not needs_zone
+    return MemberRecord(key, 0, name, address) if is_other and is_named and can_dial else None
 
 
 async def discover(own: Announcement, on_discovered: Callable[[MemberRecord], None], log: Logger) -> None:
@@ -68,8 +69,9 @@ async def discover(own: Announcement, on_discovered: Callable[[MemberRecord], No
     from zeroconf import Error, InterfaceChoice
     from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf
 
-    all_interfaces = own.host in WILDCARDS
     try:
+        own = replace(own, host=(await resolve_own(bracketed(own.host, own.port))).host)
+        all_interfaces = own.host in WILDCARDS
         network = AsyncZeroconf(interfaces=InterfaceChoice.All if all_interfaces else [own.host])
     except OSError as error:
         log.warning("not discovering", problem=f"no multicast here: {error.strerror or error}")

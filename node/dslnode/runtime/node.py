@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from dslnode.config.settings import Settings
 from dslnode.errors import DslnodeError, ExitCode
@@ -28,6 +28,7 @@ from dslnode.telemetry.logs import Logger, library_logger
 from dslnode.telemetry.status_json import as_dict
 from dslnode.transport.keepalive import keep_alive
 
+Result = TypeVar("Result")
 GOODBYE_SECONDS = 0.5
 """How long neighbours have to take in that this node leaves."""
 LAST_STEP_SECONDS = 0.7
@@ -161,16 +162,20 @@ class Node:
             self._resume(parts)
             async with contextlib.AsyncExitStack() as stack:
                 core = parts.core
-                stack.callback(
-                    serve_http(
-                        self.settings.metrics,
-                        core.metrics.registry,
-                        core.accounting.reply,
-                        parts.server.unready,
-                        token=core.prepared.metrics_token,
-                    )
+                pages = serve_http(
+                    self.settings.metrics,
+                    core.metrics.registry,
+                    core.accounting.reply,
+                    parts.server.unready,
+                    token=core.prepared.metrics_token,
                 )
-                port = await parts.server.listen(self.settings.listen)
+                stop_pages = await self._unless_stopped(pages)
+                if stop_pages is None:
+                    return
+                stack.callback(stop_pages)
+                port = await self._unless_stopped(parts.server.listen(self.settings.listen))
+                if port is None:
+                    return
                 stack.push_async_callback(self._close, parts)
                 core.log.info("started", port=port, **core.status.start_line(core.prepared.learner.data))
                 self._started.set()
@@ -178,6 +183,17 @@ class Node:
         finally:
             self._exit = ExitCode.INTERNAL if self._exit is None else self._exit
             self._end()
+
+    async def _unless_stopped(self, work: Coroutine[None, None, Result]) -> Result | None:
+        """Return the result; None if the node is told to stop meanwhile: names may take seconds to look up."""
+        working, stopping = asyncio.create_task(work), asyncio.create_task(self._stopped.wait())
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if working.done():
+            return working.result()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        return None
 
     async def _serve(self, parts: NodeParts, port: int) -> None:
         """Feed the round machine until the node is told to end; a background job that fails ends it, too."""

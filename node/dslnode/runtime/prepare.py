@@ -51,14 +51,15 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
     tunnels = open_tunnels(settings)
     if tunnels is not None:
         resources.callback(tunnels.remove)
-        remove_stale_directories(tunnels.parents)
-        tunnels.open_directory()
     if settings.insecure:
         log.warning("insecure", why="--insecure: neighbours are not known and nothing is encrypted")
     state = None if settings.state_dir is None else StateDirectory(settings.state_dir)
     if state is not None:
         resources.enter_context(state.owned())
         log_directory(state, log)
+    if tunnels is not None:  # after the state directory is made: it is the last resort
+        remove_stale_directories(tunnels.parents)
+        tunnels.open_directory()
     node_id = _node_id(state, tunnels)
     learner = build_learner(settings)
     check_network(learner, tunnels)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import BaseModel, Field, ValidationError
 
+from dslnode.addresses import announceable
 from dslnode.errors import SettingsError
 from dslnode.security import signing
 from dslnode.security.identity import NODE_ID_BYTES
@@ -105,7 +106,8 @@ class Authority:
         if former is not None:
             self.records.withdrawn += former.serials
         defaults = {"listen": _listen(address), **({"advertise": address} if address else {})}
-        peers = [node.address for node in self.records.nodes.values() if node.address and not node.revoked]
+        issued = [node for node in self.records.nodes.values() if not node.revoked]
+        peers = [node.address for node in issued if announceable(node.address)]
         if peers:
             defaults["peers"] = ",".join(peers[-FIRST_PEERS:])
         self.records.nodes[name] = Issued(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dslnode.addresses import grpc_address, is_loopback
-from dslnode.name_lookup import connect, resolve
+from dslnode.name_lookup import LOOKUP_SECONDS, connect, resolve
 from dslnode.security.identity import Identity
 from dslnode.security.socket_directory import grpc_target
 from dslnode.security.tls_errors import problem_of_listener
@@ -74,11 +74,11 @@ class TlsChannels:
 
     async def _connect(self, host: str, port: int, seconds: float) -> tuple[TlsStream, bytes]:
         """Return the connection and its first bytes: gRPC sends them once it has accepted our certificate."""
-        await resolve(host, port)  # its error explains itself
+        endpoints = await resolve(host, port, min(seconds, LOOKUP_SECONDS))
         async with contextlib.AsyncExitStack() as unless_done:
             try:
                 async with asyncio.timeout(seconds):
-                    streams = await asyncio.open_connection(sock=await connect(host, port), limit=CHUNK)
+                    streams = await asyncio.open_connection(sock=await connect(endpoints), limit=CHUNK)
                     outer = TlsStream(*streams, self.tunnels.credentials.client)
                     unless_done.callback(outer.close)
                     await outer.handshake()
@@ -126,7 +126,7 @@ async def answers_with_tls(host: str, port: int) -> bool:
     context.verify_mode = ssl.CERT_NONE
     try:
         async with asyncio.timeout(TLS_CHECK_SECONDS):
-            connection = await connect(host, port)
+            connection = await connect(await resolve(host, port))
             _, writer = await asyncio.open_connection(sock=connection, ssl=context, server_hostname="")
     except OSError:
         return False

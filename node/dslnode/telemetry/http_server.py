@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from dslnode.errors import ListenError
-from dslnode.name_lookup import resolve_own_blocking
+from dslnode.name_lookup import Endpoint, resolve_own, resolve_own_blocking
 from dslnode.telemetry.http_application import application
 from dslnode.v1 import node_pb2 as pb
 
@@ -37,7 +37,7 @@ POLL_SECONDS = 0.1
 NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 
 
-def serve_http(
+async def serve_http(
     address: str,
     registry: CollectorRegistry,
     status: Callable[[], pb.StatusReply],
@@ -67,7 +67,11 @@ def serve_http(
         registry=registry,
     )
     app = application(registry, on_loop(status), on_loop(unready), host=address, token=token)
-    return serve(address, app, lambda reason: closed.labels(reason).inc())
+    try:
+        endpoint = await resolve_own(address)
+    except OSError as error:
+        raise _cannot_serve(address, error) from error
+    return _serve_at(address, endpoint, app, lambda reason: closed.labels(reason).inc())
 
 
 def serve(
@@ -79,15 +83,21 @@ def serve(
     """
     try:
         endpoint = resolve_own_blocking(address)
+    except OSError as error:
+        raise _cannot_serve(address, error) from error
+    return _serve_at(address, endpoint, app, count_closed)
+
+
+def _serve_at(
+    address: str, endpoint: Endpoint, app: WSGIApplication, count_closed: Callable[[str], None]
+) -> Callable[[], None]:
+    try:
         attributes = {"address_family": endpoint.family, "count_closed": staticmethod(count_closed)}
         server_type: type[_BoundedServer] = type("Server", (_BoundedServer,), attributes)
         server = server_type(endpoint.socket_address, _Handler)
         server.set_app(app)
     except OSError as error:
-        raise ListenError(
-            f"cannot serve metrics on {address} ({error.strerror or error}); choose another address with --metrics, "
-            "or --metrics off"
-        ) from error
+        raise _cannot_serve(address, error) from error
     thread = threading.Thread(target=partial(server.serve_forever, POLL_SECONDS), name="pages", daemon=True)
     thread.start()
 
@@ -97,6 +107,13 @@ def serve(
         thread.join()
 
     return stop
+
+
+def _cannot_serve(address: str, error: OSError) -> ListenError:
+    return ListenError(
+        f"cannot serve metrics on {address} ({error.strerror or error}); choose another address with --metrics, "
+        "or --metrics off"
+    )
 
 
 class _BoundedServer(ThreadingWSGIServer):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +11,7 @@ import grpc
 
 from dslnode.addresses import grpc_address, host_and_port
 from dslnode.errors import PeerError, UnreachableError
-from dslnode.name_lookup import resolve_blocking
+from dslnode.name_lookup import LOOKUP_SECONDS, LookupFailedError, resolve_blocking
 from dslnode.security.channels import TlsChannels, answers_with_tls
 from dslnode.security.credentials import Credentials
 from dslnode.security.tls_tunnels import TlsTunnels
@@ -75,6 +74,8 @@ def _ask(address: str, timeout: float, ticket: Path | None, request: Request[Rep
         if code in DECLINED:
             raise UnreachableError(f"{address} {DECLINED[code]}") from error
         raise _unreachable(address, code.name.lower().replace("_", " "), had_ticket=ticket is not None) from error
+    except LookupFailedError as error:
+        raise UnreachableError(f"no dslnode answers at {address}: {error}") from error
     except (OSError, PeerError) as error:
         raise UnreachableError(f"no dslnode answers at {address}: it {error}") from error
 
@@ -91,10 +92,13 @@ async def _ask_over_tls(address: str, timeout: float, tunnels: TlsTunnels, reque
 
 def _call_plain(request: Request[Reply], address: str, timeout: float) -> Reply:
     """Ask the first host behind a name that accepts a connection."""
-    endpoints = resolve_blocking(*host_and_port(address), timeout)
+    endpoints = resolve_blocking(*host_and_port(address), min(timeout, LOOKUP_SECONDS))
     for endpoint in endpoints[:-1]:
-        with contextlib.suppress(grpc.RpcError):
+        try:
             return _call(request, grpc_address(endpoint.host, endpoint.port))
+        except grpc.RpcError as error:
+            if not isinstance(error, grpc.Call) or error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
     return _call(request, grpc_address(endpoints[-1].host, endpoints[-1].port))
 
 

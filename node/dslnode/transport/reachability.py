@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from dslnode.name_lookup import connect
+from dslnode.name_lookup import connect, resolve
 from dslnode.security.handshake_limiter import make_room, network_of
 from dslnode.v1 import node_pb2 as pb
 
@@ -95,7 +95,7 @@ async def attempt(host: str, port: int) -> str:
     """Open a connection to an IP address and close it; return the problem, empty if it was accepted."""
     try:
         async with asyncio.timeout(ATTEMPT_SECONDS):
-            _, writer = await asyncio.open_connection(sock=await connect(host, port))
+            _, writer = await asyncio.open_connection(sock=await connect(await resolve(host, port)))
     except TimeoutError as error:
         return _describe(error) if error.errno else f"no answer within {ATTEMPT_SECONDS:g} s"
     except OSError as error:

@@ -8,6 +8,12 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from dslnode.cli.doctor import host
+from dslnode.cli.doctor.examination import examine
+from dslnode.cli.doctor.findings import Level
+from dslnode.config.loader import load
 from dslnode.errors import ExitCode
 from tests.cli.test_main import run
 from tests.cluster.processes import NodeProcess, free_port
@@ -94,6 +100,20 @@ def test_a_ticket_is_examined_whatever_is_wrong_with_it(tmp_path: Path) -> None:
     code, found = examined(*free, "--ticket", str(good))
     assert (code, found["ticket"][0]["fix"]) == (ExitCode.PROBLEM, f"chmod 600 {good}")
     assert {"disk", "data", "round"} <= found.keys(), "the rest is looked at all the same"
+
+
+def test_a_node_with_a_ticket_that_finds_no_place_for_sockets_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "parent_directories", lambda _: [tmp_path / "missing"])
+    ticket = Operator(tmp_path / "authority", "greenhouse").ticket("board-1")
+    peer = "127.0.0.1:1"
+    given = {"ticket": str(ticket), "listen": f"127.0.0.1:{free_port()}", "peers": peer, "metrics": "off"}
+    loaded = load(given, {}, None)
+    found = [each for each in examine(loaded, 1.0) if each.check in {"sockets", "peers"}]
+    assert [(each.check, each.level) for each in found] == [("sockets", Level.PROBLEM), ("peers", Level.WARNING)]
+    assert "set TMPDIR" in found[0].what
+    assert "not asked" in found[1].what
 
 
 def test_a_wrong_setting_ends_as_for_start() -> None:

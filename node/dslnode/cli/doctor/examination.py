@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
+from typing import NoReturn
 
 from rich.console import Console
 from rich.text import Text
@@ -14,7 +15,7 @@ from dslnode.cli.doctor import host, reach, ticket
 from dslnode.cli.doctor.findings import Finding, Level, findings_as_dict, worst_level
 from dslnode.config.loader import LoadedSettings
 from dslnode.config.settings import Settings
-from dslnode.errors import ExitCode, SettingsError
+from dslnode.errors import ExitCode, SettingsError, UnreachableError
 from dslnode.security.exposure import check_exposure
 from dslnode.security.ticket import read_ticket
 from dslnode.transport.client import ask_dial_back, ask_status
@@ -48,8 +49,17 @@ def examine(loaded: LoadedSettings, timeout: float) -> Iterator[Finding]:
     now = datetime.now(UTC)
     yield from ticket.check_ticket(facts, settings.name, now, exposed=exposed, insecure=settings.insecure)
     usable = settings.ticket if facts is not None and facts.identity is not None else None
-    ask = partial(ask_status, timeout=timeout, ticket=usable)
-    yield from _examine_network(settings, ask, partial(ask_dial_back, timeout=timeout, ticket=usable))
+    sockets = None if usable is None else host.check_sockets(settings.state_dir)
+    if sockets is None:
+        ask = partial(ask_status, timeout=timeout, ticket=usable)
+        yield from _examine_network(settings, ask, partial(ask_dial_back, timeout=timeout, ticket=usable))
+    else:
+        yield sockets
+        yield from _examine_network(settings, _ask_nobody, _ask_nobody)
+
+
+def _ask_nobody(*_arguments: object) -> NoReturn:
+    raise UnreachableError("it was not asked, for lack of Unix sockets")
 
 
 def _examine_network(settings: Settings, ask: host.AskStatus, dial_back: reach.AskDialBack) -> Iterator[Finding]:

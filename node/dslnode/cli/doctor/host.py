@@ -22,6 +22,7 @@ from dslnode.cli.formatting import si_amount
 from dslnode.errors import UnreachableError
 from dslnode.name_lookup import resolve_own_blocking
 from dslnode.runtime.directory_owner import blocked_names, exposure
+from dslnode.security.socket_directory import make_socket_directory, parent_directories
 from dslnode.v1 import node_pb2 as pb
 
 AskStatus = Callable[[str], pb.StatusReply]
@@ -160,6 +161,15 @@ def check_clock(clock: ClockFacts) -> Finding:
         return warning("clock", "the system says that its clock follows no time server", fix)
     state = "follows a time server" if clock.synchronised else "is not older than the node's files"
     return ok("clock", f"the clock {state}")
+
+
+def check_sockets(state_dir: Path | None) -> Finding | None:
+    """Return a problem if a node with a ticket finds no directory for its Unix sockets."""
+    try:
+        make_socket_directory(parent_directories(state_dir)).close()
+    except OSError as error:
+        return problem("sockets", str(error), "set TMPDIR, or make /tmp writable")
+    return None
 
 
 def probe_disk(state_dir: Path | None) -> DiskFacts | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from dslnode.addresses import WILDCARDS, announceable, bracketed, host_and_port, is_loopback
+from dslnode.addresses import WILDCARDS, announceable, bracketed, host_and_port, is_link_local, is_loopback
 from dslnode.cli.doctor.findings import Finding, ok, problem, warning
 from dslnode.cli.doctor.host import AskStatus, own_addresses
 from dslnode.errors import UnreachableError
@@ -303,7 +303,7 @@ def _joined(names: list[str]) -> str:
 
 
 def _unresolved(address: str, error: str) -> str:
-    return error if "%" in address else f"the name is not known ({error})"
+    return error if "%" in address or is_link_local(host_and_port(address)[0]) else f"the name is not known ({error})"
 
 
 def _error_text(error: OSError) -> str:
