@@ -74,7 +74,7 @@ def testbed() -> Iterator[list[str]]:
     if (why := missing()) is not None:
         pytest.skip(why)
     if os.environ.get("IMAGE_READY") != "1":
-        compose("build", "node-1")
+        compose("build", "tickets")
     services = [*BOARDS, "alone", "prometheus"]
     if docker("image", "inspect", "grafana/grafana:11.6.0").returncode == 0:
         services.append("grafana")
@@ -110,6 +110,14 @@ def test_prometheus_scrapes_all_boards_and_sees_one_network(testbed: list[str]) 
     wait_until("one component", lambda: "=> 1 @" in query('dslnode:components{run="testbed"}'))
 
 
+def test_each_target_is_one_board_whose_rounds_never_jump_back(testbed: list[str]) -> None:
+    assert "alone" in testbed
+    wait_until("some scrapes", lambda: "=> 7 @" in query("count(count_over_time(dslnode_round[5m]) > 5)"))
+    assert "=> 0 @" in query("max(resets(dslnode_rounds_finished_total[5m]))")
+    for board in BOARDS:
+        assert "=> 1 @" in query(f'count(dslnode_info{{instance="{board}:9464", run="testbed", name="{board}"}})')
+
+
 def test_a_killed_board_is_missed_and_comes_back_where_it_was(testbed: list[str]) -> None:
     assert "node-3" in testbed
     before = status("node-3")["round"]
@@ -123,10 +131,24 @@ def test_a_killed_board_is_missed_and_comes_back_where_it_was(testbed: list[str]
 
 
 def test_a_further_board_joins_by_one_address(testbed: list[str]) -> None:
-    compose("up", "--detach", "--no-build", "--no-recreate", "--scale", "extra=1", *testbed, "extra")
+    before = compose("ps", "--quiet", *testbed).split()
+    compose("up", "--detach", "--no-build", "--scale", "extra=1", *testbed, "extra")
+    assert compose("ps", "--quiet", *testbed).split() == before, "the others go on as they are"
     wait_until("it is ready", lambda: health("extra") == {"healthy"})
     wait_until(
         "node-1 knows it",
         lambda: any(n["connected"] and n["name"] == "extra-1" for n in status("node-1")["neighbours"]),
     )
     wait_until("Prometheus found it", lambda: "=> 1 @" in query('sum(up{job="dslnode-extra"})'))
+
+
+def test_tickets_of_boards_that_left_are_taken_again(testbed: list[str]) -> None:
+    for count in (3, 0, 2):
+        compose("up", "--detach", "--no-build", "--scale", f"extra={count}", *testbed, "extra")
+        wait_until(
+            f"{count} more are ready",
+            lambda count=count: (
+                compose("ps", "--quiet", "extra").count("\n") == count  # type: ignore[misc]
+                and health("extra") <= {"healthy"}
+            ),
+        )
