@@ -16,7 +16,7 @@ from dslnode.learning.frozen_network import FrozenNetwork, frozen_weights
 from dslnode.learning.group_sparsity import dead_channels, drop_thin_channels, living_counts, shrink_channels
 from dslnode.learning.initialization import seeded_scores
 from dslnode.learning.options import TrainingOptions
-from dslnode.learning.personal_mask import choose_mask, ranking
+from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
 from dslnode.learning.state import LearnerState
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
@@ -137,7 +137,7 @@ def trained(plan: TrainingOptions, mean: float = 0.0) -> tuple[FrozenNetwork, Le
     scores = seeded_scores(layout, 1)
     state = LearnerState(scores, scores.clone(), velocity, squares, torch.full((layout.size,), mean), gradient)
     local_training.train_locally(network, state, plan, batches(), lambda: False)
-    keep = choose_mask(network, ranking(network, state, plan), state.scores, plan)
+    keep = choose_mask(network, aggregation_tensor(network, state, plan), state.scores, plan)
     return network, state, keep
 
 
@@ -170,7 +170,7 @@ def test_neighbours_do_not_keep_a_dead_channel_alive() -> None:
     network, state, _ = trained(plan)
     dead = ~units_of(state.scores).any(dim=1)
     units_of(state.neighbour_mean)[dead] = 1.0  # all neighbours keep just what is dead here
-    keep = choose_mask(network, ranking(network, state, plan), state.scores, plan)
+    keep = choose_mask(network, aggregation_tensor(network, state, plan), state.scores, plan)
     assert dead.any()
     assert not units_of(keep)[dead].any()
     assert units_of(keep)[~dead].any()

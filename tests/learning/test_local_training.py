@@ -21,7 +21,7 @@ from dslnode.learning.fine_tuning import fine_tuned
 from dslnode.learning.frozen_network import FrozenNetwork, frozen_weights
 from dslnode.learning.initialization import score_scale, seeded_scores
 from dslnode.learning.options import TrainingOptions
-from dslnode.learning.personal_mask import choose_mask, ranking
+from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
 from dslnode.learning.state import LearnerState
 from dslnode.protocol.mask import MaskLayout
 
@@ -103,7 +103,7 @@ def test_strong_aggregation_makes_the_neighbours_mask_ours() -> None:
     state = fresh_state(network.layout)
     theirs = masking.top_k(-state.scores, network.layout, network.counts)
     state.neighbour_mean = theirs.float()
-    keep = choose_mask(network, ranking(network, state, replace(PLAN, alpha=1000.0)), state.scores, PLAN)
+    keep = choose_mask(network, aggregation_tensor(network, state, replace(PLAN, alpha=1000.0)), state.scores, PLAN)
     assert torch.equal(keep, theirs)
 
 
@@ -114,7 +114,7 @@ def test_local_training_lowers_the_loss_and_keeps_the_exact_count() -> None:
     first = local_training.train_locally(network, state, replace(plan, local_steps=3), batches(), lambda: False)
     last = local_training.train_locally(network, state, plan, batches(), lambda: False)
     assert last.loss < first.loss
-    keep = choose_mask(network, ranking(network, state, plan), state.scores, plan)
+    keep = choose_mask(network, aggregation_tensor(network, state, plan), state.scores, plan)
     for (_, span), count in zip(network.layout.spans(), network.counts, strict=True):
         assert int(keep[span].sum()) == count
 
@@ -148,7 +148,7 @@ def test_the_mask_follows_from_scores_averaged_over_the_steps() -> None:
         part = min(0.9, step / (step + local_training.WARM_UP))
         expected = part * expected + (1 - part) * state.scores
     assert torch.allclose(state.average, expected, atol=1e-6)
-    aggregated = ranking(network, state, replace(plan, alpha=0.0))
+    aggregated = aggregation_tensor(network, state, replace(plan, alpha=0.0))
     assert torch.equal(aggregated, state.average)
 
 

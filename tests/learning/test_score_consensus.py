@@ -34,7 +34,7 @@ class Pair:
     def __init__(self, learned: tuple[bool, bool] = (False, False)) -> None:
         self.nodes = [ScoreConsensus(network(), FIRST), ScoreConsensus(network(), FIRST)]
         for node, before in zip(self.nodes, learned, strict=True):
-            node.learned = before
+            node.has_learned = before
         self.scores = [scores_of(1), scores_of(2)]
         self.flying: list[deque[RoundMessage]] = [deque(), deque()]  # by receiver
         self.rounds = [0, 0]
@@ -108,7 +108,7 @@ def test_what_was_on_its_way_when_the_link_broke_is_sent_again() -> None:
     assert len(pair.flying[1]) == 1
     pair.deliver(1)
     assert pair.in_step()
-    assert pair.nodes[0].restarts == pair.nodes[1].restarts == 0
+    assert pair.nodes[0].resets == pair.nodes[1].resets == 0
 
 
 def test_what_travels_on_a_link_that_took_over_is_sent_once() -> None:
@@ -187,7 +187,7 @@ def test_a_damaged_step_makes_the_edge_begin_anew() -> None:
     assert isinstance(message, MaskMessage)
     assert message.step is not None
     pair.nodes[1].apply_step("0", replace(message, step=replace(message.step, checksum=bytes(8))))
-    assert pair.nodes[1].restarts == 1
+    assert pair.nodes[1].resets == 1
     pair.swap()
     pair.swap()
     assert pair.in_step()

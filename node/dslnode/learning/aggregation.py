@@ -28,7 +28,7 @@ def neighbour_mean(layout: MaskLayout, masks: Sequence[WeightedMask]) -> Tensor:
 
 
 def mask_novelty(mean: Tensor, masks: Sequence[WeightedMask], initial_masks: InitialMasks) -> Tensor:
-    """Return what the neighbour mean says beyond the masks that these neighbours started from."""
+    """Return the novelty n: the neighbour mean minus the mean of these neighbours' initial masks."""
     return mean - initial_masks.mean(masks)
 
 
@@ -78,7 +78,10 @@ def score_scales(scores: Tensor, layout: MaskLayout) -> Tensor:
 
 
 def aggregation_term(scores: Tensor, mean: Tensor, alpha: float, layout: MaskLayout) -> Tensor:
-    """Return ``alpha * mean(|S|) * m``: what the neighbour mean adds to a score, a constant of the round."""
+    """Return ``alpha * mean(|S|) * mean``: what the neighbours add to a score, a constant of the round.
+
+    ``mean`` is the running novelty n by default, the neighbour mean m without ``mask_novelty``.
+    """
     return alpha * score_scales(scores, layout) * mean
 
 

@@ -15,8 +15,8 @@ INCREASE = 1.5
 MIN_WEIGHT = 0.1
 """Even a node whose neighbours seem of no use takes in a little, or it could never find out otherwise."""
 CHANCE = 0.32
-"""Over the root of the number of held-out examples: the loss of accuracy that chance explains, 0.02 for 256 examples
-and 0.1 for ten. A smaller margin costs more than it saves where neighbours do help."""
+"""``CHANCE / sqrt(held-out examples)`` is the loss of accuracy that chance explains: 0.02 for 256 examples, 0.1 for
+ten. A smaller margin costs more than it saves where neighbours do help."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dslnode.learning.batches import Batches
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.local_training import minibatch_gradient, score_gradient
 from dslnode.learning.options import TrainingOptions
-from dslnode.learning.personal_mask import choose_mask, ranking
+from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
 from dslnode.learning.state import LearnerState
 
 
@@ -31,6 +31,6 @@ def fine_tuned(
 def _fresh_gradient(network: FrozenNetwork, state: LearnerState, options: TrainingOptions, batches: Batches) -> Tensor:
     network.model.train()
     images, labels = next(batches)
-    keep = choose_mask(network, ranking(network, state, options), state.scores, options)
+    keep = choose_mask(network, aggregation_tensor(network, state, options), state.scores, options)
     at_mask = minibatch_gradient(network, keep, images, labels).at_mask
     return score_gradient(network.expand_scores(state.scores), at_mask, options)

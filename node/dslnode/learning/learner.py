@@ -26,7 +26,7 @@ from dslnode.learning.initialization import frozen_network, initial_state
 from dslnode.learning.local_training import train_locally
 from dslnode.learning.model_check import check_model
 from dslnode.learning.options import DEFAULT_TRAINING, InitializationOptions, TrainingOptions
-from dslnode.learning.personal_mask import choose_mask, ranking
+from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
 from dslnode.learning.pruning import prune_dead_units
 from dslnode.learning.results import Progress
 from dslnode.learning.rng import generator, seeded_torch, torch_draws
@@ -107,7 +107,7 @@ class Learner:
     @property
     def restarts(self) -> int:
         """How often the replicas shared with a neighbour had to be reset."""
-        return self._consensus.restarts
+        return self._consensus.resets
 
     @cached_property
     def fingerprint(self) -> bytes:
@@ -123,7 +123,7 @@ class Learner:
         batches = self._batches("local training")
         with torch_draws("local training", self._initialization.node_seed, self._round):
             progress = train_locally(self.network, self._state, self.options, batches, stop)
-        self._consensus.learned = True
+        self._consensus.has_learned = True
         self._update_mask()
         return progress
 
@@ -182,7 +182,7 @@ class Learner:
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from what ``state`` returned; ``StateError`` if it was made for another model."""
         self._state = state_arrays.from_arrays(self.network, arrays)
-        self._consensus.learned = self._state.steps > 0
+        self._consensus.has_learned = self._state.steps > 0
         self._update_mask()
 
     def _after_consensus(self, state: LearnerState, sent: Sequence[NeighbourMasks]) -> LearnerState:
@@ -233,7 +233,7 @@ class Learner:
         return evaluate(self.network, self._keep, examples.parts(EVALUATION_BATCH), stop)
 
     def _update_mask(self) -> None:
-        tensor = ranking(self.network, self._state, self.options)
+        tensor = aggregation_tensor(self.network, self._state, self.options)
         self._keep = choose_mask(self.network, tensor, self._state.scores, self.options)
         self._mask = masking.to_mask(self._keep, self.layout)
 

@@ -14,7 +14,7 @@ from dslnode.learning.options import TrainingOptions
 from dslnode.learning.state import LearnerState
 
 
-def ranking(network: FrozenNetwork, state: LearnerState, options: TrainingOptions) -> Tensor:
+def aggregation_tensor(network: FrozenNetwork, state: LearnerState, options: TrainingOptions) -> Tensor:
     """Return the intermediate aggregation tensor of the averaged scores and the present neighbour mean."""
     scores = network.expand_scores(state.average)
     term = aggregation_term(scores, state.neighbour_mean, options.alpha * state.collaboration_weight, network.layout)
@@ -24,9 +24,9 @@ def ranking(network: FrozenNetwork, state: LearnerState, options: TrainingOption
 def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, options: TrainingOptions) -> Tensor:
     """Return the mask of an intermediate aggregation tensor: top-k a layer, then the structured step if it is on.
 
-    A channel that the group lasso emptied keeps nothing, whatever the neighbours keep: which channels live is for
-    the node's own scores to say (the lasso goes with a score for each weight). The keep ratio holds among the others:
-    if they took over its weights, a few living channels would keep all they have, and there would be nothing left to
+    A channel that the group lasso emptied keeps nothing, whatever the neighbours keep: only the node's own scores
+    decide which channels stay (the lasso goes with a score for each weight). The keep ratio holds among the others: if
+    they took over its weights, a few living channels would keep all they have, and there would be nothing left to
     choose.
     """
     counts = network.counts

@@ -1,4 +1,4 @@
-"""A replica: what a neighbour publicly knows of a node's scores, and the step of one bit per score that moves it."""
+"""A replica: the estimate of a node's scores that both ends hold, and the step of one bit per score that moves it."""
 
 from __future__ import annotations
 

@@ -1,22 +1,22 @@
 """Consensus on scores by sign masks, one bit per score (paper, step 5; CHOCO-SGD, Koloskova et al. 2019).
 
-Each pair of neighbours keeps two replicas: what A publicly knows of B's scores, and what B knows of A's. All replicas
-begin at the seeded scores. A sign mask says which scores lie above the replica; one scale per layer says how far the
-replica then moves, up or down. What one bit cannot say stays in the difference and is sent later (error feedback).
-Both sides compute the same float32 operations on the same values, so replicas stay equal to the bit. A checksum
-proves that with every step.
+Each pair of neighbours keeps two replicas: A's estimate of B's scores, and B's of A's (x̂ in CHOCO-SGD). Both sides
+hold the same copies, which begin at the seeded scores. A sign mask says which scores lie above the replica; one scale
+per layer says how far the replica then moves, up or down. What one bit cannot say stays in the difference and is sent
+later (error feedback). Both sides compute the same float32 operations on the same values, so replicas stay equal to the
+bit. A checksum proves that with every step.
 
 States of the exchange with one neighbour, over one link:
 
     opened          ``open_exchange`` was sent; the neighbour's state is not known: no steps are made
     synchronized    ``resynchronize`` found that the states fit: steps are made and applied
-    full            ``WINDOW`` steps are not acknowledged: only the own state is sent, until it is
-    warming up      synchronized, but replicas are crude: steps travel, and pull nobody yet
+    full            ``WINDOW`` steps are not acknowledged: only this node's state is sent until they are
+    warming up      synchronized, but replicas are coarse: steps travel, and pull nobody yet
 
 The states do not fit after a restart, a lost step, or a checksum that differs. Then both sides reset: they return to
 the seeded scores with a higher epoch. That costs no bits; the next steps catch up. A node that has learned much before
-sends crude steps at first, all scores moving by as much. The difference of two such replicas would drive nodes apart
-that agree. So an exchange that begins late warms up before it pulls.
+sends coarse steps at first, all scores moving by as much. The difference of two such replicas would push agreeing nodes
+apart. So an exchange that begins late warms up before it pulls.
 """
 
 from __future__ import annotations
@@ -112,13 +112,13 @@ class PeerReplicas:
 class ScoreConsensus:
     """The exchanges of one node with all its neighbours.
 
-    ``restarts`` counts resets. A neighbour whose replica lacks no more than the part ``send_threshold`` of what was
-    learned is sent no step. Exchanges that begin after ``learned`` was set warm up first.
+    ``resets`` counts them. A neighbour whose replica lacks no more than the part ``send_threshold`` of what was
+    learned is sent no step. Exchanges that begin after ``has_learned`` was set warm up first.
     """
 
     def __init__(self, network: FrozenNetwork, seeded_scores: Tensor, send_threshold: float = 0.0) -> None:
-        self.restarts = 0
-        self.learned = False
+        self.resets = 0
+        self.has_learned = False
         self._send_threshold = send_threshold
         self._warm_up_limit = max(WARM_UP_LIMIT, 2 * send_threshold)
         self._network = network
@@ -194,12 +194,13 @@ class ScoreConsensus:
     def consensus_step(
         self, neighbours: Sequence[str], step_size: float, rule: RobustAggregation = RobustAggregation.OFF
     ) -> Tensor:
-        """Return how far the scores move to those of neighbours that sent steps: ``step_size * sum_j (R_j - R) / n``.
+        """Return how far the scores move to those of neighbours that sent steps.
 
-        float32 (scores,). ``n`` counts this node and all its neighbours, those that had nothing to send, too. If the
-        few that send had the weight of all, a step would move its receivers so far that they had to answer, and no
-        mesh would fall silent. Replicas are compared with one neighbour only, so a reset pulls nobody back to the
-        start. By ``rule`` some differences are shortened, and some left out as if the neighbour were not there.
+        That is ``step_size * sum_j (R_j - R_ij) / n``, float32 (scores,). ``R_j`` is neighbour j's replica, ``R_ij``
+        this node's as j holds it; the weights are those of CHOCO-SGD with ``w_ij = 1 / n``. ``n`` counts this node and
+        all its neighbours, also those that had nothing to send: else a few senders would move others so far that they
+        had to answer, without end. A reset pulls nobody back to the start, since both replicas of a pair are reset. By
+        ``rule`` some differences are shortened, and some left out as if the neighbour were not there.
         """
         spans = [span for _, span in self._network.score_layout.spans()]
         pulling = {name: peer for name in neighbours if not self._is_warming_up(peer := self._peer(name))}
@@ -222,7 +223,7 @@ class ScoreConsensus:
 
     def _quantized(self, replica: Tensor, scores: Tensor) -> QuantizedStep | None:
         """Return the step of a replica of our scores; None if it lacks too little of what was learned."""
-        if distance(scores, replica) <= self._send_threshold * self._learned(scores):
+        if distance(scores, replica) <= self._send_threshold * self._distance_learned(scores):
             return None
         return quantize(replica, scores, self._network.score_layout)
 
@@ -245,18 +246,18 @@ class ScoreConsensus:
     def _is_warming_up(self, peer: PeerReplicas) -> bool:
         if peer.warming_up:
             peer.warming_up = any(
-                replica.step_length > self._warm_up_limit * self._learned(replica.scores)
+                replica.step_length > self._warm_up_limit * self._distance_learned(replica.scores)
                 for replica in (peer.outgoing, peer.incoming)
             )
         return peer.warming_up
 
-    def _learned(self, scores: Tensor) -> float:
+    def _distance_learned(self, scores: Tensor) -> float:
         """Return how far scores are from the seeded ones, mean over the scores."""
         return distance(scores, self._seeded_scores)
 
     def _peer(self, neighbour: str) -> PeerReplicas:
         if neighbour not in self._peers:
-            self._peers[neighbour] = PeerReplicas.at(self._seeded_scores, warming_up=self.learned)
+            self._peers[neighbour] = PeerReplicas.at(self._seeded_scores, warming_up=self.has_learned)
         return self._peers[neighbour]
 
     def _acknowledge(self, neighbour: str, *, epoch: int, sequence: int) -> None:
@@ -268,7 +269,7 @@ class ScoreConsensus:
             peer.outgoing.unacknowledged = peer.outgoing.unacknowledged_after(sequence)
 
     def _reset(self, neighbour: str, *, epoch: int) -> PeerReplicas:
-        self.restarts += 1
-        scores, late = self._seeded_scores, self.learned
+        self.resets += 1
+        scores, late = self._seeded_scores, self.has_learned
         self._peers[neighbour] = PeerReplicas.at(scores, epoch=epoch, warming_up=late, synchronized=True)
         return self._peers[neighbour]
