@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from dslnode.addresses import grpc_address
 from dslnode.errors import ListenError, SettingsError
@@ -137,7 +137,9 @@ class Server:
         node_pb2_grpc.add_NeighbourServicer_to_server(self._neighbour, services)
         node_pb2_grpc.add_StatusServicer_to_server(self._status, services)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
-        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), services)
+        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflected = reflection.aio.ReflectionServicer(names)  # the one for asyncio: ``services`` hides what it is
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, services)  # type: ignore[no-untyped-call]
         return server
 
     def _bind(self, server: grpc.aio.Server) -> int:
