@@ -93,8 +93,8 @@ def test_each_boards_environment_is_settings_and_its_peers_exist(name: str) -> N
 def test_one_board_learns_the_same_without_neighbours() -> None:
     """The local-only line of the dashboard: node-1 in all but its peers."""
     alone, board = (load({}, environment(name), None).settings for name in ("alone", "node-1"))
-    assert (alone.run_id, alone.peers, SERVICES["alone"]["hostname"]) == ("testbed-alone", (), "node-1")
-    same = {"run_id", "peers", "listen", "ticket"}
+    assert (alone.run_id, alone.peers, alone.name) == ("testbed-alone", (), "node-1")
+    same = {"run_id", "peers", "listen", "ticket", "name"}
     assert alone.model_dump(exclude=same) == board.model_dump(exclude=same)
     assert SERVICES["alone"]["cpus"] == BOARDS["node-1"]["cpus"]
 
