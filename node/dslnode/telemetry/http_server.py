@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from socketserver import TCPServer
 from typing import Any, TypeVar
 from wsgiref.simple_server import WSGIRequestHandler
 from wsgiref.types import WSGIApplication
@@ -133,16 +134,16 @@ class _BoundedServer(ThreadingWSGIServer):
     def server_close(self) -> None:
         """Close the address, and every connection that is still open."""
         super().server_close()
-        for connection in self._open():
+        with self._lock:
+            still_open = list(self._begun)
+        for connection in still_open:
             _shut(connection)
         self._free_reserve()
 
     def server_bind(self) -> None:
         """Bind without looking up the host's name, which may take long where no resolver answers."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -182,10 +183,6 @@ class _BoundedServer(ThreadingWSGIServer):
     def handle_error(self, _request: Any, _client_address: Any) -> None:
         """Count what a client's broken connection raised: it is no fault of the node."""
         self.count_closed("error")
-
-    def _open(self) -> list[socket.socket]:
-        with self._lock:
-            return list(self._begun)
 
     def _close_early(self, connection: socket.socket, reason: str) -> None:
         with self._lock:

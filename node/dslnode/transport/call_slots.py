@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import inspect
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc.aio
@@ -112,13 +112,9 @@ class CallLimiter(grpc.aio.ServerInterceptor):
             if self._slots.is_news(peer):
                 self._refused(context.peer())
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, FULL)
-        with self._given_back(peer, link=link), contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if link else CALL_SECONDS):
-                yield
-
-    @contextlib.contextmanager
-    def _given_back(self, peer: str, *, link: bool) -> Iterator[None]:
         try:
-            yield
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if link else CALL_SECONDS):
+                    yield
         finally:
             self._slots.give_back(peer, link=link)

@@ -16,7 +16,7 @@ from dslnode.addresses import grpc_address
 from dslnode.errors import ListenError, SettingsError
 from dslnode.name_lookup import host_of, resolve_own
 from dslnode.security.socket_directory import grpc_target
-from dslnode.security.tls_listener import TlsListener
+from dslnode.security.tls_listener import AuthenticatedPeer, TlsListener
 from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.transport.authenticated_stream import AuthenticatedStream
 from dslnode.transport.call_slots import CallLimiter, CallSlots
@@ -165,26 +165,33 @@ class Server:
 
     def _caller(self, grpc_peer: str) -> str:
         """Return who makes a call: the node by its ticket, else the connection."""
-        peer = None if self._tls_listener is None else self._tls_listener.peer(grpc_peer)
+        peer = self._peer(grpc_peer)
         return grpc_peer if peer is None else peer.identity.node_id.hex()
 
+    def _peer(self, grpc_peer: str) -> AuthenticatedPeer | None:
+        """Return who has proved an identity on the connection that gRPC calls ``grpc_peer``."""
+        return None if self._tls_listener is None else self._tls_listener.peer(grpc_peer)
+
+    def _remote(self, grpc_peer: str) -> tuple[str, int]:
+        """Return host and port of the other side, which behind TLS gRPC does not know."""
+        peer = self._peer(grpc_peer)
+        return read_address(grpc_peer) if peer is None else peer.remote
+
     def _refuse_calls(self, grpc_peer: str) -> None:
-        peer = None if self._tls_listener is None else self._tls_listener.peer(grpc_peer)
-        host, port = read_address(grpc_peer) if peer is None else peer.remote
+        peer, (host, port) = self._peer(grpc_peer), self._remote(grpc_peer)
         name = "a caller" if peer is None else peer.identity.name
         self._refused(f"{host}:{port}", "too_many", f"{name} has too many calls open")
 
     async def _converse(self, context: ConverseContext) -> None:
         if self._tls_listener is None:
             await self._connections.accept(context, read_address(context.peer()))
-        elif (peer := self._tls_listener.peer(context.peer())) is not None:
+        elif (peer := self._peer(context.peer())) is not None:
             await self._connections.accept(AuthenticatedStream(context, peer.identity), peer.remote)
         else:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, NEEDS_TLS)
 
     async def _dial_back(self, request: pb.DialBackRequest, context: DialBackContext) -> pb.DialBackReply:
-        peer = None if self._tls_listener is None else self._tls_listener.peer(context.peer())
-        host = read_address(context.peer())[0] if peer is None else peer.remote[0]
+        host, _ = self._remote(context.peer())
         reply = await self._reachability.dial_back(host, request.port)
         if isinstance(reply, Declined):
             await context.abort(reply.code, reply.explanation)
