@@ -20,14 +20,21 @@ def check_address(address: str) -> str:
     return address
 
 
+def ip_address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address that a host without brackets is; None if it is a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
 def is_loopback(host: str) -> bool:
     """Return whether the host, a name or an address with or without brackets, is this machine and no other."""
     bare = host.strip("[]").partition("%")[0]
     if bare == "localhost":
         return True
-    try:
-        address = ipaddress.ip_address(bare)
-    except ValueError:
+    address = ip_address_of(bare)
+    if address is None:
         return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
@@ -35,11 +42,8 @@ def is_loopback(host: str) -> bool:
 
 def is_link_local(host: str) -> bool:
     """Return whether the host, with or without brackets and zone, is an IPv6 address that holds on one link only."""
-    try:
-        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
-    except ValueError:
-        return False
-    return address.version == 6 and address.is_link_local
+    address = ip_address_of(host.strip("[]").partition("%")[0])
+    return address is not None and address.version == 6 and address.is_link_local
 
 
 def host_and_port(address: str) -> tuple[str, int]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import socket
 import threading
 from collections import deque
@@ -17,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from dslnode.addresses import host_and_port, is_link_local
+from dslnode.addresses import host_and_port, ip_address_of, is_link_local
 
 LOOKUP_SECONDS = 5.0
 MAX_LOOKUPS = 48
@@ -216,9 +215,8 @@ def _without_lookup(host: str, port: int) -> list[Endpoint]:
 
 def _numeric(host: str, port: int) -> Endpoint | None:
     bare, percent, zone = host.partition("%")
-    try:
-        address = ipaddress.ip_address(bare)
-    except ValueError:
+    address = ip_address_of(bare)
+    if address is None:
         return None
     if not percent and not is_link_local(bare):
         return Endpoint(bare, port)

@@ -9,6 +9,8 @@ import ipaddress
 from collections import Counter
 from dataclasses import dataclass
 
+from dslnode.addresses import ip_address_of
+
 OPEN_HANDSHAKES = 16
 OPEN_HANDSHAKES_OF_A_HOST = 4
 FAILURES = 10
@@ -74,8 +76,5 @@ def make_room(hosts: dict[str, _Failures] | dict[str, float], network: str) -> N
 
 def network_of(host: str) -> str:
     """Return the network that limits count a host by: an IPv4 address itself, the /64 of an IPv6 address."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    return host if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+    address = ip_address_of(host.partition("%")[0])
+    return host if address is None or address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))

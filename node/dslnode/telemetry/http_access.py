@@ -10,12 +10,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import ipaddress
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from dslnode.addresses import ADDRESS
+from dslnode.addresses import ADDRESS, ip_address_of
 from dslnode.errors import SettingsError
 from dslnode.security.secret_files import read_text
 
@@ -39,7 +38,7 @@ def is_own_host(header: str, served_at: str = "") -> bool:
     A request without the header comes from no browser.
     """
     name = _host(header)
-    if not name or name == "localhost" or _is_address(name):
+    if not name or name == "localhost" or ip_address_of(name) is not None:
         return True
     own = socket.gethostname().lower()
     return name in {own, own.partition(".")[0], f"{own.partition('.')[0]}.local", _host(served_at)}
@@ -49,14 +48,6 @@ def _host(text: str) -> str:
     """Return the host of ``HOST:PORT`` or ``HOST`` in lower case, without brackets and final dot."""
     match = ADDRESS.fullmatch(text)
     return (match[1] if match else text).strip("[]").rstrip(".").lower()
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def is_authorized(environ: Mapping[str, object], token: str | None) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import os
 import socket
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from dslnode.addresses import ip_address_of
 from dslnode.name_lookup import connect, resolve
 from dslnode.security.handshake_limiter import make_room, network_of
 from dslnode.v1 import node_pb2 as pb
@@ -85,7 +85,7 @@ class ReachabilityService:
     def _declined(self, host: str, port: int, now: float) -> Declined | None:
         if not 1 <= port <= LAST_PORT:
             return Declined(grpc.StatusCode.INVALID_ARGUMENT, f"{port} is no port")
-        if not _is_address(host):
+        if ip_address_of(host) is None:
             return Declined(grpc.StatusCode.FAILED_PRECONDITION, "the question comes from no address to dial")
         reason = self._limiter.refusal_reason(host, now)
         return None if reason is None else Declined(grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
@@ -109,11 +109,3 @@ async def attempt(host: str, port: int) -> str:
 def _describe(error: OSError) -> str:
     """Return the system's message for an error; asyncio's repeats the address."""
     return os.strerror(error.errno) if error.errno and not isinstance(error, socket.gaierror) else str(error)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
