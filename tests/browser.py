@@ -1,10 +1,11 @@
-"""A real browser for tests of the page: headless Chromium with a profile of its own."""
+"""Clients for tests of the page: a plain one, and headless Chromium with a profile of its own."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import tempfile
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,12 @@ FLAGS = (
 SECONDS = 90
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no browser here (Debian: chromium)")
+
+
+def get(address: str, path: str) -> tuple[str, dict[str, str]]:
+    """Return what is served at a path, and the headers, without a browser."""
+    with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+        return answer.read().decode(), dict(answer.headers)
 
 
 def look_at(url: str, *options: str) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.networks import Operator
+
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
@@ -50,3 +52,9 @@ def _no_process_and_no_socket(request: pytest.FixtureRequest, monkeypatch: pytes
         monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
         for name in ("bind", "connect", "connect_ex"):
             monkeypatch.setattr(socket.socket, name, refuse)
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Operator:
+    """Give a test the operator of a network, with an authority of its own."""
+    return Operator(tmp_path / "authority")

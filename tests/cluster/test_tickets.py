@@ -6,17 +6,10 @@ import re
 import urllib.request
 from pathlib import Path
 
-import pytest
-
 from tests.cluster.processes import NodeProcess, free_port
 from tests.networks import DAY, NOW, Operator
 
 LIFE = ("--local-steps", "1", "--samples-per-class", "3", "--evaluate-every", "1000", "--round-deadline", "1")
-
-
-@pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    return Operator(tmp_path / "authority")
 
 
 def member(operator: Operator, ticket: Path, port: int, *options: str) -> NodeProcess:

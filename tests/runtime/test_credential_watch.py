@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -40,11 +39,6 @@ class Board:
         self.log, self.ends = Log(), list[datetime]()
         credentials = Credentials(self.file, operator.revoked, lambda: self.now)
         self.watch = CredentialWatcher(TlsTunnels(credentials), self.ends.append, cast(Logger, self.log))
-
-
-@pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    return Operator(tmp_path / "authority")
 
 
 def test_all_well_is_not_worth_a_word(operator: Operator) -> None:

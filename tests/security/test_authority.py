@@ -15,11 +15,6 @@ from dslnode.security.identity import SERVER_NAME
 from tests.networks import DAY, NOW, Operator
 
 
-@pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    return Operator(tmp_path / "authority")
-
-
 def test_an_authority_is_never_overwritten(operator: Operator) -> None:
     before = {file: file.read_bytes() for file in operator.directory.iterdir()}
     with pytest.raises(SettingsError, match="not written over"):

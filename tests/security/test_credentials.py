@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
@@ -12,11 +11,6 @@ from dslnode.security.credentials import Credentials
 from dslnode.security.identity import Revocations
 from dslnode.security.secret_files import write_private, write_public
 from tests.networks import DAY, NOW, Operator
-
-
-@pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    return Operator(tmp_path / "authority")
 
 
 def test_a_ticket_that_others_can_read_is_not_used(operator: Operator) -> None:

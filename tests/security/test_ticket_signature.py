@@ -21,11 +21,6 @@ from dslnode.security.ticket_signature import DOMAIN, check_settings_signature, 
 from tests.networks import NOW, Operator
 
 
-@pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    return Operator(tmp_path / "authority")
-
-
 def change(file: Path, **changed: object) -> None:
     write_private(file, ticket_text(read_ticket(file).model_copy(update=changed)), replace=True)
 

@@ -18,7 +18,7 @@ from dslnode.telemetry.http_application import application, page
 from dslnode.telemetry.http_server import serve
 from dslnode.telemetry.status_json import as_dict
 from dslnode.v1 import node_pb2 as pb
-from tests.browser import look_at, needs_chromium, photograph
+from tests.browser import get, look_at, needs_chromium, photograph
 from tests.cluster.processes import NodeProcess, free_port
 
 HOSTILE = "<img src=x onerror=document.title='owned'>"
@@ -53,11 +53,6 @@ def address() -> Iterator[str]:
     stop = serve(where, application(registry, lambda: REPLY, str))
     yield where
     stop()
-
-
-def get(address: str, path: str) -> tuple[str, dict[str, str]]:
-    with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
-        return answer.read().decode(), dict(answer.headers)
 
 
 def test_the_status_equals_that_of_the_command(address: str) -> None:

@@ -21,14 +21,11 @@ from dslnode.telemetry import http_server
 from dslnode.telemetry.http_application import application
 from dslnode.telemetry.http_server import MAX_CONNECTIONS, serve, serve_http
 from dslnode.v1 import node_pb2 as pb
+from tests import descriptors
+from tests.browser import get
 from tests.cluster.processes import NodeProcess, free_port
 
 REPLY = pb.StatusReply(name="board-1")
-
-
-def get(address: str, path: str) -> tuple[str, dict[str, str]]:
-    with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
-        return answer.read().decode(), dict(answer.headers)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
@@ -147,26 +144,14 @@ def test_a_stop_waits_for_no_client() -> None:
 
 
 def test_without_descriptors_connections_are_closed_and_counted(address: str, closed: Closed) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    clients = [socket.socket() for _ in range(3)]
     host, _, port = address.rpartition(":")
-    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
-    held = []
-    try:
-        with contextlib.suppress(OSError):
-            while True:
-                held.append(os.open(os.devnull, os.O_RDONLY))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket()) for _ in range(3)]
+        stack.enter_context(descriptors.none_left())
         for client in clients:
             client.connect((host, int(port)))
             client.settimeout(10)
             assert client.recv(1) == b""
-    finally:
-        for descriptor in held:
-            os.close(descriptor)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        for client in clients:
-            client.close()
     assert closed.reasons["descriptors"] >= 3
     assert "board-1" in get(address, "/status.json")[0]
 

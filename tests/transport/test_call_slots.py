@@ -52,11 +52,6 @@ def test_a_refusal_is_news_once_until_the_peer_has_ended_its_calls() -> None:
     assert slots.is_news("a")
 
 
-@pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    return Operator(tmp_path / "authority")
-
-
 async def host(net: Loopback, operator: Operator) -> Node:
     tunnels = TlsTunnels(Credentials(operator.ticket("host"), None))
     return await net.start(Node(net.news, node_info(1), tunnels=tunnels))

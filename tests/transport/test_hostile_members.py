@@ -9,8 +9,6 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-
 from dslnode.security.credentials import Credentials
 from dslnode.security.tls_stream import TlsStream
 from dslnode.security.tls_tunnels import TlsTunnels
@@ -25,11 +23,6 @@ SETTINGS, PING = 4, 6
 def http2_frame(kind: int, payload: bytes = b"") -> bytes:
     """Return a frame of stream 0 without flags (RFC 9113, section 4.1)."""
     return struct.pack(">I", len(payload))[1:] + bytes([kind, 0]) + bytes(4) + payload
-
-
-@pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    return Operator(tmp_path / "authority")
 
 
 @contextlib.asynccontextmanager

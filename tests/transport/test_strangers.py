@@ -27,11 +27,6 @@ from tests.networks import DAY, NOW, Operator
 from tests.transport.nodes import LARGE, SMALL, Loopback, Node, message, node_info, soon
 
 
-@pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    return Operator(tmp_path / "authority")
-
-
 def member(net: Loopback, ticket: Path, number: int, revoked: Path | None = None, layout: MaskLayout = SMALL) -> Node:
     """Return a node that holds this ticket, not yet listening."""
     credentials = Credentials(ticket, revoked)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import resource
 import socket
 import struct
 import sys
@@ -14,6 +12,7 @@ import pytest
 
 from dslnode.transport import tcp_info
 from dslnode.transport.tcp_info import TcpConnection, tcp_connections
+from tests import descriptors
 
 HEADERS = 20 + 12 + 20
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells")
@@ -76,18 +75,8 @@ def test_listeners_datagram_and_local_sockets_are_no_connections() -> None:
 @linux_only
 def test_the_counters_can_be_read_without_a_descriptor_left(connected: tuple[socket.socket, socket.socket]) -> None:
     remote = connected[0].getpeername()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(int(name) for name in os.listdir("/proc/self/fd")) + 1, hard))
-    held = []
-    try:
-        with contextlib.suppress(OSError):
-            while True:
-                held.append(os.open(os.devnull, os.O_RDONLY))
+    with descriptors.none_left():
         assert remote in [connection.remote for connection in tcp_connections()]
-    finally:
-        for descriptor in held:
-            os.close(descriptor)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @linux_only

@@ -1,4 +1,4 @@
-"""Every Prometheus metric of a node, defined in one place, on a registry of its own.
+"""The Prometheus metrics of a node, on a registry of its own; parts of it register theirs beside what they measure.
 
 Payload is counted in bits because bits are what the algorithm is judged by; the unit in the name is ``bit`` (as in
 ``dslnode_payload_bit_total``) since Prometheus' linter reserves the plural for bytes.

@@ -21,11 +21,6 @@ from dslnode.security.ticket import read_ticket, ticket_text
 from tests.networks import DAY, NOW, Operator
 
 
-@pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    return Operator(tmp_path / "authority")
-
-
 def examined(settings: Settings, settings_error: str = "") -> Finding:
     """Return what is found of the settings' ticket today."""
     found = ticket_checks.probe_ticket(settings.ticket, settings.revoked, settings_error)
