@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-RUNNING = 'echo started "$DSLNODE_TICKET" "$DSLNODE_STATE_DIR"; exec sleep 60'
+RUNNING = 'echo started with "$(cat "$DSLNODE_TICKET")" in "$DSLNODE_STATE_DIR"; exec sleep 60'
 
 
 @pytest.fixture
@@ -39,10 +40,14 @@ def test_every_volume_is_named_so_that_down_removes_it(services: dict[str, Any])
 
 
 def start(script: str, directory: Path) -> subprocess.Popen[str]:
-    """Run the entrypoint of an extra in place of a container: its paths below ``directory``, a false ``dslnode``."""
+    """Run the entrypoint of an extra in place of a container: its paths below ``directory``, a false ``dslnode``.
+
+    What is a container's own, its ``/tmp`` with the ticket that it took, is a new directory.
+    """
     script = script.replace("$$", "$").replace("/tickets/", f"{directory}/tickets/")
     script = script.replace("/var/lib/dslnode/", f"{directory}/state/")
-    environment = {"PATH": f"{directory}/bin:{os.environ['PATH']}", "DSLNODE_TICKET": f"{directory}/ticket"}
+    own = tempfile.mkdtemp(dir=directory)
+    environment = {"PATH": f"{directory}/bin:{os.environ['PATH']}", "DSLNODE_TICKET": f"{own}/ticket"}
     command = ["sh", "-c", script]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
