@@ -6,12 +6,15 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from dslnode.data.dataset import DataSet, Examples, load_data_set
 from dslnode.data.readers import raw
+from dslnode.data.target import Target, Task
 from dslnode.errors import DataError
 from tests.damaged_files import pixels
 
@@ -133,3 +136,26 @@ def test_taken_examples_are_copies() -> None:
     taken = examples.take(np.array([0, 2]))
     assert not np.shares_memory(taken.images, examples.images)
     assert DataSet(taken, None, 3, "some").input_shape == (2,)
+
+
+def test_values_go_along_with_the_examples_and_count_the_outputs() -> None:
+    inputs, labels = np.ones((3, 4), np.float32), np.zeros(3, np.int64)
+    examples = Examples(inputs, labels, values=np.arange(6, dtype=np.float32).reshape(3, 2))
+    assert examples.targets is examples.values
+    assert examples.take(np.array([2])).targets.tolist() == [[4, 5]]
+    assert DataSet(examples, None, 1, "numbers", Target(task=Task.REGRESSION)).output_count == 2
+    labelled = Examples(inputs, labels)
+    assert labelled.targets is labels
+    assert DataSet(labelled, None, 7, "classes").output_count == 7
+    assert DataSet(labelled, None, 1, "inputs", Target(task=Task.ANOMALY)).output_count == 4
+
+
+@pytest.mark.parametrize("values", [np.ones((3, 2)), np.ones(3, np.float32), np.ones((2, 2), np.float32)])
+def test_values_that_do_not_fit_the_examples_are_refused(values: NDArray[Any]) -> None:
+    with pytest.raises(DataError, match=r"make them float32 of shape \(n, outputs\)"):
+        Examples(np.ones((3, 4), np.float32), np.zeros(3, np.int64), values=values)
+
+
+def test_a_class_without_a_name_is_called_by_its_number() -> None:
+    target = Target(names=("idle", "worn"))
+    assert [target.class_name(label) for label in range(3)] == ["idle", "worn", "2"]

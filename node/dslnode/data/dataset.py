@@ -7,9 +7,10 @@ their channel axis, and labels are checked against the classes.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from dslnode.data.readers.csv_npz import read_csv, read_npz
 from dslnode.data.readers.idx_cifar import read_cifar10, read_idx
 from dslnode.data.readers.image_folder import read_image_folder
 from dslnode.data.readers.raw import RawExamples, RawSet, check_size
+from dslnode.data.target import Target, Task
 from dslnode.errors import DataError
 
 DIGITS_FILE = Path(__file__).with_name("digits.npz")
@@ -37,16 +39,19 @@ CHANNEL_COUNTS = (1, 3)
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Images (n, *input_shape) as they are stored, and labels int64 (n,).
+    """Images (n, *input_shape) as they are stored, labels int64 (n,) and, for some tasks, values float32 (n, outputs).
 
     Bytes stay bytes until a minibatch needs them, a quarter of the memory; what the model sees is float32, the
-    stored values over ``full_scale``, normally in [0, 1]. Raises DataError if the two differ in length or are of
-    other types.
+    stored values over ``full_scale``, normally in [0, 1]. ``labels`` are classes, which also say how examples are
+    divided among nodes; all are 0 where a task has none. ``values`` are what a regression, a forecast or several
+    labels at once aim at, in the scale of the model's outputs. Raises DataError if they differ in length or are
+    of other types.
     """
 
     stored: NDArray[np.float32] | NDArray[np.uint8]
     labels: NDArray[np.int64]
     full_scale: float = 1.0
+    values: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that would only fail much later, inside the training."""
@@ -60,6 +65,17 @@ class Examples:
                 f"images have the shape {self.stored.shape} for {len(self.labels)} labels;"
                 " make it (n, ...) with one label per image"
             )
+        values = self.values
+        if values is not None and (values.dtype != np.float32 or values.ndim != 2 or len(values) != len(self.labels)):
+            raise DataError(
+                f"values are {values.dtype} of shape {values.shape} for {len(self.labels)} examples;"
+                " make them float32 of shape (n, outputs)"
+            )
+
+    @property
+    def targets(self) -> NDArray[np.int64] | NDArray[np.float32]:
+        """What the model's outputs are compared with: the values if the task has them, else the labels."""
+        return self.labels if self.values is None else self.values
 
     @property
     def images(self) -> NDArray[np.float32]:
@@ -72,17 +88,26 @@ class Examples:
 
     def take(self, positions: NDArray[np.int64]) -> Examples:
         """Copy the examples at `positions`, so that the memory of the whole set can be freed."""
-        return Examples(self.stored[positions], self.labels[positions], self.full_scale)
+        values = None if self.values is None else self.values[positions]
+        return Examples(self.stored[positions], self.labels[positions], self.full_scale, values)
 
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Examples to train on and, unless None, examples to measure accuracy on; labels are 0..class_count-1."""
+    """Examples to train on and, unless None, examples to measure the score on; labels are 0..class_count-1."""
 
     train: Examples
     held_out: Examples | None
     class_count: int
     name: str
+    target: Target = field(default_factory=Target)
+
+    @property
+    def output_count(self) -> int:
+        """Numbers that a model of this data set outputs per example: logits of classes, values, or its whole input."""
+        if self.train.values is not None:
+            return int(self.train.values.shape[1])
+        return math.prod(self.input_shape) if self.target.task == Task.ANOMALY else self.class_count
 
     @property
     def input_shape(self) -> tuple[int, ...]:
