@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dslnode.overlay.peer_manager import PeerManager
 from dslnode.overlay.peer_problems import ProblemLog
 from dslnode.protocol import events
+from dslnode.protocol.membership import MemberRecord
 from dslnode.protocol.round_deadline import RoundDeadline
 from dslnode.protocol.round_machine import RoundMachine
 from dslnode.runtime.checkpointing import CheckpointSchedule, CheckpointWriter
@@ -119,7 +120,14 @@ def build_core(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeCore:
         max_lead=settings.max_lead,
     )
     dispatcher = LinkEventDispatcher()
-    factory = LinkFactory(info, learner.layouts, learner.initial_mask, settings.send_threshold)
+    signatures = prepared.signatures
+    factory = LinkFactory(
+        info,
+        learner.layouts,
+        learner.initial_mask,
+        settings.send_threshold,
+        check_record=None if signatures is None else signatures.check,
+    )
     connections = ConnectionManager(info, factory, round_now=lambda: machine.round, on_event=dispatcher.dispatch)
     problems = ProblemLog(settings.peers, log)
     status = NodeStatus(settings, info, machine, connections, problems.current)
@@ -144,7 +152,7 @@ def build_core(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeCore:
 
 
 def _peers(core: NodeCore) -> PeerManager:
-    settings = core.prepared.settings
+    settings, signatures = core.prepared.settings, core.prepared.signatures
     return PeerManager(
         core.connections,
         settings.peers,
@@ -152,7 +160,12 @@ def _peers(core: NodeCore) -> PeerManager:
         channels=core.prepared.channels,
         log=core.log,
         registry=core.metrics.registry,
+        sign=_unsigned if signatures is None else signatures.sign,
     )
+
+
+def _unsigned(record: MemberRecord) -> MemberRecord:
+    return record
 
 
 def _server(core: NodeCore) -> Server:

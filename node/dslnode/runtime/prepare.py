@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dslnode.addresses import announceable
 from dslnode.config.settings import Settings
@@ -24,6 +25,9 @@ from dslnode.telemetry.http_access import read_token
 from dslnode.telemetry.logs import Logger
 from dslnode.transport.handshake import INCARNATION_BYTES, NetworkFingerprint, NodeInfo
 
+if TYPE_CHECKING:  # it loads ``cryptography``, which a node without a ticket does not need
+    from dslnode.security.member_signature import MemberSignatures
+
 NAMES_SHOWN = 10
 """Parameters of a model that the log names, of each role."""
 
@@ -37,6 +41,7 @@ class Prepared:
     node_info: NodeInfo
     state: StateDirectory | None
     channels: ChannelProvider
+    signatures: MemberSignatures | None = None
     metrics_token: str | None = None
 
 
@@ -71,8 +76,23 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
         log.warning("not announced", advertise=settings.advertise, why="a link-local address holds on one link only")
     info = node_info(settings, learner, node_id)
     return Prepared(
-        settings=settings, learner=learner, node_info=info, state=state, channels=channels, metrics_token=token
+        settings=settings,
+        learner=learner,
+        node_info=info,
+        state=state,
+        channels=channels,
+        signatures=_signatures(tunnels, settings.run_id),
+        metrics_token=token,
     )
+
+
+def _signatures(tunnels: TlsTunnels | None, run_id: str) -> MemberSignatures | None:
+    """Return what signs and checks member records; None without a ticket, where nobody can."""
+    if tunnels is None:
+        return None
+    from dslnode.security.member_signature import MemberSignatures
+
+    return MemberSignatures(tunnels.credentials, run_id)
 
 
 def log_directory(state: StateDirectory, log: Logger) -> None:

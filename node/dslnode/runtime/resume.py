@@ -18,7 +18,7 @@ def snapshot(
     settings: Settings,
     fingerprint: bytes,
     network: ConnectionManager,
-    members: Sequence[Mapping[str, str]] = (),
+    members: Sequence[Mapping[str, str | bool]] = (),
 ) -> SnapshotMetadata:
     """Return the metadata of a snapshot; ``round_number`` is the one to begin with after a restart.
 

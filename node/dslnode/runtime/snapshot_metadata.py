@@ -14,11 +14,15 @@ class Metadata(BaseModel):
 
 
 class KnownPeer(Metadata):
-    """A node of the network and the HOST:PORT at which it can be dialled, or an empty text."""
+    """A node of the network and the HOST:PORT at which it can be dialled, or an empty text.
+
+    ``met`` says that it was met there.
+    """
 
     node_id: str = Field(pattern=r"^[0-9a-f]{1,64}$")
     name: str = Field(max_length=255)
     advertise: str = Field(max_length=255)
+    met: bool = False
 
 
 class SavedFlow(Metadata):

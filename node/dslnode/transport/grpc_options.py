@@ -7,8 +7,8 @@ import sys
 from dslnode.protocol.codec.mask_codec import CHUNK_BYTES
 
 MESSAGE_BYTES = CHUNK_BYTES + 1024
-MAX_CONNECTIONS = 150
-"""Connections that gRPC serves at once. Behind TLS the listener keeps the same bound."""
+MAX_CONNECTIONS = 400
+"""Connections that gRPC serves at once. Behind TLS the listener in front of it allows fewer."""
 DESCRIPTORS_PER_CONNECTION = 4
 """Of so many file descriptors that the process may open, one is for a connection that gRPC accepts."""
 HANDSHAKE_MS = 5_000

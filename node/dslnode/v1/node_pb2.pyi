@@ -95,20 +95,26 @@ class Members(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[Member, _Mapping]]] = ...) -> None: ...
 
 class Member(_message.Message):
-    __slots__ = ("node_id", "version", "name", "advertise", "links", "left")
+    __slots__ = ("node_id", "version", "name", "advertise", "links", "left", "proven", "signature", "certificate")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ADVERTISE_FIELD_NUMBER: _ClassVar[int]
     LINKS_FIELD_NUMBER: _ClassVar[int]
     LEFT_FIELD_NUMBER: _ClassVar[int]
+    PROVEN_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     node_id: bytes
     version: int
     name: str
     advertise: str
     links: bytes
     left: bool
-    def __init__(self, node_id: _Optional[bytes] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., advertise: _Optional[str] = ..., links: _Optional[bytes] = ..., left: _Optional[bool] = ...) -> None: ...
+    proven: bytes
+    signature: bytes
+    certificate: bytes
+    def __init__(self, node_id: _Optional[bytes] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., advertise: _Optional[str] = ..., links: _Optional[bytes] = ..., left: _Optional[bool] = ..., proven: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., certificate: _Optional[bytes] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("fingerprint", "layout", "layers", "weights", "seed", "scores")
