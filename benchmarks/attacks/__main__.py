@@ -212,9 +212,9 @@ def seconds_to_stop(daemon: Daemon) -> float:
 
 
 def saved_round(directory: Path) -> int:
-    """Return the last finished round in a state directory."""
+    """Return how many finished rounds a state directory holds."""
     state = StateDirectory(directory).load()
-    return 0 if state is None else state.metadata.round - 1
+    return 0 if state is None else state.metadata.round
 
 
 def resident_mb(pid: int) -> float:

@@ -12,7 +12,7 @@ MAX_CONNECTIONS = 400
 DESCRIPTORS_PER_CONNECTION = 4
 """Of so many file descriptors that the process may open, one is for a connection that gRPC accepts."""
 HANDSHAKE_MS = 5_000
-IDLE_MS = 60_000
+IDLE_MS = 2_000
 """A connection without a call ends after so long. Links are calls, so this never ends one."""
 KERNEL_PROBES = sys.platform.startswith("linux")
 """Whether the kernel's probes notice lost peers (``keepalive``), at less cost. Then HTTP/2 pings are rare."""
