@@ -21,7 +21,7 @@ from torch.func import functional_call
 
 from dslnode.learning.masking import kept_weights, tensors_of
 from dslnode.learning.parameter_roles import Role, names_of, parameter_roles
-from dslnode.learning.rng import random_bits
+from dslnode.protocol.frozen_bits import frozen_signs
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 SMALL_LAYER = 16_384
@@ -99,13 +99,6 @@ def shared_layout(layout: MaskLayout, weights_per_score: int) -> MaskLayout:
         return layer if count == layer.size else MaskLayer(layer.name, (count,))
 
     return MaskLayout(tuple(map(shared, layout.layers)))
-
-
-def frozen_signs(layout: MaskLayout, seed: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Return the signs of the frozen weights as uint8 of shape ``(layout.size,)``: 1 for plus, 0 for minus."""
-    return np.concatenate(
-        [random_bits("frozen signs", seed, index, layer.size) for index, layer in enumerate(layout.layers)]
-    )
 
 
 def kept_scale(layer: MaskLayer, keep_ratio: float) -> float:

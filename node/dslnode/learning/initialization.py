@@ -19,9 +19,11 @@ from dslnode.learning.frozen_network import (
 )
 from dslnode.learning.masking import keep_counts, resolve_keep_ratios, top_k
 from dslnode.learning.options import InitializationOptions
-from dslnode.learning.rng import generator, random_bits, raw_words
+from dslnode.learning.rng import generator
 from dslnode.learning.state import LearnerState
+from dslnode.protocol.frozen_bits import seeded_score_words
 from dslnode.protocol.mask import MaskLayer, MaskLayout
+from dslnode.protocol.random_streams import random_bits, raw_words
 
 NEVER = -1e9  # a logit that never wins
 
@@ -82,7 +84,7 @@ def seeded_scores(layout: MaskLayout, seed: int) -> Tensor:
     """Return the scores that every node starts from: uniform in ``+-1/sqrt(fan-in)`` (Kaiming with a = sqrt 5)."""
     layers = []
     for index, layer in enumerate(layout.layers):
-        centred = (raw_words("scores", seed, index, layer.size) >> 8).astype(np.float32) - np.float32(2**23)
+        centred = seeded_score_words(layout, seed, index).astype(np.float32) - np.float32(2**23)
         layers.append(centred * np.float32(2**-23 / math.sqrt(layer.fan_in)))
     return torch.from_numpy(np.concatenate(layers))
 
