@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 LIMIT = 10.0
 """Scaled inputs are cut here: a single wild value must not outweigh all the others of its column."""
 MAX_SAMPLE = 65_536
+CENTRE_DIGITS, SCALE_DIGITS = 12, 6
 NORMAL_QUARTILES = 1.349
 """Distance of the quartiles of a normal distribution, in standard deviations."""
 
@@ -26,17 +27,22 @@ def robust_scale(values: NDArray[Any]) -> tuple[float, float]:
         scale = float(np.clip(values, low, high).std())
     if scale <= 0:
         scale = float(values.std())
-    return float(centre), _usable(scale)
+    return _rounded(centre, CENTRE_DIGITS), _usable(scale)
 
 
 def mean_scale(values: NDArray[Any]) -> tuple[float, float]:
     """Return mean and standard deviation of numbers (n,), never 0: for targets, where large values count."""
     values = values.astype(np.float64)
-    return float(values.mean()), _usable(float(values.std()))
+    return _rounded(values.mean(), CENTRE_DIGITS), _usable(float(values.std()))
 
 
 def _usable(scale: float) -> float:
-    return scale if scale > 0 and np.isfinite(scale) else 1.0
+    return _rounded(scale, SCALE_DIGITS) if scale > 0 and np.isfinite(scale) else 1.0
+
+
+def _rounded(number: float, digits: int) -> float:
+    """Return a number as a schema has it: so short that people can read it."""
+    return float(f"{number:.{digits}g}")
 
 
 def feature_scales(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -62,6 +62,8 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
         tunnels.open_directory()
     node_id = _node_id(state, tunnels)
     learner = build_learner(settings)
+    for note in learner.data.notes:
+        log.info("data", found=note)
     check_network(learner, tunnels)
     log.info("model", **model_line(learner))
     if state is None:
