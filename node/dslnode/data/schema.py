@@ -5,8 +5,6 @@ A schema is a value. `schema_file` reads and writes it, `tables` makes one from 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -201,16 +199,6 @@ class Schema(_Value):
         if self.scaling == "run" and column.kind is ColumnKind.NUMBER:
             agreed["centre"], agreed["scale"] = column.centre, column.scale
         return agreed
-
-    def canonical(self) -> str:
-        """Return the agreement as text that is equal exactly if the agreements are."""
-        return json.dumps(self.agreement(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-    def fingerprint(self) -> bytes:
-        """Return 16 bytes that are equal exactly if nodes may learn together."""
-        return hashlib.blake2b(
-            self.canonical().encode("utf-8", "surrogatepass"), digest_size=FINGERPRINT_BYTES
-        ).digest()
 
 
 def difference(mine: dict[str, Any], theirs: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dslnode.addresses import announceable
 from dslnode.config.settings import Settings
+from dslnode.data.agreement import DataAgreement
 from dslnode.errors import ModelError, SettingsError
 from dslnode.learning.learner import Learner
 from dslnode.learning.parameter_roles import Role, parameter_roles
@@ -148,6 +149,7 @@ def node_info(settings: Settings, learner: Learner, node_id: bytes) -> NodeInfo:
         codecs=READABLE,
         start=checksum(learner.initial_mask.to_bytes()),
         members=True,
+        data=DataAgreement.of(learner.data),
     )
 
 
