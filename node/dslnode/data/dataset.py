@@ -11,31 +11,29 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dslnode import plugins
 from dslnode.data.checks import check_class_count, check_finite, check_numbers, checked_labels, count_classes
+from dslnode.data.readers.audio_folder import read_audio_folder
 from dslnode.data.readers.idx_cifar import read_cifar10, read_idx
 from dslnode.data.readers.image_folder import read_image_folder
 from dslnode.data.readers.npz import read_npz
 from dslnode.data.readers.raw import RawExamples, RawSet, check_size
 from dslnode.data.scaling import feature_scales, scaled
+from dslnode.data.schema import Schema
 from dslnode.data.spec import KINDS, FileSpec, kind_of, parse_spec
 from dslnode.data.target import Target, Task
 from dslnode.errors import DataError
 
-if TYPE_CHECKING:
-    from dslnode.data.schema import Schema
-
 DIGITS_FILE = Path(__file__).with_name("digits.npz")
-FILE_READERS: dict[str, Callable[[Path], RawSet]] = {
-    "idx": read_idx,
-    "npz": read_npz,
+FILE_READERS: dict[str, Callable[[Path], RawSet]] = {"idx": read_idx, "npz": read_npz, "cifar10": read_cifar10}
+FOLDER_READERS: dict[str, Callable[[Path, Any, Schema | None], RawSet]] = {
     "images": read_image_folder,
-    "cifar10": read_cifar10,
+    "audio": read_audio_folder,
 }
 TABLES = frozenset({"csv", "jsonl", "parquet", "sqlite"})
 CHANNEL_COUNTS = (1, 3)
@@ -163,7 +161,7 @@ def _load(spec: str, class_count: int | None, schema: Schema | None, task: str) 
         file = parse_spec(spec)
         if file.kind in TABLES:
             return _load_table(file, class_count, schema, task)
-        return _to_data_set(_read(file), spec, class_count)
+        return _to_data_set(_read(file, schema), spec, class_count)
     if schema is not None:
         raise DataError(f"--data {spec}: a schema is for files; leave --schema out")
     if spec == "digits":
@@ -171,8 +169,12 @@ def _load(spec: str, class_count: int | None, schema: Schema | None, task: str) 
     return _load_from_function(spec, class_count)
 
 
-def _read(file: FileSpec) -> RawSet:
-    """Read a file that is no table."""
+def _read(file: FileSpec, schema: Schema | None) -> RawSet:
+    """Read a file or folder that is no table."""
+    if file.kind in FOLDER_READERS:
+        return FOLDER_READERS[file.kind](file.path, file.options, schema)
+    if schema is not None:
+        raise DataError(f"--data {file.text}: {file.kind} has no schema; leave --schema out")
     raw = FILE_READERS[file.kind](file.path)
     return replace(raw, axes=file.options.axes) if file.kind == "npz" else raw
 
@@ -220,8 +222,9 @@ def _to_data_set(raw: RawSet, spec: str, class_count: int | None) -> DataSet:
     prepare, notes = _preparation(raw)
     train = _examples(raw.train, prepare, classes)
     held_out = None if raw.held_out is None else _examples(raw.held_out, prepare, classes)
-    target = Target(names=raw.class_names)
-    data = DataSet(train, held_out, classes, spec, target, (*raw.notes, *notes), raw.schema)
+    names = (*raw.class_names, *map(str, range(len(raw.class_names), classes))) if raw.class_names else ()
+    schema = raw.schema.model_copy(update={"classes": names}) if raw.schema else None
+    data = DataSet(train, held_out, classes, spec, Target(names=names), (*raw.notes, *notes), schema)
     _check_shapes(data)
     return data
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from dslnode.data.readers.class_folders import is_debris
 from dslnode.data.readers.raw import MAX_FILE_BYTES, existing_file
 from dslnode.errors import DataError
 
@@ -114,17 +115,15 @@ def _open_unpacked(path: Path) -> Iterator[BinaryIO]:
 
 
 def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    members = [info for info in archive.infolist() if not info.is_dir() and not _is_debris(info.filename)]
+    members = [
+        info for info in archive.infolist() if not info.is_dir() and not any(map(is_debris, info.filename.split("/")))
+    ]
     if any(info.filename == "[Content_Types].xml" for info in members):
         raise DataError(f"{path}: is a spreadsheet, not text; save it as CSV")
     if len(members) != 1:
         names = ", ".join(info.filename for info in members[:5])
         raise DataError(f"{path}: holds {len(members)} files ({names}); pack one file, or unpack it and give a pattern")
     return members[0]
-
-
-def _is_debris(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
 def _open_zst(stream: BinaryIO, path: Path) -> _ZstErrors:
