@@ -27,7 +27,8 @@ MIN_SECONDS = 0.1
 MAX_FRAMES = 128
 STEP_SECONDS, WINDOW_SECONDS = 0.01, 0.025
 LOWEST_HERTZ = 20.0
-QUIET = 1e-5
+QUIET = 1e-3
+"""Power below which nothing is heard: 64 dB under a tone of full scale. It keeps the noise of few bits out."""
 FULL_SCALE = {1: 128.0, 2: 2.0**15, 3: 2.0**23, 4: 2.0**31}
 """The loudest value of a sample, by its bytes."""
 
