@@ -166,7 +166,30 @@ def partition(
         samples_per_class=samples_per_class,
         seed=seed,
     )
-    return take_partition(split_held_out(data, held_out_fraction, seed), spec)
+    return node_part(data, held_out_fraction, spec)
+
+
+def node_part(data: DataSet, held_out_fraction: float, spec: PartitionSpec) -> DataSet:
+    """Return what one node holds, as ``split_held_out`` and ``take_partition`` do, but copy its own examples alone.
+
+    So a small part of a file that is mapped into memory takes little memory. Raises as they do.
+    """
+    outline = replace(data, train=_outline(data.train), held_out=data.held_out and _outline(data.held_out))
+    part = take_partition(split_held_out(outline, held_out_fraction, spec.seed), spec)
+    source = data.train if data.held_out is None else data.held_out
+    held_out = None if part.held_out is None else _take_outlined(source, part.held_out)
+    return replace(part, train=_take_outlined(data.train, part.train), held_out=held_out)
+
+
+def _outline(examples: Examples) -> Examples:
+    """Return examples that hold, in place of inputs, the eight bytes of their position."""
+    positions = np.arange(len(examples), dtype=np.int64).view(np.uint8).reshape(-1, 8)
+    return replace(examples, stored=positions)
+
+
+def _take_outlined(examples: Examples, outline: Examples) -> Examples:
+    positions = np.ascontiguousarray(outline.stored).view(np.int64)[:, 0]
+    return examples if len(positions) == len(examples) else examples.take(positions)
 
 
 def take_partition(data: DataSet, spec: PartitionSpec) -> DataSet:

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet, load_data_set
-from dslnode.data.partition import PartitionSpec, parse_share, parse_split, split_held_out, take_partition
+from dslnode.data.partition import PartitionSpec, node_part, parse_share, parse_split
 from dslnode.data.schema_file import read_schema
 from dslnode.learning.learner import Learner, build_model
 from dslnode.learning.options import InitializationOptions, TrainingOptions
@@ -16,8 +16,7 @@ from dslnode.learning.options import InitializationOptions, TrainingOptions
 def node_data(settings: Settings) -> DataSet:
     """Return the part of the data set that this node holds, train and held-out."""
     schema = read_schema(settings.schema) if settings.schema else None
-    loaded = load_data_set(settings.data, settings.class_count, schema=schema)
-    whole = split_held_out(loaded, settings.held_out_fraction, settings.seed)
+    data = load_data_set(settings.data, settings.class_count, schema=schema)
     part = PartitionSpec(
         classes=settings.classes or None,
         share=parse_share(settings.share),
@@ -25,7 +24,7 @@ def node_data(settings: Settings) -> DataSet:
         samples_per_class=settings.samples_per_class,
         seed=settings.seed,
     )
-    return take_partition(whole, part)
+    return node_part(data, settings.held_out_fraction, part)
 
 
 def training_options(settings: Settings) -> TrainingOptions:
