@@ -7,9 +7,12 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from dslnode.data.dataset import load_data_set
+from dslnode.data.node_part import load_node_part
 from dslnode.data.partition import PartitionSpec, node_part, split_held_out, take_partition
 
 ROWS, SIDE = 40_000, 28
@@ -33,9 +36,10 @@ def test_a_node_that_keeps_a_hundredth_of_an_idx_file_takes_little_memory(tmp_pa
     if not has_test:
         for path in tmp_path.glob("t10k*"):
             path.unlink()
+    part = PartitionSpec(share=(1, 100), classes=(0, 1, 2, 3))
+    node_part(load_data_set("digits"), 0.01, part)  # what is imported once
     gc.collect()
     tracemalloc.start()
-    part = PartitionSpec(share=(1, 100), classes=(0, 1, 2, 3), samples_per_class=None)
     data = node_part(load_data_set(f"idx:{tmp_path}"), 0.01, part)
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -54,3 +58,42 @@ def test_the_part_is_the_same_as_by_two_steps() -> None:
             np.testing.assert_array_equal(left.stored, right.stored)
             np.testing.assert_array_equal(left.labels, right.labels)
             assert left.full_scale == right.full_scale
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_rows_of_a_table_are_chosen_before_they_are_encoded(tmp_path: Path, task: str) -> None:
+    generator = np.random.default_rng(2)
+    lines = [f"{x:.3f},{y:.3f},{'abc'[i % 3]},{i * i % 91}" for i, (x, y) in enumerate(generator.normal(size=(900, 2)))]
+    (tmp_path / "a.csv").write_text("x,y,kind,number\n" + "\n".join(lines).replace("c,7", ",7") + "\n")
+    spec = f"csv:{tmp_path / 'a.csv'}?target={'kind' if task == 'classification' else 'number'}"
+    part = PartitionSpec(share=(2, 5), samples_per_class=20, seed=3)
+    one = load_node_part(spec, part, held_out_fraction=0.2, task=task)
+    other = node_part(load_data_set(spec, task=task), 0.2, part)
+    assert one.notes == other.notes
+    for left, right in ((one.train, other.train), (one.held_out, other.held_out)):
+        assert left is not None
+        assert right is not None
+        np.testing.assert_array_equal(left.images, right.images)
+        np.testing.assert_array_equal(left.targets, right.targets)
+
+
+def test_a_node_that_keeps_a_hundredth_of_a_parquet_file_takes_little_memory(tmp_path: Path) -> None:
+    columns = {f"s{n}": np.random.default_rng(n).normal(size=40_000).astype(np.float32) for n in range(200)}
+    columns["label"] = (np.arange(40_000) % 2).astype(np.float32)
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pa.table(columns), path, row_group_size=2_000)
+    del columns
+    gc.collect()
+    spec = f"parquet:{path}"
+    schema = load_node_part(spec, PartitionSpec(share=(1, 1000)), held_out_fraction=0.01).schema
+    assert schema is not None
+    run = schema.model_copy(update={"scaling": "run"})
+    gc.collect()
+    for given, limit in ((run, 0.15), (None, 0.4)):  # to find out what columns are takes a sample of each
+        tracemalloc.start()
+        data = load_node_part(spec, PartitionSpec(share=(1, 100)), held_out_fraction=0.01, schema=given)
+        kept, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert 380 < len(data.train) < 410
+        assert kept < 0.03 * path.stat().st_size
+        assert peak < limit * path.stat().st_size

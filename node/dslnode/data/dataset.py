@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from dslnode.data.schema import Schema
 from dslnode.data.spec import KINDS, FileSpec, kind_of, parse_spec
 from dslnode.data.target import Target, Task
 from dslnode.errors import DataError
+
+if TYPE_CHECKING:
+    from dslnode.data.tables.load import LoadedTable
 
 DIGITS_FILE = Path(__file__).with_name("digits.npz")
 FILE_READERS: dict[str, Callable[[Path], RawSet]] = {"idx": read_idx, "npz": read_npz, "cifar10": read_cifar10}
@@ -180,11 +183,15 @@ def _read(file: FileSpec, schema: Schema | None) -> RawSet:
 
 
 def _load_table(file: FileSpec, class_count: int | None, schema: Schema | None, task: str) -> DataSet:
-    from dslnode.data.tables.load import load_table
+    from dslnode.data.tables.load import prepare_table
 
-    table = load_table(file, schema, task=task, class_count=class_count)
+    return table_data_set(prepare_table(file, schema, task=task, class_count=class_count).load(), file.text)
+
+
+def table_data_set(table: LoadedTable, name: str) -> DataSet:
+    """Return a table as a data set."""
     examples = Examples(table.inputs, table.labels, values=table.values, keys=table.keys)
-    return DataSet(examples, None, table.class_count, file.text, table.target, table.notes, table.schema)
+    return DataSet(examples, None, table.class_count, name, table.target, table.notes, table.schema)
 
 
 def _load_from_function(spec: str, class_count: int | None) -> DataSet:

@@ -169,13 +169,16 @@ def partition(
     return node_part(data, held_out_fraction, spec)
 
 
-def node_part(data: DataSet, held_out_fraction: float, spec: PartitionSpec) -> DataSet:
+def node_part(data: DataSet, held_out_fraction: float, spec: PartitionSpec, *, positions_only: bool = False) -> DataSet:
     """Return what one node holds, as ``split_held_out`` and ``take_partition`` do, but copy its own examples alone.
 
-    So a small part of a file that is mapped into memory takes little memory. Raises as they do.
+    So a small part of a file that is mapped into memory takes little memory. With ``positions_only`` the examples
+    hold their positions in place of inputs (`outlined_positions`). Raises as they do.
     """
     outline = replace(data, train=_outline(data.train), held_out=data.held_out and _outline(data.held_out))
     part = take_partition(split_held_out(outline, held_out_fraction, spec.seed), spec)
+    if positions_only:
+        return part
     source = data.train if data.held_out is None else data.held_out
     held_out = None if part.held_out is None else _take_outlined(source, part.held_out)
     return replace(part, train=_take_outlined(data.train, part.train), held_out=held_out)
@@ -187,8 +190,13 @@ def _outline(examples: Examples) -> Examples:
     return replace(examples, stored=positions)
 
 
+def outlined_positions(outline: Examples) -> Positions:
+    """Return the positions that examples hold in place of inputs."""
+    return np.ascontiguousarray(outline.stored).view(np.int64)[:, 0]
+
+
 def _take_outlined(examples: Examples, outline: Examples) -> Examples:
-    positions = np.ascontiguousarray(outline.stored).view(np.int64)[:, 0]
+    positions = outlined_positions(outline)
     return examples if len(positions) == len(examples) else examples.take(positions)
 
 

@@ -32,6 +32,8 @@ def test_a_forecast_foretells_the_next_steps_of_the_target(tmp_path: Path) -> No
     assert len(data.train) == 40 - 5 - 3 + 1
     turned_back = data.target.centre[0] + data.target.scale[0] * data.train.values
     np.testing.assert_allclose(turned_back[0], [2.5, 3.0, 3.5], rtol=1e-4)
+    last = data.train.images.reshape(len(data.train), -1)[:, list(data.target.last_values)]
+    np.testing.assert_allclose(last[1:, 0], data.train.values[:-1, 0], rtol=1e-4)
 
 
 def test_rows_are_put_in_order_and_no_window_spans_two_machines(tmp_path: Path) -> None:

@@ -118,18 +118,28 @@ class Encoder:
                 f" {listed(list(self._positions))}; give the file that column, or make another schema"
             )
 
-    def encode(self, source: TableSource, name: str) -> Rows:
-        """Return all rows. Raises ``DataError`` that names file, line, column and remedy."""
-        inputs, values = GrowingArray(self._width, np.float32), GrowingArray(len(self.schema.target), np.float32)
+    def encode(
+        self, source: TableSource, name: str, *, chosen: NDArray[np.bool_] | None = None, outline: bool = False
+    ) -> Rows:
+        """Return all rows, or those that are ``chosen``: bool, one for each row that ``encode`` returns without it.
+
+        An ``outline`` has no inputs. Raises ``DataError`` that names file, line, column and remedy.
+        """
+        width = 0 if outline else self._width
+        inputs, values = GrowingArray(width, np.float32), GrowingArray(len(self.schema.target), np.float32)
         labels, keys, times = (GrowingArray(1, kind) for kind in (np.int64, np.float64, np.float64))
         groups: list[str] = []
+        begun = 0
         for chunk in source.chunks():
             part = self._chunk(chunk)
             if part is None:
                 continue
+            count = len(part[1])
+            mine = slice(None) if chosen is None else chosen[begun : begun + count]
+            begun += count
             for array, rows in zip((inputs, labels, values, keys, times), part[:5], strict=True):
-                array.append(rows)
-            groups += part[5]
+                array.append(rows[mine, :width] if array is inputs else rows[mine])
+            groups += part[5] if chosen is None else []
             check_size((max(1, len(groups)), self._width), name)
         return Rows(
             inputs=inputs.finished(),

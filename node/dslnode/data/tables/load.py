@@ -87,18 +87,45 @@ def _wishes(spec: FileSpec, source: TableSource, task: str, class_count: int | N
     )
 
 
-def load_table(spec: FileSpec, schema: Schema | None, *, task: str = "", class_count: int | None = None) -> LoadedTable:
-    """Read a table by its schema, or by one made from it. Raises ``DataError`` that names place and remedy."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PreparedTable:
+    """A table whose schema is known, and whose rows can be read as often as needed."""
+
+    path: str
+    source: TableSource
+    schema: Schema
+    notes: tuple[str, ...]
+
+    def load(self, chosen: NDArray[np.bool_] | None = None) -> LoadedTable:
+        """Read all rows, or those of the outline that are chosen. Raises ``DataError`` naming place and remedy."""
+        return self._loaded(self._encoded(chosen=chosen))
+
+    def outline(self) -> LoadedTable:
+        """Read all rows without their inputs: enough to choose among them."""
+        return self._loaded(self._encoded(outline=True))
+
+    def _encoded(self, *, chosen: NDArray[np.bool_] | None = None, outline: bool = False) -> Rows:
+        encoder = Encoder(self.schema, self.source.names, self.path)
+        rows = encoder.encode(self.source, self.path, chosen=chosen, outline=outline)
+        if not len(rows.labels):
+            raise DataError(f"{self.path}: no row is left; {'; '.join(rows.notes) or 'the table is empty'}")
+        return rows
+
+    def _loaded(self, rows: Rows) -> LoadedTable:
+        return _loaded(rows, self.schema, self.path, (*self.notes, *rows.notes))
+
+
+def prepare_table(
+    spec: FileSpec, schema: Schema | None, *, task: str = "", class_count: int | None = None
+) -> PreparedTable:
+    """Open a table with its schema, or one made from it. Raises ``DataError`` that names place and remedy."""
     if schema is None:
         used, source, notes = describe_table(spec, task=task, class_count=class_count)
         notes = (*notes, LOCAL_SCALING)
     else:
         source = open_table(spec)
         used, notes = _prepared(schema, source, spec.options)
-    rows = Encoder(used, source.names, str(spec.path)).encode(source, str(spec.path))
-    if not len(rows.labels):
-        raise DataError(f"{spec.path}: no row is left; {'; '.join(rows.notes) or 'the table is empty'}")
-    return _loaded(rows, used, str(spec.path), (*notes, *rows.notes))
+    return PreparedTable(path=str(spec.path), source=source, schema=used, notes=notes)
 
 
 def _prepared(schema: Schema, source: TableSource, options: TaskOptions) -> tuple[Schema, tuple[str, ...]]:
@@ -169,4 +196,12 @@ def target_of(schema: Schema) -> Target:
         units=tuple(column.unit for column in repeated),
         centre=tuple(column.centre or 0.0 for column in repeated),
         scale=tuple(column.scale or 1.0 for column in repeated),
+        last_values=_last_values(schema, repeated) if steps else (),
     )
+
+
+def _last_values(schema: Schema, columns: Sequence[Column]) -> tuple[int, ...]:
+    """Return where in a flattened window the last known value of each output stands."""
+    assert schema.series is not None
+    names = schema.input_names
+    return tuple((schema.series.window - 1) * len(names) + names.index(column.name) for column in columns)

@@ -35,7 +35,7 @@ class ParquetFile:
 
         begun = 0
         try:
-            with pyarrow.parquet.ParquetFile(self.path, memory_map=True, buffer_size=2**16) as file:
+            with pyarrow.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=2**16) as file:
                 for batch in file.iter_batches(batch_size=chunk_rows(len(self.names)), use_threads=False):
                     columns = [_cells(batch.column(index)) for index in range(batch.num_columns)]
                     numbers = range(begun + 1, begun + batch.num_rows + 1)
@@ -56,7 +56,7 @@ def open_parquet(path: Path, options: TaskOptions) -> ParquetFile:  # noqa: ARG0
         ) from error
     existing_file(path)
     try:
-        with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
+        with pyarrow.parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
     except (pyarrow.lib.ArrowException, OSError) as error:
         raise _broken(path, error) from error

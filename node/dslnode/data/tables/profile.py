@@ -14,8 +14,10 @@ from dslnode.data.tables.source import Cells, Chunk, TableSource
 
 MAX_SAMPLE = 4_096
 MAX_DISTINCT = 4_096
-MAX_HELD = 2_000_000
-"""Upper bound of sampled numbers, and of distinct texts, over all columns."""
+MAX_SAMPLES_HELD, MAX_TEXTS_HELD, MAX_NUMBERS_HELD = 2_000_000, 400_000, 60_000
+"""About how many sampled numbers, distinct texts, and distinct numbers as texts are held over all columns."""
+MIN_SAMPLE, MIN_TEXTS, MIN_NUMBERS = 256, 300, 64
+"""So many of them are held of each column, however many there are."""
 MAX_ODD = 4
 """Texts among numbers that are kept as examples."""
 EXAMPLE_STEP = 16
@@ -34,7 +36,8 @@ class ColumnProfile:
     """
 
     name: str
-    max_distinct: int = MAX_DISTINCT
+    max_texts: int = MAX_DISTINCT
+    max_numbers: int = MAX_DISTINCT
     max_sample: int = MAX_SAMPLE
     cells: int = 0
     empty: int = 0
@@ -66,6 +69,11 @@ class ColumnProfile:
         return self.cells - self.empty
 
     @property
+    def max_distinct(self) -> int:
+        """How many distinct texts, or numbers as texts, are held."""
+        return self.max_texts if self.is_text else self.max_numbers
+
+    @property
     def is_constant(self) -> bool:
         """Whether all cells with a value hold the same."""
         return not self.overflow and len(self.distinct) <= 1
@@ -74,9 +82,9 @@ class ColumnProfile:
         """Take in some cells."""
         if isinstance(cells, np.ndarray):
             self._add_numbers(np.asarray(cells, dtype=np.float64), np.isnan(cells).sum())
-            self._add_distinct(
-                [f"{value:.15g}" for value in np.unique(cells[~np.isnan(cells)])[: self.max_distinct + 1]]
-            )
+            if not self.overflow:
+                distinct = np.unique(cells[~np.isnan(cells)])[: self.max_distinct + 1]
+                self._add_distinct([f"{value:.15g}" for value in distinct])
         else:
             self._add_texts(cells, decimal)
         self.cells += len(cells)
@@ -89,15 +97,15 @@ class ColumnProfile:
         counts = Counter(cells)
         present = [text for text in counts if text.strip().lower() not in MISSING]
         empty = len(cells) - sum(counts[text] for text in present)
-        self._add_distinct(present, counts)
         if values is None:
             self.empty += empty
-            return
-        self._add_numbers(values[~np.isnan(values)], empty)
+        else:
+            self._add_numbers(values[~np.isnan(values)], empty)
         if wrong:
             self._add_odd(cells, wrong)
             self.is_text = self.cells == 0 and len(wrong) > TEXT_SHARE * (len(cells) - empty)
             self.counts_rows = False
+        self._add_distinct(present, counts)
 
     def _add_odd(self, cells: Sequence[str], wrong: Sequence[int]) -> None:
         for position in wrong:
@@ -132,7 +140,7 @@ class ColumnProfile:
 
     def _add_distinct(self, texts: Sequence[str], counts: Counter[str] | None = None) -> None:
         if self.overflow:
-            if len(self.examples) < self.max_distinct:
+            if len(self.examples) < self.max_texts:
                 self.examples += texts[:1]
             return
         for text in texts:
@@ -154,8 +162,10 @@ class Profile:
 def profile_table(source: TableSource) -> Profile:
     """Look at all rows of a table once. Raises ``DataError`` where they cannot be read."""
     names = source.names
-    held = max(64, MAX_HELD // len(names))
-    columns = tuple(ColumnProfile(name, min(MAX_DISTINCT, held), min(MAX_SAMPLE, held)) for name in names)
+    texts = min(MAX_DISTINCT, max(MIN_TEXTS, MAX_TEXTS_HELD // len(names)))
+    numbers = min(MAX_DISTINCT, max(MIN_NUMBERS, MAX_NUMBERS_HELD // len(names)))
+    sample = min(MAX_SAMPLE, max(MIN_SAMPLE, MAX_SAMPLES_HELD // len(names)))
+    columns = tuple(ColumnProfile(name, max_texts=texts, max_numbers=numbers, max_sample=sample) for name in names)
     rows = 0
     for chunk in source.chunks():
         if chunk.is_skipped or (chunk.unfinished and rows and not _fits(chunk, columns)):
