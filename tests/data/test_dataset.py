@@ -62,7 +62,7 @@ def test_the_home_directory_is_understood(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_an_unknown_name_lists_the_known_forms() -> None:
-    with pytest.raises(DataError, match=r"did you mean 'digits'\?; known are digits, idx:PATH, .*module:function"):
+    with pytest.raises(DataError, match=r"did you mean 'digits'\?; known are digits, csv:PATH, .*module:function"):
         load_data_set("digts")
 
 
@@ -82,16 +82,17 @@ def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
 
 
 @pytest.mark.parametrize(
-    ("body", "held_out"),
+    ("body", "shape", "held_out"),
     [
-        ("return np.ones((4, 5, 6)), np.array([0, 1, 2, 1])", False),
-        ("return torch.ones(4, 1, 5, 6), torch.tensor([0, 1, 2, 1])", False),
-        ("return np.ones((4, 5, 6, 1)), [0, 1, 2, 1], np.ones((1, 5, 6, 1)), [2]", True),
+        ("return np.ones((4, 5, 6)), np.array([0, 1, 2, 1])", (5, 6), False),
+        ("return np.ones((4, 5, 6), np.uint8), np.array([0, 1, 2, 1])", (1, 5, 6), False),
+        ("return torch.ones(4, 1, 5, 6), torch.tensor([0, 1, 2, 1])", (1, 5, 6), False),
+        ("return np.ones((4, 5, 6, 1)), [0, 1, 2, 1], np.ones((1, 5, 6, 1)), [2]", (1, 5, 6), True),
     ],
 )
-def test_a_users_arrays(users_module: Callable[[str], str], body: str, held_out: bool) -> None:
+def test_a_users_arrays(users_module: Callable[[str], str], body: str, shape: tuple[int, ...], held_out: bool) -> None:
     data = load_data_set(users_module(body))
-    assert (data.input_shape, data.class_count) == ((1, 5, 6), 3)
+    assert (data.input_shape, data.class_count) == (shape, 3)
     assert (data.held_out is not None) == held_out
 
 

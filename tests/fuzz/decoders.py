@@ -8,6 +8,7 @@ import functools
 import io
 import ssl
 import tempfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from google.protobuf.message import DecodeError
 
 from dslnode.accounting import ledger_file
 from dslnode.accounting.ledger import EARLIEST_HOUR, Amounts, Direction, Ledger
+from dslnode.data.agreement import DataAgreement
 from dslnode.errors import PeerError, SettingsError
 from dslnode.overlay.mdns import read_announcement
 from dslnode.protocol.codec import delta, positions
@@ -154,6 +156,7 @@ def hello() -> bytes:
         exchange="sign",
         codecs=frozenset({1, 2, 3}),
         start=bytes(8),
+        data=DataAgreement(bytes(16), zlib.compress(b'{"task":"classification"}')),
     )
     return pb.Frame(hello=me.to_proto(5)).SerializeToString()
 

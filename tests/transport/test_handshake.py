@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import dslnode
+from dslnode.data.agreement import MAX_PACKED_BYTES, DataAgreement
+from dslnode.data.dataset import DataSet, Examples
+from dslnode.data.schema import Column, ColumnKind, Schema
+from dslnode.data.target import Target
 from dslnode.errors import PeerError
 from dslnode.protocol.codec.mask_codec import MAX_ROUND
 from dslnode.transport.handshake import (
@@ -54,6 +60,8 @@ node_infos = st.builds(
     advertise=texts,
     model=models,
     exchange=st.sampled_from(["keep", "sign", "both"]),
+    data=st.none()
+    | st.builds(DataAgreement, st.binary(min_size=16, max_size=16), st.binary(max_size=MAX_PACKED_BYTES)),
 )
 
 
@@ -257,3 +265,76 @@ def test_the_link_of_a_restarted_neighbour_replaces_the_old_one(
 @given(node_ids, st.booleans())
 def test_a_link_dialled_again_by_the_same_side_replaces_the_one_before(me: bytes, dialled: bool) -> None:
     assert replaces(me, (OTHER, dialled), (OTHER, dialled))
+
+
+def agreement(schema: Schema | None, task: str = "classification") -> DataAgreement:
+    examples = Examples(np.ones((1, 2), np.float32), np.zeros(1, np.int64))
+    return DataAgreement.of(DataSet(examples, None, 2, "x", Target(task=task), schema=schema))
+
+
+def pump(*classes: str, width: int = 1) -> Schema:
+    columns = tuple(Column(name=f"sensor {n * n * 7919 % 65521}", kind=ColumnKind.NUMBER) for n in range(width))
+    label = Column(name="state", kind=ColumnKind.LABEL)
+    return Schema(target=("state",), classes=classes, columns=(*columns, label))
+
+
+def test_another_schema_is_refused_with_the_first_difference_before_the_model_is_looked_at() -> None:
+    me = replace(ME, data=agreement(pump("ok", "worn")))
+    other = replace(OTHER, data=agreement(pump("ok", "off")), model=replace(OTHER.model, fingerprint=bytes(16)))
+    error = refused(lambda: check_match(me, other))
+    assert error.reason == "schema"
+    assert str(error).startswith(
+        "reads its data by another schema: classes: number 2 is 'off' there, 'worn' here; make"
+    )
+    assert "--schema" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        (agreement(pump("ok", "worn")), agreement(pump("ok", "worn"))),
+        (agreement(pump("ok", "worn")), agreement(None)),
+        (agreement(pump("ok", "worn")), None),
+        (None, agreement(pump("ok", "worn"))),
+        (agreement(None), agreement(None)),
+    ],
+)
+def test_nodes_of_one_schema_match_and_those_that_say_nothing_of_it(
+    mine: DataAgreement | None, theirs: DataAgreement | None
+) -> None:
+    check_match(replace(ME, data=mine), replace(OTHER, data=theirs))
+
+
+def test_another_task_is_refused_without_a_schema() -> None:
+    me, other = replace(ME, data=agreement(None)), replace(OTHER, data=agreement(None, "regression"))
+    error = refused(lambda: check_match(me, other))
+    assert (
+        str(error) == "learns another task: 'regression' there, 'classification' here; start both with data of one task"
+    )
+
+
+def test_a_schema_too_long_to_travel_is_compared_by_its_digest() -> None:
+    mine, theirs = agreement(pump("a", "b", width=20_000)), agreement(pump("a", "c", width=20_000))
+    assert mine.packed == b""
+    check_match(replace(ME, data=mine), replace(OTHER, data=mine))
+    error = refused(lambda: check_match(replace(ME, data=mine), replace(OTHER, data=theirs)))
+    assert str(error).startswith("reads its data by another schema than this node; make one")
+
+
+@pytest.mark.parametrize(("fingerprint", "packed"), [(15, 0), (17, 0), (0, 0), (16, MAX_PACKED_BYTES + 1)])
+def test_data_out_of_bounds_are_refused(fingerprint: int, packed: int) -> None:
+    wrong = pb.DataAgreement(fingerprint=bytes(fingerprint), packed=bytes(packed))
+    assert refused(lambda: read_hello(hello_with(lambda hello: hello.data.CopyFrom(wrong)))).reason == "bad_hello"
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a"', b"[1]", b'{"classes": {}, "inputs": 3}', b" " * 2**24])
+def test_an_agreement_that_is_none_is_refused_in_words(content: bytes) -> None:
+    theirs = DataAgreement(bytes(16), zlib.compress(content))
+    error = refused(lambda: check_match(replace(ME, data=agreement(pump("a", "b"))), replace(OTHER, data=theirs)))
+    assert error.reason == "schema"
+
+
+@given(st.binary(max_size=64) | st.text(max_size=40).map(lambda text: zlib.compress(text.encode(errors="replace"))))
+def test_whatever_an_agreement_holds_the_words_are_clean(packed: bytes) -> None:
+    words = agreement(pump("a", "b")).disagreement(DataAgreement(bytes(16), packed))
+    assert words.isprintable()

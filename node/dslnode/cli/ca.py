@@ -14,6 +14,7 @@ from dslnode.errors import SettingsError
 from dslnode.security.ticket import FINGERPRINT
 
 DAYS = 365
+MAX_TICKET_SCHEMA = 2**19
 
 app = typer.Typer(
     cls=GroupHelp, help="Make and manage a network: its authority, and one ticket for each node.", no_args_is_help=True
@@ -120,6 +121,15 @@ def _checked_settings(given: list[str], **fixed: str) -> dict[str, str]:
             raise SettingsError(f"--set {key}: has characters that are not printable text; write it without them")
     settings = {key.replace("-", "_"): value for key, _, value in pairs}
     load(fixed, {f"DSLNODE_{key.upper()}": value for key, value in settings.items()}, None)
+    if settings.get("schema"):
+        from dslnode.data.schema_file import schema_file_text
+
+        settings["schema"] = schema_file_text(Path(settings["schema"]))
+        if len(settings["schema"]) > MAX_TICKET_SCHEMA:
+            raise SettingsError(
+                f"--set schema: has over {MAX_TICKET_SCHEMA} characters, too many for a ticket;"
+                " copy the file to the board, and give it --schema there"
+            )
     return settings
 
 

@@ -8,7 +8,10 @@ from typing import Literal, get_args, get_origin
 from dslnode.config.settings import Settings
 
 WELL_KNOWN = {
-    "data": ("digits", "idx:", "npz:", "images:", "csv:", "cifar10:"),
+    "data": (
+        *("digits", "csv:", "jsonl:", "parquet:", "sqlite:"),
+        *("images:", "audio:", "npz:", "idx:", "cifar10:"),
+    ),
     "model": ("mlp", "cnn", "alexnet"),
     "split": ("even", "classes:", "dirichlet:"),
     "metrics": ("off",),

@@ -53,6 +53,11 @@ EXAMPLES = {
         dslnode ca renew board-1                             # before it ends; no restart is needed
         dslnode ca revoke board-1                            # and copy revoked.pem to the others
     """,
+    "data": """
+        dslnode data describe pump.csv --target state > pump.schema.toml
+        dslnode data check pump.csv --schema pump.schema.toml
+        dslnode start --data csv:pump.csv --schema pump.schema.toml
+    """,
     "status": """
         dslnode status --watch
         dslnode status --address 10.0.0.2:7711 --json

@@ -13,7 +13,7 @@ from typing import Annotated, Optional
 import typer
 
 from dslnode.accounting.ledger import Period
-from dslnode.cli import ca
+from dslnode.cli import ca, data
 from dslnode.cli.help import CommandHelp, GroupHelp
 from dslnode.cli.options import with_settings
 from dslnode.config.loader import LoadedSettings
@@ -83,6 +83,7 @@ def config(
 
 app.command("config", cls=CommandHelp)(with_settings(config))
 app.add_typer(ca.app, name="ca")
+app.add_typer(data.app, name="data")
 
 
 @app.command(cls=CommandHelp)

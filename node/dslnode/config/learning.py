@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -16,7 +17,8 @@ class DataSettings(SettingsGroup):
 
     data: str = Field(
         "digits",
-        description="Data set: digits, idx:DIR, npz:FILE, images:DIR, csv:FILE, cifar10:DIR or module:function.",
+        description="Data set: digits, csv:FILE, jsonl:FILE, parquet:FILE, sqlite:FILE, images:DIR, audio:DIR, "
+        "npz:FILE, idx:DIR, cifar10:DIR or module:function. Options follow a question mark: csv:FILE?target=state.",
     )
     class_count: int | None = Field(
         None,
@@ -46,6 +48,18 @@ class DataSettings(SettingsGroup):
         if not 1 <= index <= count:
             raise ValueError("the first number goes from 1 to the second, as 2/3")
         return value
+
+
+with warnings.catch_warnings(action="ignore"):  # the name was a method of pydantic's models once, which nobody calls
+
+    class SchemaSettings(SettingsGroup):
+        """The schema of a node's data."""
+
+        schema: str = Field(  # type: ignore[assignment]
+            "",
+            description="File with the schema of the data, as `dslnode data describe` writes it. The same on all "
+            "nodes. Default: none; a node makes its own from its data.",
+        )
 
 
 class LearningSettings(SettingsGroup):

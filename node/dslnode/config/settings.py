@@ -6,11 +6,11 @@ these defaults.
 
 from __future__ import annotations
 
-from dslnode.config.learning import DataSettings, LearningSettings
+from dslnode.config.learning import DataSettings, LearningSettings, SchemaSettings
 from dslnode.config.node import NodeSettings
 
 
-class Settings(LearningSettings, DataSettings, NodeSettings):
+class Settings(LearningSettings, SchemaSettings, DataSettings, NodeSettings):
     """The effective settings of one node."""
 
 

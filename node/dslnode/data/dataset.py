@@ -1,39 +1,44 @@
 """Loads the data set that --data names as examples with one scale, one shape and checked labels.
 
-`load_data_set` is the only way in. The readers of file formats (`data.readers`) and the user's own functions
-return arrays as they are. Here values become float32 in [0, 1], images get
-their channel axis, and labels are checked against the classes.
+`load_data_set` is the only way in. Tables (`data.tables`) come encoded by their schema. The readers of other formats
+(`data.readers`) and the user's own functions return arrays as they are. Here bytes and images become float32 in
+[0, 1], features are scaled one by one, images get their channel axis, and labels are checked against the classes.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dslnode import plugins
 from dslnode.data.checks import check_class_count, check_finite, check_numbers, checked_labels, count_classes
-from dslnode.data.readers.csv_npz import read_csv, read_npz
+from dslnode.data.readers.audio_folder import read_audio_folder
 from dslnode.data.readers.idx_cifar import read_cifar10, read_idx
 from dslnode.data.readers.image_folder import read_image_folder
+from dslnode.data.readers.npz import read_npz
 from dslnode.data.readers.raw import RawExamples, RawSet, check_size
+from dslnode.data.scaling import feature_scales, scaled
+from dslnode.data.schema import Schema
+from dslnode.data.spec import KINDS, FileSpec, kind_of, parse_spec
 from dslnode.data.target import Target, Task
 from dslnode.errors import DataError
 
+if TYPE_CHECKING:
+    from dslnode.data.tables.load import LoadedTable
+
 DIGITS_FILE = Path(__file__).with_name("digits.npz")
-FILE_READERS: dict[str, Callable[[Path], RawSet]] = {
-    "idx": read_idx,
-    "npz": read_npz,
+FILE_READERS: dict[str, Callable[[Path], RawSet]] = {"idx": read_idx, "npz": read_npz, "cifar10": read_cifar10}
+FOLDER_READERS: dict[str, Callable[[Path, Any, Schema | None], RawSet]] = {
     "images": read_image_folder,
-    "csv": read_csv,
-    "cifar10": read_cifar10,
+    "audio": read_audio_folder,
 }
+TABLES = frozenset({"csv", "jsonl", "parquet", "sqlite"})
 CHANNEL_COUNTS = (1, 3)
 
 
@@ -44,14 +49,16 @@ class Examples:
     Bytes stay bytes until a minibatch needs them, a quarter of the memory; what the model sees is float32, the
     stored values over ``full_scale``, normally in [0, 1]. ``labels`` are classes, which also say how examples are
     divided among nodes; all are 0 where a task has none. ``values`` are what a regression, a forecast or several
-    labels at once aim at, in the scale of the model's outputs. Raises DataError if they differ in length or are
-    of other types.
+    labels at once aim at, in the scale of the model's outputs. ``keys``, float64 (n,) or (n, 2) in [0, 1), say which
+    examples are held out: those whose keys are below the held-out fraction; without keys it is drawn. Raises DataError
+    if they differ in length or are of other types.
     """
 
     stored: NDArray[np.float32] | NDArray[np.uint8]
     labels: NDArray[np.int64]
     full_scale: float = 1.0
     values: NDArray[np.float32] | None = None
+    keys: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that would only fail much later, inside the training."""
@@ -66,6 +73,11 @@ class Examples:
                 " make it (n, ...) with one label per image"
             )
         values = self.values
+        if self.keys is not None and (self.keys.dtype != np.float64 or len(self.keys) != len(self.labels)):
+            raise DataError(
+                f"keys are {self.keys.dtype} of shape {self.keys.shape} for {len(self.labels)} examples;"
+                " make them float64 of shape (n,) or (n, 2)"
+            )
         if values is not None and (values.dtype != np.float32 or values.ndim != 2 or len(values) != len(self.labels)):
             raise DataError(
                 f"values are {values.dtype} of shape {values.shape} for {len(self.labels)} examples;"
@@ -87,20 +99,26 @@ class Examples:
         return len(self.labels)
 
     def take(self, positions: NDArray[np.int64]) -> Examples:
-        """Copy the examples at `positions`, so that the memory of the whole set can be freed."""
+        """Copy the examples at `positions`, without their keys, so that the memory of the whole set can be freed."""
         values = None if self.values is None else self.values[positions]
         return Examples(self.stored[positions], self.labels[positions], self.full_scale, values)
 
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Examples to train on and, unless None, examples to measure the score on; labels are 0..class_count-1."""
+    """Examples to train on and, unless None, examples to measure the score on; labels are 0..class_count-1.
+
+    ``notes`` say in words what was found out about the data and decided; ``schema`` is what nodes of a run must agree
+    on, None where shapes and the class count say it all.
+    """
 
     train: Examples
     held_out: Examples | None
     class_count: int
     name: str
     target: Target = field(default_factory=Target)
+    notes: tuple[str, ...] = ()
+    schema: Schema | None = None
 
     @property
     def output_count(self) -> int:
@@ -115,17 +133,21 @@ class DataSet:
         return tuple(self.train.stored.shape[1:])
 
 
-def load_data_set(spec: str, class_count: int | None = None) -> DataSet:
-    """Load `digits`, `idx:DIR`, `npz:FILE`, `images:DIR`, `csv:FILE`, `cifar10:DIR`, a plug-in or `module:function`.
+def load_data_set(
+    spec: str, class_count: int | None = None, *, schema: Schema | None = None, task: str = ""
+) -> DataSet:
+    """Load `digits`, `csv:FILE`, `idx:DIR` and others (docs/models-and-data.md), a plug-in or `module:function`.
 
-    `class_count` is for nodes whose own data lack the last classes: all nodes of a run need the same count.
-    Values are divided by 255 if they are 8-bit, else by the largest magnitude if that is over 1. Images of
-    shape (n, h, w) become (n, 1, h, w), and (n, h, w, c) with one or three channels become (n, c, h, w).
-    A user's function returns (images, labels), (x_train, y_train, x_test, y_test), or a DataSet, which keeps
-    its scale and shape. Raises DataError that names the place and the remedy.
+    `class_count` is for nodes whose own data lack the last classes: all nodes of a run need the same count. A
+    `schema` says what the columns of a table, or the sizes of images and sounds, are; it wins over options in the
+    spec. `task` is for tables without a schema. Bytes are divided by 255, images of other numbers by their largest
+    magnitude if that is over 1; features (n, features) and series (n, steps, features) are scaled one by one, by
+    this node's own data. Bytes of shape (n, h, w) become (n, 1, h, w), and (n, h, w, c) with one or three channels
+    become (n, c, h, w). A user's function returns (images, labels), (x_train, y_train, x_test, y_test), or a DataSet,
+    which keeps its scale and shape. Raises DataError that names the place and the remedy.
     """
     try:
-        return _load(spec, class_count)
+        return _load(spec, class_count, schema, task)
     except OSError as error:
         raise DataError(f"--data {spec}: {error}; check the path and the permissions") from error
     except MemoryError as error:
@@ -134,23 +156,46 @@ def load_data_set(spec: str, class_count: int | None = None) -> DataSet:
 
 def names_code(spec: str) -> bool:
     """Return whether the data set is a `module:function`: code that the spec chooses, wherever it comes from."""
-    prefix, colon, _ = spec.partition(":")
-    return bool(colon) and prefix not in FILE_READERS
+    return ":" in spec and not kind_of(spec)
 
 
-def _load(spec: str, class_count: int | None) -> DataSet:
-    prefix, colon, path = spec.partition(":")
+def _load(spec: str, class_count: int | None, schema: Schema | None, task: str) -> DataSet:
+    if kind_of(spec):
+        file = parse_spec(spec)
+        if file.kind in TABLES:
+            return _load_table(file, class_count, schema, task)
+        return _to_data_set(_read(file, schema), spec, class_count)
+    if schema is not None:
+        raise DataError(f"--data {spec}: a schema is for files; leave --schema out")
     if spec == "digits":
         return _to_data_set(replace(read_npz(DIGITS_FILE), full_scale=16), spec, class_count)
-    if colon and prefix in FILE_READERS:
-        if not path:
-            raise DataError(f"--data {spec}: give a path after the colon, such as {prefix}:/data/mine")
-        return _to_data_set(FILE_READERS[prefix](Path(os.path.expanduser(path))), spec, class_count)
     return _load_from_function(spec, class_count)
 
 
+def _read(file: FileSpec, schema: Schema | None) -> RawSet:
+    """Read a file or folder that is no table."""
+    if file.kind in FOLDER_READERS:
+        return FOLDER_READERS[file.kind](file.path, file.options, schema)
+    if schema is not None:
+        raise DataError(f"--data {file.text}: {file.kind} has no schema; leave --schema out")
+    raw = FILE_READERS[file.kind](file.path)
+    return replace(raw, axes=file.options.axes) if file.kind == "npz" else raw
+
+
+def _load_table(file: FileSpec, class_count: int | None, schema: Schema | None, task: str) -> DataSet:
+    from dslnode.data.tables.load import prepare_table
+
+    return table_data_set(prepare_table(file, schema, task=task, class_count=class_count).load(), file.text)
+
+
+def table_data_set(table: LoadedTable, name: str) -> DataSet:
+    """Return a table as a data set."""
+    examples = Examples(table.inputs, table.labels, values=table.values, keys=table.keys)
+    return DataSet(examples, None, table.class_count, name, table.target, table.notes, table.schema)
+
+
 def _load_from_function(spec: str, class_count: int | None) -> DataSet:
-    built_in = ("digits", *(f"{prefix}:PATH" for prefix in FILE_READERS))
+    built_in = ("digits", *(f"{prefix}:PATH" for prefix in KINDS))
     function = plugins.data_factory(spec, built_in)
     try:
         result = function()
@@ -181,25 +226,53 @@ def _to_data_set(raw: RawSet, spec: str, class_count: int | None) -> DataSet:
     classes = class_count if class_count is not None else raw.class_count
     classes = classes if classes is not None else count_classes(raw.train)
     check_class_count(classes, spec)
-    scale = raw.full_scale or _full_scale(raw.train)
-    train = _examples(raw.train, scale, classes)
-    held_out = None if raw.held_out is None else _examples(raw.held_out, scale, classes)
-    data = DataSet(train, held_out, classes, spec)
+    prepare, notes = _preparation(raw)
+    train = _examples(raw.train, prepare, classes)
+    held_out = None if raw.held_out is None else _examples(raw.held_out, prepare, classes)
+    names = (*raw.class_names, *map(str, range(len(raw.class_names), classes))) if raw.class_names else ()
+    schema = raw.schema.model_copy(update={"classes": names}) if raw.schema else None
+    data = DataSet(train, held_out, classes, spec, Target(names=names), (*raw.notes, *notes), schema)
     _check_shapes(data)
     return data
 
 
-def _examples(raw: RawExamples, scale: float, class_count: int) -> Examples:
-    check_numbers(raw)
-    labels = checked_labels(raw, class_count)
+Preparation = Callable[[RawExamples], tuple[NDArray[np.float32] | NDArray[np.uint8], float]]
+"""From examples as read to those that are stored, and the value of these that becomes 1.0."""
+
+
+def _preparation(raw: RawSet) -> tuple[Preparation, tuple[str, ...]]:
+    """Return how values of a set are scaled and shaped, by those of its training examples, and what to say of it."""
+    images = raw.train.images
+    if images.dtype.kind == "f":
+        check_finite(images, raw.train.source)
+    is_image = raw.axes == "image" or (raw.axes is None and images.dtype.kind in "bu" and images.dtype.itemsize == 1)
+    is_image = is_image or images.ndim > 3 or raw.full_scale is not None
+    if is_image:
+        scale = raw.full_scale or _full_scale(images)
+        return lambda part: _scaled_images(part, scale), ()
+    centre, scale_of = feature_scales(images)
+    axes = f", taken for series of {images.shape[1]} steps of {images.shape[2]} features" if images.ndim == 3 else ""
+    note = f"{images.shape[-1]} features{axes}, scaled by this node's own data"
+    return lambda part: (scaled(part.images, centre, scale_of), 1.0), (note,)
+
+
+def _scaled_images(raw: RawExamples, scale: float) -> tuple[NDArray[np.float32] | NDArray[np.uint8], float]:
     images = _with_channels(raw.images)
     if images.dtype == np.uint8:
-        return Examples(np.ascontiguousarray(images), labels, scale)
+        return images, scale
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused right after
-        images = np.divide(images, np.float32(scale), dtype=np.float32)
+        return np.divide(images, np.float32(scale), dtype=np.float32), 1.0
+
+
+def _examples(raw: RawExamples, prepare: Preparation, class_count: int) -> Examples:
+    check_numbers(raw)
+    labels = checked_labels(raw, class_count)
     if raw.images.dtype.kind == "f":
+        check_finite(raw.images, raw.source)
+    images, scale = prepare(raw)
+    if images.dtype != np.uint8:
         check_finite(images, raw.source)
-    return Examples(np.ascontiguousarray(images), labels)
+    return Examples(np.require(images, requirements="C"), labels, scale)
 
 
 def _with_channels(images: NDArray[Any]) -> NDArray[Any]:
@@ -210,13 +283,9 @@ def _with_channels(images: NDArray[Any]) -> NDArray[Any]:
     return images.transpose(0, 3, 1, 2) if channels_last else images
 
 
-def _full_scale(raw: RawExamples) -> float:
+def _full_scale(images: NDArray[Any]) -> float:
     """Return the value that becomes 1.0: 255 for bytes, else the largest magnitude, or 1 if that is smaller."""
-    if raw.images.dtype == np.uint8:
-        return 255.0
-    if raw.images.dtype.kind == "f":
-        check_finite(raw.images, raw.source)
-    return max(1.0, float(raw.images.max()), -float(raw.images.min()))
+    return 255.0 if images.dtype == np.uint8 else max(1.0, float(images.max()), -float(images.min()))
 
 
 def _check_shapes(data: DataSet) -> None:
@@ -230,12 +299,15 @@ def _check_shapes(data: DataSet) -> None:
 
 def _check_user_data(data: DataSet, spec: str) -> DataSet:
     """Hold a DataSet that the user's function built to the same rules, without changing its values."""
-    check_class_count(data.class_count, spec)
+    if data.target.task == Task.CLASSIFICATION:
+        check_class_count(data.class_count, spec)
     for part, examples in (("train", data.train), ("held_out", data.held_out)):
         if examples is not None:
             raw = RawExamples(examples.stored, examples.labels, f"{spec} ({part})")
             check_size(examples.stored.shape, raw.source)
             check_finite(examples.stored, raw.source)
+            if examples.values is not None:
+                check_finite(examples.values, f"{raw.source}: values")
             checked_labels(raw, data.class_count)
     _check_shapes(data)
     return data

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dslnode.data.dataset import DataSet, Examples
 from dslnode.data.partition_schemes import (
@@ -99,16 +100,19 @@ def format_split(split: Split) -> str:
 
 
 def split_held_out(data: DataSet, fraction: float, seed: int) -> DataSet:
-    """Set aside `fraction` of each class to measure accuracy on, unless the data set has such a part.
+    """Set aside `fraction` of the examples to measure the score on, unless the data set has such a part.
 
-    A class with two or more examples gives at least one and keeps at least one. Raises SettingsError if the
-    fraction is not between 0 and 1, DataError if no class has two examples.
+    Examples with keys are held out by these, so that none that was trained on is ever tested on when a file grows.
+    Otherwise `fraction` of each class is drawn: a class with two or more examples gives at least one and keeps at
+    least one. Raises SettingsError if the fraction is not between 0 and 1, DataError if nothing can be held out.
     """
     _check_seed(seed)
     if not 0 < fraction < 1:
         raise SettingsError(f"the held-out fraction is {fraction}; it must be between 0 and 1, such as 0.2")
     if data.held_out is not None:
         return data
+    if data.train.keys is not None:
+        return _split_by_keys(data, data.train.keys, fraction)
     chosen = np.zeros(len(data.train), dtype=bool)
     for positions in shuffled_by_class(data.train.labels, seed, Draw.HELD_OUT).values():
         count = min(max(1, round(fraction * len(positions))), len(positions) - 1)
@@ -116,6 +120,26 @@ def split_held_out(data: DataSet, fraction: float, seed: int) -> DataSet:
     if not chosen.any():
         raise DataError(f"{data.name}: no class has two examples, so none can be held out; provide more data")
     train, held_out = (data.train.take(np.flatnonzero(part)) for part in (~chosen, chosen))
+    return replace(data, train=train, held_out=held_out)
+
+
+def _split_by_keys(data: DataSet, keys: NDArray[np.float64], fraction: float) -> DataSet:
+    """Hold out the examples whose keys are all below the fraction, train on those whose keys are all above it.
+
+    If there are none to hold out, the one with the smallest key is: no row that comes later can turn it into one that
+    is trained on and then tested on.
+    """
+    lowest, highest = (pick(keys.reshape(len(keys), -1), axis=1) for pick in (np.min, np.max))
+    chosen, kept = np.asarray(highest < fraction), np.asarray(lowest >= fraction)
+    if not chosen.any() and len(keys) > 1:
+        chosen[int(highest.argmin())] = True
+        kept &= ~chosen
+    if not chosen.any() or not kept.any():
+        raise DataError(
+            f"{data.name}: of {len(keys)} example(s) {int(chosen.sum())} are held out and {int(kept.sum())} are left"
+            " to train on; provide more data, or change --held-out-fraction"
+        )
+    train, held_out = (data.train.take(np.flatnonzero(part)) for part in (kept, chosen))
     return replace(data, train=train, held_out=held_out)
 
 
@@ -142,7 +166,38 @@ def partition(
         samples_per_class=samples_per_class,
         seed=seed,
     )
-    return take_partition(split_held_out(data, held_out_fraction, seed), spec)
+    return node_part(data, held_out_fraction, spec)
+
+
+def node_part(data: DataSet, held_out_fraction: float, spec: PartitionSpec, *, positions_only: bool = False) -> DataSet:
+    """Return what one node holds, as ``split_held_out`` and ``take_partition`` do, but copy its own examples alone.
+
+    So a small part of a file that is mapped into memory takes little memory. With ``positions_only`` the examples
+    hold their positions in place of inputs (`outlined_positions`). Raises as they do.
+    """
+    outline = replace(data, train=_outline(data.train), held_out=data.held_out and _outline(data.held_out))
+    part = take_partition(split_held_out(outline, held_out_fraction, spec.seed), spec)
+    if positions_only:
+        return part
+    source = data.train if data.held_out is None else data.held_out
+    held_out = None if part.held_out is None else _take_outlined(source, part.held_out)
+    return replace(part, train=_take_outlined(data.train, part.train), held_out=held_out)
+
+
+def _outline(examples: Examples) -> Examples:
+    """Return examples that hold, in place of inputs, the eight bytes of their position."""
+    positions = np.arange(len(examples), dtype=np.int64).view(np.uint8).reshape(-1, 8)
+    return replace(examples, stored=positions)
+
+
+def outlined_positions(outline: Examples) -> Positions:
+    """Return the positions that examples hold in place of inputs."""
+    return np.ascontiguousarray(outline.stored).view(np.int64)[:, 0]
+
+
+def _take_outlined(examples: Examples, outline: Examples) -> Examples:
+    positions = outlined_positions(outline)
+    return examples if len(positions) == len(examples) else examples.take(positions)
 
 
 def take_partition(data: DataSet, spec: PartitionSpec) -> DataSet:

@@ -6,17 +6,16 @@ import hashlib
 from dataclasses import fields
 
 from dslnode.config.settings import Settings
-from dslnode.data.dataset import DataSet, load_data_set
-from dslnode.data.partition import PartitionSpec, parse_share, parse_split, split_held_out, take_partition
+from dslnode.data.dataset import DataSet
+from dslnode.data.node_part import load_node_part
+from dslnode.data.partition import PartitionSpec, parse_share, parse_split
+from dslnode.data.schema_file import read_schema
 from dslnode.learning.learner import Learner, build_model
 from dslnode.learning.options import InitializationOptions, TrainingOptions
 
 
 def node_data(settings: Settings) -> DataSet:
     """Return the part of the data set that this node holds, train and held-out."""
-    whole = split_held_out(
-        load_data_set(settings.data, settings.class_count), settings.held_out_fraction, settings.seed
-    )
     part = PartitionSpec(
         classes=settings.classes or None,
         share=parse_share(settings.share),
@@ -24,7 +23,13 @@ def node_data(settings: Settings) -> DataSet:
         samples_per_class=settings.samples_per_class,
         seed=settings.seed,
     )
-    return take_partition(whole, part)
+    return load_node_part(
+        settings.data,
+        part,
+        held_out_fraction=settings.held_out_fraction,
+        class_count=settings.class_count,
+        schema=read_schema(settings.schema) if settings.schema else None,
+    )
 
 
 def training_options(settings: Settings) -> TrainingOptions:

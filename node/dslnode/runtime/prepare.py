@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dslnode.addresses import announceable
 from dslnode.config.settings import Settings
+from dslnode.data.agreement import DataAgreement
 from dslnode.errors import ModelError, SettingsError
 from dslnode.learning.learner import Learner
 from dslnode.learning.parameter_roles import Role, parameter_roles
@@ -67,6 +68,8 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
         tunnels.open_directory()
     node_id = _node_id(state, tunnels)
     learner = build_learner(settings)
+    for note in learner.data.notes:
+        log.info("data", found=note)
     check_network(learner, tunnels)
     log.info("model", **model_line(learner))
     if state is None:
@@ -166,6 +169,7 @@ def node_info(settings: Settings, learner: Learner, node_id: bytes) -> NodeInfo:
         codecs=READABLE,
         start=checksum(learner.initial_mask.to_bytes()),
         members=True,
+        data=DataAgreement.of(learner.data),
     )
 
 

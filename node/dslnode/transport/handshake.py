@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dslnode.addresses import announceable
+from dslnode.data.agreement import MAX_PACKED_BYTES, DataAgreement
+from dslnode.data.schema import FINGERPRINT_BYTES
 from dslnode.errors import PeerError
 from dslnode.protocol.codec.mask_codec import CHECKSUM_BYTES, MAX_ROUND, Codec
 from dslnode.v1 import node_pb2 as pb
@@ -14,10 +16,11 @@ NODE_ID_BYTES = 16
 INCARNATION_BYTES = 8
 MAX_TEXT = 255
 MAX_CODECS = 32
+MAX_DISAGREEMENT = 500
 REASONS = frozenset(
     "bad_hello bad_holding bad_members bad_step banned checksum chunk_size codec duplicate enough exchange "  # noqa: SIM905
     "expired far_future flood forged full garbage identity leaving mask_bits mask_kind mask_size model "
-    "no_certificate no_hello not_yet_valid protocol revoked run self silent slow surplus "
+    "no_certificate no_hello not_yet_valid protocol revoked run schema self silent slow surplus "
     "too_many unexpected_chunk unexpected_frame unexpected_header".split()
 )
 """Reasons for which this version ends a conversation. Any other, sent by a peer, counts as ``refused``."""
@@ -78,6 +81,7 @@ class NodeInfo:
     start: bytes = b""  # checksum of the keep mask that it started from
     essential: bool = field(default=False, compare=False)  # of this link: the network may fall apart without it
     members: bool = False  # it reads member records
+    data: DataAgreement | None = None  # what its data are; a node of an earlier release does not say
 
     @property
     def key(self) -> str:
@@ -100,6 +104,9 @@ class NodeInfo:
             start=self.start,
             essential=essential,
             members=self.members,
+            data=None
+            if self.data is None
+            else pb.DataAgreement(fingerprint=self.data.fingerprint, packed=self.data.packed),
         )
 
     @classmethod
@@ -117,6 +124,7 @@ class NodeInfo:
             start=hello.start,
             essential=hello.essential,
             members=hello.members,
+            data=DataAgreement(hello.data.fingerprint, hello.data.packed) if hello.HasField("data") else None,
         )
 
     def common_codecs(self, other: NodeInfo) -> frozenset[Codec]:
@@ -169,6 +177,8 @@ def check_match(mine: NodeInfo, theirs: NodeInfo) -> None:
         raise PeerError("self", "this address leads back to the node itself (or two nodes share a copied --state-dir)")
     if theirs.run_id != mine.run_id:
         raise PeerError("run", f"belongs to run {theirs.run_id!r}, this node to {mine.run_id!r} (see --run-id)")
+    if mine.data is not None and theirs.data is not None and (words := mine.data.disagreement(theirs.data)):
+        raise PeerError("schema", clean(words, MAX_DISAGREEMENT))
     if theirs.model.fingerprint != mine.model.fingerprint:
         raise PeerError("model", _model_difference(mine.model, theirs.model))
     if theirs.exchange != mine.exchange:
@@ -222,5 +232,9 @@ def _check_bounds(hello: pb.Hello) -> None:
             raise PeerError("bad_hello", f"sent a hello whose {name} is too long or not printable")
     if len(hello.codecs) > MAX_CODECS or len(hello.start) not in {0, CHECKSUM_BYTES}:
         raise PeerError("bad_hello", "sent a hello with too many codecs, or a start that is no checksum")
+    if hello.HasField("data"):
+        sizes = len(hello.data.fingerprint), len(hello.data.packed)
+        if sizes[0] != FINGERPRINT_BYTES or sizes[1] > MAX_PACKED_BYTES:
+            raise PeerError("bad_hello", f"sent a hello whose data have {sizes[0]} and {sizes[1]} bytes")
     if hello.round >= MAX_ROUND:
         raise PeerError("far_future", f"says it is in round {hello.round}; rounds end at {MAX_ROUND}")

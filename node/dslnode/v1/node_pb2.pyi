@@ -59,7 +59,7 @@ class Frame(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., mask: _Optional[_Union[MaskHeader, _Mapping]] = ..., chunk: _Optional[_Union[MaskChunk, _Mapping]] = ..., greeting: _Optional[_Union[Greeting, _Mapping]] = ..., holding: _Optional[_Union[Holding, _Mapping]] = ..., unchanged: _Optional[_Union[Unchanged, _Mapping]] = ..., pace: _Optional[_Union[Pace, _Mapping]] = ..., members: _Optional[_Union[Members, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol", "run_id", "node_id", "incarnation", "name", "advertise", "round", "model", "exchange", "codecs", "start", "essential", "members")
+    __slots__ = ("protocol", "run_id", "node_id", "incarnation", "name", "advertise", "round", "model", "exchange", "codecs", "start", "essential", "members", "data")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +73,7 @@ class Hello(_message.Message):
     START_FIELD_NUMBER: _ClassVar[int]
     ESSENTIAL_FIELD_NUMBER: _ClassVar[int]
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     run_id: str
     node_id: bytes
@@ -86,7 +87,16 @@ class Hello(_message.Message):
     start: bytes
     essential: bool
     members: bool
-    def __init__(self, protocol: _Optional[int] = ..., run_id: _Optional[str] = ..., node_id: _Optional[bytes] = ..., incarnation: _Optional[bytes] = ..., name: _Optional[str] = ..., advertise: _Optional[str] = ..., round: _Optional[int] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., exchange: _Optional[str] = ..., codecs: _Optional[_Iterable[int]] = ..., start: _Optional[bytes] = ..., essential: _Optional[bool] = ..., members: _Optional[bool] = ...) -> None: ...
+    data: DataAgreement
+    def __init__(self, protocol: _Optional[int] = ..., run_id: _Optional[str] = ..., node_id: _Optional[bytes] = ..., incarnation: _Optional[bytes] = ..., name: _Optional[str] = ..., advertise: _Optional[str] = ..., round: _Optional[int] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., exchange: _Optional[str] = ..., codecs: _Optional[_Iterable[int]] = ..., start: _Optional[bytes] = ..., essential: _Optional[bool] = ..., members: _Optional[bool] = ..., data: _Optional[_Union[DataAgreement, _Mapping]] = ...) -> None: ...
+
+class DataAgreement(_message.Message):
+    __slots__ = ("fingerprint", "packed")
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    PACKED_FIELD_NUMBER: _ClassVar[int]
+    fingerprint: bytes
+    packed: bytes
+    def __init__(self, fingerprint: _Optional[bytes] = ..., packed: _Optional[bytes] = ...) -> None: ...
 
 class Members(_message.Message):
     __slots__ = ("nodes",)

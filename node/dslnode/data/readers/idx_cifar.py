@@ -1,7 +1,8 @@
 """Reads the two formats that are plain bytes: IDX (MNIST, Fashion-MNIST) and CIFAR-10's binary version.
 
-Bytes are read in chunks until the length that the header promises, so a header that lies, or a small
-gzip file that unpacks to terabytes, costs no more memory than the bytes that are really there.
+A plain IDX file is mapped into memory. Other bytes are read in chunks until the length that the header promises, so a
+header that lies, or a small gzip file that unpacks to terabytes, costs no more memory than the bytes that are really
+there.
 """
 
 from __future__ import annotations
@@ -54,8 +55,7 @@ def _read_idx_pair(directory: Path, part: str) -> RawExamples:
 def _read_idx_file(directory: Path, name: str, dimensions: int) -> Bytes:
     plain, compressed = directory / name, directory / f"{name}.gz"
     if plain.exists():
-        with existing_file(plain).open("rb") as stream:
-            return _read_idx_stream(stream, plain, dimensions)
+        return _map_idx_file(existing_file(plain), dimensions)
     if not compressed.exists():
         raise DataError(f"{directory}: neither {name} nor {name}.gz is here; idx: needs the files as downloaded")
     try:
@@ -65,15 +65,34 @@ def _read_idx_file(directory: Path, name: str, dimensions: int) -> Bytes:
         raise DataError(f"{compressed}: broken gzip file ({error}); download it again") from error
 
 
-def _read_idx_stream(stream: ByteStream, path: Path, dimensions: int) -> Bytes:
-    """Read magic (0, 0, type, dimensions), one big-endian uint32 per dimension, then the values."""
+def _map_idx_file(path: Path, dimensions: int) -> Bytes:
+    """Map the values of a plain file: only what is used of them takes memory."""
+    with path.open("rb") as stream:
+        shape = _read_idx_shape(stream, path, dimensions)
+        begin, length = stream.tell(), path.stat().st_size
+    end = begin + check_size(shape, str(path))
+    if length < end:
+        raise DataError(f"{path}: ends after {length - begin} of {end - begin} bytes; download it again")
+    if length > end:
+        raise DataError(f"{path}: longer than its header says (shape {tuple(shape)}); download it again")
+    # Copy on write: torch warns of arrays that it cannot write to.
+    return np.memmap(path, dtype=np.uint8, mode="c", offset=begin, shape=tuple(shape))
+
+
+def _read_idx_shape(stream: ByteStream, path: Path, dimensions: int) -> list[int]:
+    """Read magic (0, 0, type, dimensions), then one big-endian uint32 per dimension."""
     header = _read_exactly(stream, 4 + 4 * dimensions, path)
     if bytes(header[:4]) != bytes([0, 0, IDX_UNSIGNED_BYTE, dimensions]):
         raise DataError(
             f"{path}: starts with {header[:4].hex()}, not the {bytes([0, 0, IDX_UNSIGNED_BYTE, dimensions]).hex()}"
             f" of an IDX file of unsigned bytes with {dimensions} dimension(s); download it again"
         )
-    shape = [int(size) for size in np.frombuffer(header, dtype=">u4", offset=4)]
+    return [int(size) for size in np.frombuffer(header, dtype=">u4", offset=4)]
+
+
+def _read_idx_stream(stream: ByteStream, path: Path, dimensions: int) -> Bytes:
+    """Read the shape, then the values."""
+    shape = _read_idx_shape(stream, path, dimensions)
     values = _read_exactly(stream, check_size(shape, str(path)), path)
     if stream.read(1):
         raise DataError(f"{path}: longer than its header says (shape {tuple(shape)}); download it again")

@@ -1,58 +1,58 @@
-"""Reads a folder of images sorted by class: DIR/<class>/*.png, or DIR/train/<class> and DIR/test/<class>.
+"""Reads a folder of images sorted by class (`images:DIR`), all brought to one size, and all grey or all colour.
 
-Needs the package pillow, which is optional. Every node of a run must number the classes alike. So a class without
-images on this node still needs its empty folder, unless the folders are named by numbers: then the name is the label.
+Needs the package pillow, which is optional. An image is turned as its EXIF data say, put on white where it is
+transparent, made smaller or larger until it covers the size, and cropped around its middle.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dslnode.data.readers.raw import MAX_CLASSES, RawExamples, RawSet, check_size, existing_directory
+from dslnode.data.readers.class_folders import LabelledFiles, Skipped, find_files
+from dslnode.data.readers.raw import RawExamples, RawSet, check_size
+from dslnode.data.schema import ImageShape, Schema
+from dslnode.data.spec import ImageOptions
 from dslnode.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
-FORMATS = ("PNG", "JPEG", "BMP")
-GREY_MODES = frozenset({"1", "L", "LA"})
-COLOUR_MODES = frozenset({"P", "RGB", "RGBA"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16B"})
+SIXTEEN_BITS = frozenset({"I;16", "I;16B"})
+MAX_PIXELS = 2**26
+"""Upper bound of an image before it is decoded."""
+SIDE = 64
+"""Where images are of several sizes and none is given, they become squares of this side, or smaller ones."""
 
 
-@dataclass(frozen=True)
-class ImageFormat:
-    """Format that all images of a data set share: channels (1 grey, 3 colour), height and width in pixels."""
+def read_image_folder(directory: Path, options: ImageOptions, schema: Schema | None) -> RawSet:
+    """Read all images; they have the shape (n, channels, height, width), uint8.
 
-    channels: int
-    height: int
-    width: int
-
-    def __str__(self) -> str:
-        """Return it as people write it, such as ``28x28 grey``."""
-        return f"{self.width}x{self.height} {'grey' if self.channels == 1 else 'colour'}"
-
-
-def read_image_folder(directory: Path) -> RawSet:
-    """Read all png, jpg and bmp files; images have the shape (n, channels, height, width), uint8.
-
-    Labels number the class folders in the order of their names; folders named by numbers are the labels.
-    Raises DataError if there are no images, one is broken, or they differ in size or in channels.
+    Size and colour are those of the schema or the options, else those that all images share. Images that cannot be
+    read are left out and counted. Raises DataError if there are no images.
     """
     _check_pillow()
-    existing_directory(directory)
-    has_parts = (directory / "train").is_dir()
-    train_root = directory / "train" if has_parts else directory
-    labels = _number_classes(_class_names(train_root), train_root)
-    train = _read_part(train_root, labels)
-    has_test = has_parts and (directory / "test").is_dir()
-    held_out = _read_part(directory / "test", labels) if has_test else None
-    return RawSet(train, held_out, full_scale=255, class_count=max(labels.values()) + 1)
+    skipped = Skipped()
+    folders = find_files(directory, SUFFIXES, schema.classes if schema else (), skipped)
+    shape, notes = (schema.image, ()) if schema and schema.image else _find_shape(folders.train, options)
+    train = _read_part(folders.train, shape, skipped)
+    held_out = None if folders.held_out is None else _read_part(folders.held_out, shape, skipped)
+    return RawSet(
+        train,
+        held_out,
+        full_scale=255,
+        class_count=len(folders.classes),
+        class_names=folders.classes,
+        notes=(*notes, f"classes {', '.join(folders.classes[:12])}", *skipped.notes()),
+        schema=Schema(classes=folders.classes, image=shape),
+    )
 
 
 def _check_pillow() -> None:
@@ -62,85 +62,100 @@ def _check_pillow() -> None:
         raise DataError("images: needs the package pillow; install it with: pip install 'dslnode[images]'") from error
 
 
-def _class_names(root: Path) -> list[str]:
-    names = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not names:
-        raise DataError(f"{root}: no class folders; put the images into {root}/<class>/")
-    if len(names) > MAX_CLASSES:
-        raise DataError(f"{root}: {len(names)} class folders, over the limit of {MAX_CLASSES}")
-    return names
+def _find_shape(part: LabelledFiles, options: ImageOptions) -> tuple[ImageShape, tuple[str, ...]]:
+    """Return size and colour of the images by the options or, as far as these are silent, by the files' headers."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    has_colour = False
+    for path, _ in part.files:
+        header = _read_header(path)
+        if header is not None:
+            sizes[header[0]] += 1
+            has_colour = has_colour or header[1]
+    if not sizes:
+        raise DataError(f"{part.root}: none of its {len(part.files)} images can be read; replace them")
+    mode: Literal["grey", "colour"] = options.mode or ("colour" if has_colour else "grey")
+    if options.size is not None:
+        across, _, down = options.size.partition("x")
+        return _shape(int(across), int(down or across), mode), ()
+    if len(sizes) == 1:
+        (width, height), _ = sizes.popitem()
+        return _shape(width, height, mode), ()
+    side = min(SIDE, *(min(size) for size in sizes))
+    note = f"images of {len(sizes)} sizes are cropped to squares and brought to {side}x{side}; ?size=WxH gives another"
+    return _shape(side, side, mode), (note,)
 
 
-def _number_classes(names: list[str], root: Path) -> dict[str, int]:
-    numbers = {int(name) for name in names if name.isascii() and name.isdigit() and len(name) < 10}
-    if len(numbers) < len(names):
-        return {name: label for label, name in enumerate(names)}
-    if max(numbers) >= MAX_CLASSES:
-        raise DataError(f"{root}/{max(numbers)}: a folder's number is its label, and must be below {MAX_CLASSES}")
-    return {name: int(name) for name in names}
+def _shape(width: int, height: int, mode: Literal["grey", "colour"]) -> ImageShape:
+    limit = 4_096
+    if not (1 <= width <= limit and 1 <= height <= limit):
+        raise DataError(
+            f"images of {width}x{height} are too large to learn from; bring them to ?size=WxH, up to {limit}"
+        )
+    return ImageShape(width=width, height=height, mode=mode)
 
 
-def _read_part(root: Path, labels: dict[str, int]) -> RawExamples:
-    files = [(path, label) for name, label in _labelled_folders(root, labels) for path in _image_files(root / name)]
-    if not files:
-        raise DataError(f"{root}: no png, jpg or bmp files in its class folders; the data set is empty")
-    image_format = _read_format(files[0][0])
-    shape = (len(files), image_format.channels, image_format.height, image_format.width)
-    check_size(shape, str(root))
-    images = np.empty(shape, dtype=np.uint8)
-    for position, (path, _) in enumerate(files):
-        images[position] = _read_pixels(path, image_format, files[0][0])
-    return RawExamples(images, np.array([label for _, label in files]), source=str(root))
-
-
-def _labelled_folders(root: Path, labels: dict[str, int]) -> list[tuple[str, int]]:
-    names = _class_names(root)
-    for name in names:
-        if name not in labels:
-            raise DataError(f"{root / name}: this class has no training folder; add one, even if it is empty")
-    return [(name, labels[name]) for name in names]
-
-
-def _image_files(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file())
-
-
-def _read_format(path: Path) -> ImageFormat:
+def _read_header(path: Path) -> tuple[tuple[int, int], bool] | None:
+    """Return width and height as they are seen, and whether there is colour; None if it is no image."""
     import PIL.Image
 
     try:
         with PIL.Image.open(path, formats=FORMATS) as image:
-            return _format_of(image, path)
-    except DataError:
-        raise
+            is_turned = image.getexif().get(0x0112, 1) in {5, 6, 7, 8}
+            size = image.size[::-1] if is_turned else image.size
+            return size, image.mode not in GREY_MODES
     # Pillow raises OSError, SyntaxError, ValueError, struct.error and more for a broken file.
-    except Exception as error:
-        raise _broken(path, error) from error
+    except Exception:
+        return None
 
 
-def _read_pixels(path: Path, image_format: ImageFormat, first: Path) -> NDArray[np.uint8]:
-    """Decode one image to (channels, height, width); its size is known to be `image_format` before it is decoded."""
+def _read_part(part: LabelledFiles, shape: ImageShape, skipped: Skipped) -> RawExamples:
+    channels = 1 if shape.mode == "grey" else 3
+    check_size((len(part.files), channels, shape.height, shape.width), str(part.root))
+    images = np.empty((len(part.files), channels, shape.height, shape.width), dtype=np.uint8)
+    labels: list[int] = []
+    for path, label in part.files:
+        pixels = _read_pixels(path, shape)
+        if pixels is None:
+            skipped.add("that cannot be read", path)
+            continue
+        images[len(labels)] = pixels
+        labels.append(label)
+    if not labels:
+        raise DataError(f"{part.root}: none of its {len(part.files)} images can be read; replace them")
+    return RawExamples(images[: len(labels)], np.array(labels), source=str(part.root))
+
+
+def _read_pixels(path: Path, shape: ImageShape) -> NDArray[np.uint8] | None:
+    """Decode one image to (channels, height, width), or None if that cannot be done."""
     import PIL.Image
+    import PIL.ImageOps
 
     try:
         with PIL.Image.open(path, formats=FORMATS) as image:
-            if (found := _format_of(image, path)) != image_format:
-                raise DataError(
-                    f"{path}: {found}, but {first} is {image_format}; save all images in one size and colour"
-                )
-            pixels = np.asarray(image.convert("L" if image_format.channels == 1 else "RGB"), dtype=np.uint8)
-    except DataError:
-        raise
-    except Exception as error:
-        raise _broken(path, error) from error
-    return pixels.reshape(image_format.height, image_format.width, image_format.channels).transpose(2, 0, 1)
+            if image.width * image.height > MAX_PIXELS:
+                return None
+            image.draft(None, (2 * shape.width, 2 * shape.height))  # a JPEG is decoded no larger than it needs to be
+            plain = _plain(PIL.ImageOps.exif_transpose(image), shape)
+            if plain.size != (shape.width, shape.height):
+                plain = PIL.ImageOps.fit(plain, (shape.width, shape.height))
+            pixels = np.asarray(plain, dtype=np.uint8)
+    except Exception:
+        return None
+    return pixels.reshape(shape.height, shape.width, -1).transpose(2, 0, 1)
 
 
-def _format_of(image: Image, path: Path) -> ImageFormat:
-    if image.mode not in GREY_MODES | COLOUR_MODES:
-        raise DataError(f"{path}: its pixels are of mode {image.mode}; save it as 8-bit grey or RGB")
-    return ImageFormat(1 if image.mode in GREY_MODES else 3, image.height, image.width)
+def _plain(image: Image, shape: ImageShape) -> Image:
+    """Return the image in grey or RGB, on white where it is transparent."""
+    import PIL.Image
+
+    if image.mode in SIXTEEN_BITS:
+        return PIL.Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert(_mode(shape))
+    if image.has_transparency_data:
+        seen = image.convert("RGBA")
+        white = PIL.Image.new("RGBA", seen.size, "white")
+        return PIL.Image.alpha_composite(white, seen).convert(_mode(shape))
+    return image.convert(_mode(shape))
 
 
-def _broken(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: cannot be read as an image ({error}); replace or remove it")
+def _mode(shape: ImageShape) -> str:
+    return "L" if shape.mode == "grey" else "RGB"

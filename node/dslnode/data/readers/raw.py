@@ -10,11 +10,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import NDArray
 
 from dslnode.errors import DataError
+
+if TYPE_CHECKING:
+    from dslnode.data.schema import Schema
 
 MAX_FILE_BYTES = 2**31
 """Upper bound of a file, and of what one compressed file may unpack to."""
@@ -38,13 +41,18 @@ class RawSet:
     """A data set as read.
 
     `full_scale` is the value that becomes 1.0 (255 for 8-bit pixels), None if it follows from the values.
-    `class_count` is None if it follows from the labels.
+    `class_count` is None if it follows from the labels. `axes` says what an array (n, a, b) is: images, or series of
+    steps and features; None if that follows from the values. `notes` say what was found out or left out.
     """
 
     train: RawExamples
     held_out: RawExamples | None = None
     full_scale: float | None = None
     class_count: int | None = None
+    class_names: tuple[str, ...] = ()
+    axes: Literal["series", "image"] | None = None
+    notes: tuple[str, ...] = ()
+    schema: Schema | None = None
 
 
 def existing_file(path: Path) -> Path:

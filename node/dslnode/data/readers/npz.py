@@ -1,14 +1,11 @@
-"""Reads the two formats that hold tables of numbers: npz archives, as numpy and keras write them, and CSV.
+"""Reads npz archives, as numpy and keras write them.
 
 Nothing is ever unpickled: an npz member is read only if its header promises plain numbers that fit.
 """
 
 from __future__ import annotations
 
-import csv
-import warnings
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +13,9 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from dslnode.data.readers.raw import MAX_FILE_BYTES, MAX_VALUES, RawExamples, RawSet, check_size, existing_file
+from dslnode.data.readers.raw import MAX_FILE_BYTES, RawExamples, RawSet, check_size, existing_file
 from dslnode.errors import DataError
 
-MAX_LINE_CHARACTERS = 2**20
 NPZ_NAMES = (("x_train", "y_train"), ("images", "labels"))
 NPZ_TEST_NAMES = ("x_test", "y_test")
 
@@ -94,70 +90,3 @@ def _read_header(stream: Any, source: str) -> tuple[tuple[int, ...], np.dtype[An
     else:
         raise DataError(f"{source}: npy version {version} is not known; write it again with numpy.savez")
     return shape, dtype
-
-
-def read_csv(path: Path) -> RawSet:
-    """Read one example per line: the label in the column `label` if a header names one, else in the first column.
-
-    The other columns are the features: images have the shape (n, features), float32. Raises DataError if a
-    cell is not a number or the lines differ in length.
-    """
-    # A value takes at least two characters with its comma, so this bounds how many there can be.
-    if existing_file(path).stat().st_size > 2 * MAX_VALUES:
-        raise DataError(f"{path}: longer than the {2 * MAX_VALUES} bytes that are read as CSV; use npz")
-    try:
-        header, table = _read_table(path)
-    except (ValueError, csv.Error) as error:
-        raise DataError(
-            f"{path}: {_first_error(path) or error}; every cell must be a number, separated by commas,"
-            " in lines of equal length"
-        ) from error
-    if table.size == 0 or table.shape[1] < 2:
-        raise DataError(f"{path}: no examples; every line needs a label and at least one number")
-    column = header.index("label") if "label" in header else 0
-    if column >= table.shape[1]:
-        raise DataError(f"{path}: the header has more columns than the lines; make them equal")
-    return RawSet(RawExamples(np.delete(table, column, axis=1), table[:, column], source=str(path)))
-
-
-def _read_table(path: Path) -> tuple[list[str], NDArray[np.float32]]:
-    # utf-8-sig: spreadsheets put a byte order mark before the first cell.
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        header = _header_cells(stream.readline(MAX_LINE_CHARACTERS))
-        if not header:
-            stream.seek(0)
-        with warnings.catch_warnings(action="ignore"):  # an empty table is reported by the caller
-            table = np.loadtxt(stream, dtype=np.float32, delimiter=",", comments=None, quotechar='"', ndmin=2)
-    return header, table
-
-
-def _header_cells(line: str) -> list[str]:
-    """Return the column names in lower case, or nothing if the first line is already numbers."""
-    cells = [cell.strip() for cell in next(csv.reader([line]), [])]
-    return [] if all(map(_is_number, cells)) else [cell.lower() for cell in cells]
-
-
-def _first_error(path: Path) -> str:
-    """Return where the first error is, as an editor counts lines: numpy's own count starts at 0 or at 1."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream, suppress(csv.Error):
-        reader = csv.reader(stream)
-        width = 0
-        for cells in reader:
-            is_header = reader.line_num == 1 and not all(map(_is_number, cells))
-            if not cells or is_header:
-                continue
-            width = width or len(cells)
-            if len(cells) != width:
-                return f"line {reader.line_num} has {len(cells)} columns instead of {width}"
-            for column, cell in enumerate(cells, start=1):
-                if not _is_number(cell):
-                    return f"line {reader.line_num}, column {column}: {cell[:40]!r} is not a number"
-    return ""
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

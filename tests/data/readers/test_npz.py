@@ -52,21 +52,43 @@ def test_channels_come_first(tmp_path: Path, shape: tuple[int, ...], expected: t
 @pytest.mark.parametrize(
     ("values", "largest"),
     [
-        (np.array([[0.0, 0.5], [0.25, 0.1]]), 0.5),
-        (np.array([[0.0, 4.0], [2.0, 1.0]], dtype=">f8"), 1),
-        (np.array([[0, 1000], [30, 1]], dtype=np.int32), 1),
-        (np.array([[-8.0, 4.0], [2.0, 1.0]]), 0.5),
         (np.array([[0, 51], [30, 1]], dtype=np.uint8), 0.2),
         (np.array([[True, False], [False, False]]), 1),
+        (np.full((2, 1, 3, 3), 40.0), 1),
+        (np.full((2, 1, 3, 3), -0.5), -0.5),
     ],
 )
-def test_values_are_scaled(tmp_path: Path, values: NDArray[np.float64], largest: float) -> None:
+def test_bytes_and_images_are_divided_by_one_number(
+    tmp_path: Path, values: NDArray[np.float64], largest: float
+) -> None:
     np.savez(tmp_path / "a.npz", images=values, labels=np.array([0, 1]))
     assert load_data_set(f"npz:{tmp_path / 'a.npz'}").train.images.max() == np.float32(largest)
 
 
+@pytest.mark.parametrize("kind", [np.float64, ">f4", np.int32])
+def test_features_are_scaled_one_by_one(tmp_path: Path, kind: type) -> None:
+    values: NDArray[np.float64] = np.array([[1000, 1], [2000, 2], [3000, 3], [4000, 4], [5000, 5]], dtype=kind)
+    np.savez(tmp_path / "a.npz", x_train=values, y_train=[0, 1, 0, 1, 0], x_test=values[2:3], y_test=[0])
+    data = load_data_set(f"npz:{tmp_path / 'a.npz'}")
+    assert data.held_out is not None
+    np.testing.assert_allclose(data.train.images[:, 0], data.train.images[:, 1], atol=1e-6)
+    assert (data.train.images[2, 0], data.held_out.images[0, 0]) == (0, 0)
+    assert data.notes == ("2 features, scaled by this node's own data",)
+
+
+def test_arrays_of_three_dimensions_are_series_unless_they_are_bytes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.random.default_rng(1).normal(size=(4, 32, 3)), labels=[0, 1, 0, 1])
+    data = load_data_set(f"npz:{tmp_path / 'a.npz'}")
+    assert data.input_shape == (32, 3)
+    assert "series of 32 steps of 3 features" in data.notes[0]
+    assert load_data_set(f"npz:{tmp_path / 'a.npz'}?axes=image").input_shape == (1, 32, 3)
+    np.savez(tmp_path / "b.npz", images=pixels(4, 32, 3), labels=[0, 1, 0, 1])
+    assert load_data_set(f"npz:{tmp_path / 'b.npz'}").input_shape == (1, 32, 3)
+    assert load_data_set(f"npz:{tmp_path / 'b.npz'}?axes=series").input_shape == (32, 3)
+
+
 def test_held_out_examples_are_scaled_as_the_others(tmp_path: Path) -> None:
-    ones = np.ones((2, 3))
+    ones = np.ones((2, 1, 3, 3))
     np.savez(tmp_path / "a.npz", x_train=4 * ones, y_train=[0, 1], x_test=2 * ones, y_test=[0, 1])
     data = load_data_set(f"npz:{tmp_path / 'a.npz'}")
     assert data.held_out is not None
@@ -91,7 +113,7 @@ def test_an_npz_may_say_how_many_classes_there_are(tmp_path: Path) -> None:
         ({"images": [[1], [2]], "labels": ["cat", "dog"]}, "not plain numbers"),
         ({"images": [[1.0], [np.nan]], "labels": [0, 1]}, r"value at \(1, 0\) is not a finite number"),
         ({"images": [[1.0], [np.inf]], "labels": [0, 1]}, r"value at \(1, 0\) is not a finite number"),
-        ({"images": [[1.0], [1e300]], "labels": [0, 1]}, "is not a finite number"),
+        ({"images": [[[[1.0]]], [[[1e300]]]], "labels": [0, 1]}, "is not a finite number"),
         ({"images": [[1j], [2j]], "labels": [0, 1]}, "not plain numbers"),
         ({"images": [1, 2], "labels": [0, 1]}, r"must be numbers of shape \(n, \.\.\.\)"),
         ({"images": np.zeros((0, 4)), "labels": []}, "the data set is empty"),
@@ -152,50 +174,3 @@ def test_fuzzed_npz_header(tmp_path: Path, how: Damage) -> None:
         archive.writestr("images.npy", damage(member.getvalue()[:128], how) + member.getvalue()[128:])
         archive.writestr("labels.npy", member.getvalue())
     load_or_refuse(f"npz:{tmp_path / 'a.npz'}")
-
-
-@pytest.mark.parametrize(
-    ("text", "labels", "features"),
-    [
-        ("1,0,2\n0,4,1\n", [1, 0], [[0, 0.5], [1, 0.25]]),
-        ("a,Label,b\n0,1,2\n4,0,1\n", [1, 0], [[0, 0.5], [1, 0.25]]),
-        ("class,a,b\n1,0,2\n0,4,1", [1, 0], [[0, 0.5], [1, 0.25]]),
-        ('\ufeff"label","a"\r\n"1","0.5"\r\n0,1e-1\r\n\r\n', [1, 0], [[0.5], [0.1]]),
-    ],
-)
-def test_csv(tmp_path: Path, text: str, labels: list[int], features: list[list[float]]) -> None:
-    (tmp_path / "a.csv").write_text(text, newline="")
-    data = load_data_set(f"csv:{tmp_path / 'a.csv'}")
-    assert list(data.train.labels) == labels
-    np.testing.assert_array_equal(data.train.images, np.array(features, dtype=np.float32))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "no examples"),
-        ("label,a\n", "no examples"),
-        ("0\n1\n", "needs a label and at least one number"),
-        ("0,1\n1,x\n", "line 2, column 2: 'x' is not a number"),
-        ("label,a\n0,1\n1,\n", "line 3, column 2: '' is not a number"),
-        ("0,1,2\n1,2\n", "line 2 has 2 columns instead of 3"),
-        ("label;a\n0;1\n", "line 2, column 1: '0;1' is not a number; every cell .* separated by commas"),
-        ("a,b,label\n0,1\n", "the header has more columns"),
-        ("0,nan\n1,2\n", "not a finite number"),
-        ("0,1e99\n1,2\n", "not a finite number"),
-        ("-1,1\n1,2\n", "label -1.0 at position 0"),
-        ("nan,1\n1,2\n", "label nan at position 0"),
-        ("99999999,1\n1,2\n", "label 100000000.0 at position 0"),
-    ],
-)
-def test_broken_csv(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(DataError, match=rf"a\.csv.*{message}"):
-        load_data_set(f"csv:{tmp_path / 'a.csv'}")
-
-
-@fuzz
-@given(st.one_of(st.binary(max_size=200), st.text('01289.,-e\n\r" ;xnaif_', max_size=80).map(str.encode)))
-def test_fuzzed_csv(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "a.csv").write_bytes(content)
-    load_or_refuse(f"csv:{tmp_path / 'a.csv'}")
