@@ -19,6 +19,7 @@ from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.telemetry.metrics import Metrics
 from dslnode.telemetry.peer_status import PeerStatus
 from dslnode.transport.traffic import Flow, Traffic
+from tests.learning.data_sets import held_out
 
 LINKED = PeerStatus(
     name="board-2",
@@ -38,7 +39,7 @@ UNREACHED = PeerStatus("10.0.0.9:7711", "", "10.0.0.9:7711", connected=False, pr
 LAYOUT = MaskLayout((MaskLayer("0.weight", (2, 5)), MaskLayer("2.weight", (2, 5))))
 MASK = Mask(LAYOUT, frozenbitarray(bitarray("11100000001111000000", endian="little")))
 FLIPS = {"0.weight": 0.02, "2.weight": 0.0}
-TRAINED = TrainedRound(MASK, Progress(loss=0.5, accuracy=0.9, steps=10), FLIPS, 0.01, seconds=0.2)
+TRAINED = TrainedRound(MASK, Progress(loss=0.5, score=0.9, steps=10), FLIPS, 0.01, seconds=0.2)
 BOARD = {"neighbour": "board-2", "node_id": "ab" * 16}
 
 
@@ -50,7 +51,7 @@ def filled(neighbours: Callable[[], list[PeerStatus]] = lambda: [LINKED, UNREACH
     found.rounds_finished.inc(7)
     found.set_phase(Phase.EXCHANGING)
     found.trained(TRAINED)
-    found.aggregated(AggregatedRound({}, 0.8, 0.7, 2, 0.1))
+    found.aggregated(AggregatedRound({}, held_out(0.8), 0.7, 2, 0.1))
     for phase in ("exchange", "aggregate", "save"):
         found.observe_phase(phase, 0.2)
     found.refused.labels("far_future").inc()

@@ -20,10 +20,11 @@ from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.grpc_options import MESSAGE_BYTES
 from dslnode.transport.handshake import NetworkFingerprint, NodeInfo
 from dslnode.transport.traffic import Flow, Traffic
+from tests.learning.data_sets import held_out
 
 LAYOUT = MaskLayout((MaskLayer("only", (4, 8)),))
 SETTINGS = Settings(name="board-1", run_id="greenhouse", peers=("10.0.0.2:7711", "10.0.0.9:7711"))
-PROGRESS = Progress(loss=0.25, accuracy=0.75, steps=10)
+PROGRESS = Progress(loss=0.25, score=0.75, steps=10)
 
 
 def mask_with(ones: int) -> Mask:
@@ -34,10 +35,10 @@ def trained() -> TrainedRound:
     return TrainedRound(mask_with(8), PROGRESS, {}, flipped=0.125, seconds=1.0)
 
 
-def aggregated(held_out: float | None, masks: int = 0) -> AggregatedRound:
+def aggregated(score: float | None, masks: int = 0) -> AggregatedRound:
     return AggregatedRound(
         {str(number): mask_with(8) for number in range(masks)},
-        held_out,
+        None if score is None else held_out(score),
         collaboration_weight=0.7,
         restarts=0,
         seconds=1.0,

@@ -62,7 +62,7 @@ def local_only_accuracy(settings: Settings) -> float:
     learner = build_learner(settings)
     for number in range(settings.rounds):
         learner.train_round(number, lambda: False)
-    return learner.accuracy(lambda: False) or 0.0
+    return learner.score() or 0.0
 
 
 def progress_table(nodes: list[Node]) -> Table:

@@ -22,7 +22,8 @@ class Target:
 
     ``names`` are class names for classification (one per class, or none if only numbers are known) and else one
     name per output: flags, numbers, or steps ahead. A number of the original unit is ``centre + scale * output``;
-    empty ``centre`` and ``scale`` stand for 0 and 1. ``units`` are for people.
+    empty ``centre`` and ``scale`` stand for 0 and 1. ``units`` are for people. Of a forecast, ``last_values`` say where
+    in the flattened input the last known value of each output stands, in the scale of the outputs.
     """
 
     task: str = Task.CLASSIFICATION
@@ -30,6 +31,7 @@ class Target:
     units: tuple[str, ...] = ()
     centre: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
+    last_values: tuple[int, ...] = ()
 
     def class_name(self, label: int) -> str:
         """Return the name of a class, or its number where names are not known."""

@@ -63,7 +63,7 @@ class LearnerThread:
         await self._run(lambda: self._learner.forget(peers))
 
     async def aggregate(self, neighbours: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
-        """Aggregate what neighbours sent, and measure the held-out accuracy if asked."""
+        """Aggregate what neighbours sent, and judge the personal model on held-out data if asked."""
         return await self._run(lambda: self._aggregate(neighbours, evaluate=evaluate))
 
     async def snapshot(self, metadata: SnapshotMetadata) -> Snapshot:
@@ -88,7 +88,7 @@ class LearnerThread:
         began = time.monotonic()
         masks = self._learner.aggregate(neighbours)
         seconds = time.monotonic() - began
-        held_out = self._learner.accuracy(self._interrupted.is_set) if evaluate else None
+        held_out = self._learner.judge(self._interrupted.is_set) if evaluate else None
         return AggregatedRound(masks, held_out, self._learner.collaboration_weight, self._learner.restarts, seconds)
 
     async def _run(self, call: Callable[[], Result]) -> Result:

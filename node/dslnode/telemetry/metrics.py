@@ -106,7 +106,7 @@ class Metrics:
         """Set the results of local training."""
         self.observe_phase("train", trained.seconds)
         self.loss.set(trained.progress.loss)
-        self.accuracy.labels("train").set(trained.progress.accuracy)
+        self.accuracy.labels("train").set(trained.progress.score)
         self.flips.set(trained.flipped)
         for layer, density in trained.mask.layer_densities().items():
             self.density.labels(layer).set(density)
@@ -120,7 +120,7 @@ class Metrics:
         self._restarts.inc(aggregated.restarts - self._restarts_counted)
         self._restarts_counted = aggregated.restarts
         if aggregated.held_out is not None:
-            self.accuracy.labels("held_out").set(aggregated.held_out)
+            self.accuracy.labels("held_out").set(aggregated.held_out.score)
 
     def observe_phase(self, phase: str, seconds: float) -> None:
         """Observe how long a part of the round took: train, exchange, aggregate or save."""

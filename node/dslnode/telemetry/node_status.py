@@ -71,8 +71,8 @@ class NodeStatus:
         """Set the results of aggregation; without a held-out accuracy the last one stays."""
         self.masks_used, self._collaboration_weight = len(aggregated.masks), aggregated.collaboration_weight
         if aggregated.held_out is not None:
-            self._held_out = aggregated.held_out
-            self._history.add(self._machine.round + 1, aggregated.held_out)
+            self._held_out = aggregated.held_out.score
+            self._history.add(self._machine.round + 1, aggregated.held_out.score)
 
     def neighbours(self) -> list[PeerStatus]:
         """Return the status of every neighbour so far, and of every configured peer not reached yet. Thread-safe."""
@@ -118,7 +118,7 @@ class NodeStatus:
         total = self.total_traffic()
         line: dict[str, Any] = {"round": self._machine.round}
         if self._progress is not None:
-            line |= {"loss": round(self._progress.loss, 4), "train": round(self._progress.accuracy, 4)}
+            line |= {"loss": round(self._progress.loss, 4), "train": round(self._progress.score, 4)}
         if self._held_out is not None:
             line["accuracy"] = round(self._held_out, 4)
         return line | {
@@ -156,7 +156,7 @@ class NodeStatus:
         if self._held_out is not None:
             reply.accuracy = self._held_out
         if self._progress is not None:
-            reply.train_accuracy, reply.loss = self._progress.accuracy, self._progress.loss
+            reply.train_accuracy, reply.loss = self._progress.score, self._progress.loss
         reply.neighbours.extend(self._reported_neighbours(MESSAGE_BYTES - SPARE_BYTES - reply.ByteSize()))
         return reply
 

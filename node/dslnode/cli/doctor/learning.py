@@ -121,7 +121,7 @@ def examine_learning(settings: Settings) -> Iterator[Finding | Trial]:
 def _examine_model(settings: Settings, data: DataSet) -> Iterator[Finding | Trial]:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    model = model_factory(settings.model)(data.input_shape, data.class_count)
+    model = model_factory(settings.model)(data.input_shape, data.output_count, data.target.task)
     memory = MemoryFacts(peak_memory(), available_memory(), layout_of(model).size)
     if memory.is_short:
         yield check_memory(memory, None)
@@ -204,7 +204,7 @@ def try_rounds(learner: Learner, settings: Settings) -> Trial:
         signs = _seconds(lambda: learner.make_steps(number, [TRIAL_PEER])) if MaskKind.SIGN in kinds else 0.0  # noqa: B023
         received = [NeighbourMasks(TRIAL_PEER, learner.mask, (), 0)]
         aggregate = _seconds(lambda: learner.aggregate(received))  # noqa: B023
-    evaluate = _seconds(learner.accuracy)
+    evaluate = _seconds(learner.score)
     return Trial(
         step_seconds=steps / TRIAL_STEPS,
         signs_seconds=signs,
