@@ -26,7 +26,10 @@ MODEL_GROUP = "dslnode.models"
 DATA_GROUP = "dslnode.datasets"
 DEFAULT_TASK = "classification"
 # Here as well as in pyproject.toml, so that a bare checkout on the path works like an installed package.
-BUILT_IN_MODELS = {name: f"dslnode.learning.models:{name}" for name in ("mlp", "cnn", "alexnet")}
+BUILT_IN_MODELS = {
+    "auto": "dslnode.learning.models:suited",
+    **{name: f"dslnode.learning.models:{name}" for name in ("mlp", "cnn", "alexnet", "cnn1d", "gru", "autoencoder")},
+}
 
 
 class ModelFactory(Protocol):

@@ -9,7 +9,7 @@ from dslnode.config.settings import Settings
 
 WELL_KNOWN = {
     "data": ("digits", "idx:", "npz:", "images:", "csv:", "cifar10:"),
-    "model": ("mlp", "cnn", "alexnet"),
+    "model": ("auto", "mlp", "cnn", "alexnet", "cnn1d", "gru", "autoencoder"),
     "split": ("even", "classes:", "dirichlet:"),
     "metrics": ("off",),
 }

@@ -51,7 +51,11 @@ class DataSettings(SettingsGroup):
 class LearningSettings(SettingsGroup):
     """Model, scores, aggregation and exchange."""
 
-    model: str = Field("mlp", description="Model: mlp, cnn, alexnet or module:function. The same on all nodes.")
+    model: str = Field(
+        "auto",
+        description="Model: mlp, cnn, alexnet, cnn1d, gru, autoencoder or module:function; auto takes cnn1d for series "
+        "(steps, features), autoencoder for anomalies, else mlp. The same on all nodes.",
+    )
     seed: int = Field(
         DEFAULT_INITIALIZATION.network_seed,
         ge=0,
