@@ -6,10 +6,12 @@ from enum import Enum
 from typing import Literal, get_args, get_origin
 
 from dslnode.config.settings import Settings
+from dslnode.data.target import Task
 
 WELL_KNOWN = {
     "data": ("digits", "idx:", "npz:", "images:", "csv:", "cifar10:"),
     "model": ("auto", "mlp", "cnn", "alexnet", "cnn1d", "gru", "autoencoder"),
+    "task": tuple(Task),
     "split": ("even", "classes:", "dirichlet:"),
     "metrics": ("off",),
 }

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from dslnode.config.types import Classes, Ratio, Ratios, SettingsGroup
+from dslnode.data.target import Task
 from dslnode.learning.options import DEFAULT_INITIALIZATION, DEFAULT_TRAINING, FineTuning, RobustAggregation, StepRule
 from dslnode.protocol.messages import Exchange
 
@@ -38,6 +39,18 @@ class DataSettings(SettingsGroup):
     held_out_fraction: float = Field(
         0.2, gt=0, lt=1, description="Part of the examples held out, if the data set names none itself."
     )
+    task: str = Field(
+        "",
+        description="What is learned: classification, multilabel, regression, forecast, anomaly or module:Task. "
+        "Default: what the data set is for. The same on all nodes.",
+    )
+
+    @field_validator("task")
+    @classmethod
+    def _task(cls, value: str) -> str:
+        if value and value not in tuple(Task) and ":" not in value:
+            raise ValueError(f"is none of {', '.join(Task)} and module:Task")
+        return value
 
     @field_validator("share")
     @classmethod

@@ -8,15 +8,15 @@ from dataclasses import fields
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet, load_data_set
 from dslnode.data.partition import PartitionSpec, parse_share, parse_split, split_held_out, take_partition
+from dslnode.data.task_choice import with_task
 from dslnode.learning.learner import Learner, build_model
 from dslnode.learning.options import InitializationOptions, TrainingOptions
 
 
 def node_data(settings: Settings) -> DataSet:
     """Return the part of the data set that this node holds, train and held-out."""
-    whole = split_held_out(
-        load_data_set(settings.data, settings.class_count), settings.held_out_fraction, settings.seed
-    )
+    data = with_task(load_data_set(settings.data, settings.class_count), settings.task)
+    whole = split_held_out(data, settings.held_out_fraction, settings.seed)
     part = PartitionSpec(
         classes=settings.classes or None,
         share=parse_share(settings.share),
