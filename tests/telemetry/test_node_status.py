@@ -24,7 +24,7 @@ from tests.learning.data_sets import held_out
 
 LAYOUT = MaskLayout((MaskLayer("only", (4, 8)),))
 SETTINGS = Settings(name="board-1", run_id="greenhouse", peers=("10.0.0.2:7711", "10.0.0.9:7711"))
-PROGRESS = Progress(loss=0.25, score=0.75, steps=10)
+PROGRESS = Progress(loss=0.25, score=0.75, steps=10, score_name="accuracy")
 
 
 def mask_with(ones: int) -> Mask:
@@ -189,6 +189,8 @@ def test_the_log_line_of_a_round_has_the_facts_an_operator_needs() -> None:
         "loss": 0.25,
         "train": 0.75,
         "accuracy": 0.5,
+        "score": 0.5,
+        "score_name": "accuracy",
         "collaboration_weight": 0.7,
         "neighbours": 1,
         "masks": 1,

@@ -67,10 +67,10 @@ class _Seen:
 
     def progress(self, steps: int) -> Progress:
         if not self.targets:
-            return Progress(0.0, 0.0, steps)
+            return Progress(0.0, 0.0, steps, self._task.score_name)
         predictions, targets = torch.cat(self._predictions), torch.cat(self.targets)
         score = self._task.score(predictions.numpy(), targets.numpy())
-        return Progress(self._loss_sum / len(targets), score, steps)
+        return Progress(self._loss_sum / len(targets), score, steps, self._task.score_name)
 
 
 def minibatch_gradient(

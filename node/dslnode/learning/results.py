@@ -39,11 +39,12 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Progress:
-    """Result of local training: mean loss a sample, and the task's score, over the minibatches seen."""
+    """Result of local training: mean loss a sample, and the task's score by name, over the minibatches seen."""
 
     loss: float
     score: float
     steps: int
+    score_name: str
 
 
 @dataclass(frozen=True)

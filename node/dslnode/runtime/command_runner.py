@@ -19,6 +19,7 @@ from dslnode.runtime.traffic_accounting import TrafficAccounting
 from dslnode.runtime.training_gate import TrainingGate
 from dslnode.telemetry.metrics import Metrics
 from dslnode.telemetry.node_status import NodeStatus
+from dslnode.telemetry.trivial_watch import TrivialWatch
 from dslnode.transport.connection_manager import ConnectionManager
 
 
@@ -44,6 +45,7 @@ class CommandRunner:
         post: Callable[[events.Event], None],
         publish: Callable[[NodeEvent], None],
         finish: Callable[[], None],
+        trivial: TrivialWatch,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -62,6 +64,7 @@ class CommandRunner:
         self._post = post
         self._publish = publish
         self._finish = finish
+        self._trivial = trivial
         self._clock = clock
         self._timer = Timer()
         self._exchange_began = clock()
@@ -120,6 +123,8 @@ class CommandRunner:
             return
         self._metrics.aggregated(aggregated)
         self._status.aggregated(aggregated)
+        if aggregated.held_out is not None:
+            self._trivial.measured(aggregated.held_out)
         self._post(events.Aggregated(aggregated.masks))
 
     def _finish_round(self, number: int) -> None:
@@ -132,6 +137,8 @@ class CommandRunner:
             RoundFinished(
                 round=number,
                 accuracy=line.get("accuracy"),
+                score=line.get("score"),
+                score_name=line.get("score_name", ""),
                 loss=line.get("loss"),
                 neighbours=line["neighbours"],
                 payload_bits_sent=line["bits_sent"],

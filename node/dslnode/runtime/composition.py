@@ -24,6 +24,7 @@ from dslnode.runtime.training_gate import TrainingGate
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
 from dslnode.telemetry.node_status import NodeStatus
+from dslnode.telemetry.trivial_watch import TrivialWatch
 from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.link_events import LinkEvent
 from dslnode.transport.link_factory import LinkFactory
@@ -122,7 +123,7 @@ def build_core(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeCore:
     factory = LinkFactory(info, learner.layouts, learner.initial_mask, settings.send_threshold)
     connections = ConnectionManager(info, factory, round_now=lambda: machine.round, on_event=dispatcher.dispatch)
     problems = ProblemLog(settings.peers, log)
-    status = NodeStatus(settings, info, machine, connections, problems.current)
+    status = NodeStatus(settings, info, machine, connections, problems.current, task=learner.data.target.task)
     metrics = Metrics(status.neighbours)
     metrics.describe(settings.name, settings.run_id, settings.state_dir)
     accounting = TrafficAccounting(
@@ -205,4 +206,5 @@ def _commands(
         post=hooks.post,
         publish=hooks.publish,
         finish=hooks.finish,
+        trivial=TrivialWatch(core.log),
     )
