@@ -123,6 +123,8 @@ def judgement_lines(reply: pb.StatusReply) -> list[str]:
     if reply.baselines:
         of_baselines = (f"{each.name} {score_text(reply.score_name, each.score)}" for each in reply.baselines)
         lines.append("baselines " + ", ".join(of_baselines))
+    if reply.HasField("best"):
+        lines.append(f"best {score_text(reply.score_name, reply.best.score)} in round {reply.best.round}, kept")
     worst = unbeaten(reply)
     if worst is not None:
         lines.append(f"NO BETTER than a trivial predictor: {worst.name}")

@@ -8,7 +8,14 @@ from pydantic import Field, field_validator, model_validator
 
 from dslnode.config.types import Classes, Ratio, Ratios, SettingsGroup
 from dslnode.data.target import Task
-from dslnode.learning.options import DEFAULT_INITIALIZATION, DEFAULT_TRAINING, FineTuning, RobustAggregation, StepRule
+from dslnode.learning.options import (
+    DEFAULT_INITIALIZATION,
+    DEFAULT_TRAINING,
+    FineTuning,
+    Keep,
+    RobustAggregation,
+    StepRule,
+)
 from dslnode.protocol.messages import Exchange
 
 
@@ -187,6 +194,11 @@ class LearningSettings(SettingsGroup):
     random_first_mean: bool = Field(
         DEFAULT_INITIALIZATION.random_first_mean,
         description="Start with a random neighbour mean, as the authors do; off: with none.",
+    )
+    keep: Keep = Field(
+        DEFAULT_TRAINING.keep,
+        description="Model to keep and export: the best by held-out score, smoothed against noise, or that of the last "
+        "round. The node goes on learning from the last round.",
     )
     fine_tuning: FineTuning = Field(
         DEFAULT_TRAINING.fine_tuning,

@@ -11,11 +11,12 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from dslnode.data.dataset import DataSet
 from dslnode.learning import aggregation, masking, state_arrays
 from dslnode.learning.batches import Batches, ExampleTensors, minibatches
+from dslnode.learning.best_model import BestScore, KeptModel
 from dslnode.learning.collaboration import accept_if_not_worse
 from dslnode.learning.evaluation import EVALUATION_BATCH, Answers, evaluate
 from dslnode.learning.export import PersonalModel, bake
@@ -84,6 +85,8 @@ class Learner:
         self._state = initial_state(self.network, start)
         self._consensus = ScoreConsensus(self.network, self._state.scores, options.send_threshold)
         self._round = NO_NUMBER
+        self._best_score = BestScore()
+        self.best: KeptModel | None = None
         self._update_mask()
         self.initial_mask = self.mask
 
@@ -191,12 +194,27 @@ class Learner:
             baselines=self.baselines,
         )
 
+    def keep_if_best(self, score: float, finished: int | None = None) -> bool:
+        """Take in a held-out score of the present model; return whether it is the best so far, which is then kept.
+
+        ``finished`` counts the finished rounds; by default those that ``train_round`` began. With ``keep`` set to last
+        none is kept.
+        """
+        if self.options.keep == "last" or not self._best_score.add(score):
+            return False
+        number = self._round + 1 if finished is None else finished
+        self.best = KeptModel(number, score, self.mask, self._local())
+        return True
+
     def export(self) -> PersonalModel:
         """Return the personal model as a plain module for evaluation, its answers this node's.
 
-        The mask is baked into its weights, and it is smaller by the units that the mask left dead.
+        It is the best one where one is kept, else the present one. The mask is baked into its weights, and it is
+        smaller by the units that the mask left dead.
         """
-        baked = bake(self.network.model, self.network.weights, self.mask)
+        mask, local = (self.mask, self._local()) if self.best is None else (self.best.mask, self.best.local)
+        baked = bake(self.network.model, self.network.weights, mask)
+        baked.load_state_dict(dict(local), strict=False)
         images, _ = self._examples.at(slice(PROBE_EXAMPLES))
         centre, scale = self.task.original_units()
         return PersonalModel(prune_dead_units(baked, images), self.network.logit_offset, centre, scale).eval()
@@ -260,6 +278,12 @@ class Learner:
         if not verdict.accepted:
             self._state = replace(self._state, average=before.average, neighbour_mean=before.neighbour_mean)
             self._update_mask()
+
+    def _local(self) -> dict[str, Tensor]:
+        """Return copies of what is neither frozen nor masked."""
+        masked = {layer.name for layer in self.layout.layers}
+        own = self.network.model.state_dict()
+        return {name: tensor.clone() for name, tensor in own.items() if name not in masked}
 
     def _measure(self, examples: ExampleTensors, stop: Callable[[], bool]) -> Answers | None:
         return evaluate(self.network, self._keep, self.task, examples.parts(EVALUATION_BATCH), stop)

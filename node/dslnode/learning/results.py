@@ -59,11 +59,24 @@ class TrainedRound:
 
 
 @dataclass(frozen=True)
+class Best:
+    """The best model so far, by the smoothed held-out score: after how many rounds, and its score as measured then.
+
+    ``is_new`` says whether it is that of the present round.
+    """
+
+    round: int
+    score: float
+    is_new: bool
+
+
+@dataclass(frozen=True)
 class AggregatedRound:
     """What aggregation gave: the neighbours' masks, and how good the personal model is on held-out data if measured.
 
     ``collaboration_weight``, 0 to 1, is how far the node leans on its neighbours from now on.
-    ``restarts`` counts how often replicas of scores were reset since the node's start.
+    ``best`` is the best model so far, if one is kept. ``restarts`` counts how often replicas of scores were reset since
+    the node's start.
     """
 
     masks: Mapping[str, Mask]
@@ -71,3 +84,4 @@ class AggregatedRound:
     collaboration_weight: float
     restarts: int
     seconds: float
+    best: Best | None = None

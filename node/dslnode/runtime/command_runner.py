@@ -68,6 +68,7 @@ class CommandRunner:
         self._clock = clock
         self._timer = Timer()
         self._exchange_began = clock()
+        self._is_best = False
 
     def run(self, command: events.Command) -> None:
         """Start what one command asks for, on the event loop's thread."""
@@ -121,6 +122,7 @@ class CommandRunner:
         aggregated = await self._learner.aggregate(neighbours, evaluate=evaluate)
         if self._learner.interrupted:
             return
+        self._is_best = aggregated.best is not None and aggregated.best.is_new
         self._metrics.aggregated(aggregated)
         self._status.aggregated(aggregated)
         if aggregated.held_out is not None:
@@ -132,7 +134,7 @@ class CommandRunner:
         self._metrics.round.set(number)
         self._metrics.rounds_finished.inc()
         line = self._status.round_line()
-        self._tasks.start(self._checkpoints.finished(number, line))
+        self._tasks.start(self._checkpoints.finished(number, line, is_best=self._is_best))
         self._publish(
             RoundFinished(
                 round=number,

@@ -174,7 +174,9 @@ def _checkpoints(core: NodeCore, *, peers: PeerManager) -> CheckpointWriter:
         core.prepared.state,
         CheckpointSchedule(settings.checkpoint_every, settings.rounds),
         core.learner_thread,
-        metadata=lambda number: snapshot(number, settings, fingerprint, core.connections, peers.snapshot()),
+        metadata=lambda number: snapshot(
+            number, settings, fingerprint, core.connections, peers.snapshot(), held_out=core.status.held_out
+        ),
         log=core.log,
         metrics=core.metrics,
     )

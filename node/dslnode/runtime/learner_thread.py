@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from dslnode.learning.learner import Learner
-from dslnode.learning.results import AggregatedRound, TrainedRound
+from dslnode.learning.results import AggregatedRound, Best, TrainedRound
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.messages import ExchangeState, MaskMessage, RoundMessage
@@ -70,6 +70,10 @@ class LearnerThread:
         """Return the learner's state with this metadata: a copy, which later rounds do not change."""
         return await self._run(lambda: Snapshot(metadata, self._learner.state()))
 
+    async def save_best(self, state: StateDirectory, metadata: SnapshotMetadata) -> int:
+        """Make the learner's present state durable as the best one; return bytes written. Raises ``StateError``."""
+        return await self._run(lambda: state.save_best(Snapshot(metadata, self._learner.state())))
+
     async def save(self, state: StateDirectory, metadata: SnapshotMetadata) -> tuple[int, float]:
         """Make the learner's state durable; return bytes written and seconds. Raises ``StateError``."""
         began = time.monotonic()
@@ -89,7 +93,13 @@ class LearnerThread:
         masks = self._learner.aggregate(neighbours)
         seconds = time.monotonic() - began
         held_out = self._learner.judge(self._interrupted.is_set) if evaluate else None
-        return AggregatedRound(masks, held_out, self._learner.collaboration_weight, self._learner.restarts, seconds)
+        learner = self._learner
+        best = self._best(is_new=held_out is not None and learner.keep_if_best(held_out.score))
+        return AggregatedRound(masks, held_out, learner.collaboration_weight, learner.restarts, seconds, best)
+
+    def _best(self, *, is_new: bool) -> Best | None:
+        best = self._learner.best
+        return None if best is None else Best(best.round, best.score, is_new)
 
     async def _run(self, call: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)

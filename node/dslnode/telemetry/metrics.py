@@ -52,7 +52,9 @@ class Metrics:
         self._dial_backs = counter("dslnode_dial_backs", "Dial-backs that other nodes asked for.", ["outcome"])
         self.checkpoint_bytes = counter("dslnode_checkpoint_written_bytes", "Bytes of state written to disk.")
         self._save_failures = counter(
-            "dslnode_save_failures", "Writes to the state directory that failed, by file: state or ledger.", ["file"]
+            "dslnode_save_failures",
+            "Writes to the state directory that failed, by file: state, best or ledger.",
+            ["file"],
         )
         self.calls = gauge("dslnode_calls", "Open gRPC calls that are no links: status, ledger, health, reflection.")
         self._waiting = gauge(
@@ -74,7 +76,7 @@ class Metrics:
         self._dial_backs.labels(outcome).inc()
 
     def count_save_failure(self, file: str) -> None:
-        """Count a write to the state directory that failed: of the ``state`` or the ``ledger``."""
+        """Count a write to the state directory that failed: of the ``state``, the ``best`` model or the ``ledger``."""
         self._save_failures.labels(file).inc()
 
     def describe(self, name: str, run: str, state: Path | None = None) -> None:
@@ -82,7 +84,7 @@ class Metrics:
         self._info.labels(__version__, name, run).set(1)
         if state is not None:
             self.registry.register(FreeSpace(state))
-            for file in ("state", "ledger"):
+            for file in ("state", "best", "ledger"):
                 self._save_failures.labels(file)
 
     def set_ticket_expiry(self, moment: datetime) -> None:
@@ -120,6 +122,8 @@ class Metrics:
         self.collaboration_weight.set(aggregated.collaboration_weight)
         self._restarts.inc(aggregated.restarts - self._restarts_counted)
         self._restarts_counted = aggregated.restarts
+        if aggregated.best is not None:
+            self._scores.set_best(aggregated.best)
         if aggregated.held_out is not None:
             self._scores.measured(aggregated.held_out)
 

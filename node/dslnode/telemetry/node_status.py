@@ -8,7 +8,7 @@ from typing import Any
 
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
-from dslnode.learning.results import AggregatedRound, HeldOut, Progress, TrainedRound
+from dslnode.learning.results import AggregatedRound, Best, HeldOut, Progress, TrainedRound
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.round_machine import RoundMachine
 from dslnode.telemetry.peer_status import PeerStatus
@@ -50,8 +50,9 @@ class NodeStatus:
         self._began = time.monotonic()
         self._mask: Mask | None = None
         self._progress: Progress | None = None
-        self._held_out: HeldOut | None = None
+        self.held_out: HeldOut | None = None
         self._collaboration_weight = 1.0
+        self._best: Best | None = None
         self._history = ScoreHistory()
         self._flipped = 0.0
         self.masks_used = 0
@@ -73,9 +74,10 @@ class NodeStatus:
 
     def aggregated(self, aggregated: AggregatedRound) -> None:
         """Set the results of aggregation; without a held-out score the last one stays."""
+        self._best = aggregated.best
         self.masks_used, self._collaboration_weight = len(aggregated.masks), aggregated.collaboration_weight
         if aggregated.held_out is not None:
-            self._held_out = aggregated.held_out
+            self.held_out = aggregated.held_out
             self._history.add(self._machine.round + 1, aggregated.held_out.score)
 
     def neighbours(self) -> list[PeerStatus]:
@@ -115,7 +117,7 @@ class NodeStatus:
 
     def summary(self) -> str:
         """Return one line for ``systemctl status``."""
-        held_out = self._held_out
+        held_out = self.held_out
         score = "" if held_out is None else f", {held_out.name} {score_text(held_out.name, held_out.score)}"
         return f"round {self._machine.round}{score}, {len(self._network.links)} neighbours"
 
@@ -125,8 +127,8 @@ class NodeStatus:
         line: dict[str, Any] = {"round": self._machine.round}
         if self._progress is not None:
             line |= {"loss": round(self._progress.loss, 4), "train": round(self._progress.score, 4)}
-        if self._held_out is not None:
-            line |= log_fields(self._held_out)
+        if self.held_out is not None:
+            line |= log_fields(self.held_out)
         return line | {
             "collaboration_weight": round(self._collaboration_weight, 3),
             "neighbours": len(self._network.links),
@@ -160,8 +162,10 @@ class NodeStatus:
             clock=time.time(),
             task=self._task,
         )
-        if self._held_out is not None:
-            fill_in(reply, self._held_out)
+        if self.held_out is not None:
+            fill_in(reply, self.held_out)
+        if self._best is not None:
+            reply.best.CopyFrom(pb.BestModel(round=self._best.round, score=self._best.score))
         if self._progress is not None:
             reply.train_score, reply.loss = self._progress.score, self._progress.loss
             if self._progress.score_name == ACCURACY:
@@ -170,7 +174,7 @@ class NodeStatus:
         return reply
 
     def _measurements(self) -> list[pb.Measurement]:
-        plain = self._held_out is not None and self._held_out.name == ACCURACY
+        plain = self.held_out is not None and self.held_out.name == ACCURACY
         return [
             pb.Measurement(round=number, accuracy=value if plain else 0.0, score=value)
             for number, value in self._history.points

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from dslnode.learning.results import HeldOut, Progress
+from dslnode.learning.results import Best, HeldOut, Progress
 from dslnode.telemetry.score_status import ACCURACY, MAX_CLASSES_REPORTED, MAX_NAME, accuracy_of
 
 
@@ -12,6 +12,9 @@ class ScoreMetrics:
     """Gauges on a registry; those without a measurement are absent."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._best: tuple[Gauge, Gauge] | None = None
+
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(name, text, labels, registry=registry)
 
@@ -33,6 +36,18 @@ class ScoreMetrics:
         self._precision = gauge(
             "dslnode_class_precision_ratio", "Part of the answers for a class that are right, held-out.", "class"
         )
+
+    def set_best(self, best: Best) -> None:
+        """Set which round's model is the best so far."""
+        if self._best is None:
+            self._best = (
+                Gauge(
+                    "dslnode_best_score", "Held-out score of the best model, which is kept.", registry=self._registry
+                ),
+                Gauge("dslnode_best_round", "Finished rounds of the best model.", registry=self._registry),
+            )
+        self._best[0].set(best.score)
+        self._best[1].set(best.round)
 
     def trained(self, progress: Progress) -> None:
         """Set the score on the minibatches of local training."""
