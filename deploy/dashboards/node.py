@@ -91,6 +91,8 @@ def _rounds() -> list[Panel]:
                  "model worse).", "none", 12),
             Query(named("dslnode_score"), "{{data}}"),
             Query(named("dslnode_baseline_score"), "{{baseline}}", reference=True),
+            Query(named("dslnode_best_score"), "best"),
+            Query(named("dslnode_alone_score"), "without neighbours"),
             Query(named("dslnode_collaboration_weight_ratio"), "collaboration weight"),
         ),
         bars(

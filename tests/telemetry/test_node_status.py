@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
 from bitarray import bitarray, frozenbitarray
 
 from dslnode.config.settings import Settings
-from dslnode.learning.results import AggregatedRound, Progress, TrainedRound
+from dslnode.learning.results import AggregatedRound, Best, Progress, TrainedRound
 from dslnode.protocol import events
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage
@@ -252,3 +252,14 @@ def test_of_many_that_left_the_reply_has_the_newest_links() -> None:
     reported = [neighbour.node_id for neighbour in status.reply().neighbours if neighbour.node_id]
     assert 100 <= len(reported) <= MAX_NEIGHBOURS_REPORTED
     assert set(reported) == {keys[0], *keys[-len(reported) + 1 :]}
+
+
+def test_best_model_and_what_is_reached_alone_are_shown_once_they_are_known() -> None:
+    status, _ = linked_board()
+    assert not status.reply().HasField("best")
+    assert not status.reply().HasField("alone_score")
+    status.aggregated(replace(aggregated(0.5), best=Best(3, 0.75, is_new=False), alone=0.25))
+    status.aggregated(replace(aggregated(None), best=Best(3, 0.75, is_new=False)))
+    reply = status.reply()
+    assert (reply.best.round, reply.best.score, reply.alone_score) == (3, 0.75, 0.25)
+    assert status.round_line()["alone"] == 0.25

@@ -125,6 +125,9 @@ def judgement_lines(reply: pb.StatusReply) -> list[str]:
         lines.append("baselines " + ", ".join(of_baselines))
     if reply.HasField("best"):
         lines.append(f"best {score_text(reply.score_name, reply.best.score)} in round {reply.best.round}, kept")
+    if reply.HasField("alone_score"):
+        gain = score_text(reply.score_name, reply.score - reply.alone_score)
+        lines.append(f"alone {score_text(reply.score_name, reply.alone_score)}, neighbours bring {gain}")
     worst = unbeaten(reply)
     if worst is not None:
         lines.append(f"NO BETTER than a trivial predictor: {worst.name}")

@@ -195,6 +195,11 @@ class LearningSettings(SettingsGroup):
         DEFAULT_INITIALIZATION.random_first_mean,
         description="Start with a random neighbour mean, as the authors do; off: with none.",
     )
+    shadow_alone: bool = Field(
+        False,
+        description="Train a second mask without neighbours on the same minibatches, to measure what they bring. "
+        "Costs as much time and memory for learning again.",
+    )
     keep: Keep = Field(
         DEFAULT_TRAINING.keep,
         description="Model to keep and export: the best by held-out score, smoothed against noise, or that of the last "

@@ -75,7 +75,8 @@ class AggregatedRound:
     """What aggregation gave: the neighbours' masks, and how good the personal model is on held-out data if measured.
 
     ``collaboration_weight``, 0 to 1, is how far the node leans on its neighbours from now on.
-    ``best`` is the best model so far, if one is kept. ``restarts`` counts how often replicas of scores were reset since
+    ``best`` is the best model so far, if one is kept, ``alone`` the held-out score of a mask that is trained without
+    neighbours, if there is one and it was measured. ``restarts`` counts how often replicas of scores were reset since
     the node's start.
     """
 
@@ -85,3 +86,4 @@ class AggregatedRound:
     restarts: int
     seconds: float
     best: Best | None = None
+    alone: float | None = None

@@ -42,6 +42,17 @@ def initialization_options(settings: Settings) -> InitializationOptions:
     return InitializationOptions(**{**given, **seeds, "layer_keep_ratios": ratios})
 
 
+def build_alone(settings: Settings, learner: Learner) -> Learner | None:
+    """Return a learner that starts as ``learner`` does and draws the same minibatches; None unless that is asked for.
+
+    It shares the examples with it, and nothing else.
+    """
+    if not settings.shadow_alone:
+        return None
+    model = build_model(settings.model, learner.data, settings.seed)
+    return Learner(model, learner.data, learner.options, initialization_options(settings))
+
+
 def build_learner(settings: Settings) -> Learner:
     """Return the node's learner. Raises ``DataError``, ``ModelError`` or ``SettingsError``, saying what to fix."""
     data = node_data(settings)

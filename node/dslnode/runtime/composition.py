@@ -134,7 +134,7 @@ def build_core(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeCore:
         hooks=hooks,
         log=log,
         machine=machine,
-        learner_thread=LearnerThread(learner, settings.nice),
+        learner_thread=LearnerThread(learner, settings.nice, alone=prepared.alone),
         dispatcher=dispatcher,
         connections=connections,
         problems=problems,

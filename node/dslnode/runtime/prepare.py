@@ -13,7 +13,7 @@ from dslnode.learning.learner import Learner
 from dslnode.learning.parameter_roles import Role, parameter_roles
 from dslnode.overlay.mdns import check_discovery
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
-from dslnode.runtime.build import build_learner
+from dslnode.runtime.build import build_alone, build_learner
 from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory
 from dslnode.runtime.directory_owner import exposure
 from dslnode.security.channels import ChannelProvider, PlainChannels, TlsChannels
@@ -38,6 +38,7 @@ class Prepared:
     state: StateDirectory | None
     channels: ChannelProvider
     metrics_token: str | None = None
+    alone: Learner | None = None
 
 
 def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger) -> Prepared:
@@ -71,7 +72,13 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
         log.warning("not announced", advertise=settings.advertise, why="a link-local address holds on one link only")
     info = node_info(settings, learner, node_id)
     return Prepared(
-        settings=settings, learner=learner, node_info=info, state=state, channels=channels, metrics_token=token
+        settings=settings,
+        learner=learner,
+        node_info=info,
+        state=state,
+        channels=channels,
+        metrics_token=token,
+        alone=build_alone(settings, learner),
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from dslnode.config.settings import Settings
 from dslnode.errors import StateError
 from dslnode.learning.learner import Learner
 from dslnode.learning.results import HeldOut
 from dslnode.runtime.checkpoint import StateDirectory
+from dslnode.runtime.learner_thread import ALONE
 from dslnode.runtime.snapshot_metadata import KnownPeer, SavedTraffic, SnapshotMetadata
 from dslnode.telemetry.logs import Logger
 from dslnode.transport.connection_manager import ConnectionManager
@@ -44,7 +47,13 @@ def snapshot(
 
 
 def restore(
-    state: StateDirectory | None, settings: Settings, learner: Learner, network: ConnectionManager, log: Logger
+    state: StateDirectory | None,
+    settings: Settings,
+    learner: Learner,
+    network: ConnectionManager,
+    log: Logger,
+    *,
+    alone: Learner | None = None,
 ) -> SnapshotMetadata | None:
     """Let learner and network go on where the state ends; return its metadata, or None if there is no state.
 
@@ -57,9 +66,20 @@ def restore(
     check(saved.metadata, settings, learner.fingerprint)
     restore_best(state, settings, learner, log)
     learner.restore(saved.arrays)
+    if alone is not None:
+        restore_alone(alone, saved.arrays, log)
     restore_traffic(saved.metadata, network)
     log.info("resumed", round=saved.metadata.round)
     return saved.metadata
+
+
+def restore_alone(alone: Learner, arrays: Mapping[str, np.ndarray], log: Logger) -> None:
+    """Let the mask that learns without neighbours go on where it was saved, too."""
+    own = {name.removeprefix(ALONE): array for name, array in arrays.items() if name.startswith(ALONE)}
+    if own:
+        alone.restore(own)
+    else:
+        log.warning("mask without neighbours starts anew", why="the saved state has none: the comparison is not fair")
 
 
 def restore_best(state: StateDirectory, settings: Settings, learner: Learner, log: Logger) -> None:

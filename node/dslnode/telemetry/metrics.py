@@ -124,6 +124,8 @@ class Metrics:
         self._restarts_counted = aggregated.restarts
         if aggregated.best is not None:
             self._scores.set_best(aggregated.best)
+        if aggregated.held_out is not None and aggregated.alone is not None:
+            self._scores.compared(aggregated.held_out.score, aggregated.alone)
         if aggregated.held_out is not None:
             self._scores.measured(aggregated.held_out)
 

@@ -53,6 +53,7 @@ class NodeStatus:
         self.held_out: HeldOut | None = None
         self._collaboration_weight = 1.0
         self._best: Best | None = None
+        self._alone: float | None = None
         self._history = ScoreHistory()
         self._flipped = 0.0
         self.masks_used = 0
@@ -75,6 +76,7 @@ class NodeStatus:
     def aggregated(self, aggregated: AggregatedRound) -> None:
         """Set the results of aggregation; without a held-out score the last one stays."""
         self._best = aggregated.best
+        self._alone = self._alone if aggregated.alone is None else aggregated.alone
         self.masks_used, self._collaboration_weight = len(aggregated.masks), aggregated.collaboration_weight
         if aggregated.held_out is not None:
             self.held_out = aggregated.held_out
@@ -129,6 +131,8 @@ class NodeStatus:
             line |= {"loss": round(self._progress.loss, 4), "train": round(self._progress.score, 4)}
         if self.held_out is not None:
             line |= log_fields(self.held_out)
+        if self._alone is not None:
+            line["alone"] = round(self._alone, 4)
         return line | {
             "collaboration_weight": round(self._collaboration_weight, 3),
             "neighbours": len(self._network.links),
@@ -166,6 +170,8 @@ class NodeStatus:
             fill_in(reply, self.held_out)
         if self._best is not None:
             reply.best.CopyFrom(pb.BestModel(round=self._best.round, score=self._best.score))
+        if self._alone is not None:
+            reply.alone_score = self._alone
         if self._progress is not None:
             reply.train_score, reply.loss = self._progress.score, self._progress.loss
             if self._progress.score_name == ACCURACY:

@@ -14,6 +14,7 @@ class ScoreMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
         self._best: tuple[Gauge, Gauge] | None = None
+        self._alone: tuple[Gauge, Gauge] | None = None
 
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(name, text, labels, registry=registry)
@@ -48,6 +49,16 @@ class ScoreMetrics:
             )
         self._best[0].set(best.score)
         self._best[1].set(best.round)
+
+    def compared(self, together: float, alone: float) -> None:
+        """Set what neighbours bring: the score with them beside that of the mask that learns without them."""
+        if self._alone is None:
+            self._alone = (
+                Gauge("dslnode_alone_score", "Held-out score of the mask without neighbours.", registry=self._registry),
+                Gauge("dslnode_neighbour_gain", "Score with neighbours less that without.", registry=self._registry),
+            )
+        self._alone[0].set(alone)
+        self._alone[1].set(together - alone)
 
     def trained(self, progress: Progress) -> None:
         """Set the score on the minibatches of local training."""
