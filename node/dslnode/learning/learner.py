@@ -280,10 +280,10 @@ class Learner:
             self._update_mask()
 
     def _local(self) -> dict[str, Tensor]:
-        """Return copies of what is neither frozen nor masked."""
-        masked = {layer.name for layer in self.layout.layers}
-        own = self.network.model.state_dict()
-        return {name: tensor.clone() for name, tensor in own.items() if name not in masked}
+        """Return copies of what is neither frozen nor masked, nor tied to what is."""
+        model = self.network.model
+        masked = {model.get_parameter(layer.name).data_ptr() for layer in self.layout.layers}
+        return {name: own.clone() for name, own in model.state_dict().items() if own.data_ptr() not in masked}
 
     def _measure(self, examples: ExampleTensors, stop: Callable[[], bool]) -> Answers | None:
         return evaluate(self.network, self._keep, self.task, examples.parts(EVALUATION_BATCH), stop)
