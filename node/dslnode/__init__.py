@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dslnode.config.settings import Settings
     from dslnode.data.dataset import DataSet, Examples, load_data_set
     from dslnode.data.partition import partition
+    from dslnode.data.target import Target
     from dslnode.errors import (
         DataError,
         DslnodeError,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     )
     from dslnode.learning.learner import Learner
     from dslnode.learning.options import InitializationOptions, TrainingOptions
+    from dslnode.learning.tasks.task import LearningTask
     from dslnode.protocol.events import NeighbourMasks
     from dslnode.protocol.mask import Mask, MaskLayout
     from dslnode.runtime.node import Node
@@ -42,6 +44,7 @@ _HOMES = {
     "Examples": "data.dataset",
     "load_data_set": "data.dataset",
     "partition": "data.partition",
+    "Target": "data.target",
     "DataError": "errors",
     "DslnodeError": "errors",
     "ExitCode": "errors",
@@ -54,6 +57,7 @@ _HOMES = {
     "Learner": "learning.learner",
     "InitializationOptions": "learning.options",
     "TrainingOptions": "learning.options",
+    "LearningTask": "learning.tasks.task",
     "NeighbourMasks": "protocol.events",
     "Mask": "protocol.mask",
     "MaskLayout": "protocol.mask",
@@ -73,6 +77,7 @@ __all__ = [
     "ExitCode",
     "InitializationOptions",
     "Learner",
+    "LearningTask",
     "ListenError",
     "Mask",
     "MaskLayout",
@@ -87,6 +92,7 @@ __all__ = [
     "SettingsError",
     "StateError",
     "StatusClient",
+    "Target",
     "TrainingOptions",
     "UnreachableError",
     "__version__",

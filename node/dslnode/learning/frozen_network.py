@@ -44,7 +44,7 @@ class ScoreSharing:
 class FrozenNetwork:
     """The model every node shares: the untouched skeleton, its layouts, frozen weights and keep counts a layer.
 
-    ``logit_offset`` of shape ``(classes,)`` is added to the model's output: 0, or very negative for the classes
+    ``logit_offset`` of shape ``(outputs,)`` is added to the model's output: 0, or very negative for the classes
     that this node does not answer.
     """
 
@@ -63,7 +63,7 @@ class FrozenNetwork:
         return {name: self.model.get_parameter(name) for name in names}
 
     def run(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """Return the logits (batch, classes), float32, of the model with these weights."""
+        """Return the outputs (batch, outputs), float32, of the model with these weights."""
         logits: Tensor = self.output(weights, inputs)
         return logits.float() + self.logit_offset
 

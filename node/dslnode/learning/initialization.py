@@ -21,6 +21,7 @@ from dslnode.learning.masking import keep_counts, resolve_keep_ratios, top_k
 from dslnode.learning.options import InitializationOptions
 from dslnode.learning.rng import generator
 from dslnode.learning.state import LearnerState
+from dslnode.learning.tasks.task import LearningTask
 from dslnode.protocol.frozen_bits import seeded_score_words
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 from dslnode.protocol.random_streams import random_bits, raw_words
@@ -29,7 +30,7 @@ NEVER = -1e9  # a logit that never wins
 
 
 def frozen_network(
-    model: nn.Module, layout: MaskLayout, options: InitializationOptions, data: DataSet
+    model: nn.Module, layout: MaskLayout, options: InitializationOptions, data: DataSet, task: LearningTask
 ) -> FrozenNetwork:
     """Return the frozen network as this node sees it; ``SettingsError`` if a keep-ratio pattern matches nothing."""
     ratios = resolve_keep_ratios(layout, options.keep_ratio, options.linear_keep_ratio, dict(options.layer_keep_ratios))
@@ -38,12 +39,12 @@ def frozen_network(
     scores = shared_layout(layout, options.weights_per_score)
     sharing = draw_sharing(layout, scores, options.network_seed)
     counts = keep_counts(layout, ratios)
-    return FrozenNetwork(model, layout, scores, sharing, weights, counts, _logit_offset(options, data))
+    return FrozenNetwork(model, layout, scores, sharing, weights, counts, _logit_offset(options, data, task))
 
 
-def _logit_offset(options: InitializationOptions, data: DataSet) -> Tensor:
-    offset = torch.zeros(data.class_count)
-    if options.own_classes:
+def _logit_offset(options: InitializationOptions, data: DataSet, task: LearningTask) -> Tensor:
+    offset = torch.zeros(data.output_count)
+    if options.own_classes and task.has_classes:
         offset += NEVER
         offset[np.unique(data.train.labels)] = 0
     return offset

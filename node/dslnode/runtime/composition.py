@@ -25,6 +25,7 @@ from dslnode.runtime.training_gate import TrainingGate
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
 from dslnode.telemetry.node_status import NodeStatus
+from dslnode.telemetry.trivial_watch import TrivialWatch
 from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.link_events import LinkEvent
 from dslnode.transport.link_factory import LinkFactory
@@ -130,7 +131,7 @@ def build_core(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeCore:
     )
     connections = ConnectionManager(info, factory, round_now=lambda: machine.round, on_event=dispatcher.dispatch)
     problems = ProblemLog(settings.peers, log)
-    status = NodeStatus(settings, info, machine, connections, problems.current)
+    status = NodeStatus(settings, info, machine, connections, problems.current, task=learner.data.target.task)
     metrics = Metrics(status.neighbours)
     metrics.describe(settings.name, settings.run_id, settings.state_dir)
     accounting = TrafficAccounting(
@@ -141,7 +142,7 @@ def build_core(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeCore:
         hooks=hooks,
         log=log,
         machine=machine,
-        learner_thread=LearnerThread(learner, settings.nice),
+        learner_thread=LearnerThread(learner, settings.nice, alone=prepared.alone),
         dispatcher=dispatcher,
         connections=connections,
         problems=problems,
@@ -186,7 +187,9 @@ def _checkpoints(core: NodeCore, *, peers: PeerManager) -> CheckpointWriter:
         core.prepared.state,
         CheckpointSchedule(settings.checkpoint_every, settings.rounds),
         core.learner_thread,
-        metadata=lambda number: snapshot(number, settings, fingerprint, core.connections, peers.snapshot()),
+        metadata=lambda number: snapshot(
+            number, settings, fingerprint, core.connections, peers.snapshot(), held_out=core.status.held_out
+        ),
         log=core.log,
         metrics=core.metrics,
     )
@@ -218,4 +221,5 @@ def _commands(
         post=hooks.post,
         publish=hooks.publish,
         finish=hooks.finish,
+        trivial=TrivialWatch(core.log),
     )

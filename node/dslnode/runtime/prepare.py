@@ -15,7 +15,7 @@ from dslnode.learning.learner import Learner
 from dslnode.learning.parameter_roles import Role, parameter_roles
 from dslnode.overlay.mdns import check_discovery
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
-from dslnode.runtime.build import build_learner
+from dslnode.runtime.build import build_alone, build_learner
 from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory
 from dslnode.runtime.directory_owner import exposure
 from dslnode.security.channels import ChannelProvider, PlainChannels, TlsChannels
@@ -44,6 +44,7 @@ class Prepared:
     channels: ChannelProvider
     signatures: MemberSignatures | None = None
     metrics_token: str | None = None
+    alone: Learner | None = None
 
 
 def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger) -> Prepared:
@@ -86,6 +87,7 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
         channels=channels,
         signatures=_signatures(tunnels, settings.run_id),
         metrics_token=token,
+        alone=build_alone(settings, learner),
     )
 
 

@@ -66,12 +66,15 @@ class SavedTraffic(Metadata):
 class SnapshotMetadata(Metadata):
     """``round`` is the one to begin with after a restart; ``fingerprint`` that of the frozen network, in hex.
 
-    ``neighbours`` were linked, ``members`` are nodes that can be dialled; ``traffic`` is by node id in hex.
+    ``score``, by its name, was measured last on held-out data, if it was. ``neighbours`` were linked, ``members``
+    are nodes that can be dialled; ``traffic`` is by node id in hex.
     """
 
     round: int = Field(ge=0)
     run_id: str
     fingerprint: str
+    score: float | None = None
+    score_name: str = Field("", max_length=255)
     neighbours: list[KnownPeer] = Field(default_factory=list)
     members: list[KnownPeer] = Field(default_factory=list)
     traffic: dict[str, SavedTraffic] = Field(default_factory=dict)
