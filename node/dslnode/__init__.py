@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         StateError,
         UnreachableError,
     )
+    from dslnode.inference.predictor import Predictions, Predictor, load_model
     from dslnode.learning.learner import Learner
     from dslnode.learning.options import InitializationOptions, TrainingOptions
     from dslnode.learning.tasks.task import LearningTask
@@ -54,6 +55,9 @@ _HOMES = {
     "SettingsError": "errors",
     "StateError": "errors",
     "UnreachableError": "errors",
+    "Predictions": "inference.predictor",
+    "Predictor": "inference.predictor",
+    "load_model": "inference.predictor",
     "Learner": "learning.learner",
     "InitializationOptions": "learning.options",
     "TrainingOptions": "learning.options",
@@ -87,6 +91,8 @@ __all__ = [
     "PeerDown",
     "PeerError",
     "PeerUp",
+    "Predictions",
+    "Predictor",
     "RoundFinished",
     "Settings",
     "SettingsError",
@@ -97,6 +103,7 @@ __all__ = [
     "UnreachableError",
     "__version__",
     "load_data_set",
+    "load_model",
     "load_settings",
     "partition",
 ]

@@ -22,6 +22,7 @@ from dslnode.accounting import ledger_file
 from dslnode.accounting.ledger import EARLIEST_HOUR, Amounts, Direction, Ledger
 from dslnode.data.agreement import DataAgreement
 from dslnode.errors import PeerError, SettingsError
+from dslnode.inference.model_file import CHECKSUM_BYTES, PersonalModelFile, checksum, pack, unpack
 from dslnode.overlay.mdns import read_announcement
 from dslnode.protocol.codec import delta, positions
 from dslnode.protocol.codec.delta import Reference, ReferenceChoice
@@ -43,6 +44,7 @@ from dslnode.transport.frame_codec import FrameDecoder, LinkParameters
 from dslnode.transport.handshake import NetworkFingerprint, NodeInfo, read_hello
 from dslnode.transport.member_frames import members_frame, read_members
 from dslnode.v1 import node_pb2 as pb
+from tests.inference.test_model_file import example as model_example
 
 LAYOUT = MaskLayout((MaskLayer("first", (11, 7)), MaskLayer("last", (300,))))
 LAYOUTS = dict.fromkeys(MaskKind, LAYOUT)
@@ -169,6 +171,11 @@ def checksummed_state(body: bytes) -> checkpoint.Snapshot:
 def checksummed_ledger(body: bytes) -> ledger_file.LedgerState:
     """Read a ledger whose checksum is right."""
     return ledger_file.unpack(ledger_file.MAGIC + ledger_file._digest(body) + b"\n" + body)
+
+
+def checksummed_model(body: bytes) -> PersonalModelFile:
+    """Read a model's file whose checksum is right."""
+    return unpack(body + checksum(body))
 
 
 def state() -> bytes:
@@ -325,6 +332,8 @@ DECODERS: Mapping[str, Decoder] = {
         read_as_revocations, (SettingsError,), (_operator().revocations, _operator().no_revocations)
     ),
     "revocation list behind its PEM": Decoder(read_in_pem, (SettingsError,), (without_pem(_operator().revocations),)),
+    "model": Decoder(unpack, (ValueError,), (pack(model_example()),)),
+    "model behind its checksum": Decoder(checksummed_model, (ValueError,), (pack(model_example())[:-CHECKSUM_BYTES],)),
     "signed member records": Decoder(read_signed_records, (PeerError, DecodeError), (signed_records(),)),
     "announcement": Decoder(read_as_announcement, (), (announcement(),)),
 }

@@ -9,11 +9,15 @@ from torch import nn
 
 from dslnode.errors import ModelError
 from dslnode.inference.numpy_runtime import run
-from dslnode.learning.models import alexnet, cnn, mlp
+from dslnode.learning.models import alexnet, autoencoder, cnn, cnn1d, gru, mlp
 from dslnode.learning.operations_of import operations_of
 
 CASES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "mlp": (mlp((1, 8, 8), 10), (1, 8, 8)),
+    "mlp with scales": (mlp((7,), 2, task="regression"), (7,)),
+    "cnn1d": (cnn1d((12, 3), 4), (12, 3)),
+    "gru": (gru((9, 3), 4), (9, 3)),
+    "autoencoder": (autoencoder((20,), 20), (20,)),
     "cnn": (cnn((1, 28, 28), 10), (1, 28, 28)),
     "alexnet": (alexnet((3, 32, 32), 10), (3, 32, 32)),
     "convolution with all": (
@@ -40,7 +44,7 @@ CASES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
 
 
 def weights_of(model: nn.Module) -> dict[str, np.ndarray]:
-    return {name: parameter.detach().numpy() for name, parameter in model.named_parameters()}
+    return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -57,10 +61,10 @@ def test_numpy_and_torch_agree(name: str) -> None:
                 nn.init.normal_(module.weight)
                 nn.init.normal_(module.bias)
     inputs = torch.randn(5, *shape)
-    program = operations_of(model)
+    operations = operations_of(model)
     with torch.no_grad():
         expected = model.eval()(inputs).numpy()
-    found = run(program.operations, {**weights_of(model), **program.tensors}, inputs.numpy())
+    found = run(operations, weights_of(model), inputs.numpy())
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -69,17 +73,17 @@ def test_numpy_and_torch_agree(name: str) -> None:
 def test_a_gru_answers_with_its_last_state(bias: bool) -> None:
     model = nn.GRU(3, 4, batch_first=True, bias=bias)
     series = torch.randn(6, 9, 3)
-    program = operations_of(model)
+    operations = operations_of(model)
     with torch.no_grad():
         expected = model(series)[0][:, -1].numpy()
-    found = run(program.operations, weights_of(model), series.numpy())
+    found = run(operations, weights_of(model), series.numpy())
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("model", "complaint"),
     [
-        (nn.Sequential(nn.Flatten(), nn.LSTM(3, 4)), "1 is a LSTM, which cannot be exported"),
+        (nn.Sequential(nn.Flatten(), nn.LSTM(3, 4)), "1 is a LSTM, which cannot be said without torch"),
         (nn.Transformer(8, 2, 1, 1), "the model is a Transformer"),
         (nn.Sequential(nn.GRU(3, 4, 2, batch_first=True)), "0: only a GRU of one layer"),
         (nn.Conv2d(1, 1, 3, padding="same"), "only a padding with a number of zeros"),
@@ -98,4 +102,4 @@ def test_what_cannot_be_exported_is_named(model: nn.Module, complaint: str) -> N
 def test_values_of_another_shape_are_refused_with_the_operation() -> None:
     model = mlp((1, 8, 8), 10)
     with pytest.raises(ModelError, match=r"operation 1 of the model \(linear\) does not fit values of the shape"):
-        run(operations_of(model).operations, weights_of(model), np.zeros((2, 9), np.float32))
+        run(operations_of(model), weights_of(model), np.zeros((2, 9), np.float32))

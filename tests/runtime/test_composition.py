@@ -46,6 +46,7 @@ def prepared(**values: Any) -> Prepared:
     return Prepared(
         settings=Settings(metrics="off", **values),
         learner=cast(Any, learner),
+        description=cast(Any, None),
         node_info=node_info(1),
         state=None,
         channels=PlainChannels(),

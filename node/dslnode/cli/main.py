@@ -14,6 +14,8 @@ import typer
 
 from dslnode.accounting.ledger import Period
 from dslnode.cli import ca, data
+from dslnode.cli import model as model_files
+from dslnode.cli.formats import AnswerFormat, ModelFormat
 from dslnode.cli.help import CommandHelp, GroupHelp
 from dslnode.cli.options import with_settings
 from dslnode.config.loader import LoadedSettings
@@ -84,6 +86,7 @@ def config(
 app.command("config", cls=CommandHelp)(with_settings(config))
 app.add_typer(ca.app, name="ca")
 app.add_typer(data.app, name="data")
+app.add_typer(model_files.app, name="model")
 
 
 @app.command(cls=CommandHelp)
@@ -151,6 +154,47 @@ def rollback(
     from dslnode.cli.rounds import roll_back
 
     typer.echo(roll_back(state_dir, to))
+
+
+@app.command(cls=CommandHelp)
+def export(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
+    state_dir: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--state-dir", metavar="DIRECTORY", help="Take the model from what a node has saved there."),
+    ] = None,
+    address: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="HOST:PORT", help="Take it from the node that runs there."),
+    ] = None,
+    *,
+    form: Annotated[ModelFormat, typer.Option("--format", help="How to write it.")] = ModelFormat.DSLM,
+    which: Annotated[str, typer.Option("--round", metavar="best|last|N", help="Which of the saved models.")] = "best",
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1)] = 30.0,
+    ticket: AnyTicket = None,
+) -> None:
+    """Write a personal model to a file: a seed and a mask, a few kilobytes."""
+    from dslnode.cli.export import export_model
+
+    typer.echo(
+        export_model(
+            output, state_dir=state_dir, address=address, which=which, form=form, ticket=ticket, timeout=timeout
+        )
+    )
+
+
+@app.command(cls=CommandHelp)
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model's file, as dslnode export writes it.")],
+    data: Annotated[str, typer.Option(help="The examples: as --data of dslnode start.")],
+    form: Annotated[AnswerFormat, typer.Option("--format", help="How to print answers.")] = AnswerFormat.TABLE,
+    score: Annotated[bool, typer.Option("--score", help="Judge the model by the targets in the data.")] = False,
+) -> None:
+    """Answer rows, images or windows with a personal model. Needs neither torch nor a node."""
+    from dslnode.cli.predict import predict as answer
+
+    with _until_reader_leaves():
+        answer(model, data=data, form=form, score=score)
 
 
 @app.command(cls=CommandHelp)

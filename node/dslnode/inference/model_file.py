@@ -7,18 +7,19 @@ before anything is allocated.
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dslnode.data.schema import Schema
 from dslnode.data.target import Target
 from dslnode.errors import ModelError
 from dslnode.inference.mask_coding import Bits, CodedMask, decode_mask, encode_mask
@@ -39,6 +40,7 @@ MAX_LAYERS = 10_000
 
 Tensors = Mapping[str, NDArray[np.float32]]
 Text = Annotated[str, Field(max_length=255)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=MAX_WEIGHTS)]
 
 
@@ -47,13 +49,11 @@ class _Part(BaseModel):
 
 
 class Layer(_Part):
-    """A masked tensor: name, shape with the outputs first, weights kept, magnitude of each, and the mask's shares."""
+    """A masked tensor: its name, its shape with the outputs first, and the magnitude of its frozen weights."""
 
     name: Text
     shape: tuple[Annotated[int, Field(ge=1, le=MAX_WEIGHTS)], ...] = Field(min_length=1, max_length=8)
-    kept: Count
     scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    shares: tuple[int, int]
 
 
 class Score(_Part):
@@ -69,36 +69,39 @@ class Strengths(_Part):
     levels: Annotated[int, Field(ge=2, le=16)]
 
 
-class Header(_Part):
-    """What a model is, beside its mask and tensors.
+class Description(_Part):
+    """What a node's personal models have in common, whatever their mask.
 
-    The model sees inputs of ``input_shape`` divided by ``full_scale``. ``network_seed`` gives the signs of the frozen
-    weights. ``operations`` are what it does; empty if only torch and the model's own code can say that.
+    A model sees inputs of ``input_shape`` divided by ``full_scale``. ``network_seed`` gives the signs of the frozen
+    weights. ``operations`` are what it does; empty if only torch and the model's own code can say that. Only the
+    classes ``answers`` ever win, if there are any. A number of the original unit is ``centre + scale * output``.
     """
 
     model: Text
     run_id: Text
     node: Text
-    round: Annotated[int, Field(ge=0, le=2**31)]
     made_by: Text
     network_seed: Annotated[int, Field(ge=0, lt=2**64)]
-    layout: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     layers: tuple[Layer, ...] = Field(max_length=MAX_LAYERS)
-    mask_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     input_shape: tuple[Annotated[int, Field(ge=1, le=2**24)], ...] = Field(min_length=1, max_length=4)
     full_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     outputs: Annotated[int, Field(ge=1, le=2**24)]
+    answers: tuple[Annotated[int, Field(ge=0, le=2**24)], ...] = Field((), max_length=2**16)
     task: Text
     names: tuple[Text, ...] = Field((), max_length=2**16)
     units: tuple[Text, ...] = Field((), max_length=2**16)
-    centre: tuple[float, ...] = Field((), max_length=2**16)
-    scale: tuple[float, ...] = Field((), max_length=2**16)
-    threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    score: Score | None = None
+    centre: tuple[Finite, ...] = Field((), max_length=2**16)
+    scale: tuple[Finite, ...] = Field((), max_length=2**16)
     settings: Mapping[str, str | float | int | bool | None] = Field(default_factory=dict)
-    data_schema: Mapping[str, Any] | None = None
+    data_schema: Schema | None = None
     operations: tuple[Operation, ...] = Field((), max_length=MAX_LAYERS)
-    strengths: Strengths | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Description:
+        """Refuse more weights than memory is given for."""
+        if sum(math.prod(layer.shape) for layer in self.layers) > MAX_WEIGHTS:
+            raise ValueError(f"more than the {MAX_WEIGHTS:,} weights that are read")
+        return self
 
     @property
     def mask_layout(self) -> MaskLayout:
@@ -111,6 +114,26 @@ class Header(_Part):
         return Target(task=self.task, names=self.names, units=self.units, centre=self.centre, scale=self.scale)
 
 
+class MaskHeader(_Part):
+    """What decodes the mask: weights kept per layer, two shares of ones per layer out of 65,536, and a digest."""
+
+    kept: tuple[Count, ...] = Field(max_length=MAX_LAYERS)
+    shares: tuple[Annotated[int, Field(gt=0, lt=2**16)], ...] = Field(max_length=2 * MAX_LAYERS)
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+
+
+class Header(_Part):
+    """What is in a file beside mask and tensors. ``threshold`` is the error from which an example is an anomaly."""
+
+    description: Description
+    round: Annotated[int, Field(ge=0, le=2**31)]
+    layout: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    mask: MaskHeader
+    score: Score | None = None
+    threshold: Finite | None = None
+    strengths: Strengths | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Seal:
     """The signature of the node's ticket over the file, and its certificate; both DER."""
@@ -119,50 +142,45 @@ class Seal:
     certificate: bytes
 
 
-@dataclass(frozen=True, eq=False)
-class ModelFile:
-    """A personal model: its header, its mask as bits uint8 (weights,), and its other tensors, float32 by name."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PersonalModelFile:
+    """A personal model: its description, its mask as bits uint8 (weights,), and its other tensors, float32 by name."""
 
-    header: Header
+    description: Description
+    round: int
     mask: Bits
     tensors: Tensors = field(default_factory=dict)
+    score: Score | None = None
+    threshold: float | None = None
     seal: Seal | None = None
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Return all weights by name: the frozen ones under the mask, and the others."""
-        layout = self.header.mask_layout
-        signed = (frozen_signs(layout, self.header.network_seed).astype(np.float32) * 2 - 1) * self.mask
+        layout = self.description.mask_layout
+        signs = frozen_signs(layout, self.description.network_seed).astype(np.float32) * 2 - 1
         weights = dict(self.tensors)
-        for layer, (_, span) in zip(self.header.layers, layout.spans(), strict=True):
-            weights[layer.name] = (signed[span] * np.float32(layer.scale)).reshape(layer.shape)
+        for layer, (_, span) in zip(self.description.layers, layout.spans(), strict=True):
+            kept = signs[span] * self.mask[span]
+            weights[layer.name] = (kept * np.float32(layer.scale)).reshape(layer.shape)
         return weights
 
 
-def mask_digest(mask: Bits) -> str:
-    """Return 8 bytes, in hex, that tell masks apart."""
-    return hashlib.blake2b(np.packbits(mask, bitorder="little").tobytes(), digest_size=8).hexdigest()
-
-
-def code_layers(
-    mask: Bits, layout: MaskLayout, scales: tuple[float, ...], seed: int
-) -> tuple[tuple[Layer, ...], bytes]:
-    """Return the layers of a header, and the coded mask."""
-    counts = tuple(int(mask[span].sum()) for _, span in layout.spans())
-    coded = encode_mask(mask, seeded_bits(layout, seed, counts), layout)
-    shares = zip(coded.probabilities[::2], coded.probabilities[1::2], strict=True)
-    layers = tuple(
-        Layer(name=layer.name, shape=layer.shape, kept=kept, scale=scale, shares=pair)
-        for layer, kept, scale, pair in zip(layout.layers, counts, scales, shares, strict=True)
+def pack(model: PersonalModelFile) -> bytes:
+    """Return the bytes of a file without a seal."""
+    layout, seed = model.description.mask_layout, model.description.network_seed
+    kept = tuple(int(model.mask[span].sum()) for _, span in layout.spans())
+    coded = encode_mask(model.mask, seeded_bits(layout, seed, kept), layout)
+    header = Header(
+        description=model.description,
+        round=model.round,
+        layout=layout.digest.hex(),
+        mask=MaskHeader(kept=kept, shares=coded.probabilities, digest=_digest(model.mask)),
+        score=model.score,
+        threshold=model.threshold,
     )
-    return layers, coded.data
-
-
-def pack(model: ModelFile, coded_mask: bytes) -> bytes:
-    """Return the file's bytes up to the checksum, which a seal signs, and the checksum."""
-    fields = model.header.model_dump(mode="json", exclude_defaults=True)
-    header = zlib.compress(json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode(), 9)
+    text = zlib.compress(header.model_dump_json(exclude_none=True).encode(), 9)
     tensors = _pack_tensors(model.tensors)
-    body = HEAD.pack(MAGIC, VERSION, len(header), len(coded_mask), len(tensors), 0) + header + coded_mask + tensors
+    body = HEAD.pack(MAGIC, VERSION, len(text), len(coded.data), len(tensors), 0) + text + coded.data + tensors
     return body + checksum(body)
 
 
@@ -185,20 +203,31 @@ def checksum(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=CHECKSUM_BYTES).digest()
 
 
-def read_model(path: Path) -> ModelFile:
+def read_model(path: Path) -> PersonalModelFile:
     """Return the model in a file; ``ModelError`` that names the file, what is wrong with it, and what to do."""
+    return unpack_named(read_content(path), str(path))
+
+
+def read_content(path: Path) -> bytes:
+    """Return the bytes of a model's file; ``ModelError`` if it cannot be read, or is too large for one."""
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise ModelError(f"{path}: has {size} bytes, more than any model; is it a model's file?")
-        return unpack(path.read_bytes())
+            raise ModelError(f"{path}: has {size:,} bytes, more than any model's file; give the file of a model")
+        return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and the permissions") from error
+
+
+def unpack_named(content: bytes, name: str) -> PersonalModelFile:
+    """Return the model in bytes that came from somewhere; ``ModelError`` that names it."""
+    try:
+        return unpack(content)
     except ValueError as error:
-        raise ModelError(f"{path}: {error}") from error
+        raise ModelError(f"{name}: {error}") from error
 
 
-def unpack(content: bytes) -> ModelFile:
+def unpack(content: bytes) -> PersonalModelFile:
     """Return the model in a file's bytes; ``ValueError`` that says what is wrong and what to do."""
     if len(content) < HEAD.size or not content.startswith(MAGIC):
         raise ValueError("is no model's file (.dslm), or a damaged copy; export the model again")
@@ -213,12 +242,20 @@ def unpack(content: bytes) -> ModelFile:
         raise ValueError("is damaged: its checksum does not match; copy or export it again")
     parts = content[HEAD.size :]
     header = _read_header(parts[:header_length])
-    mask = _read_mask(header, parts[header_length : header_length + mask_length])
     tensors = _read_tensors(parts[header_length + mask_length :][:tensors_length])
-    missing = weight_names(header.operations) - tensors.keys() - {layer.name for layer in header.layers}
+    description = header.description
+    missing = weight_names(description.operations) - tensors.keys() - {layer.name for layer in description.layers}
     if missing:
         raise ValueError(f"lacks the weights {', '.join(sorted(missing))}; export the model again")
-    return ModelFile(header, mask, tensors, _read_seal(content[len(content) - seal_length :]) if seal_length else None)
+    return PersonalModelFile(
+        description=description,
+        round=header.round,
+        mask=_read_mask(header, parts[header_length : header_length + mask_length]),
+        tensors=tensors,
+        score=header.score,
+        threshold=header.threshold,
+        seal=_read_seal(content[len(content) - seal_length :]) if seal_length else None,
+    )
 
 
 def _read_header(compressed: bytes) -> Header:
@@ -233,31 +270,30 @@ def _read_header(compressed: bytes) -> Header:
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, problem["loc"]))
-        raise ValueError(
-            f"has a header that does not fit ({where}: {problem['msg']}); export the model again"
-        ) from None
-    size = 0
-    for layer in header.layers:
-        size += int(np.prod([int(side) for side in layer.shape], dtype=object))
-        if size > MAX_WEIGHTS:
-            raise ValueError(f"has more than the {MAX_WEIGHTS:,} weights that are read")
+        raise ValueError(f"has a header that does not fit ({where}: {problem['msg']}); export it again") from None
     if header.strengths is not None:
         raise ValueError("has strengths of weights, which this release does not read; install a newer dslnode")
-    if header.mask_layout.digest.hex() != header.layout:
+    layers, mask = len(header.description.layers), header.mask
+    if (len(mask.kept), len(mask.shares)) != (layers, 2 * layers):
+        raise ValueError("has a mask of another number of layers; export the model again")
+    if header.description.mask_layout.digest.hex() != header.layout:
         raise ValueError("names another layout than its layers have; export the model again")
     return header
 
 
 def _read_mask(header: Header, data: bytes) -> Bits:
-    layout = header.mask_layout
-    counts = [layer.kept for layer in header.layers]
-    probabilities = tuple(share for layer in header.layers for share in layer.shares)
-    if not header.layers:
+    layout, seed = header.description.mask_layout, header.description.network_seed
+    if not layout.layers:
         return np.empty(0, np.uint8)
-    mask = decode_mask(CodedMask(probabilities, data), seeded_bits(layout, header.network_seed, counts), layout)
-    if mask_digest(mask) != header.mask_digest:
+    mask = decode_mask(CodedMask(header.mask.shares, data), seeded_bits(layout, seed, header.mask.kept), layout)
+    if _digest(mask) != header.mask.digest:
         raise ValueError("decodes to another mask than was stored; export the model again")
     return mask
+
+
+def _digest(mask: Bits) -> str:
+    """Return 8 bytes, in hex, that tell masks apart."""
+    return hashlib.blake2b(np.packbits(mask, bitorder="little").tobytes(), digest_size=8).hexdigest()
 
 
 def _pack_tensors(tensors: Tensors) -> bytes:

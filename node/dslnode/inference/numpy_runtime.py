@@ -20,7 +20,7 @@ from dslnode.inference.operations import (
     Gru,
     Linear,
     LocalResponse,
-    Offset,
+    Norm,
     Operation,
     Pool,
     StepsLast,
@@ -112,6 +112,18 @@ def _activation(operation: Activation, _weights: Weights, values: Array) -> Arra
 
 
 @apply.register
+def _norm(operation: Norm, weights: Weights, values: Array) -> Array:
+    gain = 1 / np.sqrt(weights[operation.variance].astype(np.float64) + operation.epsilon)
+    if operation.gain is not None:
+        gain = gain * weights[operation.gain]
+    shift = -weights[operation.mean] * gain
+    if operation.shift is not None:
+        shift = shift + weights[operation.shift]
+    shape = (1, -1, *[1] * (values.ndim - 2))
+    return values * gain.astype(np.float32).reshape(shape) + shift.astype(np.float32).reshape(shape)
+
+
+@apply.register
 def _affine(operation: Affine, weights: Weights, values: Array) -> Array:
     shape = (1, -1, *[1] * (values.ndim - 2))
     return values * weights[operation.gain].reshape(shape) + weights[operation.shift].reshape(shape)
@@ -140,11 +152,6 @@ def _gru(operation: Gru, weights: Weights, values: Array) -> Array:
         new = np.tanh(ours[:, 2 * width :] + reset * theirs[:, 2 * width :])
         state = (1 - update) * new + update * state
     return state
-
-
-@apply.register
-def _offset(operation: Offset, weights: Weights, values: Array) -> Array:
-    return values + weights[operation.offset]
 
 
 def _plus(values: Array, weights: Weights, bias: str | None, *, last: bool = False) -> Array:

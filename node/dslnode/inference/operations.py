@@ -80,8 +80,19 @@ class Activation(_Operation):
     alpha: Number = 1.0
 
 
+class Norm(_Operation):
+    """``(inputs - mean) / sqrt(variance + epsilon) * gain + shift`` per channel, dimension 1: a batch norm."""
+
+    op: Literal["norm"] = "norm"
+    mean: Name
+    variance: Name
+    epsilon: Number
+    gain: Name | None = None
+    shift: Name | None = None
+
+
 class Affine(_Operation):
-    """``inputs * gain + shift`` per channel, dimension 1: a norm with fixed statistics, or a scale of outputs."""
+    """``inputs * gain + shift`` per channel, dimension 1."""
 
     op: Literal["affine"] = "affine"
     gain: Name
@@ -108,21 +119,15 @@ class Gru(_Operation):
     state_bias: Name | None = None
 
 
-class Offset(_Operation):
-    """``inputs + offset`` per output: logits of classes that a node does not answer become very small."""
-
-    op: Literal["offset"] = "offset"
-    offset: Name
-
-
 Operation = Annotated[
-    Flatten | StepsLast | Linear | Convolution | Pool | GlobalMean | Activation | Affine | LocalResponse | Gru | Offset,
+    Flatten | StepsLast | Linear | Convolution | Pool | GlobalMean | Activation | Norm | Affine | LocalResponse | Gru,
     Field(discriminator="op"),
 ]
 
 
 def weight_names(operations: tuple[Operation, ...]) -> frozenset[str]:
     """Return the names of all weights that the operations need."""
-    fields = ("weight", "bias", "gain", "shift", "input_weight", "state_weight", "input_bias", "state_bias", "offset")
+    fields: tuple[str, ...] = ("weight", "bias", "gain", "shift", "mean", "variance")
+    fields += ("input_weight", "state_weight", "input_bias", "state_bias")
     named = (getattr(operation, field, None) for operation in operations for field in fields)
     return frozenset(name for name in named if name is not None)

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from dslnode.data.dataset import DataSet
+from dslnode.inference.saved_arrays import MASK
 from dslnode.learning import aggregation, masking, state_arrays
 from dslnode.learning.batches import Batches, ExampleTensors, minibatches
 from dslnode.learning.best_model import BestScore, KeptModel
@@ -74,7 +75,7 @@ class Learner:
         model, layout = check_model(model, data, self.task, options.batch_size)
         self.options = options
         self.data = data
-        self._initialization = start
+        self.initialization = start
         self._examples = ExampleTensors.of(data.train, self.task.targets(data.train))
         held_out = data.held_out
         self._held_out = None if held_out is None else ExampleTensors.of(held_out, self.task.targets(held_out))
@@ -87,6 +88,7 @@ class Learner:
         self._round = NO_NUMBER
         self._best_score = BestScore()
         self.best: KeptModel | None = None
+        self.threshold: float | None = None
         self._update_mask()
         self.initial_mask = self.mask
 
@@ -118,7 +120,7 @@ class Learner:
     @cached_property
     def fingerprint(self) -> bytes:
         """16 bytes equal exactly where two nodes hold the same frozen network."""
-        return fingerprint(self.layout, self.network.score_layout, self._initialization.network_seed)
+        return fingerprint(self.layout, self.network.score_layout, self.initialization.network_seed)
 
     def train_round(self, number: int | None = None, stop: Callable[[], bool] = never) -> Progress:
         """Run the local steps of a round, of the next one if no ``number`` is given (paper, step 4).
@@ -127,7 +129,7 @@ class Learner:
         """
         self._round = self._round + 1 if number is None else number
         batches = self._batches("local training")
-        with torch_draws("local training", self._initialization.node_seed, self._round):
+        with torch_draws("local training", self.initialization.node_seed, self._round):
             progress = train_locally(self.network, self._state, self.task, self.options, batches, stop=stop)
         self._consensus.has_learned = True
         self._update_mask()
@@ -187,12 +189,14 @@ class Learner:
         answers = None if self._held_out is None else self._measure(self._held_out, stop)
         if answers is None:
             return None
-        return HeldOut(
+        found = HeldOut(
             name=self.task.score_name,
             score=self.task.score(answers.predictions, answers.targets),
             judgement=self.task.judge(answers.predictions, answers.targets),
             baselines=self.baselines,
         )
+        self.threshold = found.threshold
+        return found
 
     def keep_if_best(self, score: float, finished: int | None = None) -> bool:
         """Take in a held-out score of the present model; return whether it is the best so far, which is then kept.
@@ -203,7 +207,7 @@ class Learner:
         if self.options.keep == "last" or not self._best_score.add(score):
             return False
         number = self._round + 1 if finished is None else finished
-        self.best = KeptModel(number, score, self.mask, self._local())
+        self.best = KeptModel(number, score, self.mask, self.local_tensors())
         return True
 
     def export(self) -> PersonalModel:
@@ -212,7 +216,7 @@ class Learner:
         It is the best one where one is kept, else the present one. The mask is baked into its weights, and it is
         smaller by the units that the mask left dead.
         """
-        mask, local = (self.mask, self._local()) if self.best is None else (self.best.mask, self.best.local)
+        mask, local = (self.mask, self.local_tensors()) if self.best is None else (self.best.mask, self.best.local)
         baked = bake(self.network.model, self.network.weights, mask)
         baked.load_state_dict(dict(local), strict=False)
         images, _ = self._examples.at(slice(PROBE_EXAMPLES))
@@ -221,7 +225,8 @@ class Learner:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of all that a checkpoint must hold, as arrays by name."""
-        return state_arrays.to_arrays(self.network, self._state)
+        packed = np.frombuffer(self.mask.to_bytes(), np.uint8)
+        return {**state_arrays.to_arrays(self.network, self._state), MASK: packed}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from what ``state`` returned; ``StateError`` if it was made for another model."""
@@ -255,7 +260,7 @@ class Learner:
         mean = aggregation.neighbour_mean(self.layout, trusted)
         news = mean if initial is None else aggregation.mask_novelty(mean, trusted, initial)
         state = aggregation.with_neighbour_mean(state, news, self.options.mean_ema_decay)
-        with torch_draws("fine-tuning", self._initialization.node_seed, self._round):
+        with torch_draws("fine-tuning", self.initialization.node_seed, self._round):
             return fine_tuned(self.network, state, mean, self.task, self.options, batches=self._batches("fine-tuning"))
 
     def _judged_answers(self, sent: Sequence[NeighbourMasks]) -> Answers | None:
@@ -279,7 +284,12 @@ class Learner:
             self._state = replace(self._state, average=before.average, neighbour_mean=before.neighbour_mean)
             self._update_mask()
 
-    def _local(self) -> dict[str, Tensor]:
+    @property
+    def finished_rounds(self) -> int:
+        """How many rounds have been trained, by their numbers."""
+        return self._round + 1
+
+    def local_tensors(self) -> dict[str, Tensor]:
         """Return copies of what is neither frozen nor masked, nor tied to what is."""
         model = self.network.model
         masked = {model.get_parameter(layer.name).data_ptr() for layer in self.layout.layers}
@@ -294,7 +304,7 @@ class Learner:
         self._mask = masking.to_mask(self._keep, self.layout)
 
     def _batches(self, purpose: str) -> Batches:
-        draws = generator(purpose, self._initialization.node_seed, self._round)
+        draws = generator(purpose, self.initialization.node_seed, self._round)
         return minibatches(self._examples, self.options.batch_size, draws)
 
 

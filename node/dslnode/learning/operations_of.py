@@ -3,49 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from dslnode.errors import ModelError
 from dslnode.inference import operations as op
-
-Array = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Program:
-    """Operations in their order, and tensors that they need which are no parameters of the model, float32 by name."""
-
-    operations: tuple[op.Operation, ...]
-    tensors: dict[str, Array] = field(default_factory=dict)
+from dslnode.learning.models import LocalScale, Recurrent, StepsLast
 
 
-def operations_of(model: nn.Module) -> Program:
+def operations_of(model: nn.Module) -> tuple[op.Operation, ...]:
     """Return what the model does in evaluation. ``ModelError`` names the first module that cannot be said so."""
-    tensors: dict[str, Array] = {}
-    return Program(tuple(_translated(model, "", tensors)), tensors)
+    return tuple(_translated(model, ""))
 
 
-def _translated(module: nn.Module, path: str, tensors: dict[str, Array]) -> Iterator[op.Operation]:
-    children = getattr(module, "operations", None)
-    if isinstance(module, nn.Sequential):
+def _translated(module: nn.Module, path: str) -> Iterator[op.Operation]:
+    if isinstance(module, (nn.Sequential, Recurrent)):  # their parts come in the order in which they are used
         for name, child in module.named_children():
-            yield from _translated(child, _joined(path, name), tensors)
-    elif callable(children):  # a module of ours that says in which order its parts come
-        for name in children():
-            yield from _translated(module.get_submodule(name), _joined(path, name), tensors)
+            yield from _translated(child, _joined(path, name))
     elif not isinstance(module, IGNORED):
-        translate = next((each for kind, each in TRANSLATIONS.items() if type(module) is kind), None)
+        translate = TRANSLATIONS.get(type(module))
         if translate is None:
+            known = ", ".join(sorted(kind.__name__ for kind in TRANSLATIONS))
             raise ModelError(
-                f"{path or 'the model'} is a {type(module).__name__}, which cannot be exported; only a Sequential of"
-                f" {', '.join(sorted(kind.__name__ for kind in TRANSLATIONS))} can"
+                f"{path or 'the model'} is a {type(module).__name__}, which cannot be said without torch;"
+                f" a Sequential of {known} can"
             )
-        yield translate(module, path, tensors)
+        yield translate(module, path)
 
 
 def _joined(path: str, name: str) -> str:
@@ -60,18 +43,18 @@ def _tuple(value: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
     return (value,) * axes if isinstance(value, int) else tuple(value)
 
 
-def _flatten(module: nn.Module, path: str, _: dict[str, Array]) -> op.Operation:
+def _flatten(module: nn.Module, path: str) -> op.Operation:
     assert isinstance(module, nn.Flatten)
     if (module.start_dim, module.end_dim) != (1, -1):
         raise ModelError(f"{path}: only a Flatten of all dimensions can be exported")
     return op.Flatten()
 
 
-def _linear(module: nn.Module, path: str, _: dict[str, Array]) -> op.Operation:
+def _linear(module: nn.Module, path: str) -> op.Operation:
     return op.Linear(weight=_joined(path, "weight"), bias=_named(module, path, "bias"))
 
 
-def _convolution(module: nn.Module, path: str, _: dict[str, Array]) -> op.Operation:
+def _convolution(module: nn.Module, path: str) -> op.Operation:
     assert isinstance(module, (nn.Conv1d, nn.Conv2d))
     if module.padding_mode != "zeros" or isinstance(module.padding, str):
         raise ModelError(f"{path}: only a padding with a number of zeros can be exported")
@@ -85,7 +68,7 @@ def _convolution(module: nn.Module, path: str, _: dict[str, Array]) -> op.Operat
     )
 
 
-def _max_pool(module: nn.Module, path: str, _: dict[str, Array]) -> op.Operation:
+def _max_pool(module: nn.Module, path: str) -> op.Operation:
     assert isinstance(module, (nn.MaxPool1d, nn.MaxPool2d))
     axes = 1 if isinstance(module, nn.MaxPool1d) else 2
     if module.dilation not in (1, (1,) * axes) or module.return_indices:
@@ -99,7 +82,7 @@ def _max_pool(module: nn.Module, path: str, _: dict[str, Array]) -> op.Operation
     )
 
 
-def _mean_pool(module: nn.Module, path: str, _: dict[str, Array]) -> op.Operation:
+def _mean_pool(module: nn.Module, path: str) -> op.Operation:
     assert isinstance(module, (nn.AvgPool1d, nn.AvgPool2d))
     axes = 1 if isinstance(module, nn.AvgPool1d) else 2
     plain = module.count_include_pad and not module.ceil_mode and getattr(module, "divisor_override", None) is None
@@ -110,33 +93,39 @@ def _mean_pool(module: nn.Module, path: str, _: dict[str, Array]) -> op.Operatio
     return op.Pool(kind="mean", kernel=kernel, stride=stride, padding=padding)
 
 
-def _global_mean(module: nn.Module, path: str, _: dict[str, Array]) -> op.Operation:
+def _global_mean(module: nn.Module, path: str) -> op.Operation:
     if getattr(module, "output_size", None) not in (1, (1,), (1, 1)):
         raise ModelError(f"{path}: only an adaptive mean to one value per channel can be exported")
     return op.GlobalMean()
 
 
-def _norm(module: nn.Module, path: str, tensors: dict[str, Array]) -> op.Operation:
-    """Fold a batch normalisation into a gain and a shift."""
+def _norm(module: nn.Module, path: str) -> op.Operation:
     assert isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))
     if module.running_mean is None or module.running_var is None:
         raise ModelError(f"{path}: a normalisation without running statistics cannot be exported")
-    gain = torch.rsqrt(module.running_var.double() + module.eps)
-    shift = -module.running_mean.double() * gain
-    if module.weight is not None:
-        gain, shift = gain * module.weight.double(), shift * module.weight.double() + module.bias.double()
-    names = _joined(path, "folded gain"), _joined(path, "folded shift")
-    for name, tensor in zip(names, (gain, shift), strict=True):
-        tensors[name] = tensor.detach().numpy().astype(np.float32)
-    return op.Affine(gain=names[0], shift=names[1])
+    return op.Norm(
+        mean=_joined(path, "running_mean"),
+        variance=_joined(path, "running_var"),
+        epsilon=module.eps,
+        gain=_named(module, path, "weight"),
+        shift=_named(module, path, "bias"),
+    )
 
 
-def _local_response(module: nn.Module, _: str, __: dict[str, Array]) -> op.Operation:
+def _local_scale(_: nn.Module, path: str) -> op.Operation:
+    return op.Affine(gain=_joined(path, "gain"), shift=_joined(path, "bias"))
+
+
+def _steps_last(_: nn.Module, __: str) -> op.Operation:
+    return op.StepsLast()
+
+
+def _local_response(module: nn.Module, _: str) -> op.Operation:
     assert isinstance(module, nn.LocalResponseNorm)
     return op.LocalResponse(size=module.size, alpha=module.alpha, beta=module.beta, k=module.k)
 
 
-def _gru(module: nn.Module, path: str, _: dict[str, Array]) -> op.Operation:
+def _gru(module: nn.Module, path: str) -> op.Operation:
     assert isinstance(module, nn.GRU)
     if module.num_layers != 1 or module.bidirectional or not module.batch_first:
         raise ModelError(f"{path}: only a GRU of one layer and one direction with the batch first can be exported")
@@ -149,8 +138,8 @@ def _gru(module: nn.Module, path: str, _: dict[str, Array]) -> op.Operation:
     )
 
 
-def _activation(kind: str) -> Callable[[nn.Module, str, dict[str, Array]], op.Operation]:
-    def translate(module: nn.Module, path: str, _: dict[str, Array]) -> op.Operation:
+def _activation(kind: str) -> Callable[[nn.Module, str], op.Operation]:
+    def translate(module: nn.Module, path: str) -> op.Operation:
         if isinstance(module, nn.GELU) and module.approximate != "none":
             raise ModelError(f"{path}: only the exact GELU can be exported")
         slope, alpha = getattr(module, "negative_slope", 0.01), getattr(module, "alpha", 1.0)
@@ -161,7 +150,7 @@ def _activation(kind: str) -> Callable[[nn.Module, str, dict[str, Array]], op.Op
 
 IGNORED = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 """Modules that do nothing in evaluation."""
-TRANSLATIONS: dict[type[nn.Module], Callable[[nn.Module, str, dict[str, Array]], op.Operation]] = {
+TRANSLATIONS: dict[type[nn.Module], Callable[[nn.Module, str], op.Operation]] = {
     nn.Flatten: _flatten,
     nn.Linear: _linear,
     nn.Conv1d: _convolution,
@@ -176,6 +165,8 @@ TRANSLATIONS: dict[type[nn.Module], Callable[[nn.Module, str, dict[str, Array]],
     nn.BatchNorm2d: _norm,
     nn.LocalResponseNorm: _local_response,
     nn.GRU: _gru,
+    LocalScale: _local_scale,
+    StepsLast: _steps_last,
     nn.ReLU: _activation("relu"),
     nn.ReLU6: _activation("relu6"),
     nn.LeakyReLU: _activation("leaky_relu"),

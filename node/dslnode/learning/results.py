@@ -31,6 +31,11 @@ class HeldOut:
     baselines: tuple[Baseline, ...] = ()
 
     @property
+    def threshold(self) -> float | None:
+        """The error from which an example is an anomaly; None for other tasks."""
+        return next((each.value for each in self.judgement.metrics if each.name == "threshold"), None)
+
+    @property
     def unbeaten(self) -> Baseline | None:
         """The best trivial baseline if the model does not beat it, else None."""
         best = max((each for each in self.baselines if each.trivial), key=lambda each: each.score, default=None)

@@ -8,11 +8,10 @@ import numpy as np
 import torch
 
 from dslnode.errors import StateError
+from dslnode.inference.saved_arrays import LOCAL
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.state import LearnerState
 
-LOCAL = "local."
-"""Before the names of what is neither frozen nor masked: biases, norms, buffers."""
 FIRST, SECOND = "first.", "second."
 """Before the names of what is trained without a mask, for its moments."""
 

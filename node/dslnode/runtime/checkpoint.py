@@ -163,7 +163,7 @@ class StateDirectory:
             newest, problem = self._read(self._file), f"{self._file}: is missing, after a crash while it was replaced"
         except StateError as error:
             newest, problem = None, str(error)
-            older = self._read_older()
+            older = self._read_or_none(self._older)
             if older is None:
                 raise
         else:
@@ -174,9 +174,19 @@ class StateDirectory:
                 self._file.replace(self.path / "state.damaged")
         return newest or older
 
-    def _read_older(self) -> Snapshot | None:
+    def peek(self) -> Snapshot | None:
+        """Return the newest snapshot that is whole, without setting a damaged one aside; None if there is none."""
+        return self._read_or_none(self._file) or self._read_or_none(self._older)
+
+    def of_round(self, number: int) -> Snapshot | None:
+        """Return a snapshot of so many finished rounds; None if none is saved."""
+        files = (self._file, self._older, self._best, self._older_best)
+        found = (self._read_or_none(file) for file in files)
+        return next((each for each in found if each is not None and each.metadata.round == number), None)
+
+    def _read_or_none(self, file: Path) -> Snapshot | None:
         try:
-            return self._read(self._older)
+            return self._read(file)
         except StateError:
             return None
 

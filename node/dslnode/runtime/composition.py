@@ -176,6 +176,7 @@ def _server(core: NodeCore) -> Server:
         core.accounting.rows,
         tunnels=core.prepared.channels.tunnels,
         dialled_back=core.metrics.count_dial_back,
+        model=lambda last: core.learner_thread.model_file(core.prepared.description, best=not last),
     )
     core.metrics.calls.set_function(lambda: server.slots.in_use)
     return server

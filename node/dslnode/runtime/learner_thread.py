@@ -12,7 +12,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from dslnode.inference.model_file import Description, pack
 from dslnode.learning.learner import Learner
+from dslnode.learning.model_description import personal_model
 from dslnode.learning.results import AggregatedRound, Best, TrainedRound
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask
@@ -78,6 +80,10 @@ class LearnerThread:
     async def snapshot(self, metadata: SnapshotMetadata) -> Snapshot:
         """Return the learner's state with this metadata: a copy, which later rounds do not change."""
         return await self._run(lambda: Snapshot(metadata, self._state()))
+
+    async def model_file(self, description: Description, *, best: bool) -> bytes:
+        """Return the best personal model, or the present one, as a file."""
+        return await self._run(lambda: pack(personal_model(self._learner, description, best=best)))
 
     async def save_best(self, state: StateDirectory, metadata: SnapshotMetadata) -> int:
         """Make the learner's present state durable as the best one; return bytes written. Raises ``StateError``."""

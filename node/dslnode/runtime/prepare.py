@@ -7,17 +7,21 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dslnode import __version__
 from dslnode.addresses import announceable
 from dslnode.config.settings import Settings
 from dslnode.data.agreement import DataAgreement
 from dslnode.errors import ModelError, SettingsError
+from dslnode.inference.model_file import Description
 from dslnode.learning.learner import Learner
+from dslnode.learning.model_description import describe_model
 from dslnode.learning.parameter_roles import Role, parameter_roles
 from dslnode.overlay.mdns import check_discovery
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
 from dslnode.runtime.build import build_alone, build_learner
 from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory
 from dslnode.runtime.directory_owner import exposure
+from dslnode.runtime.saved_models import save_description
 from dslnode.security.channels import ChannelProvider, PlainChannels, TlsChannels
 from dslnode.security.exposure import check_exposure
 from dslnode.security.socket_directory import remove_stale_directories
@@ -39,6 +43,7 @@ class Prepared:
 
     settings: Settings
     learner: Learner
+    description: Description
     node_info: NodeInfo
     state: StateDirectory | None
     channels: ChannelProvider
@@ -72,6 +77,11 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
     for note in learner.data.notes:
         log.info("data", found=note)
     check_network(learner, tunnels)
+    description = describe_model(
+        learner, model=settings.model, run_id=settings.run_id, node=settings.name, made_by=f"dslnode {__version__}"
+    )
+    if state is not None:
+        save_description(state.path, description)
     log.info("model", **model_line(learner))
     if state is None:
         log.warning("no state directory", why="no --state-dir: a restart loses what was learned")
@@ -88,6 +98,7 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
         signatures=_signatures(tunnels, settings.run_id),
         metrics_token=token,
         alone=build_alone(settings, learner),
+        description=description,
     )
 
 

@@ -40,6 +40,7 @@ def snapshot(
         fingerprint=fingerprint.hex(),
         score=None if held_out is None else held_out.score,
         score_name="" if held_out is None else held_out.name,
+        threshold=None if held_out is None else held_out.threshold,
         neighbours=neighbours,
         members=[KnownPeer.model_validate(dict(member)) for member in members],
         traffic={key: SavedTraffic.of(traffic) for key, traffic in network.traffic.items()},

@@ -66,7 +66,8 @@ class SavedTraffic(Metadata):
 class SnapshotMetadata(Metadata):
     """``round`` is the one to begin with after a restart; ``fingerprint`` that of the frozen network, in hex.
 
-    ``score``, by its name, was measured last on held-out data, if it was. ``neighbours`` were linked, ``members``
+    ``score``, by its name, was measured last on held-out data, if it was, and ``threshold`` is the error from which an
+    example is an anomaly. ``neighbours`` were linked, ``members``
     are nodes that can be dialled; ``traffic`` is by node id in hex.
     """
 
@@ -75,6 +76,7 @@ class SnapshotMetadata(Metadata):
     fingerprint: str
     score: float | None = None
     score_name: str = Field("", max_length=255)
+    threshold: float | None = None
     neighbours: list[KnownPeer] = Field(default_factory=list)
     members: list[KnownPeer] = Field(default_factory=list)
     traffic: dict[str, SavedTraffic] = Field(default_factory=dict)

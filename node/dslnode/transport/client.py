@@ -11,11 +11,13 @@ import grpc
 
 from dslnode.addresses import grpc_address, host_and_port
 from dslnode.errors import PeerError, UnreachableError
+from dslnode.inference.model_file import MAX_FILE_BYTES
 from dslnode.name_lookup import LOOKUP_SECONDS, LookupFailedError, resolve_blocking
 from dslnode.security.channels import TlsChannels, answers_with_tls
 from dslnode.security.credentials import Credentials
 from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.transport.grpc_options import CHANNEL_OPTIONS
+from dslnode.transport.handshake import clean
 from dslnode.transport.reachability import ATTEMPT_SECONDS
 from dslnode.v1 import node_pb2 as pb
 from dslnode.v1 import node_pb2_grpc
@@ -64,6 +66,20 @@ def ask_dial_back(address: str, port: int, timeout: float, ticket: Path | None =
     return _ask(address, timeout, ticket, request)
 
 
+def ask_model(address: str, timeout: float, ticket: Path | None = None, *, last: bool = False) -> bytes:
+    """Return the file of the node's best personal model, or of the ``last`` one. Raises as ``ask_status`` does."""
+
+    def request(stub: node_pb2_grpc.StatusStub) -> bytes:
+        content = bytearray()
+        for part in stub.Model(pb.ModelRequest(last=last), timeout=timeout):
+            content += part.data
+            if len(content) > MAX_FILE_BYTES:
+                raise OSError(f"sent more than {MAX_FILE_BYTES:,} bytes")
+        return bytes(content)
+
+    return _ask(address, timeout, ticket, request)
+
+
 def _ask(address: str, timeout: float, ticket: Path | None, request: Request[Reply]) -> Reply:
     try:
         if ticket is None:
@@ -71,6 +87,8 @@ def _ask(address: str, timeout: float, ticket: Path | None, request: Request[Rep
         return asyncio.run(_ask_over_tls(address, timeout, TlsTunnels(Credentials(ticket, None)), request))
     except grpc.RpcError as error:
         code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+        if code is grpc.StatusCode.PERMISSION_DENIED and isinstance(error, grpc.Call):
+            raise UnreachableError(f"{address} declines: {clean(error.details() or '', 200)}") from error
         if code in DECLINED:
             raise UnreachableError(f"{address} {DECLINED[code]}") from error
         raise _unreachable(address, code.name.lower().replace("_", " "), had_ticket=ticket is not None) from error

@@ -12,9 +12,10 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from dslnode.addresses import grpc_address
+from dslnode.addresses import grpc_address, is_loopback
 from dslnode.errors import ListenError, SettingsError
 from dslnode.name_lookup import host_of, resolve_own
+from dslnode.protocol.codec.mask_codec import CHUNK_BYTES
 from dslnode.security.socket_directory import grpc_target
 from dslnode.security.tls_listener import AuthenticatedPeer, TlsListener
 from dslnode.security.tls_tunnels import TlsTunnels
@@ -40,13 +41,18 @@ NEEDS_TLS = "connect to the node's --listen address, with a ticket"
 
 ConverseContext = grpc.aio.ServicerContext[pb.Frame, pb.Frame]
 DialBackContext = grpc.aio.ServicerContext[pb.DialBackRequest, pb.DialBackReply]
+ModelContext = grpc.aio.ServicerContext[pb.ModelRequest, pb.ModelPart]
+ModelSource = Callable[[bool], Awaitable[bytes]]
+"""Returns the file of the last model if asked so, else of the best one."""
+NOT_YOURS = "a model goes to its own node's ticket, or to this machine: ask there, or with the ticket of this node"
 
 
 class Server:
     """Accepts links for a connection manager, replies with what ``status`` and ``ledger`` return, and dials back.
 
     With ``tunnels`` it talks TLS only, and only with holders of a ticket. ``dialled_back`` is called with the outcome
-    of each request to dial back.
+    of each request to dial back. ``model`` returns the file of the best or the last personal model; only this
+    node's own ticket, and this machine, get it: biases and schema are nobody else's.
     """
 
     def __init__(
@@ -57,13 +63,15 @@ class Server:
         *,
         tunnels: TlsTunnels | None = None,
         dialled_back: Callable[[str], None] = lambda _: None,
+        model: ModelSource | None = None,
     ) -> None:
         self._connections = connections
         self._tunnels = tunnels
         self._tls_listener: TlsListener | None = None
         self._reachability = ReachabilityService(dialled_back)
         self._neighbour = _Neighbour(self._converse)
-        self._status = _Status(status, ledger, self._dial_back)
+        self._model = model
+        self._status = _Status(status, ledger, self._dial_back, self._model_parts)
         self._health = health.aio.HealthServicer()
         self.slots = CallSlots()
         self._server = RestartingServer(self._make, self._bind)
@@ -199,6 +207,17 @@ class Server:
             await context.abort(reply.code, reply.explanation)
         return reply
 
+    async def _model_parts(self, request: pb.ModelRequest, context: ModelContext) -> AsyncIterator[pb.ModelPart]:
+        peer, (host, _) = self._peer(context.peer()), self._remote(context.peer())
+        if not (is_loopback(host) or (peer is not None and peer.identity.node_id == self._connections.me.node_id)):
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, NOT_YOURS)
+        if self._model is None:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this node gives no model away")
+            return
+        content = await self._model(request.last)
+        for start in range(0, len(content), CHUNK_BYTES):
+            yield pb.ModelPart(data=content[start : start + CHUNK_BYTES])
+
 
 class _Neighbour(node_pb2_grpc.NeighbourServicer):
     def __init__(self, converse: Callable[[ConverseContext], Awaitable[None]]) -> None:
@@ -214,7 +233,9 @@ class _Status(node_pb2_grpc.StatusServicer):
         status: Callable[[], pb.StatusReply],
         ledger: Callable[[str], Iterable[pb.LedgerRow]],
         dial_back: Callable[[pb.DialBackRequest, DialBackContext], Awaitable[pb.DialBackReply]],
+        model: Callable[[pb.ModelRequest, ModelContext], AsyncIterator[pb.ModelPart]],
     ) -> None:
+        self._model = model
         self._status = status
         self._ledger = ledger
         self._dial_back = dial_back
@@ -228,6 +249,10 @@ class _Status(node_pb2_grpc.StatusServicer):
 
     async def DialBack(self, request: pb.DialBackRequest, context: DialBackContext) -> pb.DialBackReply:
         return await self._dial_back(request, context)
+
+    async def Model(self, request: pb.ModelRequest, context: ModelContext) -> AsyncIterator[pb.ModelPart]:
+        async for part in self._model(request, context):
+            yield part
 
 
 def read_address(peer: str) -> tuple[str, int]:

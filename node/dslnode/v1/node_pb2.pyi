@@ -372,6 +372,18 @@ class DialBackReply(_message.Message):
     problem: str
     def __init__(self, reached: _Optional[bool] = ..., host: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...
 
+class ModelRequest(_message.Message):
+    __slots__ = ("last",)
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    last: bool
+    def __init__(self, last: _Optional[bool] = ...) -> None: ...
+
+class ModelPart(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
 class LedgerRequest(_message.Message):
     __slots__ = ("per",)
     PER_FIELD_NUMBER: _ClassVar[int]

@@ -125,6 +125,11 @@ class StatusStub:
                 request_serializer=dslnode_dot_v1_dot_node__pb2.DialBackRequest.SerializeToString,
                 response_deserializer=dslnode_dot_v1_dot_node__pb2.DialBackReply.FromString,
                 _registered_method=True)
+        self.Model = channel.unary_stream(
+                '/dslnode.v1.Status/Model',
+                request_serializer=dslnode_dot_v1_dot_node__pb2.ModelRequest.SerializeToString,
+                response_deserializer=dslnode_dot_v1_dot_node__pb2.ModelPart.FromString,
+                _registered_method=True)
 
 
 class StatusServicer:
@@ -149,6 +154,12 @@ class StatusServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Model(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StatusServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -166,6 +177,11 @@ def add_StatusServicer_to_server(servicer, server):
                     servicer.DialBack,
                     request_deserializer=dslnode_dot_v1_dot_node__pb2.DialBackRequest.FromString,
                     response_serializer=dslnode_dot_v1_dot_node__pb2.DialBackReply.SerializeToString,
+            ),
+            'Model': grpc.unary_stream_rpc_method_handler(
+                    servicer.Model,
+                    request_deserializer=dslnode_dot_v1_dot_node__pb2.ModelRequest.FromString,
+                    response_serializer=dslnode_dot_v1_dot_node__pb2.ModelPart.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -250,6 +266,33 @@ class Status:
             '/dslnode.v1.Status/DialBack',
             dslnode_dot_v1_dot_node__pb2.DialBackRequest.SerializeToString,
             dslnode_dot_v1_dot_node__pb2.DialBackReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Model(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/dslnode.v1.Status/Model',
+            dslnode_dot_v1_dot_node__pb2.ModelRequest.SerializeToString,
+            dslnode_dot_v1_dot_node__pb2.ModelPart.FromString,
             options,
             channel_credentials,
             insecure,

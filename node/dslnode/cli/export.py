@@ -1,0 +1,56 @@
+"""Writes a personal model to a file, from a node's state directory or from a running node: ``dslnode export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dslnode.cli.formats import ModelFormat
+from dslnode.errors import DslnodeError, SettingsError
+from dslnode.inference.model_file import PersonalModelFile, pack, unpack_named
+from dslnode.runtime.saved_models import BEST, LAST, saved_model
+
+
+def export_model(
+    output: Path,
+    *,
+    state_dir: Path | None,
+    address: str | None,
+    which: str,
+    form: ModelFormat,
+    ticket: Path | None,
+    timeout: float,
+) -> str:
+    """Write the model; return a line about it. Raises ``DslnodeError`` that says what is wrong and what to do."""
+    if (state_dir is None) == (address is None):
+        raise SettingsError("give either --state-dir DIRECTORY or --address HOST:PORT: where the model is")
+    if state_dir is not None:
+        model = saved_model(state_dir, which)
+    else:
+        assert address is not None
+        model = _asked(address, which, ticket, timeout)
+    content = WRITERS[form](model)
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise DslnodeError(f"{output}: cannot be written ({error.strerror or error})") from error
+    score = "" if model.score is None else f", {model.score.name} {model.score.value:.4f}"
+    return f"wrote {output}: {len(content):,} bytes, the model of round {model.round}{score}"
+
+
+def _asked(address: str, which: str, ticket: Path | None, timeout: float) -> PersonalModelFile:
+    if which not in {BEST, LAST}:
+        raise SettingsError(f"--round {which}: a running node has its best and its last model; others are on its disk")
+    from dslnode.transport.client import ask_model
+
+    return unpack_named(ask_model(address, timeout, ticket, last=which == LAST), address)
+
+
+def _safetensors(model: PersonalModelFile) -> bytes:
+    from safetensors.numpy import save
+
+    description = model.description
+    about = {"model": description.model, "task": description.task, "names": ",".join(description.names)}
+    return save(dict(sorted(model.weights().items())), metadata=about)
+
+
+WRITERS = {ModelFormat.DSLM: pack, ModelFormat.SAFETENSORS: _safetensors}

@@ -1,0 +1,20 @@
+"""The formats in which models are written and answers printed: known before anything heavy is loaded."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ModelFormat(StrEnum):
+    """How a model can be written."""
+
+    DSLM = "dslm"
+    SAFETENSORS = "safetensors"
+
+
+class AnswerFormat(StrEnum):
+    """How answers are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"

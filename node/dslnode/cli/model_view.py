@@ -1,0 +1,64 @@
+"""What a model's file is, and how two differ, for people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dslnode.errors import ModelError
+from dslnode.inference.model_file import PersonalModelFile, read_content, unpack_named
+
+
+def show_model(file: Path, *, as_json: bool) -> None:
+    """Print what a model is. Raises ``ModelError``."""
+    content = read_content(file)
+    model = unpack_named(content, str(file))
+    facts = facts_of(model, len(content))
+    if as_json:
+        print(json.dumps({**facts, "description": model.description.model_dump(mode="json")}, ensure_ascii=False))
+        return
+    for name, value in facts.items():
+        print(f"{name:<14} {value}")
+
+
+def show_difference(first: Path, second: Path) -> None:
+    """Print in which weights two models differ. ``ModelError`` unless they are masks of one network."""
+    models = [unpack_named(read_content(file), str(file)) for file in (first, second)]
+    layouts = [model.description.mask_layout for model in models]
+    if layouts[0] != layouts[1] or models[0].description.network_seed != models[1].description.network_seed:
+        raise ModelError(f"{first} and {second} are masks of different networks; only those of one can be compared")
+    for layer, span in layouts[0].spans():
+        agreement = float(np.mean(models[0].mask[span] == models[1].mask[span]))
+        densities = [float(model.mask[span].mean()) for model in models]
+        print(f"{layer.name:<24} agree {agreement:7.2%}   kept {densities[0]:.3f} and {densities[1]:.3f}")
+
+
+def verify_model(file: Path) -> None:
+    """Print that a file is whole. Raises ``ModelError`` if it is not."""
+    model = unpack_named(read_content(file), str(file))
+    print(f"{file}: is whole; round {model.round}, {model.mask.size:,} weights")
+
+
+def facts_of(model: PersonalModelFile, size: int) -> dict[str, Any]:
+    """Return what people ask of a model first."""
+    description = model.description
+    weights = model.mask.size
+    score = "not measured" if model.score is None else f"{model.score.name} {model.score.value:.4f}"
+    return {
+        "model": description.model,
+        "task": description.task,
+        "names": ", ".join(description.names) or "-",
+        "inputs": "x".join(map(str, description.input_shape)),
+        "outputs": description.outputs,
+        "node": description.node,
+        "run": description.run_id,
+        "round": model.round,
+        "score": score,
+        "weights": f"{weights:,}, kept {int(model.mask.sum()):,}",
+        "bytes": f"{size:,}, one of {4 * weights / max(1, size):.0f} of float32",
+        "runs": "with numpy alone" if description.operations else "with torch and the model's own code",
+        "made by": description.made_by,
+    }

@@ -1,0 +1,125 @@
+"""Answers to rows, images or windows with a personal model, and judges them: ``dslnode predict``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dslnode.cli.formats import AnswerFormat
+from dslnode.data.target import Task
+from dslnode.errors import DataError
+from dslnode.inference.model_file import Description
+from dslnode.inference.predictor import Predictions, Predictor, load_model
+from dslnode.inference.rows import Examples, read_examples
+
+
+def predict(model: Path, *, data: str, form: AnswerFormat, score: bool) -> None:
+    """Print the answers to all examples, or judge the model by them. Raises ``DataError`` or ``ModelError``."""
+    predictor = load_model(model)
+    parts = read_examples(data, predictor.description, with_targets=score)
+    if score:
+        judge(predictor, list(parts), as_json=form is AnswerFormat.JSON)
+        return
+    answers = (answer for part in parts for answer in rows_of(predictor.predict(part.inputs), predictor.description))
+    write(answers, form)
+
+
+def rows_of(predictions: Predictions, description: Description) -> Iterator[dict[str, Any]]:
+    """Yield one answer per example, as names and values."""
+    target = description.target
+    names = [target.class_name(place) for place in range(description.outputs)]
+    for place in range(len(predictions)):
+        if predictions.classes is not None and predictions.probabilities is not None:
+            label = int(predictions.classes[place])
+            yield {"class": names[label], "probability": _rounded(predictions.probabilities[place, label])}
+        elif predictions.flags is not None and predictions.probabilities is not None:
+            yield {name: _rounded(share) for name, share in zip(names, predictions.probabilities[place], strict=True)}
+        elif predictions.errors is not None:
+            flag = {} if predictions.anomalous is None else {"anomaly": bool(predictions.anomalous[place])}
+            yield {**flag, "error": _rounded(predictions.errors[place])}
+        elif predictions.values is not None:
+            yield {name: _rounded(value) for name, value in zip(names, predictions.values[place], strict=True)}
+
+
+def write(answers: Iterator[dict[str, Any]], form: AnswerFormat) -> None:
+    """Print answers one by one, as they come."""
+    if form is AnswerFormat.JSON:
+        for answer in answers:
+            print(json.dumps(answer, ensure_ascii=False), flush=True)
+        return
+    first = next(answers, None)
+    if first is None:
+        return
+    if form is AnswerFormat.CSV:
+        writer = csv.DictWriter(sys.stdout, list(first), lineterminator="\n")
+        writer.writeheader()
+        for answer in chain([first], answers):
+            writer.writerow(answer)
+        return
+    print("  ".join(f"{name:<16}" for name in first).rstrip())
+    for answer in chain([first], answers):
+        print("  ".join(f"{value!s:<16}" for value in answer.values()).rstrip())
+
+
+def judge(predictor: Predictor, parts: list[Examples], *, as_json: bool) -> None:
+    """Print how good the answers are."""
+    figures = figures_of(predictor, parts)
+    if as_json:
+        print(json.dumps(figures, ensure_ascii=False))
+        return
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            print(name)
+            for row, counts in value.items():
+                print(f"  {row:<16} {'  '.join(f'{count:>6}' for count in counts)}")
+        else:
+            print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
+
+
+def figures_of(predictor: Predictor, parts: list[Examples]) -> dict[str, Any]:
+    """Return the figures that fit the task. ``DataError`` where there is nothing to judge by."""
+    description = predictor.description
+    answers = [predictor.predict(part.inputs) for part in parts]
+    count = sum(map(len, answers))
+    if description.task == Task.CLASSIFICATION:
+        found = np.concatenate([each.classes for each in answers if each.classes is not None])
+        labels = np.concatenate([part.labels for part in parts if part.labels is not None])
+        return {"examples": count, **_class_figures(found, labels, description)}
+    values = [part.values for part in parts if part.values is not None]
+    if description.task == Task.ANOMALY or not values:
+        raise DataError(f"a model for {description.task} is judged by the node itself; see dslnode status")
+    found = np.concatenate([each.outputs for each in answers])
+    errors = (found - np.concatenate(values)) * np.asarray(description.scale or (1.0,))
+    wanted = np.concatenate(values) * np.asarray(description.scale or (1.0,))
+    spread = float(np.square(wanted - wanted.mean(axis=0)).mean()) or 1.0
+    mean_square = float(np.square(errors).mean())
+    return {
+        "examples": count,
+        "MAE": float(np.abs(errors).mean()),
+        "RMSE": mean_square**0.5,
+        "R2": 1 - mean_square / spread,
+    }
+
+
+def _class_figures(found: np.ndarray, labels: np.ndarray, description: Description) -> dict[str, Any]:
+    names = [description.target.class_name(place) for place in range(description.outputs)]
+    confusion = np.zeros((description.outputs, description.outputs), np.int64)
+    np.add.at(confusion, (labels, found), 1)
+    seen = confusion.sum(axis=1) > 0
+    recalls = confusion.diagonal()[seen] / confusion.sum(axis=1)[seen]
+    return {
+        "accuracy": float(np.mean(found == labels)),
+        "balanced accuracy": float(recalls.mean()),
+        "confusion": {name: confusion[place].tolist() for place, name in enumerate(names) if seen[place]},
+    }
+
+
+def _rounded(value: np.floating[Any]) -> float:
+    return float(f"{float(value):.6g}")

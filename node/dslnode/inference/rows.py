@@ -1,0 +1,68 @@
+"""Reads the examples that a model is to answer: files as in training, with targets or without, or standard input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dslnode.data.dataset import TABLES, load_data_set
+from dslnode.data.schema import Schema
+from dslnode.data.spec import kind_of, parse_spec
+from dslnode.data.target import Task
+from dslnode.errors import DataError
+from dslnode.inference.model_file import Description
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Inputs (n, *input_shape) in the units of the data set, and targets where they are known.
+
+    ``labels`` int64 (n,) for classes and anomalies, ``values`` float32 (n, outputs) in the scale of outputs.
+    """
+
+    inputs: NDArray[Any]
+    labels: NDArray[np.int64] | None = None
+    values: NDArray[np.float32] | None = None
+
+
+def read_examples(spec: str, description: Description, *, with_targets: bool) -> Iterator[Examples]:
+    """Yield the examples of a data set, in parts. Raises ``DataError`` naming place and remedy."""
+    schema = _schema(description)
+    if kind_of(spec) in TABLES and schema is not None:
+        yield from _table(spec, schema if with_targets else without_targets(schema), with_targets=with_targets)
+        return
+    data = load_data_set(spec, description.outputs if description.task == Task.CLASSIFICATION else None, schema=schema)
+    for examples in (data.train, data.held_out):
+        if examples is not None:
+            inputs = examples.stored
+            yield Examples(inputs, examples.labels, examples.values) if with_targets else Examples(inputs)
+
+
+def _schema(description: Description) -> Schema | None:
+    """Return the model's schema, which scales as in training."""
+    schema = description.data_schema
+    if schema is None or not schema.columns:
+        return schema
+    return schema.model_copy(update={"scaling": "run"})
+
+
+def without_targets(schema: Schema) -> Schema:
+    """Return a schema that asks for the inputs alone."""
+    needed = {column.name for column in schema.inputs}
+    if schema.series is not None:
+        needed |= {schema.series.group, schema.series.time}
+    columns = tuple(column for column in schema.columns if column.name in needed)
+    return schema.model_copy(update={"target": (), "classes": (), "columns": columns})
+
+
+def _table(spec: str, schema: Schema, *, with_targets: bool) -> Iterator[Examples]:
+    from dslnode.data.tables.load import prepare_table
+
+    table = prepare_table(parse_spec(spec), schema).load()
+    if with_targets and schema.task != Task.ANOMALY and not schema.target:
+        raise DataError(f"--data {spec}: has no column to judge by; leave --score out")
+    yield Examples(table.inputs, table.labels if with_targets else None, table.values if with_targets else None)

@@ -1,0 +1,83 @@
+"""Describes a learner's personal models, so that a mask and a few tensors are all that is missing for a file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+
+import numpy as np
+
+from dslnode.errors import ModelError
+from dslnode.inference.model_file import Description, Layer, PersonalModelFile, Score
+from dslnode.inference.operations import Operation
+from dslnode.learning.learner import Learner
+from dslnode.learning.operations_of import operations_of
+from dslnode.learning.options import InitializationOptions, TrainingOptions
+from dslnode.protocol.mask import Mask
+
+
+def describe_model(learner: Learner, *, model: str, run_id: str = "", node: str = "", made_by: str = "") -> Description:
+    """Return what all models of this learner have in common. ``model`` is the name by which it can be built again."""
+    data, network, target = learner.data, learner.network, learner.data.target
+    answers = np.flatnonzero(network.logit_offset.numpy() == 0)
+    return Description(
+        model=model,
+        run_id=run_id,
+        node=node,
+        made_by=made_by,
+        network_seed=learner.initialization.network_seed,
+        layers=tuple(
+            Layer(name=layer.name, shape=layer.shape, scale=abs(float(network.weights[span][0])))
+            for layer, span in network.layout.spans()
+        ),
+        input_shape=data.input_shape,
+        full_scale=data.train.full_scale,
+        outputs=data.output_count,
+        answers=tuple(answers.tolist()) if len(answers) < len(network.logit_offset) else (),
+        task=target.task,
+        names=target.names,
+        units=target.units,
+        centre=target.centre,
+        scale=target.scale,
+        settings=_settings(learner.options) | _settings(learner.initialization),
+        data_schema=data.schema,
+        operations=_operations(learner),
+    )
+
+
+def personal_model(learner: Learner, description: Description, *, best: bool = True) -> PersonalModelFile:
+    """Return the best model that is kept, or the present one, as a file holds it."""
+    kept = learner.best if best else None
+    local = learner.local_tensors() if kept is None else kept.local
+    score = None if kept is None else Score(name=learner.task.score_name, value=kept.score)
+    return PersonalModelFile(
+        description=description,
+        round=learner.finished_rounds if kept is None else kept.round,
+        mask=mask_bits(learner.mask if kept is None else kept.mask),
+        tensors={name: tensor.float().numpy() for name, tensor in local.items() if tensor.is_floating_point()},
+        score=score,
+        threshold=learner.threshold,
+    )
+
+
+def mask_bits(mask: Mask) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Return a mask as uint8 (weights,), a byte per bit."""
+    packed = np.frombuffer(mask.to_bytes(), np.uint8)
+    return np.unpackbits(packed, count=mask.layout.size, bitorder="little")
+
+
+def _operations(learner: Learner) -> tuple[Operation, ...]:
+    """Return what the model does; nothing if that cannot be said without torch."""
+    try:
+        return operations_of(learner.network.model)
+    except ModelError:
+        return ()
+
+
+def _settings(options: TrainingOptions | InitializationOptions) -> dict[str, str | float | int | bool | None]:
+    """Return options that are not the default, as far as they are plain values."""
+    defaults = {field.name: field.default for field in fields(options)}
+    return {
+        name: value
+        for name, value in asdict(options).items()
+        if value != defaults[name] and isinstance(value, (str, float, int, bool, type(None)))
+    }

@@ -1,0 +1,170 @@
+"""The file of a personal model: what goes in comes out, and no damage gets through."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dslnode.errors import ModelError
+from dslnode.inference import model_file
+from dslnode.inference.model_file import (
+    CHECKSUM_BYTES,
+    HEAD,
+    Description,
+    Layer,
+    PersonalModelFile,
+    Score,
+    Seal,
+    checksum,
+    pack,
+    read_model,
+    sealed,
+    unpack,
+    unsealed,
+)
+from dslnode.inference.operations import Activation, Flatten, Linear
+
+DESCRIPTION = Description(
+    model="mlp",
+    run_id="run",
+    node="pump-3",
+    made_by="dslnode test",
+    network_seed=7,
+    layers=(Layer(name="1.weight", shape=(40, 30), scale=0.25), Layer(name="3.weight", shape=(3, 40), scale=0.5)),
+    input_shape=(30,),
+    outputs=3,
+    task="classification",
+    names=("idle", "worn", "broken"),
+    operations=(
+        Flatten(),
+        Linear(weight="1.weight"),
+        Activation(kind="relu"),
+        Linear(weight="3.weight", bias="3.bias"),
+    ),
+)
+
+
+def example(seed: int = 1, density: float = 0.3) -> PersonalModelFile:
+    draws = np.random.default_rng(seed)
+    mask = (draws.random(DESCRIPTION.mask_layout.size) < density).astype(np.uint8)
+    bias = draws.normal(size=3).astype(np.float32)
+    return PersonalModelFile(
+        description=DESCRIPTION, round=12, mask=mask, tensors={"3.bias": bias}, score=Score(name="accuracy", value=0.9)
+    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**16), st.floats(0, 1))
+def test_a_model_comes_back_as_it_was(seed: int, density: float) -> None:
+    model = example(seed, density)
+    again = unpack(pack(model))
+    assert again.description == model.description
+    assert (again.round, again.score, again.threshold, again.seal) == (12, model.score, None, None)
+    assert (again.mask == model.mask).all()
+    assert {name: tensor.tolist() for name, tensor in again.tensors.items()} == {
+        name: tensor.tolist() for name, tensor in model.tensors.items()
+    }
+
+
+def test_weights_are_zero_or_one_magnitude_per_layer() -> None:
+    model = example()
+    weights = model.weights()
+    assert weights["1.weight"].shape == (40, 30)
+    assert set(np.unique(weights["1.weight"])) == {-0.25, 0.0, 0.25}
+    assert ((weights["3.weight"] != 0).ravel() == model.mask[1200:]).all()
+    assert (weights["3.bias"] == model.tensors["3.bias"]).all()
+
+
+@pytest.mark.parametrize("place", [0, 3, 9, 20, HEAD.size + 5, -30, -1])
+def test_a_flipped_bit_is_noticed(place: int) -> None:
+    content = bytearray(pack(example()))
+    content[place] ^= 4
+    with pytest.raises(ValueError, match=r"export (it|the model) again|newer dslnode|copy or export"):
+        unpack(bytes(content))
+
+
+@pytest.mark.parametrize("kept", [0, 5, HEAD.size, HEAD.size + 10, -1])
+def test_a_cut_file_is_refused(kept: int) -> None:
+    with pytest.raises(ValueError, match=r"no model's file|cut short"):
+        unpack(pack(example())[:kept])
+
+
+def test_a_file_of_a_later_format_is_named_as_such() -> None:
+    content = bytearray(pack(example()))
+    content[8:10] = struct.pack("<H", 9)
+    with pytest.raises(ValueError, match="of format 9, and this release reads up to 1; install a newer dslnode"):
+        unpack(bytes(content))
+
+
+def rewritten(header: bytes) -> bytes:
+    """Return the example with another header, and a checksum that is right."""
+    content = pack(example())
+    magic, version, length, mask, tensors, _ = HEAD.unpack_from(content)
+    text = zlib.compress(header)
+    rest = content[HEAD.size + length : -CHECKSUM_BYTES]
+    body = HEAD.pack(magic, version, len(text), mask, tensors, 0) + text + rest
+    return body + checksum(body)
+
+
+def header_text() -> str:
+    content = pack(example())
+    return zlib.decompress(content[HEAD.size : HEAD.size + HEAD.unpack_from(content)[2]]).decode()
+
+
+@pytest.mark.parametrize(
+    ("former", "latter", "complaint"),
+    [
+        ("[40,30]", "[40000,30000]", "more than the 268,435,456 weights"),
+        ("[40,30]", "[30,40]", "names another layout"),
+        ('"kept":[', '"kept":[1,', "another number of layers"),
+        ('"network_seed":7', '"network_seed":8', "another mask|cut short|end where"),
+        ('"3.bias"', '"4.bias"', "lacks the weights 4.bias"),
+        ('"round":12', '"round":-1', "round"),
+        ('"op":"flatten"', '"op":"system"', "operations"),
+        ('"round":12', '"round":12,"strengths":{"levels":7}', "strengths of weights"),
+        ("{", "", "does not fit"),
+    ],
+)
+def test_a_header_that_lies_is_refused(former: str, latter: str, complaint: str) -> None:
+    assert former in header_text()
+    with pytest.raises(ValueError, match=complaint):
+        unpack(rewritten(header_text().replace(former, latter, 1).encode()))
+
+
+def test_a_header_that_inflates_for_ever_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_file, "MAX_HEADER_BYTES", 10_000)
+    with pytest.raises(ValueError, match="cut or too long"):
+        unpack(rewritten(b" " * 10_000_000))
+
+
+def test_a_seal_signs_all_that_comes_before_it() -> None:
+    content = pack(example())
+    whole = sealed(content, Seal(b"signature", b"certificate"))
+    assert unsealed(whole) == content
+    seal = unpack(whole).seal
+    assert seal is not None
+    assert (seal.signature, seal.certificate) == (b"signature", b"certificate")
+
+
+def test_errors_name_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "pump.dslm"
+    with pytest.raises(ModelError, match=r"pump\.dslm: cannot be read"):
+        read_model(file)
+    file.write_bytes(b"something else")
+    with pytest.raises(ModelError, match=r"pump\.dslm: is no model's file"):
+        read_model(file)
+    file.write_bytes(pack(example()))
+    assert read_model(file).round == 12
+
+
+def test_a_model_without_masked_weights_has_no_mask() -> None:
+    bare = DESCRIPTION.model_copy(update={"layers": (), "operations": ()})
+    model = replace(example(), description=bare, mask=np.empty(0, np.uint8))
+    assert unpack(pack(model)).mask.size == 0
