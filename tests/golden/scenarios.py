@@ -15,6 +15,7 @@ import torch
 
 from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings
+from dslnode.inference.saved_arrays import MASK
 from dslnode.learning.learner import Learner
 from dslnode.protocol.codec.delta import Reference
 from dslnode.protocol.codec.mask_codec import READABLE
@@ -112,7 +113,10 @@ RECORDED_NAMES = {"collaboration_weight": "leaning"}
 
 
 def _state(node: Learner) -> dict[str, np.ndarray]:
-    return {RECORDED_NAMES.get(name, name): array for name, array in node.state().items()}
+    """Return the arrays that were recorded; the mask came later, and has digests of its own."""
+    arrays = node.state()
+    del arrays[MASK]
+    return {RECORDED_NAMES.get(name, name): array for name, array in arrays.items()}
 
 
 def _heard(
