@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dslnode.config.settings import Settings
     from dslnode.data.dataset import DataSet, Examples, load_data_set
     from dslnode.data.partition import partition
+    from dslnode.data.schema import Schema
+    from dslnode.data.schema_file import read_schema
     from dslnode.errors import (
         DataError,
         DslnodeError,
@@ -42,6 +44,8 @@ _HOMES = {
     "Examples": "data.dataset",
     "load_data_set": "data.dataset",
     "partition": "data.partition",
+    "Schema": "data.schema",
+    "read_schema": "data.schema_file",
     "DataError": "errors",
     "DslnodeError": "errors",
     "ExitCode": "errors",
@@ -83,6 +87,7 @@ __all__ = [
     "PeerError",
     "PeerUp",
     "RoundFinished",
+    "Schema",
     "Settings",
     "SettingsError",
     "StateError",
@@ -93,6 +98,7 @@ __all__ = [
     "load_data_set",
     "load_settings",
     "partition",
+    "read_schema",
 ]
 
 
