@@ -18,7 +18,7 @@ from dslnode.learning.models import cnn, mlp
 
 NODES, BATCH, CLASSES = 20, 32, 10
 SHAPE = (1, 28, 28)
-MODELS = {"mlp": mlp, "cnn": cnn}
+MODELS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {"mlp": mlp, "cnn": cnn}
 COLUMNS = (
     Column("model", "model"),
     Column("one_thread", "batched / one by one, one thread", ".2f"),

@@ -25,6 +25,7 @@ from dslnode.learning.local_training import score_gradient, step_scores, train_l
 from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import choose_mask
 from dslnode.learning.state import LearnerState
+from dslnode.learning.tasks.task import LearningTask
 
 PARTS = ("ranking", "top-k", "masking", "forward", "backward", "gradient product", "score update", "bookkeeping")
 
@@ -49,32 +50,37 @@ class Stopwatch:
 
 def profile(case: Case, steps: int, repetitions: int) -> Row:
     """Return milliseconds a step by part, each the median over the repetitions."""
-    network, state = our_network(case)
+    network, state, task = our_network(case)
     plan, batches = TrainingOptions(local_steps=steps, batch_size=case.batch), case.batches()
     _check(case, plan)
-    taken = [_run(network, state, plan, batches) for _ in range(repetitions + 1)][1:]
+    taken = [_run(network, state, plan, batches, task) for _ in range(repetitions + 1)][1:]
     row: Row = {part: 1000 * statistics.median(lap[part] for lap in taken) / steps for part in PARTS}
     return {"model": case.model, "batch": case.batch, **row, "sum": sum(row.values())}
 
 
 def _check(case: Case, plan: TrainingOptions) -> None:
     """Fail if this copy of the local steps no longer does what the original does."""
-    network, copied = our_network(case)
+    network, copied, task = our_network(case)
     original = copy.deepcopy(copied)
-    train_locally(network, original, plan, case.batches(), lambda: False)
-    _run(network, copied, plan, case.batches())
+    train_locally(network, original, task, plan, case.batches(), stop=lambda: False)
+    _run(network, copied, plan, case.batches(), task)
     if not torch.allclose(original.scores, copied.scores, rtol=1e-3, atol=1e-5):
         raise RuntimeError("benchmarks/step_profile.py is out of date: training.train_locally has changed")
 
 
 def _run(
-    network: FrozenNetwork, state: LearnerState, plan: TrainingOptions, batches: Iterator[tuple[Tensor, Tensor]]
+    network: FrozenNetwork,
+    state: LearnerState,
+    plan: TrainingOptions,
+    batches: Iterator[tuple[Tensor, Tensor]],
+    task: LearningTask,
 ) -> dict[str, float]:
     network.model.train()
     watch = Stopwatch()
     spread = network.expand_scores(state.scores)
     term = aggregation_term(spread, state.neighbour_mean, plan.alpha, network.layout)
-    loss_sum, right = 0.0, 0
+    loss_sum = 0.0
+    predictions, wanted = [], []
     for _ in range(plan.local_steps):
         images, labels = next(batches)
         watch.start()
@@ -88,8 +94,10 @@ def _run(
         spread = network.expand_scores(state.scores)
         watch.lap("score update")
         loss_sum += float(loss) * len(labels)
-        right += int((logits.argmax(dim=1) == labels).sum())
+        predictions.append(task.predictions(logits, images))
+        wanted.append(labels)
         watch.lap("bookkeeping")
+    task.score(torch.cat(predictions).numpy(), torch.cat(wanted).numpy())
     return watch.seconds
 
 

@@ -23,6 +23,7 @@ from dslnode.learning.learner import Learner
 from dslnode.learning.local_training import train_locally
 from dslnode.learning.options import InitializationOptions, TrainingOptions
 from dslnode.learning.state import LearnerState
+from dslnode.learning.tasks.task import LearningTask
 
 CLASSES = 10
 KEEP_RATIO = 0.3
@@ -61,8 +62,8 @@ class Case:
         return cycle(pairs)
 
 
-def our_network(case: Case) -> tuple[FrozenNetwork, LearnerState]:
-    """Return network and state as a node in the middle of a run has them, with a neighbour mean."""
+def our_network(case: Case) -> tuple[FrozenNetwork, LearnerState, LearningTask]:
+    """Return network, state and task as a node in the middle of a run has them, with a neighbour mean."""
     images, labels = next(case.batches())
     data = DataSet(Examples(images.numpy(), labels.numpy()), None, CLASSES, "random")
     origin = InitializationOptions(
@@ -71,14 +72,14 @@ def our_network(case: Case) -> tuple[FrozenNetwork, LearnerState]:
     learner = Learner(case.build(), data, TrainingOptions(batch_size=case.batch), origin)
     state = learner._state
     state.neighbour_mean.uniform_(0, 1, generator=torch.Generator().manual_seed(3))
-    return learner.network, state
+    return learner.network, state, learner.task
 
 
 def our_steps(case: Case, steps: int) -> Callable[[], object]:
     """Return local training exactly as the daemon runs it, with its default settings."""
-    network, state = our_network(case)
+    network, state, task = our_network(case)
     plan, batches = TrainingOptions(local_steps=steps, batch_size=case.batch), case.batches()
-    return lambda: train_locally(network, state, plan, batches, lambda: False)
+    return lambda: train_locally(network, state, task, plan, batches, stop=lambda: False)
 
 
 def dense_steps(case: Case, steps: int) -> Callable[[], object]:

@@ -82,7 +82,9 @@ def _run(model: str, strength: float, seed: int, quick: bool) -> Row:
     torch.manual_seed(seed)
     world = build_world(CASE, model, seed)
     personal = _learned(world, strength, QUICK_ROUNDS if quick else ROUNDS)
-    dense = PersonalModel(world.model(), torch.zeros(world.nodes[0].train.class_count)).eval()
+    dense = PersonalModel(
+        world.model(), torch.zeros(world.nodes[0].train.class_count), torch.tensor(0.0), torch.tensor(1.0)
+    ).eval()
     image = tensors(world.nodes[0].test)[0][:1]
     row: Row = {
         "validation": _mean_accuracy(personal, world, lambda data: data.validation),

@@ -62,6 +62,13 @@ def test_another_name_is_an_attribute_error() -> None:
         dslnode.Lerner  # noqa: B018
 
 
+def test_the_examples_of_the_tasks_beat_what_is_trivial() -> None:
+    printed = run(program("docs/tasks.md"), timeout=300)
+    for line in ("classification: balanced accuracy", "multilabel: ", "regression: R2", "forecast: R2", "anomaly: AU"):
+        assert line in printed
+    assert "Median: negative mean absolute error" in printed
+
+
 @pytest.mark.parametrize("page", ["docs/python-api.md", "README.md"])
 def test_the_examples_of_the_pages_run(page: str) -> None:
     printed = run(program(page))

@@ -73,16 +73,20 @@ def test_a_missing_function_suggests_the_nearest(write_module: WriteModule) -> N
         load_object(f"{name}:limit")
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn", "alexnet"])
+@pytest.mark.parametrize("name", plugins.BUILT_IN_MODELS)
 @pytest.mark.parametrize("installed", [True, False])
 def test_built_in_models(name: str, installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not installed:
         monkeypatch.setattr(plugins, "entry_points", lambda **_: ())
-    assert isinstance(model_factory(name)((1, 28, 28), 10), nn.Module)
+    shape = (28, 28) if name in {"cnn1d", "gru"} else (1, 28, 28)
+    assert isinstance(model_factory(name)(shape, 10), nn.Module)
 
 
 def test_an_unknown_model_lists_the_known_and_suggests_the_nearest() -> None:
-    with pytest.raises(ModelError, match=r"unknown model 'mpl'; did you mean 'mlp'\?; known are .*alexnet, cnn, mlp"):
+    with pytest.raises(
+        ModelError,
+        match=r"unknown model 'mpl'; did you mean 'mlp'\?; known are alexnet, auto, .*, gru, mlp",
+    ):
         model_factory("mpl")
 
 

@@ -85,7 +85,7 @@ def settling_rows(graph: str, marks: tuple[int, ...], options: Mapping[str, Any]
 
 
 def _accuracy(learners: list[Learner]) -> float:
-    accuracies = [learner.accuracy(lambda: False) or 0.0 for learner in learners]
+    accuracies = [learner.score() or 0.0 for learner in learners]
     return 100 * sum(accuracies) / len(accuracies)
 
 

@@ -14,7 +14,7 @@ def connections() -> list[Panel]:
     edges = f'label_join({ends}, "id", " ", "source", "target")'
     return [
         graph(
-            Spec("Who is connected to whom", "Nodes with their held-out accuracy, and open links with the fraction of "
+            Spec("Who is connected to whom", "Nodes with their held-out score, and open links with the fraction of "
                  "mask bits on which the two agree.", "percentunit", 12, 14),
             nodes,
             edges,

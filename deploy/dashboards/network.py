@@ -72,7 +72,7 @@ def _at_a_glance() -> list[Panel]:
             Query('dslnode:components{run=~"$run"}', "{{run}}"),
         ),
         figure(
-            Spec("Mean accuracy", "Held-out accuracy, the mean of all nodes.", "percentunit", 4, 4),
+            Spec("Mean score", "Held-out score, the mean of all nodes. Accuracies and R2 are at most 1.", "none", 4, 4),
             Query(f"avg({named(HELD_OUT)})", ""),
         ),
         figure(
@@ -135,9 +135,9 @@ def _at_risk() -> list[Panel]:
 def _learning() -> list[Panel]:
     return [
         lines(
-            Spec("Held-out accuracy", "Personal accuracy of each node on data of its own that it does not train on. "
+            Spec("Held-out score", "Score of each node on data of its own that it does not train on, higher is better. "
                  "Dashed: nodes that learn alone, which are those of a run named like this one with -alone at its end.",
-                 "percentunit", 12, 9, leads_to_node=True),
+                 "none", 12, 9, leads_to_node=True),
             Query(named(HELD_OUT)),
             Query(named(HELD_OUT, ALONE), "{{name}} alone", reference=True),
         ),

@@ -6,6 +6,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from deploy.dashboards import layout
 from deploy.dashboards.panels import (
+    HELD_OUT,
     LEDGER,
     RANGE,
     Panel,
@@ -45,8 +46,8 @@ def _at_a_glance() -> list[Panel]:
     return [
         figure(Spec("Round", "The round that the node is in.", "none", 4, 4), Query(named("dslnode_round"))),
         figure(
-            Spec("Accuracy", "Held-out accuracy on the node's own data.", "percentunit", 4, 4),
-            Query(named('dslnode_accuracy_ratio{data="held_out"}')),
+            Spec("Score", "Held-out score on the node's own data, higher is better.", "none", 4, 4),
+            Query(named(HELD_OUT)),
         ),
         figure(
             Spec("Neighbours", "Open links.", "none", 4, 4, good=1), Query(named("dslnode_neighbours_connected"))
@@ -85,11 +86,23 @@ def _rounds() -> list[Panel]:
             Query(named(slow), "{{phase}}"),
         ),
         lines(
-            Spec("Accuracy", "Personal accuracy on the data that the node trains on, and on the data held out; how far "
-                 "the node relies on its neighbours (less while they make its model worse).",
-                 "percentunit", 12),
-            Query(named("dslnode_accuracy_ratio"), "{{data}}"),
+            Spec("Score", "Score on the data that the node trains on, and on the data held out, higher is better; "
+                 "what simple predictors reach; how far the node relies on its neighbours (less while they make its "
+                 "model worse).", "none", 12),
+            Query(named("dslnode_score"), "{{data}}"),
+            Query(named("dslnode_baseline_score"), "{{baseline}}", reference=True),
+            Query(named("dslnode_best_score"), "best"),
+            Query(named("dslnode_alone_score"), "without neighbours"),
             Query(named("dslnode_collaboration_weight_ratio"), "collaboration weight"),
+        ),
+        bars(
+            Spec("Classes found", "Part of each class's held-out examples that is answered right.", "percentunit", 12,
+                 minimum=0, maximum=1),
+            Query(named("dslnode_class_recall_ratio"), "{{class}}"),
+        ),
+        lines(
+            Spec("Figures", "Errors and other figures about the held-out answers.", "none", 12),
+            Query(named("dslnode_held_out"), "{{figure}} {{unit}}"),
         ),
         lines(
             Spec("Loss", "Mean training loss of the last round.", "none", 12, minimum=0),

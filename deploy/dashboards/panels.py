@@ -18,7 +18,7 @@ SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 WHICH = 'dslnode_info{run=~"$run", name=~"$node"}'
 ALONE = 'dslnode_info{run=~"$run-alone", name=~"$node"}'
 """Nodes that learn the same without neighbours, in a run of that name: the line to compare with."""
-HELD_OUT = 'dslnode_accuracy_ratio{data="held_out"}'
+HELD_OUT = 'dslnode_score{data="held_out"}'
 LEDGER = "dslnode_ledger_bytes_total"
 RANGE = "[$__rate_interval]"
 KINDS = {

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dslnode.data.partition import partition
     from dslnode.data.schema import Schema
     from dslnode.data.schema_file import read_schema
+    from dslnode.data.target import Target
     from dslnode.errors import (
         DataError,
         DslnodeError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     )
     from dslnode.learning.learner import Learner
     from dslnode.learning.options import InitializationOptions, TrainingOptions
+    from dslnode.learning.tasks.task import LearningTask
     from dslnode.protocol.events import NeighbourMasks
     from dslnode.protocol.mask import Mask, MaskLayout
     from dslnode.runtime.node import Node
@@ -46,6 +48,7 @@ _HOMES = {
     "partition": "data.partition",
     "Schema": "data.schema",
     "read_schema": "data.schema_file",
+    "Target": "data.target",
     "DataError": "errors",
     "DslnodeError": "errors",
     "ExitCode": "errors",
@@ -58,6 +61,7 @@ _HOMES = {
     "Learner": "learning.learner",
     "InitializationOptions": "learning.options",
     "TrainingOptions": "learning.options",
+    "LearningTask": "learning.tasks.task",
     "NeighbourMasks": "protocol.events",
     "Mask": "protocol.mask",
     "MaskLayout": "protocol.mask",
@@ -77,6 +81,7 @@ __all__ = [
     "ExitCode",
     "InitializationOptions",
     "Learner",
+    "LearningTask",
     "ListenError",
     "Mask",
     "MaskLayout",
@@ -92,6 +97,7 @@ __all__ = [
     "SettingsError",
     "StateError",
     "StatusClient",
+    "Target",
     "TrainingOptions",
     "UnreachableError",
     "__version__",

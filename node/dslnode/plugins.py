@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dslnode.errors import DataError, DslnodeError, ModelError, SettingsError
 
@@ -24,10 +24,19 @@ if TYPE_CHECKING:
 
 MODEL_GROUP = "dslnode.models"
 DATA_GROUP = "dslnode.datasets"
+DEFAULT_TASK = "classification"
 # Here as well as in pyproject.toml, so that a bare checkout on the path works like an installed package.
-BUILT_IN_MODELS = {name: f"dslnode.learning.models:{name}" for name in ("mlp", "cnn", "alexnet")}
+BUILT_IN_MODELS = {
+    "auto": "dslnode.learning.models:suited",
+    **{name: f"dslnode.learning.models:{name}" for name in ("mlp", "cnn", "alexnet", "cnn1d", "gru", "autoencoder")},
+}
 
-ModelFactory = Callable[[tuple[int, ...], int], "nn.Module"]
+
+class ModelFactory(Protocol):
+    """Builds a model for inputs of a shape, with so many outputs per example, for a task."""
+
+    def __call__(self, input_shape: tuple[int, ...], output_count: int, task: str = ...) -> nn.Module:
+        """Return a new model."""
 
 
 def load_object(
@@ -54,17 +63,19 @@ def load_object(
 
 
 def model_factory(spec: str) -> ModelFactory:
-    """Return a function of (input_shape, class_count) that builds the model `spec` names.
+    """Return a function of (input_shape, output_count, task) that builds the model `spec` names.
 
-    The user's function is called with those of the keywords `input_shape` and `class_count` that it accepts.
+    The user's function is called with those of the keywords `input_shape`, `class_count`, `output_count` (both the
+    numbers per example that it outputs: one per class where there are classes) and `task` that it accepts.
     Raises ModelError if there is no such model; the returned function raises ModelError if the user's
     function fails or returns anything but an nn.Module.
     """
     known = {**_plug_ins(MODEL_GROUP), **BUILT_IN_MODELS}
     build = load_object(_resolve(spec, known, (), "model", ModelError), ModelError, known)
 
-    def factory(input_shape: tuple[int, ...], class_count: int) -> nn.Module:
-        keywords = _accepted(build, {"input_shape": input_shape, "class_count": class_count})
+    def factory(input_shape: tuple[int, ...], output_count: int, task: str = DEFAULT_TASK) -> nn.Module:
+        shapes: dict[str, object] = {"input_shape": input_shape, "class_count": output_count}
+        keywords = _accepted(build, shapes, {"output_count": output_count, "task": task})
         return _build(build, keywords, spec)
 
     return factory
@@ -120,16 +131,21 @@ def _suggestion(given: str, known: Iterable[str]) -> str:
     return f"; did you mean {by_head[nearest[0]]!r}?" if nearest else ""
 
 
-def _accepted(function: Callable[..., object], keywords: dict[str, object]) -> dict[str, object]:
-    """Return those keywords that the function's signature accepts; all if it has no signature."""
+def _accepted(
+    function: Callable[..., object], keywords: dict[str, object], more: dict[str, object]
+) -> dict[str, object]:
+    """Return those keywords that the function's signature accepts, and those of ``more`` that it names.
+
+    A function that has no signature, or takes any keyword, gets all of the first: it may pass them on.
+    """
     try:
         parameters = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):
         return keywords
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return keywords
-    by_keyword = {parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY}
-    return {name: value for name, value in keywords.items() if name in by_keyword}
+    named = {parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY}
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    accepted = keywords if takes_any else {name: value for name, value in keywords.items() if name in named}
+    return accepted | {name: value for name, value in more.items() if name in named}
 
 
 def _build(build: Callable[..., object], keywords: dict[str, object], spec: str) -> nn.Module:

@@ -63,7 +63,7 @@ def test_the_whole_network_is_seen_from_any_node(start: str) -> None:
 
 def test_a_node_that_does_not_answer_is_shown_as_others_report_it() -> None:
     lost = seen(CHAIN).nodes[-1]
-    assert (lost.reply, lost.round, lost.accuracy) == (None, 7, None)
+    assert (lost.reply, lost.round, lost.score) == (None, 7, None)
     assert lost.problem == "no answer at d:1"
     assert [reporter for reporter, _ in lost.reports] == ["c" * 32]
 

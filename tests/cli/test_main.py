@@ -116,7 +116,7 @@ def test_printed_settings_show_where_each_came_from(tmp_path: Path) -> None:
         "# from: --alpha\nalpha = 2.0\n",
         "# from: DSLNODE_ROUNDS\nrounds = 7\n",
         "# from: preset authors\nbatch_size = 128\n",
-        '# from: default\nmodel = "mlp"\n',
+        '# from: default\nmodel = "auto"\n',
     ):
         assert entry in text
 

@@ -12,9 +12,9 @@ from dslnode.cli.crawler import CrawledNode, NetworkSnapshot
 from dslnode.cli.network_table import (
     BLOCKS,
     COLUMNS,
-    accuracy_lines,
     headline,
     report_lines,
+    score_lines,
     snapshot_as_dict,
     sorted_nodes,
     sparkline,
@@ -79,7 +79,7 @@ def test_all_columns_fit_into_80() -> None:
     [
         ("node", "123", "321"),
         ("round", "231", "132"),
-        ("accuracy", "213", "123"),
+        ("score", "213", "123"),
         ("links", "312", "123"),
         ("sent", "213", "123"),
     ],
@@ -93,7 +93,7 @@ def test_nodes_are_sorted_by_any_column_and_the_unknown_come_last(title: str, up
 def test_the_headline_summarises_the_network() -> None:
     text = headline(SNAPSHOT, COLUMNS[3], reverse=True, lost=False).plain
     assert text.splitlines()[0] == "run greenhouse  3 nodes, 2 answer, 1 links"
-    assert text.splitlines()[1].startswith("mean accuracy 70.0 %  sent 1.2 Mbit, float32 32 times that  by accuracy ▼")
+    assert text.splitlines()[1].startswith("mean accuracy 70.0 %  sent 1.2 Mbit, float32 32 times that  by score ▼")
     assert "NO NODE ANSWERS" in headline(SNAPSHOT, COLUMNS[0], reverse=False, lost=True).plain
     assert (
         "mean accuracy -"
@@ -103,13 +103,13 @@ def test_the_headline_summarises_the_network() -> None:
 
 def test_an_opened_node_shows_its_curve_and_layers() -> None:
     assert ONE.reply is not None
-    lines = [line.plain for line in accuracy_lines(ONE.reply, 80)]
+    lines = [line.plain for line in score_lines(ONE.reply, 80)]
     assert lines[0] == "accuracy, rounds 1 to 18, 5.0 % to 90.0 %"
     assert (lines[1][0], lines[1][-1], len(lines[1])) == (BLOCKS[0], BLOCKS[-1], 76)
     assert "0.weight" in lines[-1]
     assert "50.0 % of 9" in lines[-1]
     assert max(map(len, lines)) <= 80
-    assert [line.plain for line in accuracy_lines(pb.StatusReply(), 80)] == ["no accuracy measured yet"]
+    assert [line.plain for line in score_lines(pb.StatusReply(), 80)] == ["no score measured yet"]
 
 
 def test_an_opened_node_that_does_not_answer_shows_the_reports_of_others() -> None:
@@ -126,7 +126,7 @@ def test_names_from_outside_change_nothing_on_a_terminal(name: str) -> None:
     texts = [
         *table_row(node, snapshot),
         headline(snapshot, COLUMNS[0], reverse=False, lost=False),
-        *accuracy_lines(reply, 80),
+        *score_lines(reply, 80),
     ]
     texts.append(report_lines(node, snapshot))
     for text in texts:

@@ -69,6 +69,8 @@ def test_json_numbers_are_numbers_however_large() -> None:
     assert (fields["round"], fields["accuracy"]) == (12, 0.875)
     kinds = {FieldDescriptor.TYPE_UINT64: int, FieldDescriptor.TYPE_UINT32: int, FieldDescriptor.TYPE_STRING: str}
     for field in REPLY.DESCRIPTOR.fields:
+        if field.is_repeated:
+            continue
         assert type(fields[field.name]) is kinds.get(field.type, type(fields[field.name])), field.name
 
 
@@ -175,3 +177,22 @@ def test_usage_and_cap_are_shown_as_numbers_and_for_people() -> None:
     assert "this day (UTC) 12,345,678 of 50,000,000 bytes both ways, forecast 49,000,000" in text
     assert "masks skipped 17, an exchange every 42 s" in text
     assert as_dict(pb.StatusReply(usage=pb.Usage(used_bytes=1)))["usage"]["cap_bytes"] is None
+
+
+def test_what_held_out_answers_say_stands_below_the_table() -> None:
+    reply = pb.StatusReply(
+        score=0.4,
+        score_name="R2",
+        figures=[pb.Figure(name="MAE", value=1.25, unit="mm")],
+        baselines=[pb.Baseline(name="mean", score=0.5, trivial=True), pb.Baseline(name="linear", score=0.75)],
+        classes=[pb.ClassStatus(name="[red]hot", examples=1_200, recall=0.5)],
+    )
+    lines = status.judgement_lines(reply)
+    assert lines[:3] == [
+        "figures MAE 1.25 mm",
+        "baselines mean 0.500, linear 0.750",
+        "NO BETTER than a trivial predictor: mean",
+    ]
+    assert lines[3] == r"class \[red]hot: 50.0 % of 1,200 found, - of its answers right"
+    assert "R2 0.400 held-out, - train" in drawn(reply)
+    assert status.judgement_lines(pb.StatusReply()) == []

@@ -141,6 +141,7 @@ def test_metrics_can_be_off_and_advertise_empty() -> None:
         ("seed", -1),
         ("seed", 2**63),
         ("held_out_fraction", 1),
+        ("task", "regresion"),
         ("class_count", 1),
         ("classes", "0,-1"),
         ("classes", "0,x"),

@@ -19,6 +19,7 @@ from dslnode.data.partition import (
     split_held_out,
     take_partition,
 )
+from dslnode.data.target import Target
 from dslnode.errors import DataError, SettingsError
 
 label_lists = st.lists(st.integers(0, 5), min_size=1, max_size=60)
@@ -261,3 +262,33 @@ def test_draws_do_not_change_each_other() -> None:
     whole, limited = (take_partition(data, PartitionSpec(share=(1, 2), samples_per_class=limit)) for limit in (None, 4))
     assert set(identities(limited.train)) < set(identities(whole.train))
     assert all(first < second for first, second in pairwise(identities(whole.train)))
+
+
+def numbers(count: int) -> DataSet:
+    values = np.arange(count, dtype=np.float32)[:, np.newaxis]
+    examples = Examples(values, np.zeros(count, np.int64), values=2 * values)
+    return DataSet(examples, None, 2, "numbers", Target(task="regression"))
+
+
+def test_examples_without_classes_are_divided_evenly_and_keep_their_values() -> None:
+    parts = all_shares(split_held_out(numbers(50), 0.2, seed=1), 4, "even", seed=1)
+    sizes = [len(part.train) for part in parts if part is not None]
+    assert sizes == [10, 10, 10, 10]
+    assert len({identity for part in parts if part for identity in identities(part.train)}) == 40
+    for part in parts:
+        assert part is not None
+        assert part.train.values is not None
+        assert np.array_equal(part.train.values, 2 * part.train.stored)
+
+
+@pytest.mark.parametrize(
+    ("spec", "named"),
+    [
+        (PartitionSpec(classes=(0,)), "--classes 0"),
+        (PartitionSpec(share=(1, 2), split=("dirichlet", 0.5)), "--split dirichlet:0.5"),
+        (PartitionSpec(share=(1, 2), split=("classes", 1)), "--split classes:1"),
+    ],
+)
+def test_what_has_no_classes_is_not_divided_by_them(spec: PartitionSpec, named: str) -> None:
+    with pytest.raises(SettingsError, match=f"{named}.*for regression and has no classes.*--split even"):
+        take_partition(numbers(10), spec)

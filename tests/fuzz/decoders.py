@@ -37,12 +37,14 @@ from dslnode.runtime import checkpoint
 from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 from dslnode.security.authority import Authority
 from dslnode.security.certificates import identity_from_der, read_revocations
+from dslnode.security.credentials import Credentials
 from dslnode.security.identity import Revocations
+from dslnode.security.member_signature import MemberSignatures
 from dslnode.security.secret_files import write_private
 from dslnode.security.ticket import Ticket, read_ticket, ticket_text
 from dslnode.transport.frame_codec import FrameDecoder, LinkParameters
 from dslnode.transport.handshake import NetworkFingerprint, NodeInfo, read_hello
-from dslnode.transport.member_frames import members_frame
+from dslnode.transport.member_frames import members_frame, read_members
 from dslnode.v1 import node_pb2 as pb
 
 LAYOUT = MaskLayout((MaskLayer("first", (11, 7)), MaskLayer("last", (300,))))
@@ -236,6 +238,7 @@ class Signed:
     directory: Path
     authority: str
     certificate: bytes
+    signatures: MemberSignatures
     no_revocations: bytes
     revocations: bytes
 
@@ -248,10 +251,27 @@ def _operator() -> Signed:
     authority = Authority.create(Path(directory.name) / "authority", "run", made)
     ticket = authority.issue("board", made, 90, settings={})
     before = authority.revocation_file.read_bytes()
+    file = Path(directory.name) / "board.ticket"
+    write_private(file, ticket_text(ticket), replace=True)
+    credentials = Credentials(file, None, lambda: made)
     authority.revoke("board", made)
     after = authority.revocation_file.read_bytes()
     der = ssl.PEM_cert_to_DER_cert(ticket.certificate)
-    return Signed(Path(directory.name), ticket.authority, der, before, after)
+    signatures = MemberSignatures(credentials, "run")
+    return Signed(Path(directory.name), ticket.authority, der, signatures, before, after)
+
+
+def signed_records() -> bytes:
+    """Return member records as they travel in a network with tickets."""
+    signatures, who = _operator().signatures, identity_from_der(_operator().certificate)
+    record = signatures.sign(MemberRecord(who.key, 7, who.name, "10.0.0.1:7711", frozenset({"cd" * 16})))
+    return members_frame(MembershipUpdate((record,))).SerializeToString()
+
+
+def read_signed_records(content: bytes) -> MembershipUpdate:
+    """Read member records and check their signatures; what is known of earlier ones is forgotten."""
+    signatures = MemberSignatures(_operator().signatures._credentials, "run")
+    return read_members(pb.Members.FromString(content), signatures.check)
 
 
 def read_as_revocations(content: bytes) -> Revocations:
@@ -331,5 +351,6 @@ DECODERS: Mapping[str, Decoder] = {
         read_as_revocations, (SettingsError,), (_operator().revocations, _operator().no_revocations)
     ),
     "revocation list behind its PEM": Decoder(read_in_pem, (SettingsError,), (without_pem(_operator().revocations),)),
+    "signed member records": Decoder(read_signed_records, (PeerError, DecodeError), (signed_records(),)),
     "announcement": Decoder(read_as_announcement, (), (announcement(),)),
 }

@@ -87,7 +87,7 @@ def _run_learners(case: str) -> dict[str, Any]:
         sent: dict[str, dict[str, RoundMessage]] = {}
         for name, node in nodes.items():
             progress = node.train_round(number, lambda: False)
-            lines.append(f"{name} {number} {progress.loss!r} {progress.accuracy!r} {_digest(node.mask.to_bytes())}")
+            lines.append(f"{name} {number} {progress.loss!r} {progress.score!r} {_digest(node.mask.to_bytes())}")
             sent[name] = node.make_steps(number, sorted(nodes.keys() - {name})) if signing else {}
         keeps = {name: node.mask for name, node in nodes.items()}
         for name, node in nodes.items():
@@ -97,13 +97,13 @@ def _run_learners(case: str) -> dict[str, Any]:
             lines += [f"{name} {peer} {_digest(mask.to_bytes())}" for peer, mask in sorted(masks.items())]
     for name, node in nodes.items():
         lines += [f"{name} {key} {_digest(array.tobytes())}" for key, array in sorted(_state(node).items())]
-        lines.append(f"{name} {node.accuracy(lambda: False)!r}")
+        lines.append(f"{name} {node.score()!r}")
     return {
         "digest": _digest("\n".join(lines).encode()),
         "fingerprint": nodes["a"].fingerprint.hex(),
         "start": _digest(nodes["a"].initial_mask.to_bytes()),
         "masks": {name: base64.b64encode(node.mask.to_bytes()).decode() for name, node in nodes.items()},
-        "accuracy": {name: node.accuracy(lambda: False) for name, node in nodes.items()},
+        "accuracy": {name: node.score() for name, node in nodes.items()},
     }
 
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dslnode.learning.collaboration import MIN_WEIGHT, accept_if_not_worse
+from tests.learning.data_sets import three_classes
 
 
 def judged(weight: float, *, worse: bool) -> float:
-    return accept_if_not_worse(0.9, 0.5 if worse else 0.9, examples=256, weight=weight).weight
+    return accept_if_not_worse(0.9, 0.5 if worse else 0.9, chance=0.02, weight=weight).weight
 
 
 @pytest.mark.parametrize(("after", "accepted"), [(0.9, True), (0.8, True), (0.79, True), (0.75, False)])
 def test_only_what_chance_does_not_explain_is_refused(after: float, accepted: bool) -> None:
-    assert accept_if_not_worse(0.8, after, examples=256, weight=1.0).accepted is accepted
+    assert accept_if_not_worse(0.8, after, chance=0.02, weight=1.0).accepted is accepted
 
 
 @given(st.integers(10, 1_000))
 def test_one_answer_more_or_less_is_chance_and_a_third_of_them_never(examples: int) -> None:
-    assert accept_if_not_worse(0.9, 0.9 - 1 / examples, examples=examples, weight=1.0).accepted
-    assert not accept_if_not_worse(0.9, 0.9 - 0.34, examples=examples, weight=1.0).accepted
+    chance = three_classes().chance(0.9, np.zeros(examples, np.int64))
+    assert accept_if_not_worse(0.9, 0.9 - 1 / examples, chance=chance, weight=1.0).accepted
+    assert not accept_if_not_worse(0.9, 0.9 - 0.34, chance=chance, weight=1.0).accepted
 
 
 @given(st.floats(MIN_WEIGHT, 1), st.booleans())

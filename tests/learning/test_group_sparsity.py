@@ -19,6 +19,7 @@ from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
 from dslnode.learning.state import LearnerState
 from dslnode.protocol.mask import MaskLayer, MaskLayout
+from tests.learning.data_sets import three_classes
 
 LAYOUT = MaskLayout((MaskLayer("conv", (6, 3, 5, 5)), MaskLayer("inner", (7, 6)), MaskLayer("last", (4, 7))))
 PLAN = TrainingOptions(local_steps=100, alpha=0.0)
@@ -136,7 +137,7 @@ def trained(plan: TrainingOptions, mean: float = 0.0) -> tuple[FrozenNetwork, Le
     velocity, squares, gradient = (torch.zeros(layout.size) for _ in range(3))
     scores = seeded_scores(layout, 1)
     state = LearnerState(scores, scores.clone(), velocity, squares, torch.full((layout.size,), mean), gradient)
-    local_training.train_locally(network, state, plan, batches(), lambda: False)
+    local_training.train_locally(network, state, three_classes(), plan, batches(), stop=lambda: False)
     keep = choose_mask(network, aggregation_tensor(network, state, plan), state.scores, plan)
     return network, state, keep
 

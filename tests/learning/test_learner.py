@@ -115,7 +115,7 @@ def never() -> bool:
 
 
 def accuracy_of(learner: Learner) -> float:
-    accuracy = learner.accuracy(never)
+    accuracy = learner.score(never)
     assert accuracy is not None
     return accuracy
 
@@ -375,7 +375,7 @@ def test_the_order_of_the_neighbours_changes_nothing_that_matters(digits: DataSe
 
 
 def test_without_held_out_data_there_is_no_accuracy(digits: DataSet) -> None:
-    assert learner_of(replace(digits, held_out=None)).accuracy(never) is None
+    assert learner_of(replace(digits, held_out=None)).score(never) is None
 
 
 def test_a_node_answers_its_own_classes_only_unless_told_otherwise(digits: DataSet) -> None:

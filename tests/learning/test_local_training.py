@@ -24,8 +24,10 @@ from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
 from dslnode.learning.state import LearnerState
 from dslnode.protocol.mask import MaskLayout
+from tests.learning.data_sets import three_classes
 
 PLAN = TrainingOptions(local_steps=3, batch_size=8, alpha=0.0)
+TASK = three_classes()
 
 
 def network_of(model: nn.Module, ratio: float = 0.5) -> FrozenNetwork:
@@ -62,7 +64,7 @@ def test_gradient_equals_autograd_through_the_straight_through_estimator() -> No
     kept = masking.tensors_of(network.weights * straight_through, network.layout)
     loss = cross_entropy(functional_call(network.model, kept, (images,)), labels)
     [expected] = torch.autograd.grad(loss, [scores])
-    found = local_training.minibatch_gradient(network, keep, images, labels)
+    found = local_training.minibatch_gradient(network, keep, TASK, images, labels)
     found_loss, gradient = found.loss, found.at_mask
     assert torch.equal(found_loss, loss.detach())
     assert torch.allclose(gradient, expected, atol=1e-7)
@@ -111,8 +113,10 @@ def test_local_training_lowers_the_loss_and_keeps_the_exact_count() -> None:
     network = small_network()
     state = fresh_state(network.layout)
     plan = replace(PLAN, local_steps=60)
-    first = local_training.train_locally(network, state, replace(plan, local_steps=3), batches(), lambda: False)
-    last = local_training.train_locally(network, state, plan, batches(), lambda: False)
+    first = local_training.train_locally(
+        network, state, TASK, replace(plan, local_steps=3), batches(), stop=lambda: False
+    )
+    last = local_training.train_locally(network, state, TASK, plan, batches(), stop=lambda: False)
     assert last.loss < first.loss
     keep = choose_mask(network, aggregation_tensor(network, state, plan), state.scores, plan)
     for (_, span), count in zip(network.layout.spans(), network.counts, strict=True):
@@ -124,9 +128,9 @@ def test_a_minibatch_without_a_finite_loss_moves_nothing() -> None:
     good = list(itertools.islice(batches(), 3))
     bad = (torch.full((10, 6), math.nan), good[0][1])
     mixed = local_training.train_locally(
-        network, spoiled, replace(PLAN, local_steps=4), iter([*good, bad]), lambda: False
+        network, spoiled, TASK, replace(PLAN, local_steps=4), iter([*good, bad]), stop=lambda: False
     )
-    alone = local_training.train_locally(network, clean, PLAN, iter(good), lambda: False)
+    alone = local_training.train_locally(network, clean, TASK, PLAN, iter(good), stop=lambda: False)
     assert mixed == replace(alone, steps=4)
     assert torch.equal(spoiled.scores, clean.scores)
     assert torch.equal(spoiled.squares, clean.squares)
@@ -136,7 +140,9 @@ def test_a_round_without_any_finite_loss_is_an_error() -> None:
     network = small_network()
     bad = (torch.full((10, 6), math.inf), torch.zeros(10, dtype=torch.long))
     with pytest.raises(ModelError, match="infinite or no number"):
-        local_training.train_locally(network, fresh_state(network.layout), PLAN, itertools.repeat(bad), lambda: False)
+        local_training.train_locally(
+            network, fresh_state(network.layout), TASK, PLAN, itertools.repeat(bad), stop=lambda: False
+        )
 
 
 def test_the_mask_follows_from_scores_averaged_over_the_steps() -> None:
@@ -144,7 +150,7 @@ def test_the_mask_follows_from_scores_averaged_over_the_steps() -> None:
     state = fresh_state(network.layout)
     expected = state.scores.clone()
     for step in range(1, 31):
-        local_training.train_locally(network, state, replace(plan, local_steps=1), batches(), lambda: False)
+        local_training.train_locally(network, state, TASK, replace(plan, local_steps=1), batches(), stop=lambda: False)
         part = min(0.9, step / (step + local_training.WARM_UP))
         expected = part * expected + (1 - part) * state.scores
     assert torch.allclose(state.average, expected, atol=1e-6)
@@ -155,7 +161,7 @@ def test_the_mask_follows_from_scores_averaged_over_the_steps() -> None:
 def test_without_memory_the_average_is_the_newest_scores() -> None:
     network, state = small_network(), fresh_state(small_network().layout)
     local_training.train_locally(
-        network, state, replace(PLAN, score_ema_decay=0.0, local_steps=7), batches(), lambda: False
+        network, state, TASK, replace(PLAN, score_ema_decay=0.0, local_steps=7), batches(), stop=lambda: False
     )
     assert torch.equal(state.average, state.scores)
 
@@ -173,7 +179,7 @@ def test_training_stops_between_two_steps_when_asked() -> None:
     network = small_network()
     answers = iter([False, False, True])
     progress = local_training.train_locally(
-        network, fresh_state(network.layout), replace(PLAN, local_steps=50), batches(), lambda: next(answers)
+        network, fresh_state(network.layout), TASK, replace(PLAN, local_steps=50), batches(), stop=lambda: next(answers)
     )
     assert progress.steps == 2
 
@@ -224,7 +230,7 @@ def test_stale_fine_tuning_moves_only_what_neighbours_keep() -> None:
     mean = (torch.arange(network.layout.size) % 2).float() / 2
     before = state.scores.clone()
     plan = replace(PLAN, fine_tuning="stale", fine_tuning_rate=10.0)
-    after = fine_tuned(network, state, mean, plan, batches())
+    after = fine_tuned(network, state, mean, TASK, plan, batches=batches())
     assert torch.allclose(before - after.scores, 10 * mean)
 
 
@@ -233,8 +239,8 @@ def test_fresh_fine_tuning_takes_a_new_gradient_and_off_does_nothing() -> None:
     state = fresh_state(network.layout)
     mean = torch.ones(network.layout.size)
     before = state.scores.clone()
-    assert fine_tuned(network, state, mean, PLAN, batches()) is state
-    after = fine_tuned(network, state, mean, replace(PLAN, fine_tuning="fresh"), batches())
+    assert fine_tuned(network, state, mean, TASK, PLAN, batches=batches()) is state
+    after = fine_tuned(network, state, mean, TASK, replace(PLAN, fine_tuning="fresh"), batches=batches())
     assert after.gradient.any()
     assert torch.allclose(before - after.scores, 10 * after.gradient, atol=1e-6)
 
@@ -245,8 +251,10 @@ def test_evaluation_counts_right_answers() -> None:
     images, labels = next(batches())
     logits = functional_call(network.model, masking.tensors_of(network.weights, network.layout), (images,))
     expected = (logits.argmax(1) == labels).float().mean().item()
-    assert evaluate(network, keep, [(images, labels)], lambda: False) == pytest.approx(expected)
-    assert evaluate(network, keep, [(images, labels)], lambda: True) is None
+    found = evaluate(network, keep, TASK, [(images[:4], labels[:4]), (images[4:], labels[4:])], lambda: False)
+    assert found is not None
+    assert TASK.score(found.predictions, found.targets) == pytest.approx(expected)
+    assert evaluate(network, keep, TASK, [(images, labels)], lambda: True) is None
 
 
 @pytest.mark.parametrize(("steps", "part"), [(1, 1.0), (400, 1.0), (1_600, 0.5), (40_000, 0.1)])
@@ -264,6 +272,6 @@ def test_a_step_far_on_moves_scores_less() -> None:
         before = state.scores.clone()
         state.steps = 99
         plan = replace(PLAN, step_rule="adam", lr_decay_after_steps=steady, local_steps=1)
-        local_training.train_locally(network, state, plan, batches(), lambda: False)
+        local_training.train_locally(network, state, TASK, plan, batches(), stop=lambda: False)
         moved.append((state.scores - before).abs().sum())
     assert float(moved[0] / moved[1]) == pytest.approx(0.1, rel=1e-3)

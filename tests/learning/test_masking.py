@@ -15,8 +15,9 @@ from torch import nn
 from dslnode.errors import SettingsError
 from dslnode.learning import masking
 from dslnode.learning.export import bake
-from dslnode.learning.frozen_network import fingerprint, frozen_signs, frozen_weights
+from dslnode.learning.frozen_network import fingerprint, frozen_weights
 from dslnode.learning.initialization import seeded_scores
+from dslnode.protocol.frozen_bits import frozen_signs
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 LAYOUT = MaskLayout((MaskLayer("conv", (8, 3, 5, 5)), MaskLayer("line", (10, 33))))

@@ -118,7 +118,7 @@ def test_models_of_other_precision_learn_and_their_state_comes_back(
     again = Learner(build(), digits, OPTIONS)
     again.restore(saved)
     assert again.mask == learner.mask
-    assert again.accuracy() == learner.accuracy()
+    assert again.score() == learner.score()
 
 
 def test_the_trial_leaves_the_model_as_it_was(digits: DataSet) -> None:

@@ -3,97 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from dataclasses import replace
 
 import pytest
-import pytest_asyncio
-from prometheus_client import CollectorRegistry
 
 from dslnode.overlay import peer_manager as peer_manager_module
-from dslnode.overlay.peer_manager import MAX_DIALS, PeerManager
+from dslnode.overlay.peer_manager import MAX_DIALS
 from dslnode.protocol import membership
 from dslnode.protocol.membership import MemberRecord, MembershipUpdate
-from dslnode.security.channels import PlainChannels
-from dslnode.telemetry.logs import Logger
-from dslnode.transport import dialer
 from dslnode.transport.connection_manager import ConnectionManager
-from dslnode.transport.link_events import LinkEvent, LinkUp, MaskArrived, MembershipUpdateArrived
-from tests.cluster.processes import free_port
-from tests.runtime.test_credential_watch import Log
-from tests.transport.nodes import SMALL, Loopback, Node, loopback, message, node_info
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, seconds in (("FIRST_PAUSE", 0.02), ("LONGEST_PAUSE", 0.1), ("CONNECT_SECONDS", 0.5)):
-        monkeypatch.setattr(dialer, name, seconds)
-    for name, seconds in (
-        ("TICK_SECONDS", 0.05),
-        ("DEBOUNCE_SECONDS", 0.01),
-        ("SPLIT_GRACE_SECONDS", 0.1),
-        ("MAX_BACKOFF_SECONDS", 0.2),
-    ):
-        monkeypatch.setattr(peer_manager_module, name, seconds)
-
-
-@dataclass
-class Member(Node):
-    """A node with a peer manager."""
-
-    peers: tuple[str, ...] = ()
-    limit: int = 16
-    log: Log = field(default_factory=Log)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.registry = CollectorRegistry()
-        self.peer_manager = PeerManager(
-            self.network,
-            self.peers,
-            self.limit,
-            channels=PlainChannels(),
-            log=cast(Logger, self.log),
-            registry=self.registry,
-        )
-
-    def components(self) -> float | None:
-        """Return the value of the metric."""
-        return self.registry.get_sample_value("dslnode_components")
-
-    def _record(self, event: LinkEvent) -> None:
-        self.peer_manager.on_link_event(event)
-        super()._record(event)
-
-
-class Network:
-    """Starts members on loopback."""
-
-    def __init__(self, net: Loopback) -> None:
-        self.net = net
-
-    async def member(self, number: int, *peers: str, dialable: bool = True, port: int = 0, **more: Any) -> Member:
-        """Start a member that knows these addresses; others learn of its own if it is dialable."""
-        port = port or free_port()
-        me = replace(node_info(number), advertise=f"127.0.0.1:{port}" if dialable else "", members=True)
-        member = Member(self.net.news, me, SMALL, port=port, peers=peers, **more)
-        await self.net.start(member)
-        member.tasks += [member.spawn(job) for job in member.peer_manager.jobs()]
-        return member
-
-
-@pytest_asyncio.fixture
-async def network() -> AsyncIterator[Network]:
-    async with loopback() as net:
-        yield Network(net)
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    """Wait for an effect of ticks, which no event reports."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
+from dslnode.transport.link_events import LinkUp, MaskArrived, MembershipUpdateArrived
+from tests.overlay.members import Network, eventually
+from tests.transport.nodes import SMALL, message, node_info
 
 
 async def test_one_address_is_enough_to_be_linked_with_all(network: Network) -> None:
@@ -221,7 +142,7 @@ async def test_endless_made_up_members_do_not_fill_the_memory(
     first = await network.member(1)
     liar = await network.member(2, first.address)
     await network.net.connected(first, liar)
-    for lie in range(0, 2_000, 32):
+    for lie in range(0, 1_600, 32):
         fakes = [MemberRecord(f"{number:032x}", 1, "fake", "") for number in range(lie, lie + 32)]
         liar.network.send(first.me.key, MembershipUpdate(tuple(fakes)))
     last = MemberRecord("ff" * 16, 1, "last", "")

@@ -17,6 +17,7 @@ from dslnode.protocol.membership import (
     MemberRecord,
     MemberTable,
     ReachabilityView,
+    address_proof,
     choose_peers,
 )
 
@@ -263,3 +264,45 @@ def test_a_flood_of_made_up_records_is_bounded_and_displaces_no_reachable_node(
     table.merge(record(f"fake{number}") for number in range(1_000))
     assert len(table.others) == 10
     assert table.view(1).reachable == set("abcd")
+
+
+def test_a_record_that_says_nothing_new_is_not_passed_on() -> None:
+    table = line()
+    table.merge([record("c", 7, "b", "d")])
+    assert table.others["c"].version == 7
+    assert not [sent for sent in table.records_newer_than({"a": 9, "b": 1, "c": 1, "d": 1}) if sent.key == "c"]
+    assert [sent.version for sent in table.records_newer_than({"a": 9, "b": 1, "d": 1})] == [7], "it was not known"
+    table.merge([record("c", 8, "b")])
+    assert [sent.version for sent in table.records_newer_than({"a": 9, "b": 1, "c": 7, "d": 1})] == [8]
+
+
+def test_an_address_is_proven_by_another_node_that_met_its_node_there() -> None:
+    table = line()
+    assert not table.is_proven("c")
+    own = replace(record("c", 2, "b", "d"), proven=frozenset({address_proof("c", "c:1")}))
+    table.merge([own])
+    assert not table.is_proven("c"), "nobody proves an address of its own"
+    table.merge([replace(record("d", 2, "c"), proven=frozenset({address_proof("c", "c:1")}))])
+    assert table.is_proven("c")
+    table.merge([record("c", 3, "b", "d", address="elsewhere:1")])
+    assert not table.is_proven("c"), "a new address is a new claim"
+    table.set_links(frozenset("b"), frozenset({address_proof("c", "elsewhere:1")}))
+    assert table.is_proven("c")
+
+
+def test_a_renewed_certificate_is_announced() -> None:
+    table = line()
+    before = table.me
+    table.renew()
+    assert table.me == replace(before, version=before.version + 1)
+
+
+@given(st.data())
+def test_no_two_records_are_signed_alike(data: st.DataObject) -> None:
+    parts = st.sampled_from(["a", "b", "ab", "aa" * 16, "bb" * 16])
+    proofs = st.frozensets(st.sampled_from([b"12345678", b"abcdefgh"]))
+    records = st.builds(
+        MemberRecord, parts, st.integers(1, 3), parts, parts, st.frozensets(parts), st.booleans(), proofs
+    )
+    first, second = data.draw(records), data.draw(records)
+    assert (first.content() == second.content()) == (first == second)

@@ -411,3 +411,40 @@ def test_a_link_to_the_directory_itself_is_followed(tmp_path: Path) -> None:
     with directory.owned():
         directory.save(SNAPSHOT)
     assert same(loaded(directory), SNAPSHOT)
+
+
+def test_what_is_saved_is_listed_and_can_be_gone_back_to(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.save_best(SNAPSHOT)
+    directory.save(LATER)
+    assert [(each.name, each.metadata and each.metadata.round) for each in directory.generations()] == [
+        ("state", 4),
+        ("best", 3),
+    ]
+    assert directory.roll_back("best").round == 3
+    back, older = directory.load(), directory._read(directory._older)
+    assert back is not None
+    assert older is not None
+    assert (back.metadata.round, older.metadata.round) == (3, 4)
+    assert np.array_equal(back.arrays["scores"], SNAPSHOT.arrays["scores"])
+
+
+def test_the_best_model_has_two_generations(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.save_best(SNAPSHOT)
+    directory.save_best(LATER)
+    (tmp_path / "best").write_bytes(b"rubbish")
+    found = directory.load_best()
+    assert found is not None
+    assert found.metadata.round == 3
+    [best, older] = directory.generations()
+    assert (best.metadata, older.metadata and older.metadata.round) == (None, 3)
+    assert "not a state file" in best.problem
+
+
+def test_there_is_nothing_to_go_back_to_but_what_is_listed(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.save(LATER)
+    for name in ("best", "../state", "node-id"):
+        with pytest.raises(StateError, match=r"it holds state \(dslnode rounds lists them\)"):
+            directory.roll_back(name)

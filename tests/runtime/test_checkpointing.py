@@ -15,11 +15,13 @@ from structlog.testing import capture_logs
 
 from dslnode.config.settings import Settings
 from dslnode.learning.learner import Learner
+from dslnode.runtime import resume
 from dslnode.runtime.build import build_learner
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
 from dslnode.runtime.checkpointing import CheckpointSchedule, CheckpointWriter
 from dslnode.runtime.learner_thread import LearnerThread
 from dslnode.runtime.snapshot_metadata import SnapshotMetadata
+from dslnode.telemetry.logs import library_logger
 from dslnode.telemetry.metrics import Metrics
 
 
@@ -155,3 +157,38 @@ async def test_a_disk_that_takes_nothing_for_long_is_told_once_and_counted(node:
     ]
     assert node.metrics.registry.get_sample_value("dslnode_save_failures_total", {"file": "state"}) == 3
     assert node.metrics.registry.get_sample_value("dslnode_save_failures_total", {"file": "ledger"}) == 0
+
+
+async def test_the_best_model_is_saved_at_once_and_found_again_after_a_restart(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    await node.worker.train(0)
+    node.learner.keep_if_best(0.75)
+    best = node.learner.mask
+    await node.keeper.finished(1, {"round": 1}, is_best=True)
+    assert node.written() == -1, "the state is written every third round"
+    await node.worker.train(1)
+    await node.worker.train(2)
+    await node.keeper.finished(3, {"round": 3})
+    again = Node(tmp_path)
+    settings = Settings(run_id="run", state_dir=tmp_path)
+    saved = node.state.load_best()
+    assert saved is not None
+    rewritten = saved.metadata.model_copy(update={"score": 0.75, "fingerprint": again.learner.fingerprint.hex()})
+    node.state.save_best(Snapshot(rewritten, saved.arrays))
+    resume.restore_best(again.state, settings, again.learner, library_logger())
+    again.learner.restore(node.kept().arrays)
+    assert again.learner.best is not None
+    assert (again.learner.best.round, again.learner.best.mask) == (1, best)
+    assert again.learner.mask == node.learner.mask != best
+    node.worker.close()
+    again.worker.close()
+
+
+async def test_a_damaged_best_model_is_logged_and_no_reason_to_stop(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    (tmp_path / "best").write_bytes(b"rubbish")
+    with capture_logs() as logs:
+        resume.restore_best(node.state, Settings(state_dir=tmp_path), node.learner, structlog.get_logger())
+    assert [line["event"] for line in logs] == ["best model not taken"]
+    assert node.learner.best is None
+    node.worker.close()

@@ -18,6 +18,9 @@ from dslnode.protocol.messages import ExchangeState
 from dslnode.runtime.command_runner import CommandRunner
 from dslnode.runtime.node_events import RoundFinished
 from dslnode.runtime.tasks import BackgroundTasks
+from dslnode.telemetry.logs import library_logger
+from dslnode.telemetry.trivial_watch import TrivialWatch
+from tests.learning.data_sets import held_out
 
 LAYOUT = MaskLayout((MaskLayer("only", (2, 4)),))
 MASK = Mask(LAYOUT, frozenbitarray("10101010", endian="little"))
@@ -35,8 +38,8 @@ class Fakes:
         self.tasks = BackgroundTasks(self.failures.append)
         self.learner = SimpleNamespace(
             interrupted=interrupted,
-            train=self._async("train", TrainedRound(MASK, Progress(0.5, 0.75, 3), {}, 0.0, 1.0)),
-            aggregate=self._async("aggregate", AggregatedRound({"ab": MASK}, 0.9, 1.0, 0, 1.0)),
+            train=self._async("train", TrainedRound(MASK, Progress(0.5, 0.75, 3, "accuracy"), {}, 0.0, 1.0)),
+            aggregate=self._async("aggregate", AggregatedRound({"ab": MASK}, held_out(0.9), 1.0, 0, 1.0)),
         )
 
         async def until_allowed(_stopped: Callable[[], bool]) -> bool:
@@ -78,6 +81,7 @@ class Fakes:
             post=self.posted.append,
             publish=self.published.append,
             finish=self._note("finish"),
+            trivial=TrivialWatch(library_logger()),
             clock=lambda: self.now,
         )
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 import structlog
 
 from dslnode.config.settings import Settings
+from dslnode.data.target import Target
 from dslnode.protocol import events
 from dslnode.protocol.messages import MaskKind
 from dslnode.runtime.composition import Hooks, build_node
@@ -37,7 +38,10 @@ class Collected:
 def prepared(**values: Any) -> Prepared:
     """Return a node that is prepared with a learner in name only."""
     learner = SimpleNamespace(
-        layouts=dict.fromkeys(MaskKind, SMALL), initial_mask=message(SMALL, 1).mask, fingerprint=bytes(16)
+        layouts=dict.fromkeys(MaskKind, SMALL),
+        initial_mask=message(SMALL, 1).mask,
+        fingerprint=bytes(16),
+        data=SimpleNamespace(target=Target()),
     )
     return Prepared(
         settings=Settings(metrics="off", **values),

@@ -136,7 +136,14 @@ def test_any_flipped_bit_of_a_certificate_is_a_signed_ticket_or_a_refusal(operat
             check_settings_signature(ticket.model_copy(update={field: text}), file)
 
 
-CODE = [("model", "evil:net"), ("data", "evil:load"), ("data", "os:getcwd"), ("data", "idx2:/x"), ("model", "a.b:C.d")]
+CODE = [
+    ("task", "evil:Task"),
+    ("model", "evil:net"),
+    ("data", "evil:load"),
+    ("data", "os:getcwd"),
+    ("data", "idx2:/x"),
+    ("model", "a.b:C.d"),
+]
 
 
 @pytest.mark.parametrize(("field", "value"), CODE)

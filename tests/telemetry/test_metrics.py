@@ -13,12 +13,13 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dslnode import __version__
-from dslnode.learning.results import AggregatedRound, Progress, TrainedRound
+from dslnode.learning.results import AggregatedRound, Baseline, Progress, TrainedRound
 from dslnode.protocol.events import Phase
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.telemetry.metrics import Metrics
 from dslnode.telemetry.peer_status import PeerStatus
 from dslnode.transport.traffic import Flow, Traffic
+from tests.learning.data_sets import held_out
 
 LINKED = PeerStatus(
     name="board-2",
@@ -38,7 +39,7 @@ UNREACHED = PeerStatus("10.0.0.9:7711", "", "10.0.0.9:7711", connected=False, pr
 LAYOUT = MaskLayout((MaskLayer("0.weight", (2, 5)), MaskLayer("2.weight", (2, 5))))
 MASK = Mask(LAYOUT, frozenbitarray(bitarray("11100000001111000000", endian="little")))
 FLIPS = {"0.weight": 0.02, "2.weight": 0.0}
-TRAINED = TrainedRound(MASK, Progress(loss=0.5, accuracy=0.9, steps=10), FLIPS, 0.01, seconds=0.2)
+TRAINED = TrainedRound(MASK, Progress(loss=0.5, score=0.9, steps=10, score_name="accuracy"), FLIPS, 0.01, seconds=0.2)
 BOARD = {"neighbour": "board-2", "node_id": "ab" * 16}
 
 
@@ -50,7 +51,7 @@ def filled(neighbours: Callable[[], list[PeerStatus]] = lambda: [LINKED, UNREACH
     found.rounds_finished.inc(7)
     found.set_phase(Phase.EXCHANGING)
     found.trained(TRAINED)
-    found.aggregated(AggregatedRound({}, 0.8, 0.7, 2, 0.1))
+    found.aggregated(AggregatedRound({}, held_out(0.8, Baseline("majority", 0.85, trivial=True)), 0.7, 2, 0.1))
     for phase in ("exchange", "aggregate", "save"):
         found.observe_phase(phase, 0.2)
     found.refused.labels("far_future").inc()
@@ -80,6 +81,11 @@ def test_every_metric_of_the_contract_is_there_with_its_labels() -> None:
         ("dslnode_phase", {"phase": "exchanging"}, 1),
         ("dslnode_phase", {"phase": "training"}, 0),
         ("dslnode_loss", {}, 0.5),
+        ("dslnode_score", {"data": "train", "score": "accuracy"}, 0.9),
+        ("dslnode_score", {"data": "held_out", "score": "accuracy"}, 0.8),
+        ("dslnode_better_than_trivial", {"score": "accuracy"}, 0),
+        ("dslnode_baseline_score", {"baseline": "majority", "trivial": "yes"}, 0.85),
+        ("dslnode_held_out", {"figure": "accuracy", "unit": ""}, 0.8),
         ("dslnode_accuracy_ratio", {"data": "train"}, 0.9),
         ("dslnode_accuracy_ratio", {"data": "held_out"}, 0.8),
         ("dslnode_mask_density_ratio", {"layer": "0.weight"}, 0.3),

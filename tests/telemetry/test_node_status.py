@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
 from bitarray import bitarray, frozenbitarray
 
 from dslnode.config.settings import Settings
-from dslnode.learning.results import AggregatedRound, Progress, TrainedRound
+from dslnode.learning.results import AggregatedRound, Best, Progress, TrainedRound
 from dslnode.protocol import events
 from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage
@@ -20,10 +20,11 @@ from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.grpc_options import MESSAGE_BYTES
 from dslnode.transport.handshake import NetworkFingerprint, NodeInfo
 from dslnode.transport.traffic import Flow, Traffic
+from tests.learning.data_sets import held_out
 
 LAYOUT = MaskLayout((MaskLayer("only", (4, 8)),))
 SETTINGS = Settings(name="board-1", run_id="greenhouse", peers=("10.0.0.2:7711", "10.0.0.9:7711"))
-PROGRESS = Progress(loss=0.25, accuracy=0.75, steps=10)
+PROGRESS = Progress(loss=0.25, score=0.75, steps=10, score_name="accuracy")
 
 
 def mask_with(ones: int) -> Mask:
@@ -34,10 +35,10 @@ def trained() -> TrainedRound:
     return TrainedRound(mask_with(8), PROGRESS, {}, flipped=0.125, seconds=1.0)
 
 
-def aggregated(held_out: float | None, masks: int = 0) -> AggregatedRound:
+def aggregated(score: float | None, masks: int = 0) -> AggregatedRound:
     return AggregatedRound(
         {str(number): mask_with(8) for number in range(masks)},
-        held_out,
+        None if score is None else held_out(score),
         collaboration_weight=0.7,
         restarts=0,
         seconds=1.0,
@@ -188,6 +189,8 @@ def test_the_log_line_of_a_round_has_the_facts_an_operator_needs() -> None:
         "loss": 0.25,
         "train": 0.75,
         "accuracy": 0.5,
+        "score": 0.5,
+        "score_name": "accuracy",
         "collaboration_weight": 0.7,
         "neighbours": 1,
         "masks": 1,
@@ -249,3 +252,14 @@ def test_of_many_that_left_the_reply_has_the_newest_links() -> None:
     reported = [neighbour.node_id for neighbour in status.reply().neighbours if neighbour.node_id]
     assert 100 <= len(reported) <= MAX_NEIGHBOURS_REPORTED
     assert set(reported) == {keys[0], *keys[-len(reported) + 1 :]}
+
+
+def test_best_model_and_what_is_reached_alone_are_shown_once_they_are_known() -> None:
+    status, _ = linked_board()
+    assert not status.reply().HasField("best")
+    assert not status.reply().HasField("alone_score")
+    status.aggregated(replace(aggregated(0.5), best=Best(3, 0.75, is_new=False), alone=0.25))
+    status.aggregated(replace(aggregated(None), best=Best(3, 0.75, is_new=False)))
+    reply = status.reply()
+    assert (reply.best.round, reply.best.score, reply.alone_score) == (3, 0.75, 0.25)
+    assert status.round_line()["alone"] == 0.25

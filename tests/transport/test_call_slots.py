@@ -104,3 +104,21 @@ async def test_a_watch_ends_after_its_time(net: Loopback, operator: Operator, mo
         assert await outcome(call) == "OK"
         assert await call.read() is grpc.aio.EOF
     assert node.server.slots.in_use == 0
+
+
+async def test_a_question_that_takes_too_long_ends_with_its_reason(
+    net: Loopback, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_slots, "CALL_SECONDS", 0.1)
+    node = await host(net, operator)
+
+    async def never(_question: object, _context: object) -> pb.StatusReply:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(node.server._reachability, "dial_back", never)
+    async with asyncio.timeout(PATIENCE), channel_to(operator.ticket("asker"), node) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await node_pb2_grpc.StatusStub(channel).DialBack(pb.DialBackRequest(port=1))
+    assert ended.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert node.server.slots.in_use == 0

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from dslnode.errors import PeerError
 from dslnode.protocol.membership import MAX_RECORDS, MAX_VERSION, MemberRecord, MembershipUpdate
 from dslnode.transport.grpc_options import MESSAGE_BYTES
-from dslnode.transport.member_frames import MAX_NAME, MAX_NEIGHBOURS, is_dialable, members_frame, read_members
+from dslnode.transport.member_frames import (
+    MAX_NAME,
+    MAX_NEIGHBOURS,
+    MAX_SIGNATURE,
+    is_dialable,
+    members_frame,
+    read_members,
+)
 from dslnode.v1 import node_pb2 as pb
 
 node_ids = st.binary(min_size=16, max_size=16).map(bytes.hex)
@@ -23,6 +30,9 @@ records = st.builds(
     address=st.sampled_from(["", "10.0.0.2:7711", "[fd00::2]:1", "board.local:65535"]),
     links=st.frozensets(node_ids, max_size=5),
     left=st.booleans(),
+    proven=st.frozensets(st.binary(min_size=8, max_size=8), max_size=5),
+    signature=st.binary(max_size=MAX_SIGNATURE),
+    certificate=st.binary(max_size=600),
 )
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from dslnode.errors import UnreachableError
 from dslnode.protocol.mask import MaskLayout
+from dslnode.security import handshake_limiter
 from dslnode.security import tls_listener as tls_listener_module
 from dslnode.security.credentials import Credentials
 from dslnode.security.handshake_limiter import FAILURES, OPEN_HANDSHAKES_OF_A_HOST
@@ -336,3 +337,25 @@ async def test_a_renewed_ticket_is_used_for_the_next_connections(net: Loopback, 
     node.tunnels.credentials.refresh()
     dialler.dial(node.address)
     await net.news.until(lambda: dialler.network.links)
+
+
+def handshakes_of(node: Node) -> int:
+    listener = node.server._tls_listener
+    return 0 if listener is None else len(listener._limiter._open)
+
+
+async def test_a_newcomer_gets_in_while_silent_handshakes_hold_all_places(
+    net: Loopback, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handshake_limiter, "OPEN_HANDSHAKES", 16)
+    monkeypatch.setattr(handshake_limiter, "PATIENCE_SECONDS", 0.0)
+    node = await host(net, operator)
+    newcomer = await net.start(member(net, operator.ticket("newcomer"), 2))
+    with contextlib.ExitStack() as held:
+        for number in range(16):
+            source = (f"127.0.0.{2 + number // OPEN_HANDSHAKES_OF_A_HOST}", 0)
+            held.enter_context(socket.create_connection(("127.0.0.1", node.port), source_address=source))
+        await soon(lambda: handshakes_of(node) == 16)
+        newcomer.dial(node.address)
+        await net.connected(node, newcomer)
+    assert node.refusals() == ["slow_handshake"], "one silent handshake made room"

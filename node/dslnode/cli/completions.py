@@ -6,13 +6,15 @@ from enum import Enum
 from typing import Literal, get_args, get_origin
 
 from dslnode.config.settings import Settings
+from dslnode.data.target import Task
 
 WELL_KNOWN = {
     "data": (
         *("digits", "csv:", "jsonl:", "parquet:", "sqlite:"),
         *("images:", "audio:", "npz:", "idx:", "cifar10:"),
     ),
-    "model": ("mlp", "cnn", "alexnet"),
+    "model": ("auto", "mlp", "cnn", "alexnet", "cnn1d", "gru", "autoencoder"),
+    "task": tuple(Task),
     "split": ("even", "classes:", "dirichlet:"),
     "metrics": ("off",),
 }

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from dslnode.addresses import check_address
 from dslnode.errors import UnreachableError
+from dslnode.telemetry.score_status import held_out_score
 from dslnode.v1 import node_pb2 as pb
 
 MAX_NODES = 200
@@ -48,9 +49,9 @@ class CrawledNode:
         return max((report.round for _, report in self.reports if report.HasField("round")), default=None)
 
     @property
-    def accuracy(self) -> float | None:
-        """Its accuracy on held-out data (0 to 1), if it answered and has measured it."""
-        return self.reply.accuracy if self.reply is not None and self.reply.HasField("accuracy") else None
+    def score(self) -> float | None:
+        """Its score on held-out data, higher is better, if it answered and has measured it."""
+        return None if self.reply is None else held_out_score(self.reply)[1]
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,34 @@ def ledger(
         show_ledger(address, state_dir, per, form, timeout=timeout, ticket=ticket)
 
 
+StateDirectoryOption = Annotated[
+    Path, typer.Option("--state-dir", metavar="DIRECTORY", envvar="DSLNODE_STATE_DIR", help="The node's --state-dir.")
+]
+
+
+@app.command(cls=CommandHelp)
+def rounds(
+    state_dir: StateDirectoryOption,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the saved states and the best models of a node, with round and score."""
+    from dslnode.cli.rounds import show_rounds
+
+    with _until_reader_leaves():
+        show_rounds(state_dir, as_json=as_json)
+
+
+@app.command(cls=CommandHelp)
+def rollback(
+    state_dir: StateDirectoryOption,
+    to: Annotated[str, typer.Option(metavar="FILE", help="What to go back to, as dslnode rounds lists it.")] = "best",
+) -> None:
+    """Let a node that is stopped go on from its best model, or from another saved state."""
+    from dslnode.cli.rounds import roll_back
+
+    typer.echo(roll_back(state_dir, to))
+
+
 @app.command(cls=CommandHelp)
 def top(
     address: Annotated[str, typer.Option(metavar="HOST:PORT", help="Any node's --listen address.")] = "127.0.0.1:7711",

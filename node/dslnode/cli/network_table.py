@@ -10,14 +10,15 @@ from rich.text import Text
 
 from dslnode.cli.crawler import CrawledNode, NetworkSnapshot
 from dslnode.cli.formatting import percent, si_amount
-from dslnode.telemetry.accuracy_history import sampled
+from dslnode.telemetry.score_history import sampled
+from dslnode.telemetry.score_status import ACCURACY, held_out_score, score_text
 from dslnode.telemetry.status_json import as_dict
 from dslnode.transport.handshake import clean
 from dslnode.v1 import node_pb2 as pb
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARKLINE_WIDTH = 11  # columns
-MIN_RANGE = 0.05  # of accuracy, from the lowest block to the highest: so that noise stays flat
+MIN_RANGE = 0.05  # of score, from the lowest block to the highest: so that noise stays flat
 MAX_LAYERS = 20
 
 
@@ -52,14 +53,18 @@ def _state(node: CrawledNode, snapshot: NetworkSnapshot) -> str:
 
 
 def _points(reply: pb.StatusReply) -> list[tuple[int, float]]:
-    return [(point.round, point.accuracy) for point in reply.history]
+    return [(p.round, p.score if p.HasField("score") else p.accuracy) for p in reply.history]
+
+
+def _score_text(node: CrawledNode, _: NetworkSnapshot) -> str:
+    return "-" if node.reply is None else score_text(*held_out_score(node.reply))
 
 
 COLUMNS = (
     Column("node", 14, lambda n, _: n.name, lambda n, _: n.name, is_number=False),
     Column("state", 11, _state, _state, is_number=False),
     Column("round", 6, lambda n, _: "-" if n.round is None else str(n.round), lambda n, _: n.round),
-    Column("accuracy", 8, lambda n, _: percent(n.accuracy), lambda n, _: n.accuracy),
+    Column("score", 8, _score_text, lambda n, _: n.score),
     Column(
         "history",
         SPARKLINE_WIDTH,
@@ -102,8 +107,7 @@ def sorted_nodes(snapshot: NetworkSnapshot, column: Column, *, reverse: bool) ->
 def headline(snapshot: NetworkSnapshot, column: Column, *, reverse: bool, lost: bool) -> Text:
     """Return two lines about the network as a whole."""
     replies = snapshot.replies
-    measured = [reply.accuracy for reply in replies if reply.HasField("accuracy")]
-    mean = percent(sum(measured) / len(measured) if measured else None)
+    mean = _mean_score(replies)
     sent, dense = (
         sum(getattr(reply, name) for reply in replies) for name in ("payload_bits_sent", "float32_bits_sent")
     )
@@ -112,18 +116,30 @@ def headline(snapshot: NetworkSnapshot, column: Column, *, reverse: bool, lost: 
     text.append(f"run {clean(snapshot.run_id, 30)}", "bold")
     text.append(f"  {len(snapshot.nodes)} nodes, {len(replies)} answer, {len(snapshot.links)} links")
     text.append("  NO NODE ANSWERS NOW" if lost else "", "bold red")
-    text.append(f"\nmean accuracy {mean}  sent {si_amount(sent, 'bit')}{saved}")
+    text.append(f"\n{mean}  sent {si_amount(sent, 'bit')}{saved}")
     return text.append(f"  by {column.title} {'▼' if reverse else '▲'}", "dim")
 
 
-def accuracy_lines(reply: pb.StatusReply, width: int) -> list[Text]:
-    """Return the accuracy over all rounds as a line of blocks, and each layer's density as a bar."""
-    points, width = _points(reply), max(10, min(width - 4, 100))
-    lines = [Text("no accuracy measured yet")]
+def _mean_score(replies: Sequence[pb.StatusReply]) -> str:
+    """Return the mean of the nodes' scores, where all are of one name."""
+    measured = [held_out_score(reply) for reply in replies]
+    values = [score for _, score in measured if score is not None]
+    names = {name for name, score in measured if score is not None} or {ACCURACY}
+    if len(names) > 1:
+        return "nodes have unlike scores"
+    [name] = names
+    return f"mean {clean(name, 30)} {score_text(name, sum(values) / len(values) if values else None)}"
+
+
+def score_lines(reply: pb.StatusReply, width: int) -> list[Text]:
+    """Return the score over all rounds as a line of blocks, and each layer's density as a bar."""
+    points, width, name = _points(reply), max(10, min(width - 4, 100)), held_out_score(reply)[0]
+    lines = [Text("no score measured yet")]
     if points:
         values = [value for _, value in points]
-        ends = f"rounds {points[0][0]} to {points[-1][0]}, {percent(min(values))} to {percent(max(values))}"
-        lines = [Text(f"accuracy, {ends}"), Text(sparkline(sampled(points, width)), "green", no_wrap=True)]
+        low, high = score_text(name, min(values)), score_text(name, max(values))
+        ends = f"rounds {points[0][0]} to {points[-1][0]}, {low} to {high}"
+        lines = [Text(f"{clean(name, 30)}, {ends}"), Text(sparkline(sampled(points, width)), "green", no_wrap=True)]
     if reply.layers:
         lines.append(Text("\nweights kept, by layer"))
     bar = max(10, width - 50)

@@ -15,12 +15,14 @@ from rich.table import Table
 from dslnode.addresses import check_address
 from dslnode.cli.formatting import percent
 from dslnode.errors import SettingsError
+from dslnode.telemetry.score_status import held_out_score, score_text, unbeaten
 from dslnode.telemetry.status_json import as_dict
 from dslnode.transport.client import ask_status
 from dslnode.transport.handshake import clean
 from dslnode.v1 import node_pb2 as pb
 
 MAX_TEXT = 300
+MAX_CLASSES = 20
 
 
 def show_status(address: str, *, watch: bool, as_json: bool, timeout: float, ticket: Path | None = None) -> None:
@@ -36,12 +38,12 @@ def show_status(address: str, *, watch: bool, as_json: bool, timeout: float, tic
         return
     console = Console()
     if not watch:
-        console.print(as_table(first))
+        console.print(with_judgement(first))
         return
-    with Live(as_table(first), console=console, screen=False, auto_refresh=False) as live:
+    with Live(with_judgement(first), console=console, screen=False, auto_refresh=False) as live:
         while True:
             time.sleep(1)
-            live.update(as_table(ask()), refresh=True)
+            live.update(with_judgement(ask()), refresh=True)
 
 
 def checked_address(address: str) -> str:
@@ -57,8 +59,7 @@ def as_table(reply: pb.StatusReply) -> RenderableType:
     head = (
         f"[bold]{printable(reply.name)}[/]  round {reply.round}, {printable(reply.phase)}, "
         f"up {reply.uptime_seconds:,.0f} s\n"
-        f"accuracy {_percent_of(reply, 'accuracy')} held-out, {_percent_of(reply, 'train_accuracy')} train   "
-        f"density {reply.density:.3f} of {reply.weights:,} weights\n"
+        f"{_score(reply)}   density {reply.density:.3f} of {reply.weights:,} weights\n"
         f"masks sent {reply.payload_bits_sent:,} bits, received {reply.payload_bits_received:,} bits "
         f"(float32 would have sent {reply.float32_bits_sent:,})\n"
         f"wire sent {reply.wire_bytes_sent:,} bytes, received {reply.wire_bytes_received:,} bytes\n"
@@ -101,8 +102,42 @@ def _usage(usage: pb.Usage) -> str:
     )
 
 
-def _percent_of(reply: pb.StatusReply, field: str) -> str:
-    return percent(getattr(reply, field) if reply.HasField(field) else None)
+def _score(reply: pb.StatusReply) -> str:
+    name, score = held_out_score(reply)
+    field = "train_score" if reply.HasField("train_score") else "train_accuracy"
+    train = getattr(reply, field) if reply.HasField(field) else None
+    return f"{printable(name)} {score_text(name, score)} held-out, {score_text(name, train)} train"
+
+
+def with_judgement(reply: pb.StatusReply) -> RenderableType:
+    """Return the reply as a table, and below it what held-out answers say."""
+    return Group(as_table(reply), *judgement_lines(reply))
+
+
+def judgement_lines(reply: pb.StatusReply) -> list[str]:
+    """Return lines about the held-out answers; none before the first measurement."""
+    lines = []
+    figures = (f"{each.name} {each.value:.4g} {each.unit}".strip() for each in reply.figures)
+    if reply.figures:
+        lines.append("figures " + ", ".join(figures))
+    if reply.baselines:
+        of_baselines = (f"{each.name} {score_text(reply.score_name, each.score)}" for each in reply.baselines)
+        lines.append("baselines " + ", ".join(of_baselines))
+    if reply.HasField("best"):
+        lines.append(f"best {score_text(reply.score_name, reply.best.score)} in round {reply.best.round}, kept")
+    if reply.HasField("alone_score"):
+        gain = score_text(reply.score_name, reply.score - reply.alone_score)
+        lines.append(f"alone {score_text(reply.score_name, reply.alone_score)}, neighbours bring {gain}")
+    worst = unbeaten(reply)
+    if worst is not None:
+        lines.append(f"NO BETTER than a trivial predictor: {worst.name}")
+    lines += [_class_line(each) for each in reply.classes[:MAX_CLASSES]]
+    return [printable(line) for line in lines]
+
+
+def _class_line(found: pb.ClassStatus) -> str:
+    precision = percent(found.precision if found.HasField("precision") else None)
+    return f"class {found.name}: {percent(found.recall)} of {found.examples:,} found, {precision} of its answers right"
 
 
 def _print_json(first: pb.StatusReply, ask: Callable[[], pb.StatusReply], *, watch: bool) -> None:

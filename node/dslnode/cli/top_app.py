@@ -15,8 +15,8 @@ from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Static
 
 from dslnode.cli.crawler import NetworkSnapshot, start_addresses
-from dslnode.cli.network_table import COLUMNS, accuracy_lines, headline, report_lines, sorted_nodes, table_row
-from dslnode.cli.status import as_table
+from dslnode.cli.network_table import COLUMNS, headline, report_lines, score_lines, sorted_nodes, table_row
+from dslnode.cli.status import as_table, judgement_lines
 
 REFRESH_SECONDS = 2.0
 TakeSnapshot = Callable[[list[str]], NetworkSnapshot]
@@ -147,4 +147,5 @@ class NodeScreen(Screen[None]):
             return Text("This node is gone: no other node reports it any more.")
         if node.reply is None:
             return report_lines(node, snapshot)
-        return Group(as_table(node.reply), "", *accuracy_lines(node.reply, self.size.width))
+        curve = score_lines(node.reply, self.size.width)
+        return Group(as_table(node.reply), "", *curve, "", *judgement_lines(node.reply))

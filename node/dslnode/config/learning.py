@@ -8,7 +8,15 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from dslnode.config.types import Classes, Ratio, Ratios, SettingsGroup
-from dslnode.learning.options import DEFAULT_INITIALIZATION, DEFAULT_TRAINING, FineTuning, RobustAggregation, StepRule
+from dslnode.data.target import Task
+from dslnode.learning.options import (
+    DEFAULT_INITIALIZATION,
+    DEFAULT_TRAINING,
+    FineTuning,
+    Keep,
+    RobustAggregation,
+    StepRule,
+)
 from dslnode.protocol.messages import Exchange
 
 
@@ -40,6 +48,18 @@ class DataSettings(SettingsGroup):
     held_out_fraction: float = Field(
         0.2, gt=0, lt=1, description="Part of the examples held out, if the data set names none itself."
     )
+    task: str = Field(
+        "",
+        description="What is learned: classification, multilabel, regression, forecast, anomaly or module:Task. "
+        "Default: what the data set is for. The same on all nodes.",
+    )
+
+    @field_validator("task")
+    @classmethod
+    def _task(cls, value: str) -> str:
+        if value and value not in tuple(Task) and ":" not in value:
+            raise ValueError(f"is none of {', '.join(Task)} and module:Task")
+        return value
 
     @field_validator("share")
     @classmethod
@@ -65,7 +85,11 @@ with warnings.catch_warnings(action="ignore"):  # the name was a method of pydan
 class LearningSettings(SettingsGroup):
     """Model, scores, aggregation and exchange."""
 
-    model: str = Field("mlp", description="Model: mlp, cnn, alexnet or module:function. The same on all nodes.")
+    model: str = Field(
+        "auto",
+        description="Model: mlp, cnn, alexnet, cnn1d, gru, autoencoder or module:function; auto takes cnn1d for series "
+        "(steps, features), autoencoder for anomalies, else mlp. The same on all nodes.",
+    )
     seed: int = Field(
         DEFAULT_INITIALIZATION.network_seed,
         ge=0,
@@ -184,6 +208,16 @@ class LearningSettings(SettingsGroup):
     random_first_mean: bool = Field(
         DEFAULT_INITIALIZATION.random_first_mean,
         description="Start with a random neighbour mean, as the authors do; off: with none.",
+    )
+    shadow_alone: bool = Field(
+        False,
+        description="Train a second mask without neighbours on the same minibatches, to measure what they bring. "
+        "Costs as much time and memory for learning again.",
+    )
+    keep: Keep = Field(
+        DEFAULT_TRAINING.keep,
+        description="Model to keep and export: the best by held-out score, smoothed against noise, or that of the last "
+        "round. The node goes on learning from the last round.",
     )
     fine_tuning: FineTuning = Field(
         DEFAULT_TRAINING.fine_tuning,

@@ -20,7 +20,7 @@ from dslnode.text_files import decode_text
 
 PREFIX = "DSLNODE_"
 MAX_FILE_BYTES = 1 << 20
-CODE_SETTINGS = ("data", "model")
+CODE_SETTINGS = ("data", "model", "task")
 """Settings whose value may be ``module:function``, which is imported and called."""
 NOT_IN_TICKETS = frozenset({"ticket", "insecure", "allow_code_from_ticket"})
 """What the board alone decides."""

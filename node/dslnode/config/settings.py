@@ -24,6 +24,7 @@ SECTIONS = {
     "algorithm": "Exchange",
     "local_steps": "Local training and aggregation",
     "step_rule": "Scores, and how they step",
+    "shadow_alone": "Comparison, and the model that is kept",
     "fine_tuning": "Fine-tuning and structured sparsity",
 }
 """Headings by the first setting of their section; a section ends where the next one begins."""

@@ -27,6 +27,7 @@ from dslnode.data.partition_schemes import (
     shuffled_by_class,
 )
 from dslnode.data.readers.raw import MAX_CLASSES
+from dslnode.data.target import Task
 from dslnode.errors import DataError, SettingsError
 
 MAX_SHARES = 10_000
@@ -207,6 +208,7 @@ def take_partition(data: DataSet, spec: PartitionSpec) -> DataSet:
     dirichlet, its mix of classes) and are not divided among the nodes; None if the node's classes have none.
     Raises DataError if nothing is left to train on, SettingsError if the data lack the classes asked for.
     """
+    _check_has_classes(data, spec)
     train, held_out = _take_share(data, spec)
     if spec.classes is not None:
         _check_classes(spec.classes, data)
@@ -272,6 +274,17 @@ def _check_classes(classes: tuple[int, ...], data: DataSet) -> None:
         raise SettingsError(
             f"classes {','.join(map(str, unknown)) or '(none)'} are not among the classes 0..{data.class_count - 1}"
             f" of {data.name}; correct --classes"
+        )
+
+
+def _check_has_classes(data: DataSet, spec: PartitionSpec) -> None:
+    """Raise SettingsError if the spec divides by classes where the task of the data has none."""
+    by_classes = [f"--classes {','.join(map(str, spec.classes))}"] if spec.classes is not None else []
+    by_classes += [f"--split {format_split(spec.split)}"] if spec.split != "even" else []
+    if by_classes and (data.train.values is not None or data.target.task == Task.ANOMALY):
+        raise SettingsError(
+            f"{' and '.join(by_classes)}: {data.name} is for {data.target.task} and has no classes to divide by;"
+            " leave it out, and divide with --share i/n and --split even"
         )
 
 

@@ -7,16 +7,12 @@ whose neighbours help later than its own data do comes back to them.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 DECREASE = 0.7
 INCREASE = 1.5
 MIN_WEIGHT = 0.1
 """Even a node whose neighbours seem of no use takes in a little, or it could never find out otherwise."""
-CHANCE = 0.32
-"""``CHANCE / sqrt(held-out examples)`` is the loss of accuracy that chance explains: 0.02 for 256 examples, 0.1 for
-ten. A smaller margin costs more than it saves where neighbours do help."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +23,11 @@ class Verdict:
     weight: float
 
 
-def accept_if_not_worse(before: float, after: float, *, examples: int, weight: float) -> Verdict:
-    """Judge an aggregation by the personal model's accuracy, 0 to 1, before and after it, on so many examples.
+def accept_if_not_worse(before: float, after: float, *, chance: float, weight: float) -> Verdict:
+    """Judge an aggregation by the personal model's score, higher is better, before and after it.
 
-    ``weight`` is the collaboration weight so far.
+    ``chance`` is the loss of score that chance explains, ``weight`` the collaboration weight so far.
     """
-    if after < before - CHANCE / math.sqrt(examples):
+    if after < before - chance:
         return Verdict(accepted=False, weight=max(MIN_WEIGHT, weight * DECREASE))
     return Verdict(accepted=True, weight=min(1.0, weight * INCREASE))

@@ -1,29 +1,42 @@
-"""The accuracy of a network under a mask."""
+"""What a network under a mask answers to held-out examples."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.tasks.task import Array, LearningTask
 
 EVALUATION_BATCH = 256  # examples that are measured at a time
 
 
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Predictions of examples beside their targets, one row each."""
+
+    predictions: Array
+    targets: Array
+
+
 @torch.no_grad()
 def evaluate(
-    network: FrozenNetwork, keep: Tensor, batches: Iterable[tuple[Tensor, Tensor]], stop: Callable[[], bool]
-) -> float | None:
-    """Return the accuracy, 0 to 1, of the network under a mask over all batches; None if ``stop`` ends it early."""
+    network: FrozenNetwork,
+    keep: Tensor,
+    task: LearningTask,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    stop: Callable[[], bool],
+) -> Answers | None:
+    """Return the answers of the network under a mask to all batches; None if ``stop`` ends it early."""
     network.model.eval()
     kept = network.masked_weights(keep)
-    right = seen = 0
-    for images, labels in batches:
+    predictions, wanted = [], []
+    for inputs, targets in batches:
         if stop():
             return None
-        logits = network.run(kept, images)
-        right += int((logits.argmax(dim=1) == labels).sum())
-        seen += len(labels)
-    return right / max(1, seen)
+        predictions.append(task.predictions(network.run(kept, inputs), inputs))
+        wanted.append(targets)
+    return Answers(torch.cat(predictions).numpy(), torch.cat(wanted).numpy())

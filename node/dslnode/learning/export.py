@@ -12,18 +12,25 @@ from dslnode.protocol.mask import Mask
 
 
 class PersonalModel(nn.Module):
-    """A model whose logits are shifted by a constant a class: those that the node does not answer never win."""
+    """A model whose answers are the node's: logits of classes, or numbers in their original units.
 
-    def __init__(self, model: nn.Module, logit_offset: Tensor) -> None:
+    ``logit_offset`` (outputs,) is added to its outputs: classes that the node does not answer never win. ``centre`` and
+    ``scale``, (outputs,) or (), then turn them into the original units.
+    """
+
+    def __init__(self, model: nn.Module, logit_offset: Tensor, centre: Tensor, scale: Tensor) -> None:
         super().__init__()
         self.model = model
         self.logit_offset: Tensor
-        self.register_buffer("logit_offset", logit_offset.clone())
+        self.centre: Tensor
+        self.scale: Tensor
+        for name, tensor in (("logit_offset", logit_offset), ("centre", centre), ("scale", scale)):
+            self.register_buffer(name, tensor.clone())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the logits, shape ``(batch, classes)``."""
-        logits: Tensor = self.model(inputs)
-        return logits + self.logit_offset
+        """Return logits, numbers, or a reconstruction, shape ``(batch, outputs)``."""
+        outputs: Tensor = self.model(inputs)
+        return self.centre + self.scale * (outputs + self.logit_offset)
 
 
 def bake(model: nn.Module, weights: Tensor, mask: Mask) -> nn.Module:

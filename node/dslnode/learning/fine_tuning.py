@@ -12,10 +12,17 @@ from dslnode.learning.local_training import minibatch_gradient, score_gradient
 from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
 from dslnode.learning.state import LearnerState
+from dslnode.learning.tasks.task import LearningTask
 
 
 def fine_tuned(
-    network: FrozenNetwork, state: LearnerState, mean: Tensor, options: TrainingOptions, batches: Batches
+    network: FrozenNetwork,
+    state: LearnerState,
+    mean: Tensor,
+    task: LearningTask,
+    options: TrainingOptions,
+    *,
+    batches: Batches,
 ) -> LearnerState:
     """Return the state after ``S <- S - eta_f * g * m``, with the new mean m of the neighbours' masks, (weights,).
 
@@ -24,13 +31,15 @@ def fine_tuned(
     if options.fine_tuning == "off":
         return state
     if options.fine_tuning == "fresh":
-        state = replace(state, gradient=_fresh_gradient(network, state, options, batches))
+        state = replace(state, gradient=_fresh_gradient(network, state, task, options, batches))
     return state.moved_by(-options.fine_tuning_rate * network.reduce_gradient(state.gradient * mean))
 
 
-def _fresh_gradient(network: FrozenNetwork, state: LearnerState, options: TrainingOptions, batches: Batches) -> Tensor:
+def _fresh_gradient(
+    network: FrozenNetwork, state: LearnerState, task: LearningTask, options: TrainingOptions, batches: Batches
+) -> Tensor:
     network.model.train()
-    images, labels = next(batches)
+    inputs, targets = next(batches)
     keep = choose_mask(network, aggregation_tensor(network, state, options), state.scores, options)
-    at_mask = minibatch_gradient(network, keep, images, labels).at_mask
+    at_mask = minibatch_gradient(network, keep, task, inputs, targets).at_mask
     return score_gradient(network.expand_scores(state.scores), at_mask, options)

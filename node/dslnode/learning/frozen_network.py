@@ -21,7 +21,7 @@ from torch.func import functional_call
 
 from dslnode.learning.masking import kept_weights, tensors_of
 from dslnode.learning.parameter_roles import Role, names_of, parameter_roles
-from dslnode.learning.rng import random_bits
+from dslnode.protocol.frozen_bits import frozen_signs
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 SMALL_LAYER = 16_384
@@ -44,7 +44,7 @@ class ScoreSharing:
 class FrozenNetwork:
     """The model every node shares: the untouched skeleton, its layouts, frozen weights and keep counts a layer.
 
-    ``logit_offset`` of shape ``(classes,)`` is added to the model's output: 0, or very negative for the classes
+    ``logit_offset`` of shape ``(outputs,)`` is added to the model's output: 0, or very negative for the classes
     that this node does not answer.
     """
 
@@ -63,7 +63,7 @@ class FrozenNetwork:
         return {name: self.model.get_parameter(name) for name in names}
 
     def run(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """Return the logits (batch, classes), float32, of the model with these weights."""
+        """Return the outputs (batch, outputs), float32, of the model with these weights."""
         logits: Tensor = self.output(weights, inputs)
         return logits.float() + self.logit_offset
 
@@ -99,13 +99,6 @@ def shared_layout(layout: MaskLayout, weights_per_score: int) -> MaskLayout:
         return layer if count == layer.size else MaskLayer(layer.name, (count,))
 
     return MaskLayout(tuple(map(shared, layout.layers)))
-
-
-def frozen_signs(layout: MaskLayout, seed: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Return the signs of the frozen weights as uint8 of shape ``(layout.size,)``: 1 for plus, 0 for minus."""
-    return np.concatenate(
-        [random_bits("frozen signs", seed, index, layer.size) for index, layer in enumerate(layout.layers)]
-    )
 
 
 def kept_scale(layer: MaskLayer, keep_ratio: float) -> float:

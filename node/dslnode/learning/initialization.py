@@ -19,15 +19,18 @@ from dslnode.learning.frozen_network import (
 )
 from dslnode.learning.masking import keep_counts, resolve_keep_ratios, top_k
 from dslnode.learning.options import InitializationOptions
-from dslnode.learning.rng import generator, random_bits, raw_words
+from dslnode.learning.rng import generator
 from dslnode.learning.state import LearnerState
+from dslnode.learning.tasks.task import LearningTask
+from dslnode.protocol.frozen_bits import seeded_score_words
 from dslnode.protocol.mask import MaskLayer, MaskLayout
+from dslnode.protocol.random_streams import random_bits, raw_words
 
 NEVER = -1e9  # a logit that never wins
 
 
 def frozen_network(
-    model: nn.Module, layout: MaskLayout, options: InitializationOptions, data: DataSet
+    model: nn.Module, layout: MaskLayout, options: InitializationOptions, data: DataSet, task: LearningTask
 ) -> FrozenNetwork:
     """Return the frozen network as this node sees it; ``SettingsError`` if a keep-ratio pattern matches nothing."""
     ratios = resolve_keep_ratios(layout, options.keep_ratio, options.linear_keep_ratio, dict(options.layer_keep_ratios))
@@ -36,12 +39,12 @@ def frozen_network(
     scores = shared_layout(layout, options.weights_per_score)
     sharing = draw_sharing(layout, scores, options.network_seed)
     counts = keep_counts(layout, ratios)
-    return FrozenNetwork(model, layout, scores, sharing, weights, counts, _logit_offset(options, data))
+    return FrozenNetwork(model, layout, scores, sharing, weights, counts, _logit_offset(options, data, task))
 
 
-def _logit_offset(options: InitializationOptions, data: DataSet) -> Tensor:
-    offset = torch.zeros(data.class_count)
-    if options.own_classes:
+def _logit_offset(options: InitializationOptions, data: DataSet, task: LearningTask) -> Tensor:
+    offset = torch.zeros(data.output_count)
+    if options.own_classes and task.has_classes:
         offset += NEVER
         offset[np.unique(data.train.labels)] = 0
     return offset
@@ -82,7 +85,7 @@ def seeded_scores(layout: MaskLayout, seed: int) -> Tensor:
     """Return the scores that every node starts from: uniform in ``+-1/sqrt(fan-in)`` (Kaiming with a = sqrt 5)."""
     layers = []
     for index, layer in enumerate(layout.layers):
-        centred = (raw_words("scores", seed, index, layer.size) >> 8).astype(np.float32) - np.float32(2**23)
+        centred = seeded_score_words(layout, seed, index).astype(np.float32) - np.float32(2**23)
         layers.append(centred * np.float32(2**-23 / math.sqrt(layer.fan_in)))
     return torch.from_numpy(np.concatenate(layers))
 

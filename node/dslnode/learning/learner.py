@@ -11,13 +11,14 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from dslnode.data.dataset import DataSet
 from dslnode.learning import aggregation, masking, state_arrays
 from dslnode.learning.batches import Batches, ExampleTensors, minibatches
+from dslnode.learning.best_model import BestScore, KeptModel
 from dslnode.learning.collaboration import accept_if_not_worse
-from dslnode.learning.evaluation import EVALUATION_BATCH, evaluate
+from dslnode.learning.evaluation import EVALUATION_BATCH, Answers, evaluate
 from dslnode.learning.export import PersonalModel, bake
 from dslnode.learning.fine_tuning import fine_tuned
 from dslnode.learning.frozen_network import fingerprint
@@ -28,10 +29,11 @@ from dslnode.learning.model_check import check_model
 from dslnode.learning.options import DEFAULT_TRAINING, InitializationOptions, TrainingOptions
 from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
 from dslnode.learning.pruning import prune_dead_units
-from dslnode.learning.results import Progress
+from dslnode.learning.results import Baseline, HeldOut, Progress
 from dslnode.learning.rng import generator, seeded_torch, torch_draws
 from dslnode.learning.score_consensus import ScoreConsensus
 from dslnode.learning.state import LearnerState
+from dslnode.learning.tasks.chosen import learning_task
 from dslnode.plugins import model_factory
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask, MaskLayout
@@ -68,19 +70,23 @@ class Learner:
         start = initialization or InitializationOptions(network_seed=seed, node_seed=seed)
         if isinstance(model, str):
             model = build_model(model, data, start.network_seed)
-        model, layout = check_model(model, data, options.batch_size)
+        self.task = learning_task(data)
+        model, layout = check_model(model, data, self.task, options.batch_size)
         self.options = options
         self.data = data
         self._initialization = start
-        self._examples = ExampleTensors.of(data.train)
-        self._held_out = None if data.held_out is None else ExampleTensors.of(data.held_out)
+        self._examples = ExampleTensors.of(data.train, self.task.targets(data.train))
+        held_out = data.held_out
+        self._held_out = None if held_out is None else ExampleTensors.of(held_out, self.task.targets(held_out))
         judging = self._held_out is not None and options.adaptive_collaboration
         self._judged = self._held_out.thinned(JUDGED_EXAMPLES) if self._held_out and judging else None
-        self.network = frozen_network(model, layout, start, data)
+        self.network = frozen_network(model, layout, start, data, self.task)
         self._initial_masks = InitialMasks(layout, start.network_seed)
         self._state = initial_state(self.network, start)
         self._consensus = ScoreConsensus(self.network, self._state.scores, options.send_threshold)
         self._round = NO_NUMBER
+        self._best_score = BestScore()
+        self.best: KeptModel | None = None
         self._update_mask()
         self.initial_mask = self.mask
 
@@ -122,7 +128,7 @@ class Learner:
         self._round = self._round + 1 if number is None else number
         batches = self._batches("local training")
         with torch_draws("local training", self._initialization.node_seed, self._round):
-            progress = train_locally(self.network, self._state, self.options, batches, stop)
+            progress = train_locally(self.network, self._state, self.task, self.options, batches, stop=stop)
         self._consensus.has_learned = True
         self._update_mask()
         return progress
@@ -152,28 +158,66 @@ class Learner:
         A bare ``Mask`` stands for a neighbour that sent just this keep mask.
         """
         sent = [_as_sent(item, place) for place, item in enumerate(neighbours)]
-        before, accuracy = self._state, self._judged_accuracy(sent)
+        before, answers = self._state, self._judged_answers(sent)
         self._state = self._after_consensus(before, sent)
         masks = self._weighted_masks(sent)
         if masks:
             self._state = self._after_masks(self._state, list(masks.values()))
         self._update_mask()
-        if accuracy is not None:
-            self._judge(before, accuracy)
+        if answers is not None:
+            self._judge(before, answers)
         return {peer: mask for peer, (mask, _) in masks.items()}
 
-    def accuracy(self, stop: Callable[[], bool] = never) -> float | None:
-        """Return the personal accuracy on held-out data, 0 to 1; None if the node has none, or ``stop`` said so."""
-        return None if self._held_out is None else self._measure(self._held_out, stop)
+    @cached_property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """Simple predictors made from this node's training examples, with their scores on its held-out ones."""
+        held_out = self.data.held_out
+        return () if held_out is None else self.task.baselines(self.data.train, held_out)
+
+    def score(self, stop: Callable[[], bool] = never) -> float | None:
+        """Return the personal model's score on held-out data; None if the node has none, or ``stop`` said so.
+
+        Higher is better; ``task.score_name`` says which score it is.
+        """
+        answers = None if self._held_out is None else self._measure(self._held_out, stop)
+        return None if answers is None else self.task.score(answers.predictions, answers.targets)
+
+    def judge(self, stop: Callable[[], bool] = never) -> HeldOut | None:
+        """Return the score with all other figures and the baselines; None where there is no score."""
+        answers = None if self._held_out is None else self._measure(self._held_out, stop)
+        if answers is None:
+            return None
+        return HeldOut(
+            name=self.task.score_name,
+            score=self.task.score(answers.predictions, answers.targets),
+            judgement=self.task.judge(answers.predictions, answers.targets),
+            baselines=self.baselines,
+        )
+
+    def keep_if_best(self, score: float, finished: int | None = None) -> bool:
+        """Take in a held-out score of the present model; return whether it is the best so far, which is then kept.
+
+        ``finished`` counts the finished rounds; by default those that ``train_round`` began. With ``keep`` set to last
+        none is kept.
+        """
+        if self.options.keep == "last" or not self._best_score.add(score):
+            return False
+        number = self._round + 1 if finished is None else finished
+        self.best = KeptModel(number, score, self.mask, self._local())
+        return True
 
     def export(self) -> PersonalModel:
         """Return the personal model as a plain module for evaluation, its answers this node's.
 
-        The mask is baked into its weights, and it is smaller by the units that the mask left dead.
+        It is the best one where one is kept, else the present one. The mask is baked into its weights, and it is
+        smaller by the units that the mask left dead.
         """
-        baked = bake(self.network.model, self.network.weights, self.mask)
+        mask, local = (self.mask, self._local()) if self.best is None else (self.best.mask, self.best.local)
+        baked = bake(self.network.model, self.network.weights, mask)
+        baked.load_state_dict(dict(local), strict=False)
         images, _ = self._examples.at(slice(PROBE_EXAMPLES))
-        return PersonalModel(prune_dead_units(baked, images), self.network.logit_offset).eval()
+        centre, scale = self.task.original_units()
+        return PersonalModel(prune_dead_units(baked, images), self.network.logit_offset, centre, scale).eval()
 
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of all that a checkpoint must hold, as arrays by name."""
@@ -212,25 +256,37 @@ class Learner:
         news = mean if initial is None else aggregation.mask_novelty(mean, trusted, initial)
         state = aggregation.with_neighbour_mean(state, news, self.options.mean_ema_decay)
         with torch_draws("fine-tuning", self._initialization.node_seed, self._round):
-            return fine_tuned(self.network, state, mean, self.options, self._batches("fine-tuning"))
+            return fine_tuned(self.network, state, mean, self.task, self.options, batches=self._batches("fine-tuning"))
 
-    def _judged_accuracy(self, sent: Sequence[NeighbourMasks]) -> float | None:
-        """Return the personal model's accuracy on the judged examples; None if no aggregation is to be judged."""
+    def _judged_answers(self, sent: Sequence[NeighbourMasks]) -> Answers | None:
+        """Return the personal model's answers to the judged examples; None if no aggregation is to be judged."""
         return self._measure(self._judged, never) if self._judged is not None and sent else None
 
-    def _judge(self, before: LearnerState, accuracy: float) -> None:
+    def _judge(self, before: LearnerState, answers: Answers) -> None:
         """Keep what aggregation did to the mask if it is not worse; the moved scores are kept in any case."""
         assert self._judged is not None
         after = self._measure(self._judged, never)
         assert after is not None, "nothing stops it"
-        verdict = accept_if_not_worse(accuracy, after, examples=len(self._judged), weight=before.collaboration_weight)
+        task, former = self.task, self.task.score(answers.predictions, answers.targets)
+        verdict = accept_if_not_worse(
+            former,
+            task.score(after.predictions, after.targets),
+            chance=task.chance(former, answers.targets),
+            weight=before.collaboration_weight,
+        )
         self._state = replace(self._state, collaboration_weight=verdict.weight)
         if not verdict.accepted:
             self._state = replace(self._state, average=before.average, neighbour_mean=before.neighbour_mean)
             self._update_mask()
 
-    def _measure(self, examples: ExampleTensors, stop: Callable[[], bool]) -> float | None:
-        return evaluate(self.network, self._keep, examples.parts(EVALUATION_BATCH), stop)
+    def _local(self) -> dict[str, Tensor]:
+        """Return copies of what is neither frozen nor masked, nor tied to what is."""
+        model = self.network.model
+        masked = {model.get_parameter(layer.name).data_ptr() for layer in self.layout.layers}
+        return {name: own.clone() for name, own in model.state_dict().items() if own.data_ptr() not in masked}
+
+    def _measure(self, examples: ExampleTensors, stop: Callable[[], bool]) -> Answers | None:
+        return evaluate(self.network, self._keep, self.task, examples.parts(EVALUATION_BATCH), stop)
 
     def _update_mask(self) -> None:
         tensor = aggregation_tensor(self.network, self._state, self.options)
@@ -249,7 +305,7 @@ def build_model(name: str, data: DataSet, seed: int) -> nn.Module:
     that a restart starts alike.
     """
     with seeded_torch(seed):
-        return model_factory(name)(data.input_shape, data.class_count)
+        return model_factory(name)(data.input_shape, data.output_count, data.target.task)
 
 
 def _as_sent(item: NeighbourMasks | Mask, place: int) -> NeighbourMasks:

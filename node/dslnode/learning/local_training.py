@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from dslnode.errors import ModelError
 from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor
@@ -25,6 +24,7 @@ from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import choose_mask
 from dslnode.learning.results import Progress
 from dslnode.learning.state import LearnerState
+from dslnode.learning.tasks.task import LearningTask
 
 LOCAL_RATE = 0.01
 """Adam's rate for what is not masked: biases, gains of norms, and the like."""
@@ -35,13 +35,13 @@ WARM_UP = 10  # steps in which the average of the scores comes to its full decay
 
 @dataclass(frozen=True)
 class MinibatchGradient:
-    """A minibatch's loss (), its logits (batch, classes), and gradients: (weights,) at the mask, by name at the rest.
+    """A minibatch's loss (), its outputs (batch, outputs), and gradients: (weights,) at the mask, by name at the rest.
 
     ``local`` has those of the parameters that are not masked, in the model's own shapes and precision.
     """
 
     loss: Tensor
-    logits: Tensor
+    outputs: Tensor
     at_mask: Tensor
     local: Mapping[str, Tensor]
 
@@ -51,25 +51,51 @@ class MinibatchGradient:
         return math.isfinite(total)
 
 
-def minibatch_gradient(network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor) -> MinibatchGradient:
-    """Return the gradients of the loss with the network under the boolean mask ``keep``, (weights,)."""
+class _Seen:
+    """What was answered to the minibatches of a round, for its mean loss and its score."""
+
+    def __init__(self, task: LearningTask) -> None:
+        self._task = task
+        self._loss_sum = 0.0
+        self._predictions: list[Tensor] = []
+        self.targets: list[Tensor] = []
+
+    def add(self, gradient: MinibatchGradient, inputs: Tensor, targets: Tensor) -> None:
+        self._loss_sum += float(gradient.loss) * len(targets)
+        self._predictions.append(self._task.predictions(gradient.outputs, inputs))
+        self.targets.append(targets)
+
+    def progress(self, steps: int) -> Progress:
+        if not self.targets:
+            return Progress(0.0, 0.0, steps, self._task.score_name)
+        predictions, targets = torch.cat(self._predictions), torch.cat(self.targets)
+        score = self._task.score(predictions.numpy(), targets.numpy())
+        return Progress(self._loss_sum / len(targets), score, steps, self._task.score_name)
+
+
+def minibatch_gradient(
+    network: FrozenNetwork, keep: Tensor, task: LearningTask, inputs: Tensor, targets: Tensor
+) -> MinibatchGradient:
+    """Return the gradients of the task's loss with the network under the boolean mask ``keep``, (weights,)."""
     leaves = {name: tensor.requires_grad_() for name, tensor in network.masked_weights(keep).items()}
     local = network.local_parameters
-    logits = network.run(leaves, images)
-    loss = cross_entropy(logits, labels)
+    outputs = network.run(leaves, inputs)
+    loss = task.loss(outputs, inputs, targets)
     wanted = [*leaves.values(), *local.values()]
     gradients = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients[: len(leaves)]])
     return MinibatchGradient(
-        loss.detach(), logits.detach(), flat * network.weights, dict(zip(local, gradients[len(leaves) :], strict=True))
+        loss.detach(), outputs.detach(), flat * network.weights, dict(zip(local, gradients[len(leaves) :], strict=True))
     )
 
 
 def train_locally(
     network: FrozenNetwork,
     state: LearnerState,
+    task: LearningTask,
     options: TrainingOptions,
     batches: Batches,
+    *,
     stop: Callable[[], bool],
 ) -> Progress:
     """Run the round's local steps on ``state``; the mask follows the scores at every step (paper, steps 2 to 4).
@@ -80,12 +106,12 @@ def train_locally(
     network.model.train()
     spread = network.expand_scores(state.scores)
     term = aggregation_term(spread, state.neighbour_mean, options.alpha * state.collaboration_weight, network.layout)
-    loss_sum, right, seen, steps = 0.0, 0, 0, 0
+    seen, steps = _Seen(task), 0
     while steps < options.local_steps and not stop():
-        images, labels = next(batches)
+        inputs, targets = next(batches)
         tensor = intermediate_aggregation_tensor(spread, term, signed=options.signed_scores)
         keep = choose_mask(network, tensor, state.scores, options)
-        gradient = minibatch_gradient(network, keep, images, labels)
+        gradient = minibatch_gradient(network, keep, task, inputs, targets)
         steps += 1
         if not gradient.is_finite():  # one such step would spoil all scores for good
             continue
@@ -97,12 +123,10 @@ def train_locally(
             shrink_channels(state.scores, network.layout, strength, relative=options.step_rule == "adam")
         state.average.lerp_(state.scores, 1 - min(options.score_ema_decay, state.steps / (state.steps + WARM_UP)))
         spread = network.expand_scores(state.scores)
-        loss_sum += float(gradient.loss) * len(labels)
-        right += int((gradient.logits.argmax(dim=1) == labels).sum())
-        seen += len(labels)
-    if steps and not seen:
+        seen.add(gradient, inputs, targets)
+    if steps and not seen.targets:
         raise ModelError("the loss of every minibatch of a round was infinite or no number: look at model and data")
-    return Progress(loss_sum / max(1, seen), right / max(1, seen), steps)
+    return seen.progress(steps)
 
 
 def score_gradient(scores: Tensor, at_mask: Tensor, options: TrainingOptions) -> Tensor:

@@ -23,12 +23,13 @@ from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.local_training import minibatch_gradient
 from dslnode.learning.rng import borrowed_torch
 from dslnode.learning.state import LearnerState
+from dslnode.learning.tasks.task import LearningTask
 from dslnode.protocol.mask import MaskLayout
 
 LONGEST = 300  # characters of somebody else's error
 
 
-def check_model(model: nn.Module, data: DataSet, batch_size: int) -> tuple[nn.Module, MaskLayout]:
+def check_model(model: nn.Module, data: DataSet, task: LearningTask, batch_size: int) -> tuple[nn.Module, MaskLayout]:
     """Return the model to learn, and the layout of its masked weights.
 
     It is the given one, in single precision if it is of another and does not take the data as they are. Raises
@@ -44,12 +45,12 @@ def check_model(model: nn.Module, data: DataSet, batch_size: int) -> tuple[nn.Mo
         )
     batch = min(batch_size, len(data.train))
     try:
-        _try_run(_copy_of(model), layout, data, batch)
+        _try_run(_copy_of(model), layout, data, task, batch)
     except ModelError:
         if all(parameter.dtype is torch.float32 for parameter in model.parameters()):
             raise
         single = _copy_of(model).float()
-        _try_run(_copy_of(single), layout, data, batch)
+        _try_run(_copy_of(single), layout, data, task, batch)
         return single, layout
     return model, layout
 
@@ -85,22 +86,23 @@ def _first_that_fails(model: nn.Module) -> tuple[str, nn.Module]:
     return "", model
 
 
-def _try_run(model: nn.Module, layout: MaskLayout, data: DataSet, batch_size: int) -> None:
+def _try_run(model: nn.Module, layout: MaskLayout, data: DataSet, task: LearningTask, batch_size: int) -> None:
     """Do with a copy all that a run will do. Batch norm wants more than one example in training mode."""
     weights = torch.cat([model.get_parameter(layer.name).detach().float().reshape(-1) for layer in layout.layers])
     keep = torch.ones(layout.size, dtype=torch.bool)
-    offset = torch.zeros(data.class_count)
+    outputs = data.output_count
+    offset = torch.zeros(outputs)
     network = FrozenNetwork(model, layout, layout, None, weights, tuple(layer.size for layer in layout.layers), offset)
     batch = data.train.take(np.arange(batch_size))
-    images, labels = torch.from_numpy(batch.images), torch.from_numpy(batch.labels)
-    with borrowed_torch(), _explained(model, images) as inside:
+    inputs, targets = torch.from_numpy(batch.images), torch.from_numpy(task.targets(batch))
+    with borrowed_torch(), _explained(model, inputs) as inside:
         model.train()
-        _check_logits(network.output(network.masked_weights(keep), images), batch_size, data.class_count)
+        _check_outputs(network.output(network.masked_weights(keep), inputs), batch_size, outputs, task)
         inside.clear()
-        minibatch_gradient(network, keep, images, labels)
+        minibatch_gradient(network, keep, task, inputs, targets)
         model.eval()
         with torch.no_grad():
-            _check_logits(network.output(network.masked_weights(keep), images[:1]), 1, data.class_count)
+            _check_outputs(network.output(network.masked_weights(keep), inputs[:1]), 1, outputs, task)
         _try_state(network, weights)
 
 
@@ -134,12 +136,13 @@ def _explained(model: nn.Module, images: Tensor) -> Iterator[list[tuple[str, nn.
             handle.remove()
 
 
-def _check_logits(logits: object, batch_size: int, class_count: int) -> None:
-    if not isinstance(logits, Tensor) or logits.shape != (batch_size, class_count):
-        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+def _check_outputs(found: object, batch_size: int, outputs: int, task: LearningTask) -> None:
+    if not isinstance(found, Tensor) or found.shape != (batch_size, outputs):
+        got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        what = "one logit per class of the data set" if task.has_classes else "one number per output of the data set"
         raise ModelError(
-            f"the model must return a tensor of shape (batch, {class_count}), one logit per class of "
-            f"the data set; for a batch of {batch_size} it returned {got}"
+            f"the model must return a tensor of shape (batch, {outputs}), {what}; "
+            f"for a batch of {batch_size} it returned {got}"
         )
 
 

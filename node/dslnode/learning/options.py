@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal
 
 FineTuning = Literal["off", "stale", "fresh"]
+Keep = Literal["best", "last"]
 StepRule = Literal["adam", "momentum"]
 
 
@@ -43,6 +44,7 @@ class TrainingOptions:
     send_threshold: float = 0.2  # part of what was learned that a neighbour may lack before it is sent a mask
     group_lasso: float = 0.0  # lambda; adam: relative, momentum: as the loss; larger: more channels die
     min_channel_fraction: float = 0.0  # drop channels that keep less than this part of their share; 0: off
+    keep: Keep = "best"  # the model that is exported: the best by held-out score, or that of the last round
     fine_tuning: FineTuning = "off"
     fine_tuning_rate: float = 10.0  # the paper's eta_f
 

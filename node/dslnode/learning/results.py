@@ -5,16 +5,46 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dslnode.learning.judgement import Judgement
 from dslnode.protocol.mask import Mask
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """A predictor that anybody could make without this program, and its score on the same held-out examples.
+
+    A ``trivial`` one does not look at the inputs, or no further than their last value.
+    """
+
+    name: str
+    score: float
+    trivial: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """How good the personal model is on held-out examples: the score, higher is better, with its name and the rest."""
+
+    name: str
+    score: float
+    judgement: Judgement
+    baselines: tuple[Baseline, ...] = ()
+
+    @property
+    def unbeaten(self) -> Baseline | None:
+        """The best trivial baseline if the model does not beat it, else None."""
+        best = max((each for each in self.baselines if each.trivial), key=lambda each: each.score, default=None)
+        return best if best is not None and self.score <= best.score else None
+
+
+@dataclass(frozen=True)
 class Progress:
-    """Result of local training: mean loss a sample and fraction of right answers over the minibatches seen."""
+    """Result of local training: mean loss a sample, and the task's score by name, over the minibatches seen."""
 
     loss: float
-    accuracy: float
+    score: float
     steps: int
+    score_name: str
 
 
 @dataclass(frozen=True)
@@ -29,15 +59,31 @@ class TrainedRound:
 
 
 @dataclass(frozen=True)
-class AggregatedRound:
-    """What aggregation gave: the neighbours' masks, and the personal model's accuracy on held-out data if measured.
+class Best:
+    """The best model so far, by the smoothed held-out score: after how many rounds, and its score as measured then.
 
-    ``held_out`` is 0 to 1. ``collaboration_weight``, 0 to 1, is how far the node leans on its neighbours from now on.
-    ``restarts`` counts how often replicas of scores were reset since the node's start.
+    ``is_new`` says whether it is that of the present round.
+    """
+
+    round: int
+    score: float
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class AggregatedRound:
+    """What aggregation gave: the neighbours' masks, and how good the personal model is on held-out data if measured.
+
+    ``collaboration_weight``, 0 to 1, is how far the node leans on its neighbours from now on.
+    ``best`` is the best model so far, if one is kept, ``alone`` the held-out score of a mask that is trained without
+    neighbours, if there is one and it was measured. ``restarts`` counts how often replicas of scores were reset since
+    the node's start.
     """
 
     masks: Mapping[str, Mask]
-    held_out: float | None
+    held_out: HeldOut | None
     collaboration_weight: float
     restarts: int
     seconds: float
+    best: Best | None = None
+    alone: float | None = None

@@ -1,4 +1,4 @@
-"""All random numbers: streams of integers for what nodes must agree on, generators for what is the own of a node."""
+"""Random numbers that are a node's own: generators by purpose and round, and torch's generator, lent for a moment."""
 
 from __future__ import annotations
 
@@ -11,23 +11,6 @@ import numpy as np
 import torch
 
 _ONE_AT_A_TIME = threading.RLock()
-
-
-def raw_words(purpose: str, seed: int, index: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
-    """Return ``size`` random 32-bit integers for one purpose and layer."""
-    words = _stream(purpose, seed, index).random_raw((size + 1) // 2).astype("<u8").view("<u4")
-    return words[:size].astype(np.uint32)
-
-
-def random_bits(purpose: str, seed: int, index: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Return ``size`` random bits, a byte each, for one purpose and layer."""
-    words = _stream(purpose, seed, index).random_raw((size + 63) // 64).astype("<u8")
-    return np.unpackbits(words.view(np.uint8), count=size, bitorder="little")
-
-
-def _stream(purpose: str, seed: int, index: int) -> np.random.Philox:
-    key = hashlib.blake2b(f"dslnode {purpose} {seed} {index}".encode(), digest_size=16).digest()
-    return np.random.Philox(key=np.frombuffer(key, dtype="<u8").astype(np.uint64))
 
 
 @contextlib.contextmanager

@@ -12,21 +12,27 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from dslnode.addresses import announceable, host_and_port, ip_address_of
+from dslnode.overlay.record_forwarding import RecordForwarding
 from dslnode.protocol.membership import (
     MAX_MEMBERS,
-    MAX_RECORDS,
+    MAX_PROVEN,
     MemberRecord,
     MembershipUpdate,
     MemberTable,
     PeerChoice,
     ReachabilityView,
+    address_proof,
     choose_peers,
+    successors,
 )
 from dslnode.security.channels import ChannelProvider
 from dslnode.telemetry.logs import Logger
 from dslnode.transport import link_events
 from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.dialer import ExponentialBackoff, dial, keep_dialing
+from dslnode.transport.handshake import NodeInfo
+from dslnode.transport.link import Link
 from dslnode.transport.member_frames import is_dialable
 
 TICK_SECONDS = 1.0
@@ -35,6 +41,8 @@ DEBOUNCE_SECONDS = 0.1
 SPLIT_GRACE_SECONDS = 10.0
 """How long nodes may be out of reach before the log warns of a split network."""
 MAX_BACKOFF_SECONDS = 15.0
+UNPROVEN_PAUSE_SECONDS, MAX_UNPROVEN_PAUSE_SECONDS = 15.0, 900.0
+"""First and longest pause between two dials of an address at which nobody has met the node that announces it."""
 MAX_DIALS = 4
 """Upper bound of concurrent dials to addresses that neighbours announced."""
 MAX_SNAPSHOT_MEMBERS = 200
@@ -46,13 +54,19 @@ class DialState:
     """Dialling of one announced node: no attempt before ``next_attempt`` (clock); ``failing`` until a link comes up."""
 
     backoff: ExponentialBackoff
+    unproven_backoff: ExponentialBackoff
     next_attempt: float = 0.0
     failing: bool = False
     essential: bool = False
 
 
 class PeerManager:
-    """Manages links: ``peers`` are always dialled; of announced nodes as many as ``limit`` allows, 0 for none."""
+    """Manages links: ``peers`` are always dialled; of announced nodes as many as ``limit`` allows, 0 for none.
+
+    An address that nobody has proven is dialled by the two nodes alone that precede its node on the ring of node ids,
+    with long pauses. So a lie costs the address that it names a few connections per minute, from the whole network.
+    ``sign`` signs this node's own record.
+    """
 
     def __init__(
         self,
@@ -63,21 +77,25 @@ class PeerManager:
         channels: ChannelProvider,
         log: Logger,
         registry: CollectorRegistry,
+        sign: Callable[[MemberRecord], MemberRecord] = lambda record: record,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         me = network.me
-        self.members = MemberTable(MemberRecord(me.key, 1, me.name, me.advertise))
+        self.members = MemberTable(MemberRecord(me.key, 1, me.name, announceable(me.advertise)))
         self.view = ReachabilityView(frozenset({me.key}))
         self._network = network
         self._peers = tuple(peers)
         self._limit = limit
         self._channels = channels
         self._log = log
+        self._sign = sign
+        self._certificate = b""
         self._clock = clock
         self._jitter = random.Random(me.incarnation)
         self._dial_states: dict[str, DialState] = {}
         self._dials: dict[str, asyncio.Task[bool]] = {}
-        self._sent_versions: dict[str, dict[str, int]] = {}
+        self._met: dict[str, str] = {}  # the address at which this node has met another, by key
+        self._forwarding: dict[str, RecordForwarding] = {}
         self._changed = asyncio.Event()
         self._split_began: float | None = None
         self._reported_missing: frozenset[str] = frozenset()
@@ -101,31 +119,30 @@ class PeerManager:
         for member in (*metadata["neighbours"], *metadata.get("members", ())):
             if member["advertise"]:
                 self.members.remember(member["node_id"], member["name"], member["advertise"])
+                if member.get("met"):
+                    self._met[member["node_id"]] = member["advertise"]
 
-    def snapshot(self) -> list[dict[str, str]]:
+    def snapshot(self) -> list[dict[str, str | bool]]:
         """Return the members to keep over a restart: nodes that can be dialled, reachable ones first."""
         dialable = [member for member in self.members.others.values() if member.address]
         dialable.sort(key=lambda member: member.key not in self.view.reachable)
         return [
-            {"node_id": member.key, "name": member.name, "advertise": member.address}
+            {
+                "node_id": member.key,
+                "name": member.name,
+                "advertise": member.address,
+                "met": self._met.get(member.key) == member.address,
+            }
             for member in dialable[:MAX_SNAPSHOT_MEMBERS]
         ]
 
     def on_link_event(self, event: link_events.LinkEvent) -> None:
         """Update members and dial states from an event of a link."""
         match event:
-            case link_events.LinkUp(neighbour):
-                self._sent_versions[neighbour.key] = {}
-                address = neighbour.advertise if is_dialable(neighbour.advertise) else ""
-                self.members.remember(neighbour.key, neighbour.name, address)
-                if neighbour.key in self._dial_states:
-                    self._dial_states[neighbour.key].backoff.reset()
-                    self._dial_states[neighbour.key].failing = False
+            case link_events.LinkUp(neighbour, _, address):
+                self._link_up(neighbour, address)
             case link_events.MembershipUpdateArrived(neighbour, update):
-                versions = self._sent_versions.setdefault(neighbour.key, {})
-                self.members.merge(update.records)
-                kept = [record for record in update.records if record.key in self.members.others]
-                versions.update({record.key: max(record.version, versions.get(record.key, 0)) for record in kept})
+                self._records_arrived(neighbour, update)
             case link_events.DialFailed(address) | link_events.PeerRefused(address):
                 self._mark_failing(address)
             case link_events.LinkDown():
@@ -133,6 +150,34 @@ class PeerManager:
             case _:
                 return
         self._changed.set()
+
+    def _link_up(self, neighbour: NodeInfo, dialled: str) -> None:
+        """Note a neighbour, and whether it was met where it says that it can be dialled."""
+        self._forwarding_to(neighbour.key).link_opened()
+        announced = neighbour.advertise if is_dialable(neighbour.advertise) else ""
+        self.members.remember(neighbour.key, neighbour.name, announced)
+        link = self._network.links.get(neighbour.key)
+        if announced and link is not None and _is_met(announced, link, dialled):
+            self._met.pop(neighbour.key, None)
+            self._met[neighbour.key] = announced
+        if neighbour.key in self._dial_states:
+            state = self._dial_states[neighbour.key]
+            state.backoff.reset()
+            state.unproven_backoff.reset()
+            state.failing = False
+
+    def _records_arrived(self, neighbour: NodeInfo, update: MembershipUpdate) -> None:
+        self.members.merge(update.records)
+        forwarding = self._forwarding_to(neighbour.key)
+        for record in update.records:
+            if record.key in self.members.others:
+                forwarding.arrived(record)
+
+    def _forwarding_to(self, key: str) -> RecordForwarding:
+        """Return what a neighbour has been sent. Beyond ``MAX_MEMBERS`` neighbours, the first one is forgotten."""
+        if key not in self._forwarding and len(self._forwarding) >= MAX_MEMBERS:
+            del self._forwarding[next(iter(self._forwarding))]
+        return self._forwarding.setdefault(key, RecordForwarding())
 
     def on_discovered(self, record: MemberRecord) -> None:
         """Add a node that announced itself on the local network: only its address is used."""
@@ -142,7 +187,10 @@ class PeerManager:
     def leave(self) -> None:
         """Tell the neighbours that this node stops."""
         self.members.leave()
-        self._send_updates()
+        farewell = MembershipUpdate((self._sign(self.members.me),))
+        for key, link in self._network.links.items():
+            if link.neighbour.members:
+                self._network.send(key, farewell)
         for task in self._dials.values():
             task.cancel()
 
@@ -157,26 +205,39 @@ class PeerManager:
 
     def _tick(self) -> None:
         now = self._clock()
-        self.members.set_links(frozenset(self._network.links))
+        me = self._announce_self()
         self.view = self.members.view(now)
-        self._send_updates()
+        self._send_updates(me, now)
         choice = self._choose(now)
         self._dial_chosen(choice, now)
         self._drop_surplus_links(choice)
         self._update_alerts(now)
 
-    def _send_updates(self) -> None:
+    def _announce_self(self) -> MemberRecord:
+        """Announce links, proven addresses and a renewed certificate where they changed; return this node's record."""
+        self._met = {key: address for key, address in self._met.items() if key in self.members.others}
+        met = sorted(self._met.items(), key=lambda item: item[0] in self._network.links)
+        proven = frozenset(address_proof(key, address) for key, address in met[-MAX_PROVEN:])
+        self.members.set_links(frozenset(self._network.links), proven)
+        signed = self._sign(self.members.me)
+        if self._certificate not in {b"", signed.certificate}:
+            self.members.renew()
+            signed = self._sign(self.members.me)
+        self._certificate = signed.certificate
+        return signed
+
+    def _send_updates(self, me: MemberRecord, now: float) -> None:
+        """Send each neighbour that has read the last update what it lacks."""
         for key, link in self._network.links.items():
-            versions = self._sent_versions.setdefault(key, {})
-            news = self.members.records_newer_than(versions) if link.neighbour.members else []
-            versions.update({record.key: record.version for record in news})
-            for start in range(0, len(news), MAX_RECORDS):
-                self._network.send(key, MembershipUpdate(tuple(news[start : start + MAX_RECORDS])))
-            if len(versions) > 2 * MAX_MEMBERS:  # most are of nodes that were forgotten meanwhile
-                self._sent_versions[key] = {}
-        self._sent_versions = {
-            key: versions for key, versions in self._sent_versions.items() if key in self._network.links
-        }
+            forwarding = self._forwarding_to(key)
+            if not link.neighbour.members or link.update_waits:
+                continue
+            lacking = self.members.records_newer_than(forwarding.versions)
+            batch = forwarding.batch([me if record.key == me.key else record for record in lacking], now)
+            if batch:
+                self._network.send(key, MembershipUpdate(batch))
+            if batch and len(batch) < len(lacking):
+                self._changed.set()
 
     def _choose(self, now: float) -> PeerChoice:
         backed_off = {key for key, state in self._dial_states.items() if state.failing and now < state.next_attempt}
@@ -195,13 +256,17 @@ class PeerManager:
         for key in (*sorted(choice.essential & others.keys()), *(self._lost_members(now) if self._limit else ())):
             self._dial(key, now, essential=True)
         free = max(0, self._limit - len(self._network.links))
-        for key in sorted(choice.others - self._network.links.keys())[:free]:
+        proven = {key for key in choice.others - self._network.links.keys() if self.members.is_proven(key)}
+        for key in sorted(proven)[:free]:
             self._dial(key, now, essential=False)
         essential = {others[key].address for key, state in self._dial_states.items() if state.essential}
         self._network.essential_addresses = essential.union(self._peers)
 
     def _lost_members(self, now: float) -> list[str]:
-        """Return unreachable members to dial now: one per tick, or a few while this node has no link."""
+        """Return unreachable members to dial now: one per tick, or a few while this node has no link.
+
+        One whose address is not proven is left to the nodes that precede it on the ring, unless there is no link.
+        """
         if now < self._next_probe:
             return []
         self._next_probe = now + TICK_SECONDS
@@ -216,17 +281,28 @@ class PeerManager:
             and member.address not in reachable_addresses.union(self._peers)
         ]
         lost.sort(key=lambda key: self._dial_states[key].next_attempt if key in self._dial_states else 0.0)
-        return lost[: 1 if self._network.links else MAX_DIALS]
+        if not self._network.links:
+            return lost[:MAX_DIALS]
+        dialable = {key for key, member in self.members.others.items() if member.address}
+        own = successors(self._network.me.key, dialable)
+        return [key for key in lost if key in own or self.members.is_proven(key)][:1]
 
     def _dial(self, key: str, now: float, *, essential: bool) -> None:
         address = self.members.others[key].address
-        state = self._dial_states.setdefault(key, DialState(ExponentialBackoff(self._jitter, MAX_BACKOFF_SECONDS)))
+        state = self._dial_states.setdefault(key, self._new_dial_state())
         dialling = [each for each in self._dials if self._network.dialled.get(each) not in self._network.links]
         idle = key not in self._network.links and address not in self._dials and address not in self._peers
         if not address or not idle or now < state.next_attempt or len(dialling) >= MAX_DIALS:
             return
-        state.next_attempt, state.essential = now + state.backoff.next_pause(), essential
+        pauses = state.backoff if self.members.is_proven(key) else state.unproven_backoff
+        state.next_attempt, state.essential = now + pauses.next_pause(), essential
         self._dials[address] = asyncio.create_task(dial(self._network, address, self._channels))
+
+    def _new_dial_state(self) -> DialState:
+        return DialState(
+            ExponentialBackoff(self._jitter, MAX_BACKOFF_SECONDS),
+            ExponentialBackoff(self._jitter, MAX_UNPROVEN_PAUSE_SECONDS, UNPROVEN_PAUSE_SECONDS),
+        )
 
     def _drop_surplus_links(self, choice: PeerChoice) -> None:
         surplus = len(self._network.links) - self._limit
@@ -262,3 +338,14 @@ class PeerManager:
                 components=components,
                 missing=names,
             )
+
+
+def _is_met(announced: str, link: Link, dialled: str) -> bool:
+    """Return whether a link proves the address that its neighbour announces: it was dialled there, or came from there.
+
+    A host that connects can be met at another port of its own; it names nobody else then.
+    """
+    if link.we_dialled:
+        return dialled == announced
+    host = ip_address_of(host_and_port(announced)[0])
+    return host is not None and host == ip_address_of(link.remote[0])

@@ -10,6 +10,8 @@ from dslnode.data.dataset import DataSet
 from dslnode.data.node_part import load_node_part
 from dslnode.data.partition import PartitionSpec, parse_share, parse_split
 from dslnode.data.schema_file import read_schema
+from dslnode.data.target import Task
+from dslnode.data.task_choice import with_task
 from dslnode.learning.learner import Learner, build_model
 from dslnode.learning.options import InitializationOptions, TrainingOptions
 
@@ -23,13 +25,15 @@ def node_data(settings: Settings) -> DataSet:
         samples_per_class=settings.samples_per_class,
         seed=settings.seed,
     )
-    return load_node_part(
+    data = load_node_part(
         settings.data,
         part,
         held_out_fraction=settings.held_out_fraction,
         class_count=settings.class_count,
         schema=read_schema(settings.schema) if settings.schema else None,
+        task=settings.task if settings.task in set(Task) else "",
     )
+    return with_task(data, settings.task)
 
 
 def training_options(settings: Settings) -> TrainingOptions:
@@ -45,6 +49,17 @@ def initialization_options(settings: Settings) -> InitializationOptions:
     given = {name: getattr(settings, name) for name in names}
     ratios = tuple(settings.layer_keep_ratios.items())
     return InitializationOptions(**{**given, **seeds, "layer_keep_ratios": ratios})
+
+
+def build_alone(settings: Settings, learner: Learner) -> Learner | None:
+    """Return a learner that starts as ``learner`` does and draws the same minibatches; None unless that is asked for.
+
+    It shares the examples with it, and nothing else.
+    """
+    if not settings.shadow_alone:
+        return None
+    model = build_model(settings.model, learner.data, settings.seed)
+    return Learner(model, learner.data, learner.options, initialization_options(settings))
 
 
 def build_learner(settings: Settings) -> Learner:

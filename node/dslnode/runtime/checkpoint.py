@@ -43,6 +43,20 @@ class Snapshot:
     arrays: Mapping[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class Generation:
+    """A saved state or best model: its file's name, what it says of itself (None with a ``problem``), time and bytes.
+
+    ``saved`` is in seconds since 1970.
+    """
+
+    name: str
+    metadata: SnapshotMetadata | None
+    problem: str
+    saved: float
+    size: int
+
+
 class StateDirectory:
     """The directory that one running node owns. Raises ``StateError`` if it cannot be used.
 
@@ -56,6 +70,8 @@ class StateDirectory:
         self.limits: tuple[str, ...] = ()
         self._file = path / "state"
         self._older = path / "state.old"
+        self._best = path / "best"
+        self._older_best = path / "best.old"
 
     @contextlib.contextmanager
     def owned(self) -> Iterator[None]:
@@ -89,6 +105,54 @@ class StateDirectory:
         with _explained(self.path):
             replace_file(self._file, content, older=self._older)
         return len(content)
+
+    def save_best(self, snapshot: Snapshot) -> int:
+        """Make the snapshot of the best model durable, and keep the best one before; return the bytes written."""
+        content = pack(snapshot)
+        with _explained(self.path):
+            replace_file(self._best, content, older=self._older_best)
+        return len(content)
+
+    def load_best(self) -> Snapshot | None:
+        """Return the newest snapshot of a best model that is whole; None if there is none. Raises ``StateError``."""
+        try:
+            return self._read(self._best) or self._read(self._older_best)
+        except StateError:
+            older = self._read(self._older_best)
+            if older is None:
+                raise
+            return older
+
+    def generations(self) -> list[Generation]:
+        """Return what is saved, newest first: the states, then the best models; damaged ones with their problem."""
+        return [
+            self._generation(file)
+            for file in (self._file, self._older, self._best, self._older_best)
+            if os.path.lexists(file)
+        ]
+
+    def roll_back(self, name: str) -> SnapshotMetadata:
+        """Make the generation of this name the state to go on from; the present state becomes the older one.
+
+        Returns its metadata. Raises ``StateError`` if there is no such generation, or it is damaged.
+        """
+        known = [generation.name for generation in self.generations()]
+        if name not in known:
+            listed = ", ".join(known) or "nothing"
+            raise StateError(f"{self.path}: holds no {name!r}; it holds {listed} (dslnode rounds lists them)")
+        snapshot = self._read(self.path / name)
+        assert snapshot is not None, "it is there"
+        self.save(snapshot)
+        return snapshot.metadata
+
+    def _generation(self, file: Path) -> Generation:
+        try:
+            saved, problem = self._read(file), ""
+        except StateError as error:
+            saved, problem = None, str(error)
+        facts = file.lstat()
+        metadata = None if saved is None else saved.metadata
+        return Generation(file.name, metadata, problem, facts.st_mtime, facts.st_size)
 
     def load(self) -> Snapshot | None:
         """Return the newest snapshot that is whole, or None if there is none yet.

@@ -57,9 +57,14 @@ class CheckpointWriter:
         self._unwritten: Snapshot | None = None
         self._writing = asyncio.Lock()
 
-    async def finished(self, number: int, line: Mapping[str, Any]) -> None:
-        """Save, if it is due, that so many rounds are finished; the round is logged once that is done."""
+    async def finished(self, number: int, line: Mapping[str, Any], *, is_best: bool = False) -> None:
+        """Save, if it is due, that so many rounds are finished; the round is logged once that is done.
+
+        ``is_best`` says that its model is the best so far, which is saved at once, beside the state.
+        """
         async with self._writing:
+            if is_best and self._state is not None:
+                await self._save_best(self._state, number)
             saved = self._state is None or await self._save(self._state, number)
         if saved:
             self._log.info("round", **line)
@@ -82,6 +87,15 @@ class CheckpointWriter:
             self._problem.failed(str(error), round=snapshot.metadata.round, is_last=True)
         else:
             self._problem.succeeded(round=snapshot.metadata.round)
+            self._metrics.checkpoint_bytes.inc(written)
+
+    async def _save_best(self, state: StateDirectory, number: int) -> None:
+        try:
+            written = await self._worker.save_best(state, self._metadata(number))
+        except StateError as error:
+            self._metrics.count_save_failure("best")
+            self._log.error("best model not saved", problem=str(error), round=number)
+        else:
             self._metrics.checkpoint_bytes.inc(written)
 
     async def _save(self, state: StateDirectory, number: int) -> bool:

@@ -19,6 +19,7 @@ from dslnode.runtime.traffic_accounting import TrafficAccounting
 from dslnode.runtime.training_gate import TrainingGate
 from dslnode.telemetry.metrics import Metrics
 from dslnode.telemetry.node_status import NodeStatus
+from dslnode.telemetry.trivial_watch import TrivialWatch
 from dslnode.transport.connection_manager import ConnectionManager
 
 
@@ -44,6 +45,7 @@ class CommandRunner:
         post: Callable[[events.Event], None],
         publish: Callable[[NodeEvent], None],
         finish: Callable[[], None],
+        trivial: TrivialWatch,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -62,9 +64,11 @@ class CommandRunner:
         self._post = post
         self._publish = publish
         self._finish = finish
+        self._trivial = trivial
         self._clock = clock
         self._timer = Timer()
         self._exchange_began = clock()
+        self._is_best = False
 
     def run(self, command: events.Command) -> None:
         """Start what one command asks for, on the event loop's thread."""
@@ -118,8 +122,11 @@ class CommandRunner:
         aggregated = await self._learner.aggregate(neighbours, evaluate=evaluate)
         if self._learner.interrupted:
             return
+        self._is_best = aggregated.best is not None and aggregated.best.is_new
         self._metrics.aggregated(aggregated)
         self._status.aggregated(aggregated)
+        if aggregated.held_out is not None:
+            self._trivial.measured(aggregated.held_out)
         self._post(events.Aggregated(aggregated.masks))
 
     def _finish_round(self, number: int) -> None:
@@ -127,11 +134,13 @@ class CommandRunner:
         self._metrics.round.set(number)
         self._metrics.rounds_finished.inc()
         line = self._status.round_line()
-        self._tasks.start(self._checkpoints.finished(number, line))
+        self._tasks.start(self._checkpoints.finished(number, line, is_best=self._is_best))
         self._publish(
             RoundFinished(
                 round=number,
                 accuracy=line.get("accuracy"),
+                score=line.get("score"),
+                score_name=line.get("score_name", ""),
                 loss=line.get("loss"),
                 neighbours=line["neighbours"],
                 payload_bits_sent=line["bits_sent"],

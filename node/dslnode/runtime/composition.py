@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dslnode.overlay.peer_manager import PeerManager
 from dslnode.overlay.peer_problems import ProblemLog
 from dslnode.protocol import events
+from dslnode.protocol.membership import MemberRecord
 from dslnode.protocol.round_deadline import RoundDeadline
 from dslnode.protocol.round_machine import RoundMachine
 from dslnode.runtime.checkpointing import CheckpointSchedule, CheckpointWriter
@@ -24,6 +25,7 @@ from dslnode.runtime.training_gate import TrainingGate
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.metrics import Metrics
 from dslnode.telemetry.node_status import NodeStatus
+from dslnode.telemetry.trivial_watch import TrivialWatch
 from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.link_events import LinkEvent
 from dslnode.transport.link_factory import LinkFactory
@@ -119,10 +121,17 @@ def build_core(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeCore:
         max_lead=settings.max_lead,
     )
     dispatcher = LinkEventDispatcher()
-    factory = LinkFactory(info, learner.layouts, learner.initial_mask, settings.send_threshold)
+    signatures = prepared.signatures
+    factory = LinkFactory(
+        info,
+        learner.layouts,
+        learner.initial_mask,
+        settings.send_threshold,
+        check_record=None if signatures is None else signatures.check,
+    )
     connections = ConnectionManager(info, factory, round_now=lambda: machine.round, on_event=dispatcher.dispatch)
     problems = ProblemLog(settings.peers, log)
-    status = NodeStatus(settings, info, machine, connections, problems.current)
+    status = NodeStatus(settings, info, machine, connections, problems.current, task=learner.data.target.task)
     metrics = Metrics(status.neighbours)
     metrics.describe(settings.name, settings.run_id, settings.state_dir)
     accounting = TrafficAccounting(
@@ -133,7 +142,7 @@ def build_core(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeCore:
         hooks=hooks,
         log=log,
         machine=machine,
-        learner_thread=LearnerThread(learner, settings.nice),
+        learner_thread=LearnerThread(learner, settings.nice, alone=prepared.alone),
         dispatcher=dispatcher,
         connections=connections,
         problems=problems,
@@ -144,7 +153,7 @@ def build_core(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeCore:
 
 
 def _peers(core: NodeCore) -> PeerManager:
-    settings = core.prepared.settings
+    settings, signatures = core.prepared.settings, core.prepared.signatures
     return PeerManager(
         core.connections,
         settings.peers,
@@ -152,7 +161,12 @@ def _peers(core: NodeCore) -> PeerManager:
         channels=core.prepared.channels,
         log=core.log,
         registry=core.metrics.registry,
+        sign=_unsigned if signatures is None else signatures.sign,
     )
+
+
+def _unsigned(record: MemberRecord) -> MemberRecord:
+    return record
 
 
 def _server(core: NodeCore) -> Server:
@@ -173,7 +187,9 @@ def _checkpoints(core: NodeCore, *, peers: PeerManager) -> CheckpointWriter:
         core.prepared.state,
         CheckpointSchedule(settings.checkpoint_every, settings.rounds),
         core.learner_thread,
-        metadata=lambda number: snapshot(number, settings, fingerprint, core.connections, peers.snapshot()),
+        metadata=lambda number: snapshot(
+            number, settings, fingerprint, core.connections, peers.snapshot(), held_out=core.status.held_out
+        ),
         log=core.log,
         metrics=core.metrics,
     )
@@ -205,4 +221,5 @@ def _commands(
         post=hooks.post,
         publish=hooks.publish,
         finish=hooks.finish,
+        trivial=TrivialWatch(core.log),
     )

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import numpy as np
+
 from dslnode.learning.learner import Learner
-from dslnode.learning.results import AggregatedRound, TrainedRound
+from dslnode.learning.results import AggregatedRound, Best, TrainedRound
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.messages import ExchangeState, MaskMessage, RoundMessage
@@ -19,13 +21,20 @@ from dslnode.runtime.checkpoint import Snapshot, StateDirectory
 from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 
 Result = TypeVar("Result")
+ALONE = "alone."
+"""Before the names of the arrays of the mask that learns without neighbours."""
 
 
 class LearnerThread:
-    """Runs the learner's work in order, one call at a time. After ``interrupt`` a running call ends early."""
+    """Runs the learner's work in order, one call at a time. After ``interrupt`` a running call ends early.
 
-    def __init__(self, learner: Learner, nice: int = 0) -> None:
+    ``alone`` learns the same rounds without neighbours, each once its masks are sent, so that nobody waits for it.
+    """
+
+    def __init__(self, learner: Learner, nice: int = 0, *, alone: Learner | None = None) -> None:
         self._learner = learner
+        self._alone = alone
+        self._number = 0
         self._thread = ThreadPoolExecutor(1, "learner", os.nice, (nice,))  # a thread's own on Linux
         self._interrupted = threading.Event()
 
@@ -63,21 +72,25 @@ class LearnerThread:
         await self._run(lambda: self._learner.forget(peers))
 
     async def aggregate(self, neighbours: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
-        """Aggregate what neighbours sent, and measure the held-out accuracy if asked."""
+        """Aggregate what neighbours sent, and judge the personal model on held-out data if asked."""
         return await self._run(lambda: self._aggregate(neighbours, evaluate=evaluate))
 
     async def snapshot(self, metadata: SnapshotMetadata) -> Snapshot:
         """Return the learner's state with this metadata: a copy, which later rounds do not change."""
-        return await self._run(lambda: Snapshot(metadata, self._learner.state()))
+        return await self._run(lambda: Snapshot(metadata, self._state()))
+
+    async def save_best(self, state: StateDirectory, metadata: SnapshotMetadata) -> int:
+        """Make the learner's present state durable as the best one; return bytes written. Raises ``StateError``."""
+        return await self._run(lambda: state.save_best(Snapshot(metadata, self._state())))
 
     async def save(self, state: StateDirectory, metadata: SnapshotMetadata) -> tuple[int, float]:
         """Make the learner's state durable; return bytes written and seconds. Raises ``StateError``."""
         began = time.monotonic()
-        written = await self._run(lambda: state.save(Snapshot(metadata, self._learner.state())))
+        written = await self._run(lambda: state.save(Snapshot(metadata, self._state())))
         return written, time.monotonic() - began
 
     def _train(self, number: int) -> TrainedRound:
-        began = time.monotonic()
+        began, self._number = time.monotonic(), number
         before = self._learner.mask
         progress = self._learner.train_round(number, self._interrupted.is_set)
         mask = self._learner.mask
@@ -88,8 +101,34 @@ class LearnerThread:
         began = time.monotonic()
         masks = self._learner.aggregate(neighbours)
         seconds = time.monotonic() - began
-        held_out = self._learner.accuracy(self._interrupted.is_set) if evaluate else None
-        return AggregatedRound(masks, held_out, self._learner.collaboration_weight, self._learner.restarts, seconds)
+        held_out = self._learner.judge(self._interrupted.is_set) if evaluate else None
+        learner = self._learner
+        best = self._best(is_new=held_out is not None and learner.keep_if_best(held_out.score))
+        return AggregatedRound(
+            masks,
+            held_out,
+            learner.collaboration_weight,
+            learner.restarts,
+            seconds,
+            best,
+            self._learn_alone(evaluate=evaluate),
+        )
+
+    def _learn_alone(self, *, evaluate: bool) -> float | None:
+        """Repeat the round without neighbours; return its held-out score if that is due."""
+        if self._alone is None:
+            return None
+        self._alone.train_round(self._number, self._interrupted.is_set)
+        self._alone.aggregate([])
+        return self._alone.score(self._interrupted.is_set) if evaluate else None
+
+    def _state(self) -> dict[str, np.ndarray]:
+        alone = {} if self._alone is None else self._alone.state()
+        return {**self._learner.state(), **{ALONE + name: array for name, array in alone.items()}}
+
+    def _best(self, *, is_new: bool) -> Best | None:
+        best = self._learner.best
+        return None if best is None else Best(best.round, best.score, is_new)
 
     async def _run(self, call: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)

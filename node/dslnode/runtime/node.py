@@ -260,7 +260,10 @@ class Node:
 
     def _resume(self, parts: NodeParts) -> None:
         core = parts.core
-        saved = restore(core.prepared.state, self.settings, core.prepared.learner, core.connections, core.log)
+        prepared = core.prepared
+        saved = restore(
+            prepared.state, self.settings, prepared.learner, core.connections, core.log, alone=prepared.alone
+        )
         core.accounting.open()
         if saved is not None:
             parts.peers.restore(saved.model_dump())

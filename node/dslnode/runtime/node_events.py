@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class RoundFinished:
     """A round is finished. ``round`` counts the finished ones; figures that are not known yet are None.
 
-    ``accuracy`` is that on held-out data, 0 to 1, when it was measured last; ``loss`` the mean training loss of the
-    round; ``payload_bits_sent`` counts the bits of all masks sent since the node's first start.
+    ``score``, by its name, is that on held-out data when it was measured last, higher is better; ``accuracy``, 0 to 1,
+    is there where the task has one; ``loss`` is the mean training loss of the round; ``payload_bits_sent`` counts the
+    bits of all masks sent since the node's first start.
     """
 
     round: int
@@ -18,6 +19,8 @@ class RoundFinished:
     loss: float | None
     neighbours: int
     payload_bits_sent: int
+    score: float | None = None
+    score_name: str = ""
 
 
 @dataclass(frozen=True)

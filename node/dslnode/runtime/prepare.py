@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dslnode.addresses import announceable
 from dslnode.config.settings import Settings
@@ -14,7 +15,7 @@ from dslnode.learning.learner import Learner
 from dslnode.learning.parameter_roles import Role, parameter_roles
 from dslnode.overlay.mdns import check_discovery
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
-from dslnode.runtime.build import build_learner
+from dslnode.runtime.build import build_alone, build_learner
 from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory
 from dslnode.runtime.directory_owner import exposure
 from dslnode.security.channels import ChannelProvider, PlainChannels, TlsChannels
@@ -24,6 +25,9 @@ from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.telemetry.http_access import read_token
 from dslnode.telemetry.logs import Logger
 from dslnode.transport.handshake import INCARNATION_BYTES, NetworkFingerprint, NodeInfo
+
+if TYPE_CHECKING:  # it loads ``cryptography``, which a node without a ticket does not need
+    from dslnode.security.member_signature import MemberSignatures
 
 NAMES_SHOWN = 10
 """Parameters of a model that the log names, of each role."""
@@ -38,7 +42,9 @@ class Prepared:
     node_info: NodeInfo
     state: StateDirectory | None
     channels: ChannelProvider
+    signatures: MemberSignatures | None = None
     metrics_token: str | None = None
+    alone: Learner | None = None
 
 
 def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger) -> Prepared:
@@ -74,8 +80,24 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
         log.warning("not announced", advertise=settings.advertise, why="a link-local address holds on one link only")
     info = node_info(settings, learner, node_id)
     return Prepared(
-        settings=settings, learner=learner, node_info=info, state=state, channels=channels, metrics_token=token
+        settings=settings,
+        learner=learner,
+        node_info=info,
+        state=state,
+        channels=channels,
+        signatures=_signatures(tunnels, settings.run_id),
+        metrics_token=token,
+        alone=build_alone(settings, learner),
     )
+
+
+def _signatures(tunnels: TlsTunnels | None, run_id: str) -> MemberSignatures | None:
+    """Return what signs and checks member records; None without a ticket, where nobody can."""
+    if tunnels is None:
+        return None
+    from dslnode.security.member_signature import MemberSignatures
+
+    return MemberSignatures(tunnels.credentials, run_id)
 
 
 def log_directory(state: StateDirectory, log: Logger) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from dslnode.config.settings import Settings
 from dslnode.errors import StateError
 from dslnode.learning.learner import Learner
+from dslnode.learning.results import HeldOut
 from dslnode.runtime.checkpoint import StateDirectory
+from dslnode.runtime.learner_thread import ALONE
 from dslnode.runtime.snapshot_metadata import KnownPeer, SavedTraffic, SnapshotMetadata
 from dslnode.telemetry.logs import Logger
 from dslnode.transport.connection_manager import ConnectionManager
@@ -18,7 +22,9 @@ def snapshot(
     settings: Settings,
     fingerprint: bytes,
     network: ConnectionManager,
-    members: Sequence[Mapping[str, str]] = (),
+    members: Sequence[Mapping[str, str | bool]] = (),
+    *,
+    held_out: HeldOut | None = None,
 ) -> SnapshotMetadata:
     """Return the metadata of a snapshot; ``round_number`` is the one to begin with after a restart.
 
@@ -32,6 +38,8 @@ def snapshot(
         round=round_number,
         run_id=settings.run_id,
         fingerprint=fingerprint.hex(),
+        score=None if held_out is None else held_out.score,
+        score_name="" if held_out is None else held_out.name,
         neighbours=neighbours,
         members=[KnownPeer.model_validate(dict(member)) for member in members],
         traffic={key: SavedTraffic.of(traffic) for key, traffic in network.traffic.items()},
@@ -39,7 +47,13 @@ def snapshot(
 
 
 def restore(
-    state: StateDirectory | None, settings: Settings, learner: Learner, network: ConnectionManager, log: Logger
+    state: StateDirectory | None,
+    settings: Settings,
+    learner: Learner,
+    network: ConnectionManager,
+    log: Logger,
+    *,
+    alone: Learner | None = None,
 ) -> SnapshotMetadata | None:
     """Let learner and network go on where the state ends; return its metadata, or None if there is no state.
 
@@ -50,10 +64,40 @@ def restore(
     if state.fell_back:
         log.warning("older state taken", why=state.fell_back)
     check(saved.metadata, settings, learner.fingerprint)
+    restore_best(state, settings, learner, log)
     learner.restore(saved.arrays)
+    if alone is not None:
+        restore_alone(alone, saved.arrays, log)
     restore_traffic(saved.metadata, network)
     log.info("resumed", round=saved.metadata.round)
     return saved.metadata
+
+
+def restore_alone(alone: Learner, arrays: Mapping[str, np.ndarray], log: Logger) -> None:
+    """Let the mask that learns without neighbours go on where it was saved, too."""
+    own = {name.removeprefix(ALONE): array for name, array in arrays.items() if name.startswith(ALONE)}
+    if own:
+        alone.restore(own)
+    else:
+        log.warning("mask without neighbours starts anew", why="the saved state has none: the comparison is not fair")
+
+
+def restore_best(state: StateDirectory, settings: Settings, learner: Learner, log: Logger) -> None:
+    """Let the learner hold the best model that was saved; a file that cannot be used is logged, and left alone.
+
+    The learner's present state is overwritten.
+    """
+    try:
+        best = state.load_best()
+        if best is None:
+            return
+        check(best.metadata, settings, learner.fingerprint)
+        learner.restore(best.arrays)
+    except StateError as error:
+        log.warning("best model not taken", why=str(error))
+        return
+    if best.metadata.score is not None:
+        learner.keep_if_best(best.metadata.score, best.metadata.round)
 
 
 def check(metadata: SnapshotMetadata, settings: Settings, fingerprint: bytes) -> None:

@@ -14,11 +14,15 @@ class Metadata(BaseModel):
 
 
 class KnownPeer(Metadata):
-    """A node of the network and the HOST:PORT at which it can be dialled, or an empty text."""
+    """A node of the network and the HOST:PORT at which it can be dialled, or an empty text.
+
+    ``met`` says that it was met there.
+    """
 
     node_id: str = Field(pattern=r"^[0-9a-f]{1,64}$")
     name: str = Field(max_length=255)
     advertise: str = Field(max_length=255)
+    met: bool = False
 
 
 class SavedFlow(Metadata):
@@ -62,12 +66,15 @@ class SavedTraffic(Metadata):
 class SnapshotMetadata(Metadata):
     """``round`` is the one to begin with after a restart; ``fingerprint`` that of the frozen network, in hex.
 
-    ``neighbours`` were linked, ``members`` are nodes that can be dialled; ``traffic`` is by node id in hex.
+    ``score``, by its name, was measured last on held-out data, if it was. ``neighbours`` were linked, ``members``
+    are nodes that can be dialled; ``traffic`` is by node id in hex.
     """
 
     round: int = Field(ge=0)
     run_id: str
     fingerprint: str
+    score: float | None = None
+    score_name: str = Field("", max_length=255)
     neighbours: list[KnownPeer] = Field(default_factory=list)
     members: list[KnownPeer] = Field(default_factory=list)
     traffic: dict[str, SavedTraffic] = Field(default_factory=dict)

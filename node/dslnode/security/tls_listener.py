@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dslnode.errors import PeerError
 from dslnode.name_lookup import Endpoint, host_of
-from dslnode.security.handshake_limiter import HandshakeLimiter
+from dslnode.security.handshake_limiter import Admission, HandshakeLimiter, OpenHandshake
 from dslnode.security.identity import Identity
 from dslnode.security.tls_errors import problem_of_dialer, reason_of
 from dslnode.security.tls_stream import CHUNK, TlsStream
@@ -46,6 +46,7 @@ class TlsListener:
         self._inner = inner
         self._refused = refused
         self._limiter = HandshakeLimiter()
+        self._patience: dict[OpenHandshake, asyncio.Timeout] = {}
         self._peers: dict[str, AuthenticatedPeer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -86,13 +87,16 @@ class TlsListener:
             await asyncio.sleep(0)  # a flood of connections must not block the event loop
 
     def _admit(self, remote: tuple[str, int], connection: socket.socket) -> None:
-        reason = self._limiter.refusal_reason(remote[0], asyncio.get_running_loop().time())
-        if reason is None and len(self._tunnels) < MAX_CONNECTIONS:
-            self._limiter.attempt_started(remote[0])
-            self._start(self._serve(remote, connection))
+        now = asyncio.get_running_loop().time()
+        full = len(self._tunnels) >= MAX_CONNECTIONS
+        admission = Admission(reason="too_many") if full else self._limiter.admit(remote[0], now)
+        if admission.displaced in self._patience:
+            self._patience[admission.displaced].reschedule(now)  # its task ends as if its time were over
+        if admission.handshake is not None:
+            self._start(self._serve(admission.handshake, remote, connection))
             return
         connection.close()
-        self._refuse(remote, reason or "too_many", "connects too often; it was refused before any handshake")
+        self._refuse(remote, admission.reason, "connects too often; it was refused before any handshake")
 
     def _start(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(coroutine)
@@ -100,34 +104,41 @@ class TlsListener:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _serve(self, remote: tuple[str, int], connection: socket.socket) -> None:
+    async def _serve(self, handshake: OpenHandshake, remote: tuple[str, int], connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            outer, identity = await self._authenticate(connection)
+            outer, identity = await self._authenticate(handshake, connection)
+            self._limiter.attempt_succeeded(handshake, loop.time())
         except PeerError as error:
-            self._limiter.attempt_failed(remote[0], asyncio.get_running_loop().time())
+            self._limiter.attempt_failed(handshake, loop.time())
             self._refuse(remote, error.reason, str(error))
             return
         finally:
-            self._limiter.attempt_ended(remote[0])
+            self._limiter.attempt_ended(handshake)
         with contextlib.suppress(OSError):
             await self._relay(AuthenticatedPeer(remote, identity), outer)
         outer.close()
 
-    async def _authenticate(self, connection: socket.socket) -> tuple[TlsStream, Identity]:
+    async def _authenticate(self, handshake: OpenHandshake, connection: socket.socket) -> tuple[TlsStream, Identity]:
         """Return the connection after its handshake, and its peer's identity; ``PeerError`` if it is refused."""
         connection.setblocking(False)
         with contextlib.ExitStack() as unless_done:
             unless_done.callback(connection.close)
             try:
-                async with asyncio.timeout(HANDSHAKE_SECONDS):
+                async with asyncio.timeout(HANDSHAKE_SECONDS) as patience:
+                    self._patience[handshake] = patience
                     streams = await asyncio.open_connection(sock=connection, limit=CHUNK)
                     outer = TlsStream(*streams, self._tunnels.credentials.server)
                     unless_done.pop_all()
                     unless_done.callback(outer.close)
+                    await outer.first_bytes()
+                    handshake.heard = True
                     await outer.handshake()
             except OSError as error:  # TLS errors and timeouts are such
                 reason = reason_of(error)
                 raise PeerError(reason, problem_of_dialer(reason)) from error
+            finally:
+                self._patience.pop(handshake, None)
             identity = self._tunnels.credentials.peer(outer.object)
             if self._tunnels.count(identity) >= MAX_CONNECTIONS_OF_A_NODE:
                 raise PeerError("too_many", f"{identity.name} has {MAX_CONNECTIONS_OF_A_NODE} connections already")

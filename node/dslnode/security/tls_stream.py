@@ -30,6 +30,11 @@ class TlsStream:
         name = None if server else SERVER_NAME
         self.object = context.wrap_bio(self._incoming, self._outgoing, server_side=server, server_hostname=name)
 
+    async def first_bytes(self) -> None:
+        """Return when the other side has said anything. A listener waits for that anyway."""
+        if not await self._fill():
+            raise ConnectionResetError("the connection was closed before the TLS handshake")
+
     async def handshake(self) -> None:
         """Return when the handshake is done for this side. The other side may still refuse."""
         while True:

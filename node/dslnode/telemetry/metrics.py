@@ -21,6 +21,7 @@ from dslnode.learning.results import AggregatedRound, TrainedRound
 from dslnode.protocol.events import Phase
 from dslnode.telemetry.disk_metrics import FreeSpace
 from dslnode.telemetry.peer_status import PeerStatus
+from dslnode.telemetry.score_metrics import ScoreMetrics
 
 PHASE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
@@ -36,7 +37,7 @@ class Metrics:
         self.rounds_finished = counter("dslnode_rounds_finished", "Rounds finished since process start.")
         self._phase = gauge("dslnode_phase", "1 for the phase that the node is in, 0 for the others.", ["phase"])
         self.loss = gauge("dslnode_loss", "Mean training loss of the last round.")
-        self.accuracy = gauge("dslnode_accuracy_ratio", "Personal accuracy by data: train or held_out.", ["data"])
+        self._scores = ScoreMetrics(self.registry)
         self.collaboration_weight = gauge(
             "dslnode_collaboration_weight_ratio", "How far the node relies on its neighbours, by held-out data."
         )
@@ -51,7 +52,9 @@ class Metrics:
         self._dial_backs = counter("dslnode_dial_backs", "Dial-backs that other nodes asked for.", ["outcome"])
         self.checkpoint_bytes = counter("dslnode_checkpoint_written_bytes", "Bytes of state written to disk.")
         self._save_failures = counter(
-            "dslnode_save_failures", "Writes to the state directory that failed, by file: state or ledger.", ["file"]
+            "dslnode_save_failures",
+            "Writes to the state directory that failed, by file: state, best or ledger.",
+            ["file"],
         )
         self.calls = gauge("dslnode_calls", "Open gRPC calls that are no links: status, ledger, health, reflection.")
         self._waiting = gauge(
@@ -73,7 +76,7 @@ class Metrics:
         self._dial_backs.labels(outcome).inc()
 
     def count_save_failure(self, file: str) -> None:
-        """Count a write to the state directory that failed: of the ``state`` or the ``ledger``."""
+        """Count a write to the state directory that failed: of the ``state``, the ``best`` model or the ``ledger``."""
         self._save_failures.labels(file).inc()
 
     def describe(self, name: str, run: str, state: Path | None = None) -> None:
@@ -81,7 +84,7 @@ class Metrics:
         self._info.labels(__version__, name, run).set(1)
         if state is not None:
             self.registry.register(FreeSpace(state))
-            for file in ("state", "ledger"):
+            for file in ("state", "best", "ledger"):
                 self._save_failures.labels(file)
 
     def set_ticket_expiry(self, moment: datetime) -> None:
@@ -106,7 +109,7 @@ class Metrics:
         """Set the results of local training."""
         self.observe_phase("train", trained.seconds)
         self.loss.set(trained.progress.loss)
-        self.accuracy.labels("train").set(trained.progress.accuracy)
+        self._scores.trained(trained.progress)
         self.flips.set(trained.flipped)
         for layer, density in trained.mask.layer_densities().items():
             self.density.labels(layer).set(density)
@@ -114,13 +117,17 @@ class Metrics:
             self._layer_flips.labels(layer).set(flipped)
 
     def aggregated(self, aggregated: AggregatedRound) -> None:
-        """Set the results of aggregation; without a held-out accuracy the last one stays."""
+        """Set the results of aggregation; without a held-out score the last one stays."""
         self.observe_phase("aggregate", aggregated.seconds)
         self.collaboration_weight.set(aggregated.collaboration_weight)
         self._restarts.inc(aggregated.restarts - self._restarts_counted)
         self._restarts_counted = aggregated.restarts
+        if aggregated.best is not None:
+            self._scores.set_best(aggregated.best)
+        if aggregated.held_out is not None and aggregated.alone is not None:
+            self._scores.compared(aggregated.held_out.score, aggregated.alone)
         if aggregated.held_out is not None:
-            self.accuracy.labels("held_out").set(aggregated.held_out)
+            self._scores.measured(aggregated.held_out)
 
     def observe_phase(self, phase: str, seconds: float) -> None:
         """Observe how long a part of the round took: train, exchange, aggregate or save."""

@@ -8,11 +8,12 @@ from typing import Any
 
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
-from dslnode.learning.results import AggregatedRound, Progress, TrainedRound
+from dslnode.learning.results import AggregatedRound, Best, HeldOut, Progress, TrainedRound
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.round_machine import RoundMachine
-from dslnode.telemetry.accuracy_history import AccuracyHistory
 from dslnode.telemetry.peer_status import PeerStatus
+from dslnode.telemetry.score_history import ScoreHistory
+from dslnode.telemetry.score_status import ACCURACY, fill_in, log_fields, score_text
 from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.grpc_options import MESSAGE_BYTES
 from dslnode.transport.handshake import NodeInfo
@@ -36,19 +37,24 @@ class NodeStatus:
         machine: RoundMachine,
         network: ConnectionManager,
         problems: Mapping[str, str],
+        *,
+        task: str = "",
     ) -> None:
         self._settings = settings
         self._me = me
         self._machine = machine
         self._network = network
         self._problems = problems
+        self._task = task
         self._peers: dict[str, tuple[str, str]] = {}
         self._began = time.monotonic()
         self._mask: Mask | None = None
         self._progress: Progress | None = None
-        self._held_out: float | None = None
+        self.held_out: HeldOut | None = None
         self._collaboration_weight = 1.0
-        self._history = AccuracyHistory()
+        self._best: Best | None = None
+        self._alone: float | None = None
+        self._history = ScoreHistory()
         self._flipped = 0.0
         self.masks_used = 0
 
@@ -68,11 +74,13 @@ class NodeStatus:
         self._mask, self._progress, self._flipped = trained.mask, trained.progress, trained.flipped
 
     def aggregated(self, aggregated: AggregatedRound) -> None:
-        """Set the results of aggregation; without a held-out accuracy the last one stays."""
+        """Set the results of aggregation; without a held-out score the last one stays."""
+        self._best = aggregated.best
+        self._alone = self._alone if aggregated.alone is None else aggregated.alone
         self.masks_used, self._collaboration_weight = len(aggregated.masks), aggregated.collaboration_weight
         if aggregated.held_out is not None:
-            self._held_out = aggregated.held_out
-            self._history.add(self._machine.round + 1, aggregated.held_out)
+            self.held_out = aggregated.held_out
+            self._history.add(self._machine.round + 1, aggregated.held_out.score)
 
     def neighbours(self) -> list[PeerStatus]:
         """Return the status of every neighbour so far, and of every configured peer not reached yet. Thread-safe."""
@@ -104,23 +112,27 @@ class NodeStatus:
             "peers": len(self._settings.peers),
             "weights": self._me.model.weights,
             "fingerprint": self._me.model.fingerprint.hex(),
+            "task": data.target.task,
             "train": len(data.train),
             "held_out": 0 if data.held_out is None else len(data.held_out),
         }
 
     def summary(self) -> str:
         """Return one line for ``systemctl status``."""
-        accuracy = "" if self._held_out is None else f", accuracy {100 * self._held_out:.1f} %"
-        return f"round {self._machine.round}{accuracy}, {len(self._network.links)} neighbours"
+        held_out = self.held_out
+        score = "" if held_out is None else f", {held_out.name} {score_text(held_out.name, held_out.score)}"
+        return f"round {self._machine.round}{score}, {len(self._network.links)} neighbours"
 
     def round_line(self) -> dict[str, Any]:
         """Return the fields of the log line of a finished round."""
         total = self.total_traffic()
         line: dict[str, Any] = {"round": self._machine.round}
         if self._progress is not None:
-            line |= {"loss": round(self._progress.loss, 4), "train": round(self._progress.accuracy, 4)}
-        if self._held_out is not None:
-            line["accuracy"] = round(self._held_out, 4)
+            line |= {"loss": round(self._progress.loss, 4), "train": round(self._progress.score, 4)}
+        if self.held_out is not None:
+            line |= log_fields(self.held_out)
+        if self._alone is not None:
+            line["alone"] = round(self._alone, 4)
         return line | {
             "collaboration_weight": round(self._collaboration_weight, 3),
             "neighbours": len(self._network.links),
@@ -150,15 +162,29 @@ class NodeStatus:
             wire_bytes_received=total.received.wire_bytes,
             uptime_seconds=time.monotonic() - self._began,
             layers=_layer_statuses(self._mask),
-            history=[pb.Measurement(round=number, accuracy=value) for number, value in self._history.points],
+            history=self._measurements(),
             clock=time.time(),
+            task=self._task,
         )
-        if self._held_out is not None:
-            reply.accuracy = self._held_out
+        if self.held_out is not None:
+            fill_in(reply, self.held_out)
+        if self._best is not None:
+            reply.best.CopyFrom(pb.BestModel(round=self._best.round, score=self._best.score))
+        if self._alone is not None:
+            reply.alone_score = self._alone
         if self._progress is not None:
-            reply.train_accuracy, reply.loss = self._progress.accuracy, self._progress.loss
+            reply.train_score, reply.loss = self._progress.score, self._progress.loss
+            if self._progress.score_name == ACCURACY:
+                reply.train_accuracy = self._progress.score
         reply.neighbours.extend(self._reported_neighbours(MESSAGE_BYTES - SPARE_BYTES - reply.ByteSize()))
         return reply
+
+    def _measurements(self) -> list[pb.Measurement]:
+        plain = self.held_out is not None and self.held_out.name == ACCURACY
+        return [
+            pb.Measurement(round=number, accuracy=value if plain else 0.0, score=value)
+            for number, value in self._history.points
+        ]
 
     def _reported_neighbours(self, max_bytes: int) -> list[pb.NeighbourStatus]:
         """Return the neighbours that fit: connected ones first, then configured peers, then the newest links."""

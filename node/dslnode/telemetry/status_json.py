@@ -21,7 +21,8 @@ def _plain(descriptor: Any, fields: dict[str, Any]) -> dict[str, Any]:
     for field in descriptor.fields:
         value = fields.get(field.name)
         if isinstance(value, list):
-            plain[field.name] = [_plain(field.message_type, item) for item in value]
+            message = field.message_type
+            plain[field.name] = value if message is None else [_plain(message, item) for item in value]
         elif isinstance(value, dict):
             plain[field.name] = _plain(field.message_type, value)
         else:

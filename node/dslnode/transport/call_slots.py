@@ -20,6 +20,7 @@ MAX_CALLS_BESIDE_LINKS = 64
 """Calls of all peers that are no links: status, ledger, health, reflection, dialling back."""
 CALL_SECONDS = 600.0
 """A call that is no link ends after so long; who watches calls again."""
+TOO_LONG = f"a call takes {CALL_SECONDS:g} s at most"
 FULL = "this node serves enough calls of yours; end some, or try again later"
 
 
@@ -86,10 +87,13 @@ class CallLimiter(grpc.aio.ServerInterceptor):
         for kind in ("unary_unary", "unary_stream", "stream_unary", "stream_stream"):
             method = getattr(handler, kind)
             if method is not None:
-                return handler._replace(**{kind: self._limited(method, link=link)})
+                answers_once = kind.endswith("unary")
+                return handler._replace(**{kind: self._limited(method, link=link, answers_once=answers_once)})
         return handler
 
-    def _limited(self, method: Callable[[Any, Any], Any], *, link: bool) -> Callable[[Any, Any], Any]:
+    def _limited(
+        self, method: Callable[[Any, Any], Any], *, link: bool, answers_once: bool
+    ) -> Callable[[Any, Any], Any]:
         if inspect.isasyncgenfunction(method):
 
             async def replies(request: Any, context: Any) -> AsyncIterator[Any]:
@@ -102,6 +106,9 @@ class CallLimiter(grpc.aio.ServerInterceptor):
         async def reply(request: Any, context: Any) -> Any:
             async with self._slot(context, link=link):
                 return await method(request, context)
+            if answers_once:
+                await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, TOO_LONG)
+            return None
 
         return reply
 

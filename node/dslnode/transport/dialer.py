@@ -29,16 +29,20 @@ MAX_HOSTS = 4
 
 
 class ExponentialBackoff:
-    """Exponential backoff: pauses of 0.3 s up to ``longest`` seconds, doubled each time, with jitter."""
+    """Exponential backoff: pauses of ``first`` up to ``longest`` seconds, doubled each time, with jitter.
 
-    def __init__(self, jitter: random.Random, longest: float | None = None) -> None:
+    They are ``FIRST_PAUSE`` and ``LONGEST_PAUSE`` by default.
+    """
+
+    def __init__(self, jitter: random.Random, longest: float | None = None, first: float | None = None) -> None:
         self._jitter = jitter
         self._longest = longest
-        self._next = FIRST_PAUSE
+        self._first = FIRST_PAUSE if first is None else first
+        self._next = self._first
 
     def reset(self) -> None:
         """Return to the shortest pause."""
-        self._next = FIRST_PAUSE
+        self._next = self._first
 
     def next_pause(self) -> float:
         """Return the next pause in seconds."""

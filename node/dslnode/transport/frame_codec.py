@@ -21,7 +21,7 @@ from dslnode.protocol.codec.reference import MaskReferences
 from dslnode.protocol.membership import MembershipUpdate
 from dslnode.protocol.messages import ExchangeState, IntervalRequest, MaskKind, MaskMessage, Message, Unchanged
 from dslnode.transport.encode_cache import LARGE, EncodeCache
-from dslnode.transport.member_frames import members_frame, read_members
+from dslnode.transport.member_frames import RecordCheck, members_frame, read_members
 from dslnode.transport.rate_limit import PeerRateLimit
 from dslnode.transport.step_frames import (
     StepCodec,
@@ -141,7 +141,14 @@ class FrameEncoder:
 class FrameDecoder:
     """Turns frames into messages. ``resumed``: it is known which of this node's masks the neighbour holds."""
 
-    def __init__(self, layouts: Layouts, references: MaskReferences, parameters: LinkParameters) -> None:
+    def __init__(
+        self,
+        layouts: Layouts,
+        references: MaskReferences,
+        parameters: LinkParameters,
+        check_record: RecordCheck | None = None,
+    ) -> None:
+        self._check_record = check_record
         self._references = references
         self._assembler = MaskAssembler(layouts, references.incoming)
         self._steps = StepCodec()
@@ -167,7 +174,7 @@ class FrameDecoder:
         if frame.HasField("pace"):
             return IntervalRequest(frame.pace.seconds)
         if frame.HasField("members"):
-            return read_members(frame.members)
+            return read_members(frame.members, self._check_record)
         if frame.HasField("unchanged"):
             return read_unchanged(frame.unchanged)
         if frame.HasField("holding") and not self.resumed:

@@ -19,7 +19,7 @@ MAX_CODECS = 32
 MAX_DISAGREEMENT = 500
 REASONS = frozenset(
     "bad_hello bad_holding bad_members bad_step banned checksum chunk_size codec duplicate enough exchange "  # noqa: SIM905
-    "expired far_future flood full garbage identity leaving mask_bits mask_kind mask_size model "
+    "expired far_future flood forged full garbage identity leaving mask_bits mask_kind mask_size model "
     "no_certificate no_hello not_yet_valid protocol revoked run schema self silent slow surplus "
     "too_many unexpected_chunk unexpected_frame unexpected_header".split()
 )

@@ -15,6 +15,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from dslnode.errors import PeerError
+from dslnode.protocol.membership import MembershipUpdate
 from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.transport.frame_codec import FrameCodec, LinkMessage, OutgoingFrame
 from dslnode.transport.handshake import NodeInfo, read_refusal
@@ -30,6 +31,9 @@ SLOWEST_SECONDS = 60.0
 
 MAX_WAITING = 1000
 """Messages that may wait for a neighbour to read. A round has two or three, so it has missed hundreds of rounds."""
+MAX_WAITING_BYTES = 8 * 2**20
+"""Bytes that may wait for a neighbour to read, or the masks of ``MAX_WAITING_MASKS`` messages if those are more."""
+MAX_WAITING_MASKS = 4
 
 
 class Stream(Protocol):
@@ -76,11 +80,18 @@ class Link:
         """Queue a message, in order. A keep mask replaces one that still waits. A full queue ends the conversation."""
         if _is_keep_mask(message):
             self._outbox = deque(waiting for waiting in self._outbox if not _is_keep_mask(waiting))
-        if len(self._outbox) >= MAX_WAITING:
+        size = _size(message)
+        room = max(MAX_WAITING_BYTES, MAX_WAITING_MASKS * size) - size
+        if len(self._outbox) >= MAX_WAITING or sum(map(_size, self._outbox)) > room:
             self._overflowed.set()
             return
         self._outbox.append(message)
         self._work.set()
+
+    @property
+    def update_waits(self) -> bool:
+        """Whether a membership update still waits: the next one is better made when it has been sent."""
+        return any(isinstance(message, MembershipUpdate) for message in self._outbox)
 
     def close(self, reason: str, message: str) -> None:
         """Send what waits and a refusal, and end the conversation after ``FAREWELL_SECONDS`` at the latest."""
@@ -133,7 +144,7 @@ class Link:
 
     async def _fail_on_overflow(self) -> NoReturn:
         await self._overflowed.wait()
-        raise PeerError("slow", f"read nothing while {MAX_WAITING} messages for it had to wait")
+        raise PeerError("slow", f"read nothing while {len(self._outbox)} messages for it had to wait")
 
     async def _write(self, outgoing: OutgoingFrame) -> None:
         await self._stream.write(outgoing.frame)
@@ -148,7 +159,7 @@ class Link:
             if frame is None:
                 return "it closed the connection"
             received.count(frame.ByteSize(), *decoder.payload(frame))
-            self._check_rate(frame.ByteSize())
+            self._check_rate(frame)
             if frame.HasField("refusal"):
                 return read_refusal(frame.refusal)[1]
             message = await asyncio.to_thread(decoder.decode, frame) if self._codec.large else decoder.decode(frame)
@@ -166,10 +177,22 @@ class Link:
         except TimeoutError:
             raise PeerError("slow", f"began a mask and sent nothing more of it for {SLOWEST_SECONDS:g} s") from None
 
-    def _check_rate(self, size: int) -> None:
-        excess = self._codec.rate_limit.consume(size, asyncio.get_running_loop().time())
+    def _check_rate(self, frame: pb.Frame) -> None:
+        now, records = asyncio.get_running_loop().time(), len(frame.members.nodes)
+        excess = self._codec.rate_limit.consume(frame.ByteSize(), now, records=records)
         if excess:
             raise PeerError("flood", excess)
+
+
+def _size(message: LinkMessage) -> int:
+    """Return the bytes that a waiting message takes, about."""
+    match message:
+        case MaskMessage():
+            return message.mask.layout.byte_size
+        case MembershipUpdate():
+            return sum(record.size for record in message.records)
+        case _:
+            return 100
 
 
 def _is_keep_mask(message: LinkMessage) -> bool:

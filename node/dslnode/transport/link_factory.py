@@ -11,6 +11,7 @@ from dslnode.transport.encode_cache import LARGE, EncodeCache
 from dslnode.transport.frame_codec import FrameCodec, FrameDecoder, FrameEncoder, LinkParameters
 from dslnode.transport.handshake import NodeInfo
 from dslnode.transport.link import Link, Stream
+from dslnode.transport.member_frames import RecordCheck
 from dslnode.transport.rate_limit import PeerRateLimit
 from dslnode.transport.traffic import Traffic
 
@@ -23,14 +24,24 @@ class LinkFactory:
     """Makes the links of node ``me``, and keeps what must outlive a link: references and rate limits.
 
     ``start`` is the keep mask that this node started from. A keep mask that differs from the neighbour's copy in less
-    than the part ``send_threshold`` of what changed since then is not sent.
+    than the part ``send_threshold`` of what changed since then is not sent. ``check_record`` checks the signatures of
+    member records; without it they have none.
     """
 
-    def __init__(self, me: NodeInfo, layouts: Layouts, start: Mask | None = None, send_threshold: float = 0.0) -> None:
+    def __init__(
+        self,
+        me: NodeInfo,
+        layouts: Layouts,
+        start: Mask | None = None,
+        send_threshold: float = 0.0,
+        *,
+        check_record: RecordCheck | None = None,
+    ) -> None:
         self._me = me
         self._layouts = layouts
         self._start = None if start is None else Reference(start)
         self._send_threshold = send_threshold
+        self._check_record = check_record
         self._cache = EncodeCache()
         self._references: dict[str, MaskReferences] = {}
         self._rate_limits: dict[str, PeerRateLimit] = {}
@@ -53,7 +64,7 @@ class LinkFactory:
         parameters = LinkParameters(self._me.common_codecs(neighbour), keep_masks, self._send_threshold)
         codec = FrameCodec(
             encoder=FrameEncoder(references, self._cache, parameters),
-            decoder=FrameDecoder(self._layouts, references, parameters),
+            decoder=FrameDecoder(self._layouts, references, parameters, self._check_record),
             references=references,
             rate_limit=self._rate_limit(neighbour.key),
             large=max(layout.size for layout in self._layouts.values()) > LARGE,

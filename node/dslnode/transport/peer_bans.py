@@ -13,7 +13,7 @@ LONGEST_BAN_SECONDS = 3_600.0
 """Also the time without a violation, after a ban ended, that makes the next ban a first one again."""
 MAX_BANS = 1_000
 VIOLATIONS = frozenset(
-    "bad_holding bad_step checksum chunk_size codec far_future flood garbage mask_bits mask_kind mask_size slow "  # noqa: SIM905
+    "bad_holding bad_step checksum chunk_size codec far_future flood forged garbage mask_bits mask_kind mask_size slow "  # noqa: SIM905
     "too_many unexpected_chunk unexpected_frame unexpected_header".split()
 )
 """Reasons that ban: faults on an open link. A peer that only does not match is refused and not banned."""

@@ -21,7 +21,7 @@ from dslnode.security.tls_tunnels import TlsTunnels
 from dslnode.transport.authenticated_stream import AuthenticatedStream
 from dslnode.transport.call_slots import CallLimiter, CallSlots
 from dslnode.transport.connection_manager import ConnectionManager
-from dslnode.transport.grpc_options import SERVER_OPTIONS
+from dslnode.transport.grpc_options import descriptor_limit, server_options
 from dslnode.transport.link_events import PeerRefused
 from dslnode.transport.reachability import Declined, ReachabilityService
 from dslnode.transport.restarting_server import GenericServices, RestartingServer
@@ -132,7 +132,9 @@ class Server:
 
     def _make(self) -> grpc.aio.Server:
         limiter = CallLimiter(self.slots, LINKS, self._caller, self._refuse_calls)
-        server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS, interceptors=(limiter,))
+        server = grpc.aio.server(
+            options=server_options(descriptor_limit()), maximum_concurrent_rpcs=MAX_CALLS, interceptors=(limiter,)
+        )
         services = cast(grpc.aio.Server, GenericServices(server))
         node_pb2_grpc.add_NeighbourServicer_to_server(self._neighbour, services)
         node_pb2_grpc.add_StatusServicer_to_server(self._status, services)

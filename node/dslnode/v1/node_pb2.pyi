@@ -105,20 +105,26 @@ class Members(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[Member, _Mapping]]] = ...) -> None: ...
 
 class Member(_message.Message):
-    __slots__ = ("node_id", "version", "name", "advertise", "links", "left")
+    __slots__ = ("node_id", "version", "name", "advertise", "links", "left", "proven", "signature", "certificate")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ADVERTISE_FIELD_NUMBER: _ClassVar[int]
     LINKS_FIELD_NUMBER: _ClassVar[int]
     LEFT_FIELD_NUMBER: _ClassVar[int]
+    PROVEN_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     node_id: bytes
     version: int
     name: str
     advertise: str
     links: bytes
     left: bool
-    def __init__(self, node_id: _Optional[bytes] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., advertise: _Optional[str] = ..., links: _Optional[bytes] = ..., left: _Optional[bool] = ...) -> None: ...
+    proven: bytes
+    signature: bytes
+    certificate: bytes
+    def __init__(self, node_id: _Optional[bytes] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., advertise: _Optional[str] = ..., links: _Optional[bytes] = ..., left: _Optional[bool] = ..., proven: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., certificate: _Optional[bytes] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("fingerprint", "layout", "layers", "weights", "seed", "scores")
@@ -225,7 +231,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("name", "node_id", "run_id", "round", "phase", "accuracy", "train_accuracy", "loss", "density", "weights", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "uptime_seconds", "float32_bits_sent", "neighbours", "usage", "layers", "history", "clock")
+    __slots__ = ("name", "node_id", "run_id", "round", "phase", "accuracy", "train_accuracy", "loss", "density", "weights", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "uptime_seconds", "float32_bits_sent", "neighbours", "usage", "layers", "history", "clock", "task", "score_name", "score", "train_score", "figures", "classes", "confusion", "baselines", "best", "alone_score")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -247,6 +253,16 @@ class StatusReply(_message.Message):
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    SCORE_NAME_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_SCORE_FIELD_NUMBER: _ClassVar[int]
+    FIGURES_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    CONFUSION_FIELD_NUMBER: _ClassVar[int]
+    BASELINES_FIELD_NUMBER: _ClassVar[int]
+    BEST_FIELD_NUMBER: _ClassVar[int]
+    ALONE_SCORE_FIELD_NUMBER: _ClassVar[int]
     name: str
     node_id: str
     run_id: str
@@ -268,7 +284,57 @@ class StatusReply(_message.Message):
     layers: _containers.RepeatedCompositeFieldContainer[LayerStatus]
     history: _containers.RepeatedCompositeFieldContainer[Measurement]
     clock: float
-    def __init__(self, name: _Optional[str] = ..., node_id: _Optional[str] = ..., run_id: _Optional[str] = ..., round: _Optional[int] = ..., phase: _Optional[str] = ..., accuracy: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., density: _Optional[float] = ..., weights: _Optional[int] = ..., payload_bits_sent: _Optional[int] = ..., payload_bits_received: _Optional[int] = ..., wire_bytes_sent: _Optional[int] = ..., wire_bytes_received: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., float32_bits_sent: _Optional[int] = ..., neighbours: _Optional[_Iterable[_Union[NeighbourStatus, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerStatus, _Mapping]]] = ..., history: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ..., clock: _Optional[float] = ...) -> None: ...
+    task: str
+    score_name: str
+    score: float
+    train_score: float
+    figures: _containers.RepeatedCompositeFieldContainer[Figure]
+    classes: _containers.RepeatedCompositeFieldContainer[ClassStatus]
+    confusion: _containers.RepeatedScalarFieldContainer[int]
+    baselines: _containers.RepeatedCompositeFieldContainer[Baseline]
+    best: BestModel
+    alone_score: float
+    def __init__(self, name: _Optional[str] = ..., node_id: _Optional[str] = ..., run_id: _Optional[str] = ..., round: _Optional[int] = ..., phase: _Optional[str] = ..., accuracy: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., density: _Optional[float] = ..., weights: _Optional[int] = ..., payload_bits_sent: _Optional[int] = ..., payload_bits_received: _Optional[int] = ..., wire_bytes_sent: _Optional[int] = ..., wire_bytes_received: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., float32_bits_sent: _Optional[int] = ..., neighbours: _Optional[_Iterable[_Union[NeighbourStatus, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerStatus, _Mapping]]] = ..., history: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ..., clock: _Optional[float] = ..., task: _Optional[str] = ..., score_name: _Optional[str] = ..., score: _Optional[float] = ..., train_score: _Optional[float] = ..., figures: _Optional[_Iterable[_Union[Figure, _Mapping]]] = ..., classes: _Optional[_Iterable[_Union[ClassStatus, _Mapping]]] = ..., confusion: _Optional[_Iterable[int]] = ..., baselines: _Optional[_Iterable[_Union[Baseline, _Mapping]]] = ..., best: _Optional[_Union[BestModel, _Mapping]] = ..., alone_score: _Optional[float] = ...) -> None: ...
+
+class Figure(_message.Message):
+    __slots__ = ("name", "value", "unit")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: float
+    unit: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
+
+class ClassStatus(_message.Message):
+    __slots__ = ("name", "examples", "recall", "precision")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    RECALL_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    examples: int
+    recall: float
+    precision: float
+    def __init__(self, name: _Optional[str] = ..., examples: _Optional[int] = ..., recall: _Optional[float] = ..., precision: _Optional[float] = ...) -> None: ...
+
+class Baseline(_message.Message):
+    __slots__ = ("name", "score", "trivial")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    TRIVIAL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    score: float
+    trivial: bool
+    def __init__(self, name: _Optional[str] = ..., score: _Optional[float] = ..., trivial: _Optional[bool] = ...) -> None: ...
+
+class BestModel(_message.Message):
+    __slots__ = ("round", "score")
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    round: int
+    score: float
+    def __init__(self, round: _Optional[int] = ..., score: _Optional[float] = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("hour_bytes", "day_bytes", "cap_bytes", "cap_period", "used_bytes", "forecast_bytes", "exchanges_skipped", "interval_seconds")
@@ -351,12 +417,14 @@ class LayerStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., weights: _Optional[int] = ..., density: _Optional[float] = ...) -> None: ...
 
 class Measurement(_message.Message):
-    __slots__ = ("round", "accuracy")
+    __slots__ = ("round", "accuracy", "score")
     ROUND_FIELD_NUMBER: _ClassVar[int]
     ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
     round: int
     accuracy: float
-    def __init__(self, round: _Optional[int] = ..., accuracy: _Optional[float] = ...) -> None: ...
+    score: float
+    def __init__(self, round: _Optional[int] = ..., accuracy: _Optional[float] = ..., score: _Optional[float] = ...) -> None: ...
 
 class NeighbourStatus(_message.Message):
     __slots__ = ("name", "node_id", "address", "connected", "round", "staleness", "agreement", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "problem")

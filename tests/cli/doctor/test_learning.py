@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from dslnode.cli.doctor import learning
 from dslnode.cli.doctor.findings import Level, worst_level
 from dslnode.cli.doctor.learning import (
     PEAK_BYTES_PER_WEIGHT,
@@ -27,6 +28,7 @@ from dslnode.data.dataset import load_data_set
 from dslnode.learning.learner import Learner
 from dslnode.learning.models import mlp
 from dslnode.learning.options import InitializationOptions, TrainingOptions
+from dslnode.learning.results import Baseline
 from dslnode.protocol.messages import MaskMessage
 
 GOOD = DataFacts("digits", {0: 10, 1: 12}, held_out=5, class_count=2)
@@ -41,7 +43,7 @@ OK, WARNING, PROBLEM = Level.OK, Level.WARNING, Level.PROBLEM
     [
         (GOOD, OK, "22 examples by class (0: 10, 1: 12), 5 held out"),
         (replace(GOOD, counts={3: 9}), WARNING, "only one class"),
-        (replace(GOOD, held_out=0), WARNING, "no accuracy"),
+        (replace(GOOD, held_out=0), WARNING, "no score"),
         (replace(GOOD, counts={0: 4, 1: 9}), WARNING, "fewer than 5 examples of class 0"),
         (replace(GOOD, counts={0: 5, 1: 51}), WARNING, "10 times"),
     ],
@@ -95,3 +97,17 @@ def test_a_trial_makes_the_sign_masks_that_it_times() -> None:
 
     assert trial.signs_seconds > 0
     assert isinstance(learner.make_steps(2, [TRIAL_PEER])[TRIAL_PEER], MaskMessage), "it has a neighbour"
+
+
+def test_what_is_to_beat_is_told_and_inputs_that_say_nothing_are_a_warning() -> None:
+    majority, linear = Baseline("majority", 0.6, trivial=True), Baseline("linear", 0.9, trivial=False)
+    [told] = learning.check_baselines("accuracy", (majority, linear))
+    assert (told.level, told.what) == (OK, "accuracy on held-out data; to beat: majority 60.0 %, linear 90.0 %")
+    [warned] = learning.check_baselines("accuracy", (majority, replace(linear, score=0.6)))
+    assert warned.level is WARNING
+    assert learning.check_baselines("mine", ()) == []
+
+
+def test_without_classes_none_are_counted() -> None:
+    [only] = learning.check_data(DataFacts("pump", {0: 80}, held_out=20, class_count=2, task="regression"))
+    assert (only.level, only.what) == (OK, "pump: 80 examples for regression, 20 held out")

@@ -15,13 +15,16 @@ from dslnode.cli.doctor.host import available_memory, peak_memory
 from dslnode.cli.formatting import si_amount
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
+from dslnode.data.target import Task
 from dslnode.errors import DslnodeError
 from dslnode.learning.learner import Learner
 from dslnode.learning.masking import layout_of
+from dslnode.learning.results import Baseline
 from dslnode.plugins import model_factory
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.messages import MaskKind
 from dslnode.runtime.build import initialization_options, node_data, training_options
+from dslnode.telemetry.score_status import score_text
 
 TRIAL_STEPS = 3
 TRIAL_PEER = "doctor"
@@ -54,6 +57,7 @@ class DataFacts:
     counts: dict[int, int]
     held_out: int
     class_count: int
+    task: str = Task.CLASSIFICATION
 
 
 @dataclass(frozen=True)
@@ -122,14 +126,16 @@ def examine_learning(settings: Settings) -> Iterator[Finding | Trial]:
 def _examine_model(settings: Settings, data: DataSet) -> Iterator[Finding | Trial]:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    model = model_factory(settings.model)(data.input_shape, data.class_count)
+    model = model_factory(settings.model)(data.input_shape, data.output_count, data.target.task)
     memory = MemoryFacts(peak_memory(), available_memory(), layout_of(model).size)
     if memory.is_short:
         yield check_memory(memory, None)
         return
     options = replace(training_options(settings), local_steps=TRIAL_STEPS)
-    trial = try_rounds(Learner(model, data, options, initialization_options(settings)), settings)
+    learner = Learner(model, data, options, initialization_options(settings))
+    trial = try_rounds(learner, settings)
     yield trial
+    yield from check_baselines(learner.task.score_name, learner.baselines)
     yield check_memory(memory, trial)
     yield from check_round(trial, RoundSettings.of(settings))
 
@@ -155,7 +161,8 @@ def check_torch(facts: TorchFacts) -> list[Finding]:
 def probe_data(data: DataSet) -> DataFacts:
     """Count the examples by class."""
     counts = Counter(data.train.labels.tolist())
-    return DataFacts(data.name, dict(counts), 0 if data.held_out is None else len(data.held_out), data.class_count)
+    held_out = 0 if data.held_out is None else len(data.held_out)
+    return DataFacts(data.name, dict(counts), held_out, data.class_count, data.target.task)
 
 
 def check_data(data: DataFacts) -> list[Finding]:
@@ -163,12 +170,16 @@ def check_data(data: DataFacts) -> list[Finding]:
     counts = data.counts
     by_class = ", ".join(f"{label}: {count}" for label, count in sorted(counts.items())[:MAX_LISTED])
     total = sum(counts.values())
-    findings = [ok("data", f"{data.name}: {total:,} examples by class ({by_class}), {data.held_out:,} held out")]
-    if len(counts) == 1:
+    classes = data.task == Task.CLASSIFICATION
+    of = f"by class ({by_class})" if classes else f"for {data.task}"
+    findings = [ok("data", f"{data.name}: {total:,} examples {of}, {data.held_out:,} held out")]
+    if classes and len(counts) == 1:
         findings.append(warning("data", "only one class: every answer is right", "give the node more of the data"))
     if data.held_out == 0:
-        what = "no example is held out, so no accuracy will be measured"
+        what = "no example is held out, so no score will be measured"
         findings.append(warning("data", what, "provide held-out data of the node's own classes"))
+    if not classes:
+        return findings
     rare = sorted(label for label, count in counts.items() if count < MIN_CLASS_EXAMPLES)
     if rare:
         what = f"fewer than {MIN_CLASS_EXAMPLES} examples of class {', '.join(map(str, rare[:MAX_LISTED]))}"
@@ -177,6 +188,19 @@ def check_data(data: DataFacts) -> list[Finding]:
         what = f"some classes have more than {MAX_CLASS_IMBALANCE} times as many examples as others"
         findings.append(warning("data", what, "even it out with --samples-per-class"))
     return findings
+
+
+def check_baselines(name: str, baselines: tuple[Baseline, ...]) -> list[Finding]:
+    """Tell what simple predictors reach: a model that does not beat the trivial ones has learned nothing."""
+    if not baselines:
+        return []
+    listed = ", ".join(f"{each.name} {score_text(name, each.score)}" for each in baselines)
+    trivial = [each.score for each in baselines if each.trivial]
+    others = [each.score for each in baselines if not each.trivial]
+    if trivial and others and max(others) <= max(trivial):
+        what = f"by {name} on held-out data a linear model is no better than a trivial predictor ({listed})"
+        return [warning("score", what, "look whether the inputs say anything about the target, or give more examples")]
+    return [ok("score", f"{name} on held-out data; to beat: {listed}")]
 
 
 def check_memory(memory: MemoryFacts, trial: Trial | None) -> Finding:
@@ -205,7 +229,7 @@ def try_rounds(learner: Learner, settings: Settings) -> Trial:
         signs = _seconds(lambda: learner.make_steps(number, [TRIAL_PEER])) if MaskKind.SIGN in kinds else 0.0  # noqa: B023
         received = [NeighbourMasks(TRIAL_PEER, learner.mask, (), 0)]
         aggregate = _seconds(lambda: learner.aggregate(received))  # noqa: B023
-    evaluate = _seconds(learner.accuracy)
+    evaluate = _seconds(learner.score)
     return Trial(
         step_seconds=steps / TRIAL_STEPS,
         signs_seconds=signs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from benchmarks.tables.markdown import Column, Row, number, table, text
+from benchmarks.results.markdown import Column, Row, number, table, text
 
 Result = dict[str, Any]
 

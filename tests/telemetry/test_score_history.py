@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.telemetry.accuracy_history import MAX_POINTS, AccuracyHistory, sampled
+from dslnode.telemetry.score_history import MAX_POINTS, ScoreHistory, sampled
 
 POINTS = st.lists(st.tuples(st.integers(1, 20), st.floats(0, 1)), max_size=50).map(
     lambda steps: [(sum(step for step, _ in steps[: n + 1]), value) for n, (_, value) in enumerate(steps)]
@@ -16,7 +16,7 @@ POINTS = st.lists(st.tuples(st.integers(1, 20), st.floats(0, 1)), max_size=50).m
 
 @given(st.integers(0, 2_000))
 def test_however_long_a_node_runs_the_first_and_the_newest_stay(count: int) -> None:
-    history = AccuracyHistory()
+    history = ScoreHistory()
     for number in range(count):
         history.add(number, number / 2_000)
     rounds = [number for number, _ in history.points]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import mean
 from typing import Any
 
-from benchmarks.tables.markdown import Column, Row, formatted, number, table, text
+from benchmarks.results.markdown import Column, Row, formatted, number, table, text
 
 Result = dict[str, Any]
 

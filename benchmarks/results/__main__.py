@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables import accuracy, others, wire
-from benchmarks.tables.markdown import fill, stale
+from benchmarks.results import accuracy, others, wire
+from benchmarks.results.markdown import fill, stale
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "benchmarks" / "results"
+RESULTS = Path(__file__).parent
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "accuracy-short": ("accuracy-mlp", accuracy.short),
     "accuracy-mlp": ("accuracy-mlp", accuracy.by_case),
@@ -46,7 +46,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
 
 def main(given: list[str] | None = None) -> int:
     """Fill the pages, or check them."""
-    parser = argparse.ArgumentParser("benchmarks.tables", description=__doc__)
+    parser = argparse.ArgumentParser("benchmarks.results", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a table is stale")
     options = parser.parse_args(given)
     found = tables(RESULTS)
@@ -77,7 +77,7 @@ def pages(root: Path) -> list[Path]:
 def _check(found: dict[str, str]) -> int:
     wrong = [(page, name) for page in pages(ROOT) for name in stale(page.read_text(encoding="utf-8"), found)]
     for page, name in wrong:
-        print(f"{page.relative_to(ROOT)}: table {name} is stale: run python -m benchmarks.tables", file=sys.stderr)
+        print(f"{page.relative_to(ROOT)}: table {name} is stale: run python -m benchmarks.results", file=sys.stderr)
     return 1 if wrong else 0
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from benchmarks.report import without_json
-from benchmarks.tables import __main__ as command
-from benchmarks.tables import accuracy, others, wire
-from benchmarks.tables.markdown import Column, fill, marked, number, stale, table, text
+from benchmarks.results import __main__ as command
+from benchmarks.results import accuracy, others, wire
+from benchmarks.results.markdown import Column, fill, marked, number, stale, table, text
 
 
 def accuracy_row(method: str, bits: float, case: str = "4-classes-15-each", **more: Any) -> dict[str, Any]:

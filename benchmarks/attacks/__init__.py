@@ -1,0 +1,1 @@
+"""What attackers cost a training pair of nodes, one attack after the other."""

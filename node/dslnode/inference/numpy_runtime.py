@@ -1,0 +1,208 @@
+"""Runs a personal model with numpy alone: float32 in, float32 out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import singledispatch
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from dslnode.errors import ModelError
+from dslnode.inference.operations import (
+    Activation,
+    Affine,
+    Convolution,
+    Flatten,
+    GlobalMean,
+    Gru,
+    Linear,
+    LocalResponse,
+    Offset,
+    Operation,
+    Pool,
+    StepsLast,
+)
+
+Array = NDArray[np.float32]
+Weights = Mapping[str, Array]
+
+
+def run(operations: Sequence[Operation], weights: Weights, inputs: Array) -> Array:
+    """Return the outputs (n, outputs), float32, of inputs (n, *input_shape). ``ModelError`` if they do not fit."""
+    values = np.ascontiguousarray(inputs, dtype=np.float32)
+    for number, operation in enumerate(operations):
+        try:
+            values = apply(operation, weights, values)
+        except (ValueError, IndexError, KeyError, np.exceptions.AxisError) as error:
+            raise ModelError(
+                f"operation {number} of the model ({operation.op}) does not fit values of the shape {values.shape}:"
+                f" {error}; the file is damaged, or was made for other data"
+            ) from error
+    return values
+
+
+@singledispatch
+def apply(operation: object, _weights: Weights, _values: Array) -> Array:
+    """Return what an operation makes of values."""
+    raise TypeError(f"{type(operation).__name__} is no operation")
+
+
+@apply.register
+def _flatten(_operation: Flatten, _weights: Weights, values: Array) -> Array:
+    return values.reshape(len(values), -1)
+
+
+@apply.register
+def _steps_last(_operation: StepsLast, _weights: Weights, values: Array) -> Array:
+    return values.transpose(0, 2, 1)
+
+
+@apply.register
+def _linear(operation: Linear, weights: Weights, values: Array) -> Array:
+    return _plus(values @ weights[operation.weight].T, weights, operation.bias)
+
+
+@apply.register
+def _convolution(operation: Convolution, weights: Weights, values: Array) -> Array:
+    weight = weights[operation.weight]
+    axes = weight.ndim - 2
+    reach = [(size - 1) * step + 1 for size, step in zip(weight.shape[2:], operation.dilation, strict=True)]
+    windows = _windows(_padded(values, operation.padding, 0.0), reach, operation.stride)
+    windows = windows[_every(operation.dilation, before=2 + axes)]
+    windows = np.moveaxis(windows, 1, 1 + axes)  # (n, *places, channels, *kernel)
+    outputs = [
+        _product(part, kernel)
+        for part, kernel in zip(
+            np.split(windows, operation.groups, axis=1 + axes), np.split(weight, operation.groups), strict=True
+        )
+    ]
+    return _plus(np.moveaxis(np.concatenate(outputs, axis=-1), -1, 1), weights, operation.bias)
+
+
+def _product(windows: Array, kernel: Array) -> Array:
+    """Return (n, *places, outputs) of windows (n, *places, inputs, *kernel) and a kernel (outputs, inputs, *kernel)."""
+    places = windows.shape[: windows.ndim - kernel.ndim + 1]
+    matrix = windows.reshape(math.prod(places), -1)
+    return (matrix @ kernel.reshape(len(kernel), -1).T).reshape(*places, len(kernel))
+
+
+@apply.register
+def _pool(operation: Pool, _weights: Weights, values: Array) -> Array:
+    filler = -np.inf if operation.kind == "max" else 0.0
+    sizes = zip(values.shape[2:], operation.kernel, operation.stride, operation.padding, strict=True)
+    extra = [_reach(*each) if operation.partial else 0 for each in sizes]
+    windows = _windows(_padded(values, operation.padding, filler, extra), operation.kernel, operation.stride)
+    axes = tuple(range(-len(operation.kernel), 0))
+    pooled: Array = windows.max(axes) if operation.kind == "max" else windows.mean(axes, dtype=np.float32)
+    return pooled
+
+
+@apply.register
+def _global_mean(_operation: GlobalMean, _weights: Weights, values: Array) -> Array:
+    mean: Array = values.mean(tuple(range(2, values.ndim)), dtype=np.float32, keepdims=True)
+    return mean
+
+
+@apply.register
+def _activation(operation: Activation, _weights: Weights, values: Array) -> Array:
+    return ACTIVATIONS[operation.kind](values, operation)
+
+
+@apply.register
+def _affine(operation: Affine, weights: Weights, values: Array) -> Array:
+    shape = (1, -1, *[1] * (values.ndim - 2))
+    return values * weights[operation.gain].reshape(shape) + weights[operation.shift].reshape(shape)
+
+
+@apply.register
+def _local_response(operation: LocalResponse, _weights: Weights, values: Array) -> Array:
+    before = operation.size // 2
+    padding = [(0, 0), (before, (operation.size - 1) // 2), *[(0, 0)] * (values.ndim - 2)]
+    squares = np.pad(values * values, padding)
+    sums = sliding_window_view(squares, operation.size, axis=1).mean(-1, dtype=np.float32)
+    divisor: Array = (np.float32(operation.k) + np.float32(operation.alpha) * sums) ** np.float32(operation.beta)
+    return values / divisor
+
+
+@apply.register
+def _gru(operation: Gru, weights: Weights, values: Array) -> Array:
+    width = weights[operation.state_weight].shape[1]
+    inputs = _plus(values @ weights[operation.input_weight].T, weights, operation.input_bias, last=True)
+    state_weight = weights[operation.state_weight].T
+    state = np.zeros((len(values), width), np.float32)
+    for step in range(values.shape[1]):
+        ours = inputs[:, step]
+        theirs = _plus(state @ state_weight, weights, operation.state_bias)
+        reset, update = np.split(_sigmoid(ours[:, : 2 * width] + theirs[:, : 2 * width]), 2, axis=1)
+        new = np.tanh(ours[:, 2 * width :] + reset * theirs[:, 2 * width :])
+        state = (1 - update) * new + update * state
+    return state
+
+
+@apply.register
+def _offset(operation: Offset, weights: Weights, values: Array) -> Array:
+    return values + weights[operation.offset]
+
+
+def _plus(values: Array, weights: Weights, bias: str | None, *, last: bool = False) -> Array:
+    """Return values with a bias per channel added: dimension 1, or the last."""
+    if bias is None:
+        return values
+    shape = (-1,) if last else (1, -1, *[1] * (values.ndim - 2))
+    return values + weights[bias].reshape(shape)
+
+
+def _padded(values: Array, padding: Sequence[int], filler: float, extra: Sequence[int] = ()) -> Array:
+    """Return values with ``padding`` on both sides of each place dimension, and ``extra`` more at its end."""
+    extra = extra or [0] * len(padding)
+    if not any(padding) and not any(extra):
+        return values
+    sides = [(0, 0), (0, 0), *((size, size + more) for size, more in zip(padding, extra, strict=True))]
+    return np.pad(values, sides, constant_values=np.float32(filler))
+
+
+def _windows(values: Array, kernel: Sequence[int], stride: Sequence[int]) -> Array:
+    """Return a view of all windows: (n, channels, *places, *kernel)."""
+    windows = sliding_window_view(values, tuple(kernel), axis=tuple(range(2, values.ndim)))
+    return windows[_every(stride, before=2)]
+
+
+def _every(steps: Sequence[int], *, before: int) -> tuple[slice, ...]:
+    """Return the index that takes every so many entries of the dimensions after the first ones."""
+    return (*(slice(None),) * before, *(slice(None, None, step) for step in steps))
+
+
+def _reach(size: int, kernel: int, stride: int, padding: int) -> int:
+    """Return by how much the last window may reach over the end: it must begin before it (torch's ``ceil_mode``)."""
+    places = -(-(size + 2 * padding - kernel) // stride) + 1
+    if (places - 1) * stride >= size + padding:
+        places -= 1
+    return max(0, (places - 1) * stride + kernel - size - 2 * padding)
+
+
+def _sigmoid(values: Array) -> Array:
+    found: Array = np.tanh(values * np.float32(0.5))
+    return (found + 1) * np.float32(0.5)
+
+
+def _erf(values: Array) -> Array:
+    """Return the error function, to float32's accuracy (numpy has none)."""
+    return np.asarray(np.vectorize(math.erf, otypes=[np.float32])(values))
+
+
+ACTIVATIONS: Mapping[str, Callable[[Array, Activation], Array]] = {
+    "relu": lambda values, _: np.maximum(values, 0),
+    "leaky_relu": lambda values, chosen: np.where(values > 0, values, np.float32(chosen.slope) * values),
+    "elu": lambda values, chosen: np.where(
+        values > 0, values, np.float32(chosen.alpha) * np.expm1(np.minimum(values, 0))
+    ),
+    "tanh": lambda values, _: np.tanh(values),
+    "sigmoid": lambda values, _: _sigmoid(values),
+    "gelu": lambda values, _: values * np.float32(0.5) * (1 + _erf(values / np.float32(math.sqrt(2)))),
+    "silu": lambda values, _: values * _sigmoid(values),
+    "relu6": lambda values, _: np.clip(values, 0, 6),
+    "hardtanh": lambda values, _: np.clip(values, -1, 1),
+}

@@ -1,0 +1,39 @@
+"""Which round's personal model was the best on held-out data, with patience against noise, and what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dslnode.protocol.mask import Mask
+
+SMOOTHING = 0.5
+"""Part of the smoothed score that stays with each measurement: one lucky measurement does not decide."""
+
+
+@dataclass(frozen=True, eq=False)
+class KeptModel:
+    """A personal model as it was after ``round`` finished rounds: its mask, and what is the node's own by name."""
+
+    round: int
+    score: float
+    mask: Mask
+    local: Mapping[str, Tensor]
+
+
+class BestScore:
+    """Follows the measured scores: a round is the best so far if it raises the highest smoothed score."""
+
+    def __init__(self) -> None:
+        self._smoothed: float | None = None
+        self._highest: float | None = None
+
+    def add(self, score: float) -> bool:
+        """Take in a measurement; return whether it is the best so far."""
+        self._smoothed = score if self._smoothed is None else SMOOTHING * self._smoothed + (1 - SMOOTHING) * score
+        if self._highest is not None and self._smoothed <= self._highest:
+            return False
+        self._highest = self._smoothed
+        return True

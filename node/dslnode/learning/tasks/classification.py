@@ -1,0 +1,81 @@
+"""Classification: one class of several per example."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from dslnode.data.dataset import DataSet, Examples
+from dslnode.learning.judgement import Judgement, balanced_accuracy, judge_classes
+from dslnode.learning.linear_baseline import linear_outputs
+from dslnode.learning.results import Baseline
+from dslnode.learning.tasks.task import CHANCE, Array, LearningTask, output_names
+
+MAX_LINEAR_CLASSES = 1_000
+"""With more classes the linear model would cost too much."""
+UNEVEN = 2.0
+"""Times as many training examples of one class as of another, above which classes count alike however rare."""
+
+
+class Classification(LearningTask):
+    """Cross-entropy over classes; the score is accuracy, or balanced accuracy where the node's classes are uneven.
+
+    With uneven classes the plain accuracy rewards a model that never answers the rare ones. There each example
+    weighs as the inverse of its class's number, and the score is the mean of the classes' recalls.
+    """
+
+    has_classes: ClassVar[bool] = True
+
+    def __init__(self, data: DataSet) -> None:
+        super().__init__(data)
+        counts = np.bincount(data.train.labels, minlength=data.class_count)
+        present = counts[counts > 0]
+        self.uneven = bool(len(present) and present.max() > UNEVEN * present.min())
+        self.metric_name = "balanced accuracy" if self.uneven else "accuracy"
+        weights = np.divide(present.sum() / max(1, len(present)), counts, out=np.zeros(len(counts)), where=counts > 0)
+        self._class_weights = torch.from_numpy(weights.astype(np.float32)) if self.uneven else None
+        self._names = output_names(data)
+
+    def loss(self, outputs: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the cross-entropy; with uneven classes each example weighted for its class."""
+        if self._class_weights is None:
+            return cross_entropy(outputs, targets)
+        return (cross_entropy(outputs, targets, reduction="none") * self._class_weights[targets]).mean()
+
+    def predictions(self, outputs: Tensor, inputs: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the likeliest class of each example, int64 (batch,)."""
+        return outputs.argmax(dim=1)
+
+    def metric(self, predictions: Array, targets: Array) -> float:
+        """Return the accuracy, or the balanced accuracy, 0 to 1."""
+        if self.uneven:
+            return balanced_accuracy(predictions, targets)
+        return int(np.count_nonzero(predictions == targets)) / max(1, len(targets))
+
+    def judge(self, predictions: Array, targets: Array) -> Judgement:
+        """Return both accuracies, each class's recall and precision, and the confusion matrix."""
+        return judge_classes(predictions, targets, self._names)
+
+    def baselines(self, train: Examples, held_out: Examples) -> tuple[Baseline, ...]:
+        """Return the commonest class as every answer, and a linear model."""
+        majority = np.full(len(held_out), np.bincount(train.labels).argmax())
+        trivial = Baseline("majority", self.score(majority, held_out.labels), trivial=True)
+        classes = np.unique(train.labels)
+        if len(classes) > MAX_LINEAR_CLASSES:
+            return (trivial,)
+        weights = None if self._class_weights is None else self._class_weights.numpy()[train.labels]
+        outputs = linear_outputs(train, lambda rows: train.labels[rows, None] == classes, held_out, weights)
+        linear = classes[outputs.argmax(axis=1)]
+        return trivial, Baseline("linear", self.score(linear, held_out.labels), trivial=False)
+
+    def chance(self, score: float, targets: Array) -> float:  # noqa: ARG002
+        """Return the loss of score that chance explains; a balanced one is as noisy as its rarest classes."""
+        if not self.uneven:
+            return CHANCE / math.sqrt(len(targets))
+        _, counts = np.unique(targets, return_counts=True)
+        return CHANCE * math.sqrt(float(np.sum(1 / counts))) / len(counts)
