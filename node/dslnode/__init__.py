@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dslnode.config.settings import Settings
     from dslnode.data.dataset import DataSet, Examples, load_data_set
     from dslnode.data.partition import partition
+    from dslnode.data.schema import Schema
+    from dslnode.data.schema_file import read_schema
     from dslnode.data.target import Target
     from dslnode.errors import (
         DataError,
@@ -45,6 +47,8 @@ _HOMES = {
     "Examples": "data.dataset",
     "load_data_set": "data.dataset",
     "partition": "data.partition",
+    "Schema": "data.schema",
+    "read_schema": "data.schema_file",
     "Target": "data.target",
     "DataError": "errors",
     "DslnodeError": "errors",
@@ -94,6 +98,7 @@ __all__ = [
     "Predictions",
     "Predictor",
     "RoundFinished",
+    "Schema",
     "Settings",
     "SettingsError",
     "StateError",
@@ -106,6 +111,7 @@ __all__ = [
     "load_model",
     "load_settings",
     "partition",
+    "read_schema",
 ]
 
 

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from dslnode.cli.ca import app
 from dslnode.config.loader import load
-from dslnode.errors import ExitCode, SettingsError
+from dslnode.data.schema_file import read_schema
+from dslnode.errors import DataError, ExitCode, SettingsError
 from dslnode.security.ticket import read_ticket
 from tests.cli.test_main import complaint
 
@@ -37,6 +38,17 @@ def test_two_commands_make_all_that_a_board_needs() -> None:
     settings = load({"ticket": str(file)}, {}, None).settings
     assert (settings.name, settings.run_id, settings.share) == ("board-7", "greenhouse", "7/20")
     assert (settings.listen, settings.peers, settings.local_steps) == ("0.0.0.0:7711", ("10.0.0.1:7711",), 5)
+
+
+def test_a_schema_goes_into_the_ticket_itself() -> None:
+    ca("init")
+    Path("pump.toml").write_text('task = "anomaly"\nclasses = ["gut", "gestört"]\n', encoding="utf-8")
+    ca("issue", "board-7", "--set", "schema=pump.toml")
+    Path("pump.toml").unlink()
+    settings = load({"ticket": "board-7.ticket"}, {}, None).settings
+    assert read_schema(settings.schema).classes == ("gut", "gestört")
+    with pytest.raises(DataError, match=r"pump\.toml: cannot be read"):
+        ca("issue", "board-8", "--set", "schema=pump.toml")
 
 
 def test_a_setting_that_toml_cannot_hold_is_refused() -> None:

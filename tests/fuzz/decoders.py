@@ -21,7 +21,10 @@ from google.protobuf.message import DecodeError
 from dslnode.accounting import ledger_file
 from dslnode.accounting.ledger import EARLIEST_HOUR, Amounts, Direction, Ledger
 from dslnode.data.agreement import DataAgreement
-from dslnode.errors import PeerError, SettingsError
+from dslnode.data.dataset import DataSet, Examples
+from dslnode.data.schema import Column, ColumnKind, Schema
+from dslnode.data.schema_file import read_schema, schema_text
+from dslnode.errors import DataError, PeerError, SettingsError
 from dslnode.inference.model_file import CHECKSUM_BYTES, PersonalModelFile, checksum, pack, unpack
 from dslnode.overlay.mdns import read_announcement
 from dslnode.protocol.codec import delta, positions
@@ -48,6 +51,11 @@ from tests.inference.test_model_file import example as model_example
 
 LAYOUT = MaskLayout((MaskLayer("first", (11, 7)), MaskLayer("last", (300,))))
 LAYOUTS = dict.fromkeys(MaskKind, LAYOUT)
+SCHEMA = Schema(
+    target=("state",),
+    classes=("ok", "worn"),
+    columns=(Column(name="speed", kind=ColumnKind.NUMBER), Column(name="state", kind=ColumnKind.LABEL)),
+)
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,18 @@ def hello() -> bytes:
         data=DataAgreement(bytes(16), zlib.compress(b'{"task":"classification"}')),
     )
     return pb.Frame(hello=me.to_proto(5)).SerializeToString()
+
+
+def agreement() -> DataAgreement:
+    examples = Examples(np.ones((1, 1), np.float32), np.zeros(1, np.int64))
+    return DataAgreement.of(DataSet(examples, None, 2, "pump", schema=SCHEMA))
+
+
+def disagreement(content: bytes) -> str:
+    """Say in what a neighbour's data differ from ours."""
+    words = agreement().disagreement(DataAgreement(bytes(16), content))
+    assert words.isprintable()
+    return words
 
 
 def checksummed_state(body: bytes) -> checkpoint.Snapshot:
@@ -322,6 +342,12 @@ DECODERS: Mapping[str, Decoder] = {
         ),
     ),
     "hello": Decoder(lambda content: read_hello(pb.Frame.FromString(content)), (PeerError, DecodeError), (hello(),)),
+    "agreement": Decoder(disagreement, (), (agreement().packed, zlib.compress(b'{"task":"regression"}'))),
+    "schema": Decoder(
+        lambda content: read_schema("\n" + content.decode("utf-8", "replace")),
+        (DataError,),
+        (schema_text(SCHEMA).encode(),),
+    ),
     "state": Decoder(checkpoint.unpack, (ValueError,), (state(),)),
     "state behind its checksum": Decoder(checksummed_state, (ValueError,), (state()[_BODY:],)),
     "ledger": Decoder(ledger_file.unpack, (ValueError,), (ledger(),)),

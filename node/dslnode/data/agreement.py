@@ -29,7 +29,7 @@ class DataAgreement:
     @classmethod
     def of(cls, data: DataSet) -> DataAgreement:
         """Return what a node that learns from this data must agree on: its schema or, without one, the task alone."""
-        agreed = {"task": data.target.task} if data.schema is None else data.schema.agreement()
+        agreed = {**({} if data.schema is None else data.schema.agreement()), "task": data.target.task}
         text = json.dumps(agreed, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         content = text.encode("utf-8", "surrogatepass")
         packed = zlib.compress(content, 9)

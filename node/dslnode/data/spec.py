@@ -45,7 +45,7 @@ Separator = Annotated[Literal[",", ";", "\t", "|", " "], BeforeValidator(_separa
 class Options(BaseModel):
     """Options after the question mark; each kind of data takes some of them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class TaskOptions(Options):

@@ -96,6 +96,7 @@ def test_packed_files_are_read(tmp_path: Path, pack: object) -> None:
         ("a,a,c\n" + rows(30), ("a", "a_2")),
         ("1990,1991,1992,c\n" + rows(30, "{a},{b},{a},{c}"), ("1990", "1991", "1992")),
         ("'a' 'b' 'c'\n" + rows(30, "{a} {b} {c}"), ("a", "b")),
+        ('"","u","v"\n' + "".join(f"{n},{'pq'[n % 2]},{'rs'[n % 3 // 2]}\n" for n in range(30)), ("u=p", "u=q")),
     ],
 )
 def test_headers_are_found_out(tmp_path: Path, text: str, names: tuple[str, ...]) -> None:
@@ -192,3 +193,16 @@ def test_fuzzed_csv(tmp_path: Path, content: bytes) -> None:
 def test_fuzzed_packed_csv(tmp_path: Path, how: tuple[str, float, bytes], pack: object) -> None:
     (tmp_path / "a.csv").write_bytes(damage(pack(PLAIN.encode()), how))  # type: ignore[operator]
     load_or_refuse(f"csv:{tmp_path / 'a.csv'}")
+
+
+def test_spaces_may_separate_all_columns_but_the_last(tmp_path: Path) -> None:
+    text = rows(30, '{a}   {b}.   {b}e1\t"{c} pump"')
+    data = load_text(tmp_path, text)
+    assert (data.input_shape, data.target.names) == ((3,), ("off pump", "ok pump", "worn pump"))
+
+
+@pytest.mark.parametrize(("header", "target"), [("x,y,z", "z"), ("y,x,w", "y")])
+def test_a_y_between_x_and_z_is_no_target(tmp_path: Path, header: str, target: str) -> None:
+    data = load_text(tmp_path, f"{header}\n" + rows(30))
+    assert data.schema is not None
+    assert data.schema.target == (target,)

@@ -115,6 +115,7 @@ def examine_learning(settings: Settings) -> Iterator[Finding | Trial]:
     check = "data"
     try:
         data = node_data(settings)
+        yield from (ok("data", note) for note in data.notes)
         yield from check_data(probe_data(data))
         check = "model"
         yield from _examine_model(settings, data)

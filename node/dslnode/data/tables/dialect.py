@@ -109,7 +109,12 @@ def _find_separator(lines: Sequence[str]) -> str:
         enough = fit > best_fit and (separator != " " or best_fit < MIN_FIT)
         if width > 1 and enough and fit > MIN_FIT / 2:
             best, best_fit = separator, fit
-    return best
+    return " " if best == "\t" and _numbers(lines, " ") > _numbers(lines, "\t") else best
+
+
+def _numbers(lines: Sequence[str], separator: str) -> int:
+    """Return how many cells are numbers: a tab may stand before the last of many columns that spaces separate."""
+    return sum(parse_number(cell, ".") is not None for line in lines for cell in split_line(line, separator))
 
 
 def _usual_width(rows: Sequence[Sequence[str]]) -> int:
@@ -154,10 +159,12 @@ def _is_header(rows: Sequence[Sequence[str]], width: int, decimal: str) -> bool:
         texts = [index for index in numeric if parse_number(first[index], decimal) is None]
         named = any(not is_missing(first[index]) for index in texts)
         numbered = any(_numbers_columns(cells, decimal) for cells in (first, [first[index] for index in numeric]))
-        return (named and len(texts) > len(numeric) / 2) or numbered
+        if numbered or len(texts) <= len(numeric) / 2 or named:
+            return numbered or len(texts) > len(numeric) / 2
     seen = {cell.strip() for row in below for cell in row}
     names = [cell.strip() for cell in first]
-    return len(set(names)) == len(names) and not seen.intersection(names) and not any(map(is_missing, names))
+    unnamed = sum(map(is_missing, names[1:]))  # the first one, of row names, may be
+    return len(set(names)) == len(names) and not seen.intersection(filter(None, names)) and not unnamed
 
 
 def _is_numeric(column: Sequence[Sequence[str]], decimal: str) -> bool:

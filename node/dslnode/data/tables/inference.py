@@ -134,7 +134,7 @@ def _find_targets(finder: _Columns, task: str) -> tuple[list[ColumnProfile], str
 
 def _guess_target(finder: _Columns, task: str) -> tuple[list[ColumnProfile], str]:
     numbers_only = task in {Task.REGRESSION, Task.FORECAST}
-    named = finder.named(TARGET_NAMES)
+    named = finder.named([name for name in TARGET_NAMES if name != "y" or finder.named(["z"]) is None])
     if named is not None and named.name not in finder.dropped and named.filled:
         return [named], "by its name"
     candidates = finder.candidates

@@ -16,6 +16,8 @@ from dslnode.errors import DataError
 PERMITTED = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
 """What a query may do: read. It opens no other file and changes nothing."""
 MAX_CELL_CHARACTERS = 2**20
+BROKEN = (sqlite3.Error, UnicodeDecodeError)
+"""What is raised for a damaged file; SQLite's own messages may quote bytes of it that are no text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ class SqliteTable:
                     numbers = range(begun + 1, begun + len(rows) + 1)
                     yield Chunk(columns=columns, numbers=numbers, file=str(self.path), unit="row")
                     begun += len(rows)
-            except sqlite3.Error as error:
+            except BROKEN as error:
                 raise _broken(self.path, error) from error
 
 
@@ -51,7 +53,7 @@ def open_sqlite(path: Path, options: SqliteOptions) -> SqliteTable:
         try:
             query, note = _query(connection, path, options)
             cursor = connection.execute(f"SELECT * FROM ({query}) LIMIT 0")
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise _broken(path, error) from error
         names = unique_names([description[0] for description in cursor.description or ()])
     return SqliteTable(path, query, names, note)
@@ -75,14 +77,14 @@ def _query(connection: sqlite3.Connection, path: Path, options: SqliteOptions) -
 def _opened(path: Path) -> closing[sqlite3.Connection]:
     try:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
-    except sqlite3.Error as error:
+    except BROKEN as error:
         raise _broken(path, error) from error
     connection.text_factory = lambda content: content.decode("utf-8", "replace")
     connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in PERMITTED else sqlite3.SQLITE_DENY)
     return closing(connection)
 
 
-def _broken(path: Path, error: sqlite3.Error) -> DataError:
+def _broken(path: Path, error: Exception) -> DataError:
     return DataError(f"{path}: cannot be read ({error}); check the file, and the name of the table or the query")
 
 
