@@ -85,6 +85,7 @@ figures: $(VENV)/ready
 	$(BIN)/python -m benchmarks.structured --json $(FIGURES)/structured.json
 	$(BIN)/python -m benchmarks.dslth --json $(FIGURES)/dslth.json --plots docs/results
 	$(BIN)/python -m benchmarks.wire --json $(FIGURES)/wire.json
+	$(BIN)/python -m benchmarks.tables --json $(FIGURES)/tables.json
 	$(BIN)/python -m benchmarks.results
 
 dashboards: $(VENV)/ready

@@ -62,6 +62,17 @@ EXAMPLES = {
         dslnode status --watch
         dslnode status --address 10.0.0.2:7711 --json
     """,
+    "rounds": """
+        dslnode rounds --state-dir /var/lib/dslnode
+        dslnode rounds --state-dir /var/lib/dslnode --json
+    """,
+    "rollback": """
+        # To the best model; stop the node first:
+        dslnode rollback --state-dir /var/lib/dslnode
+
+        # To the state before the last one:
+        dslnode rollback --state-dir /var/lib/dslnode --to state.old
+    """,
     "ledger": """
         dslnode ledger --per hour                   # of the node on this machine
         dslnode ledger --state-dir /var/lib/dslnode --csv > traffic.csv   # of one that is stopped

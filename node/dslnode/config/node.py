@@ -109,7 +109,7 @@ class NodeSettings(SettingsGroup):
         "round deadline. 0: rounds never wait for slow ones.",
     )
     max_staleness: int = Field(10, ge=0, description="Rounds for which a silent neighbour's mask is still used.")
-    evaluate_every: int = Field(5, ge=1, description="Rounds between two measurements of the held-out accuracy.")
+    evaluate_every: int = Field(5, ge=1, description="Rounds between two measurements of the held-out score.")
     data_cap: str = Field(
         "",
         description="Upper bound of bytes sent and received, as 50MB/day (B, kB, MB, GB, KiB, MiB, GiB; per hour, day "

@@ -216,3 +216,13 @@ def test_a_task_that_cannot_be_is_refused_in_words(name: str, problem: str) -> N
 def test_numbers_are_needed_where_numbers_are_learned() -> None:
     with pytest.raises(DataError, match="needs values"):
         learning_task(data_set(INPUTS, target=Target(task="regression")))
+
+
+def test_chance_explains_less_of_a_better_fit_and_of_more_examples() -> None:
+    data = data_set(INPUTS, values=INPUTS[:, :1], target=Target(task="regression"))
+    task = Regression(data)
+    hundred, more = np.zeros((100, 1)), np.zeros((400, 1))
+    assert task.chance(0.0, hundred) == pytest.approx(0.016)
+    assert task.chance(0.9, hundred) == pytest.approx(0.0016)
+    assert task.chance(0.0, more) == pytest.approx(0.008)
+    assert task.chance(1.5, hundred) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from dslnode.cli.doctor import host, reach, ticket
 from dslnode.cli.doctor.findings import Finding, Level, findings_as_dict, worst_level
+from dslnode.cli.doctor.score import check_score
 from dslnode.config.loader import LoadedSettings
 from dslnode.config.settings import Settings
 from dslnode.errors import ExitCode, SettingsError, UnreachableError
@@ -65,6 +67,9 @@ def _ask_nobody(*_arguments: object) -> NoReturn:
 def _examine_network(settings: Settings, ask: host.AskStatus, dial_back: reach.AskDialBack) -> Iterator[Finding]:
     port = host.probe_port("listen", settings.listen, ask)
     yield host.check_port(port, settings.name)
+    if port.problem and port.node == settings.name:  # it runs
+        with contextlib.suppress(UnreachableError):
+            yield from check_score(ask(settings.listen))
     if settings.metrics != "off":
         metrics = host.probe_port("metrics", settings.metrics, None)
         if not (metrics.problem and port.node == settings.name):  # the running node holds both

@@ -86,7 +86,7 @@ class Anomaly(LearningTask):
     def chance(self, score: float, targets: Array) -> float:
         """Return the loss of score that chance explains; an area under the ROC is as noisy as its fewer kind."""
         fewer = min(float(targets[:, 0].sum()), float((1 - targets[:, 0]).sum())) if self.labelled else 0.0
-        return CHANCE / math.sqrt(fewer) if fewer else 2 * CHANCE * max(0.0, 1 - score) / math.sqrt(len(targets))
+        return CHANCE / math.sqrt(fewer) if fewer else CHANCE * max(0.0, 1 - score) / math.sqrt(len(targets)) / 2
 
     def _errors(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
         """Return errors (n,) and which examples are anomalies, bool (n,)."""

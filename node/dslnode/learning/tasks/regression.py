@@ -16,6 +16,8 @@ from dslnode.learning.linear_baseline import linear_outputs
 from dslnode.learning.results import Baseline
 from dslnode.learning.tasks.task import CHANCE, Array, LearningTask
 
+HALF = 0.5
+
 
 class Regression(LearningTask):
     """Squared error of standardised numbers; the score is R2: 1 is perfect, 0 as good as the mean.
@@ -66,8 +68,11 @@ class Regression(LearningTask):
         )
 
     def chance(self, score: float, targets: Array) -> float:
-        """Return the loss of score that chance explains: it is the larger the more is unexplained."""
-        return 2 * CHANCE * max(0.0, 1 - score) / math.sqrt(len(targets))
+        """Return the loss of score that chance explains: it is the larger the more is unexplained.
+
+        Answers before and after an aggregation err alike, so their scores differ by less than each is noisy.
+        """
+        return HALF * CHANCE * max(0.0, 1 - score) / math.sqrt(len(targets))
 
     def original_units(self) -> tuple[Tensor, Tensor]:
         """Return centre and scale of the original units."""

@@ -1,0 +1,1 @@
+"""Public data tables, learned alone and together, against scikit-learn: ``python -m benchmarks.tables``."""
