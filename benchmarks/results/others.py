@@ -179,3 +179,38 @@ def _slopes(found: Row, ratio: str) -> Row:
 
 def _slope(found: Row, name: str) -> str:
     return f"{found[f'slope_{name}']:.2f} ({found[f'slope_deviation_{name}']:.2f})"
+
+
+def attacks(result: Result) -> str:
+    """Return what each attack cost a training pair."""
+    columns = [
+        text("attack", "attack"),
+        number("rounds_ratio", "rounds, during / before", ".2f"),
+        number("rounds_ratio_after", "after / before", ".2f"),
+        number("memory_mb_before", "MB before", ".0f"),
+        number("memory_mb_peak", "peak", ".0f"),
+        number("memory_mb_after", "after", ".0f"),
+        number("newcomer_seconds", "newcomer, s", ".1f"),
+        number("stop_seconds", "stop, s", ".1f"),
+        Column("last round kept", lambda row: "yes" if row["last_round_saved"] else "no", is_text=True),
+        text("alive", "alive"),
+    ]
+    return table(columns, result["rows"])
+
+
+def endurance(result: Result) -> str:
+    """Return a node's memory, descriptors and threads over many rounds."""
+    columns = [
+        number("rounds", "rounds", ",d"),
+        number("memory_mb", "VmRSS, MB", ".1f"),
+        number("descriptors", "descriptors", "d"),
+        number("threads", "threads", "d"),
+    ]
+    return table(columns, result["rows"])
+
+
+def public_tables(result: Result) -> str:
+    """Return scores on public tables against scikit-learn's."""
+    keys = ("ours_alone", "ours_together", "linear", "mlp", "trivial")
+    columns = [text("dataset", "data set"), text("task", "task"), text("metric", "score")]
+    return table([*columns, *(number(key, key.replace("_", " "), ".3f") for key in keys)], result["rows"])

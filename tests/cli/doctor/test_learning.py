@@ -42,6 +42,8 @@ OK, WARNING, PROBLEM = Level.OK, Level.WARNING, Level.PROBLEM
     ("data", "expected", "message"),
     [
         (GOOD, OK, "22 examples by class (0: 10, 1: 12), 5 held out"),
+        (replace(GOOD, names=("idle", "worn")), OK, "22 examples by class (idle: 10, worn: 12), 5 held out"),
+        (replace(GOOD, counts={0: 1, 1: 12}, names=("idle", "worn")), WARNING, "of class idle"),
         (replace(GOOD, counts={3: 9}), WARNING, "only one class"),
         (replace(GOOD, held_out=0), WARNING, "no score"),
         (replace(GOOD, counts={0: 4, 1: 9}), WARNING, "fewer than 5 examples of class 0"),

@@ -15,7 +15,7 @@ from dslnode.cli.doctor.host import available_memory, peak_memory
 from dslnode.cli.formatting import si_amount
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
-from dslnode.data.target import Task
+from dslnode.data.target import Target, Task
 from dslnode.errors import DslnodeError
 from dslnode.learning.learner import Learner
 from dslnode.learning.masking import layout_of
@@ -58,6 +58,11 @@ class DataFacts:
     held_out: int
     class_count: int
     task: str = Task.CLASSIFICATION
+    names: tuple[str, ...] = ()  # of the classes, where they are known
+
+    def class_name(self, label: int) -> str:
+        """Return what a class is called."""
+        return Target(names=self.names).class_name(label)
 
 
 @dataclass(frozen=True)
@@ -162,13 +167,14 @@ def probe_data(data: DataSet) -> DataFacts:
     """Count the examples by class."""
     counts = Counter(data.train.labels.tolist())
     held_out = 0 if data.held_out is None else len(data.held_out)
-    return DataFacts(data.name, dict(counts), held_out, data.class_count, data.target.task)
+    target = data.target
+    return DataFacts(data.name, dict(counts), held_out, data.class_count, target.task, target.names)
 
 
 def check_data(data: DataFacts) -> list[Finding]:
     """Check that there is enough of each class to learn from and to measure with."""
     counts = data.counts
-    by_class = ", ".join(f"{label}: {count}" for label, count in sorted(counts.items())[:MAX_LISTED])
+    by_class = ", ".join(f"{data.class_name(label)}: {count}" for label, count in sorted(counts.items())[:MAX_LISTED])
     total = sum(counts.values())
     classes = data.task == Task.CLASSIFICATION
     of = f"by class ({by_class})" if classes else f"for {data.task}"
@@ -182,7 +188,7 @@ def check_data(data: DataFacts) -> list[Finding]:
         return findings
     rare = sorted(label for label, count in counts.items() if count < MIN_CLASS_EXAMPLES)
     if rare:
-        what = f"fewer than {MIN_CLASS_EXAMPLES} examples of class {', '.join(map(str, rare[:MAX_LISTED]))}"
+        what = f"fewer than {MIN_CLASS_EXAMPLES} examples of class {', '.join(map(data.class_name, rare[:MAX_LISTED]))}"
         findings.append(warning("data", what, "give more of them, or leave the class out with --classes"))
     elif max(counts.values()) > MAX_CLASS_IMBALANCE * min(counts.values()):
         what = f"some classes have more than {MAX_CLASS_IMBALANCE} times as many examples as others"
