@@ -73,6 +73,23 @@ EXAMPLES = {
         # To the state before the last one:
         dslnode rollback --state-dir /var/lib/dslnode --to state.old
     """,
+    "export": """
+        # From a running node, with that node's own ticket:
+        dslnode export --address 10.0.0.2:7711 --ticket board.ticket --output pump.dslm
+
+        # From what a node has saved, also while it is stopped:
+        dslnode export --state-dir /var/lib/dslnode --output pump.dslm --round last
+    """,
+    "predict": """
+        dslnode predict pump.dslm --data csv:new.csv
+        dslnode predict pump.dslm --data csv:new.csv --format json
+        dslnode predict pump.dslm --data 'csv:known.csv?target=state' --score
+    """,
+    "model": """
+        dslnode model show pump.dslm
+        dslnode model diff pump.dslm other.dslm
+        dslnode model verify pump.dslm
+    """,
     "ledger": """
         dslnode ledger --per hour                   # of the node on this machine
         dslnode ledger --state-dir /var/lib/dslnode --csv > traffic.csv   # of one that is stopped
