@@ -19,6 +19,7 @@ def export_model(
     form: ModelFormat,
     ticket: Path | None,
     timeout: float,
+    seal: Path | None = None,
 ) -> str:
     """Write the model; return a line about it. Raises ``DslnodeError`` that says what is wrong and what to do."""
     if (state_dir is None) == (address is None):
@@ -29,6 +30,12 @@ def export_model(
         assert address is not None
         model = _asked(address, which, ticket, timeout)
     content = WRITERS[form](model)
+    if seal is not None:
+        if form is not ModelFormat.DSLM:
+            raise SettingsError(f"--seal goes with --format dslm; a {form} file has no place for a seal")
+        from dslnode.inference.model_seal import with_seal
+
+        content = with_seal(content, seal)
     try:
         output.write_bytes(content)
     except OSError as error:

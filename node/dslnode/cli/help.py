@@ -88,7 +88,7 @@ EXAMPLES = {
     "model": """
         dslnode model show pump.dslm
         dslnode model diff pump.dslm other.dslm
-        dslnode model verify pump.dslm
+        dslnode model verify pump.dslm --ticket board.ticket
     """,
     "ledger": """
         dslnode ledger --per hour                   # of the node on this machine

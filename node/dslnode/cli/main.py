@@ -170,6 +170,10 @@ def export(
     *,
     form: Annotated[ModelFormat, typer.Option("--format", help="How to write it.")] = ModelFormat.DSLM,
     which: Annotated[str, typer.Option("--round", metavar="best|last|N", help="Which of the saved models.")] = "best",
+    seal: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--seal", metavar="TICKET", help="Sign the file with the key of this ticket."),
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1)] = 30.0,
     ticket: AnyTicket = None,
 ) -> None:
@@ -178,7 +182,14 @@ def export(
 
     typer.echo(
         export_model(
-            output, state_dir=state_dir, address=address, which=which, form=form, ticket=ticket, timeout=timeout
+            output,
+            state_dir=state_dir,
+            address=address,
+            which=which,
+            form=form,
+            ticket=ticket,
+            timeout=timeout,
+            seal=seal,
         )
     )
 

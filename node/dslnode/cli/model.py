@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -34,8 +34,14 @@ def diff(first: File, second: File) -> None:
 
 
 @app.command(cls=CommandHelp)
-def verify(file: File) -> None:
-    """Check that a file is whole: its checksum, its mask, its sizes."""
+def verify(
+    file: File,
+    ticket: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--ticket", metavar="FILE", help="Check its seal, too, by the authority of this ticket."),
+    ] = None,
+) -> None:
+    """Check that a file is whole: its checksum, its mask, its sizes, and who has sealed it."""
     from dslnode.cli.model_view import verify_model
 
-    verify_model(file)
+    verify_model(file, ticket)

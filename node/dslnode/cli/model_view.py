@@ -36,10 +36,16 @@ def show_difference(first: Path, second: Path) -> None:
         print(f"{layer.name:<24} agree {agreement:7.2%}   kept {densities[0]:.3f} and {densities[1]:.3f}")
 
 
-def verify_model(file: Path) -> None:
-    """Print that a file is whole. Raises ``ModelError`` if it is not."""
-    model = unpack_named(read_content(file), str(file))
-    print(f"{file}: is whole; round {model.round}, {model.mask.size:,} weights")
+def verify_model(file: Path, ticket: Path | None = None) -> None:
+    """Print that a file is whole, and by whom it is sealed. Raises ``ModelError`` if it is not."""
+    content = read_content(file)
+    model = unpack_named(content, str(file))
+    whose = "without a seal" if model.seal is None else "sealed, by whom --ticket FILE tells"
+    if ticket is not None:
+        from dslnode.inference.model_seal import check_seal
+
+        whose = f"sealed by {check_seal(content, str(file), ticket).name}"
+    print(f"{file}: is whole; round {model.round}, {model.mask.size:,} weights, {whose}")
 
 
 def facts_of(model: PersonalModelFile, size: int) -> dict[str, Any]:

@@ -10,31 +10,16 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from dslnode.errors import PeerError
 from dslnode.protocol.membership import MAX_MEMBERS, MemberRecord
-from dslnode.security.certificates import UNREADABLE, authority_key, load_certificate, read_identity
 from dslnode.security.credentials import Credentials
-from dslnode.security.identity import Identity
 from dslnode.security.ticket import Ticket
+from dslnode.security.ticket_keys import NodeCertificate, read_node_certificate, signed_by_ticket
 
 DOMAIN = b"dslnode member record 1\n"
 """What is signed begins so, lest a signature made for another purpose be taken for one of a record."""
 MAX_KNOWN = 2 * MAX_MEMBERS
 """Certificates, and records, whose signatures need not be checked again."""
-
-
-@dataclass(frozen=True)
-class _Certificate:
-    """A certificate that the authority has signed: whose it is, and the key that it certifies."""
-
-    der: bytes
-    identity: Identity
-    key: ec.EllipticCurvePublicKey
 
 
 @dataclass(frozen=True)
@@ -52,7 +37,7 @@ class MemberSignatures:
     def __init__(self, credentials: Credentials, run_id: str) -> None:
         self._credentials = credentials
         self._run = run_id.encode()
-        self._certificates: dict[str, _Certificate] = {}  # by node id in hex
+        self._certificates: dict[str, NodeCertificate] = {}  # by node id in hex
         self._own: _Own | None = None
         self._checked: dict[bytes, None] = {}  # digests of records that are as their node signed them
 
@@ -61,11 +46,7 @@ class MemberSignatures:
         ticket = self._credentials.ticket
         if self._own is not None and (self._own.ticket is ticket and self._own.record == record):
             return self._own.signed
-        key = serialization.load_pem_private_key(ticket.key.encode(), password=None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise TypeError("the key of a ticket is an elliptic-curve key: TLS has read it")
-        certificate = load_certificate(ticket.certificate).public_bytes(serialization.Encoding.DER)
-        signature = key.sign(self._signed(record), ec.ECDSA(hashes.SHA256()))
+        signature, certificate = signed_by_ticket(ticket, self._signed(record))
         signed = replace(record, signature=signature, certificate=certificate)
         self._own = _Own(ticket, record, signed)
         return signed
@@ -82,39 +63,32 @@ class MemberSignatures:
         if known is None:
             return None
         complete = replace(record, certificate=known.der)
-        self._check_signature(complete, known.key)
+        self._check_signature(complete, known)
         try:
             self._credentials.check(known.identity)
         except PeerError:
             return None
         return complete
 
-    def _check_signature(self, record: MemberRecord, key: ec.EllipticCurvePublicKey) -> None:
+    def _check_signature(self, record: MemberRecord, certificate: NodeCertificate) -> None:
         content = self._signed(record)
         digest = hashlib.blake2b(content + record.signature + record.certificate, digest_size=16).digest()
         if digest in self._checked:
             return
-        try:
-            key.verify(record.signature, content, ec.ECDSA(hashes.SHA256()))
-        except InvalidSignature:
-            raise PeerError("forged", f"sent a record of {record.name!r} that this node has not signed") from None
+        if not certificate.has_signed(content, record.signature):
+            raise PeerError("forged", f"sent a record of {record.name!r} that this node has not signed")
         _remember(self._checked, digest, None)
 
-    def _certificate(self, record: MemberRecord) -> _Certificate:
+    def _certificate(self, record: MemberRecord) -> NodeCertificate:
         """Return the certificate that came with a record, which is known from now on."""
         try:
-            certificate = x509.load_der_x509_certificate(record.certificate)
-            identity, key = read_identity(certificate), certificate.public_key()
-            authority = authority_key(self._credentials.ticket.authority)
-            algorithm = certificate.signature_hash_algorithm
-            if not isinstance(key, ec.EllipticCurvePublicKey) or algorithm is None:
-                raise ValueError("is not one of ours")
-            authority.verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(algorithm))
-        except (*UNREADABLE, InvalidSignature) as error:
+            found = read_node_certificate(record.certificate, self._credentials.ticket.authority)
+        except ValueError as error:
             raise PeerError("forged", "sent a member record with a certificate of another authority") from error
-        if (identity.key, identity.name) != (record.key, record.name):
-            raise PeerError("forged", f"sent a record of {record.name!r} with the certificate of {identity.name!r}")
-        found = _Certificate(record.certificate, identity, key)
+        if (found.identity.key, found.identity.name) != (record.key, record.name):
+            raise PeerError(
+                "forged", f"sent a record of {record.name!r} with the certificate of {found.identity.name!r}"
+            )
         _remember(self._certificates, record.key, found)
         return found
 
