@@ -101,7 +101,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
                 "--state-dir": str(tmp_path_factory.mktemp(name)),
             }
             given = [part for option in options.items() for part in option]
-            given += ["--data-cap", "1GB/day"] if name == "a" else []
+            given += ["--data-cap", "1GB/day", "--shadow-alone"] if name == "a" else []
             running.enter_context(NodeProcess(name, ports[number], *given))
         alone = ("--run-id", "greenhouse-alone", "--share", "1/3", "--evaluate-every", "1", "--local-steps", "100")
         running.enter_context(NodeProcess("a", ports[3], *alone, "--metrics", f"127.0.0.1:{metrics[3]}"))

@@ -33,6 +33,7 @@ Answer = TypeVar("Answer")
 ANSWER_TIMEOUT_SECONDS = 5.0
 CONNECTION_SECONDS = 10.0
 """A connection is closed after so long, whether its request was answered or not."""
+CLOSING_REASONS = ("full", "deadline", "descriptors", "error")
 MAX_CONNECTIONS = 16
 POLL_SECONDS = 0.1
 NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
@@ -63,10 +64,12 @@ async def serve_http(
 
     closed = Counter(
         "dslnode_http_connections_closed",
-        "Connections to the metrics address closed early: full, deadline, descriptors, error.",
+        f"Connections to the metrics address closed early: {', '.join(CLOSING_REASONS)}.",
         ["reason"],
         registry=registry,
     )
+    for reason in CLOSING_REASONS:
+        closed.labels(reason)  # 0 from the start: a rise from nothing is none to Prometheus
     app = application(registry, on_loop(status), on_loop(unready), host=address, token=token)
     try:
         endpoint = await resolve_own(address)
