@@ -158,7 +158,9 @@ def rollback(
 
 @app.command(cls=CommandHelp)
 def export(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write; of c, the directory.")
+    ],
     state_dir: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--state-dir", metavar="DIRECTORY", help="Take the model from what a node has saved there."),
@@ -169,6 +171,10 @@ def export(
     ] = None,
     *,
     form: Annotated[ModelFormat, typer.Option("--format", help="How to write it.")] = ModelFormat.DSLM,
+    data: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Examples for the test program of c, as --data of dslnode start; random ones without."),
+    ] = None,
     which: Annotated[str, typer.Option("--round", metavar="best|last|N", help="Which of the saved models.")] = "best",
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1)] = 30.0,
     ticket: AnyTicket = None,
@@ -178,7 +184,14 @@ def export(
 
     typer.echo(
         export_model(
-            output, state_dir=state_dir, address=address, which=which, form=form, ticket=ticket, timeout=timeout
+            output,
+            state_dir=state_dir,
+            address=address,
+            which=which,
+            form=form,
+            data=data,
+            ticket=ticket,
+            timeout=timeout,
         )
     )
 
