@@ -199,7 +199,9 @@ def export(
 @app.command(cls=CommandHelp)
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model's file, as dslnode export writes it.")],
-    data: Annotated[str, typer.Option(help="The examples: as --data of dslnode start.")],
+    data: Annotated[
+        str, typer.Option(help="The examples: as --data of dslnode start, or - for CSV rows on standard input.")
+    ],
     form: Annotated[AnswerFormat, typer.Option("--format", help="How to print answers.")] = AnswerFormat.TABLE,
     score: Annotated[bool, typer.Option("--score", help="Judge the model by the targets in the data.")] = False,
 ) -> None:
