@@ -14,9 +14,10 @@ from tests.cluster.processes import NodeProcess, free_port
 from tests.networks import Operator
 
 
-def run(*parts: str | Path) -> subprocess.CompletedProcess[str]:
+def run(*parts: str | Path, given: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command_line(*map(str, parts)),
+        input=given,
         capture_output=True,
         text=True,
         timeout=120,
@@ -58,6 +59,8 @@ def test_a_model_is_exported_and_answers(table: Path, tmp_path: Path) -> None:
     unlabelled.write_text("rpm,temperature_c,vibration\n4100,33,104\n4050,21,103\n")
     answers = run("predict", file, "--data", f"csv:{unlabelled}", "--format", "json")
     assert [json.loads(line)["class"] for line in answers.stdout.splitlines()] == ["worn", "ok"], answers.stderr
+    streamed = run("predict", file, "--data", "-", "--format", "json", given=unlabelled.read_text())
+    assert streamed.stdout == answers.stdout, streamed.stderr
 
 
 @pytest.mark.parametrize(

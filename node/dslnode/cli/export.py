@@ -17,6 +17,7 @@ def export_model(
     address: str | None,
     which: str,
     form: ModelFormat,
+    data: str | None,
     ticket: Path | None,
     timeout: float,
     seal: Path | None = None,
@@ -24,24 +25,48 @@ def export_model(
     """Write the model; return a line about it. Raises ``DslnodeError`` that says what is wrong and what to do."""
     if (state_dir is None) == (address is None):
         raise SettingsError("give either --state-dir DIRECTORY or --address HOST:PORT: where the model is")
+    if seal is not None and form is not ModelFormat.DSLM:
+        raise SettingsError(f"--seal goes with --format dslm; a {form} file has no place for a seal")
     if state_dir is not None:
         model = saved_model(state_dir, which)
     else:
         assert address is not None
         model = _asked(address, which, ticket, timeout)
-    content = WRITERS[form](model)
-    if seal is not None:
-        if form is not ModelFormat.DSLM:
-            raise SettingsError(f"--seal goes with --format dslm; a {form} file has no place for a seal")
-        from dslnode.inference.model_seal import with_seal
+    if form is ModelFormat.C:
+        size = _write_source(model, data, output)
+    else:
+        size = _write(_sealed(WRITERS[form](model), seal), output)
+    score = "" if model.score is None else f", {model.score.name} {model.score.value:.4f}"
+    return f"wrote {output}: {size:,} bytes, the model of round {model.round}{score}"
 
-        content = with_seal(content, seal)
+
+def _sealed(content: bytes, seal: Path | None) -> bytes:
+    if seal is None:
+        return content
+    from dslnode.inference.model_seal import with_seal
+
+    return with_seal(content, seal)
+
+
+def _write(content: bytes, output: Path) -> int:
     try:
         output.write_bytes(content)
     except OSError as error:
         raise DslnodeError(f"{output}: cannot be written ({error.strerror or error})") from error
-    score = "" if model.score is None else f", {model.score.name} {model.score.value:.4f}"
-    return f"wrote {output}: {len(content):,} bytes, the model of round {model.round}{score}"
+    return len(content)
+
+
+def _write_source(model: PersonalModelFile, data: str | None, directory: Path) -> int:
+    """Write the C source of a model into a directory; return its bytes."""
+    from dslnode.inference.c_source import c_source
+    from dslnode.inference.rows import trial_rows
+
+    texts = c_source(model, trial_rows(model.description, data, TRIED_ROWS))
+    try:
+        directory.mkdir(exist_ok=True)
+    except OSError as error:
+        raise DslnodeError(f"{directory}: is not a directory, and cannot be made one; give another --output") from error
+    return sum(_write(text.encode(), directory / name) for name, text in texts.items())
 
 
 def _asked(address: str, which: str, ticket: Path | None, timeout: float) -> PersonalModelFile:
@@ -60,4 +85,6 @@ def _safetensors(model: PersonalModelFile) -> bytes:
     return save(dict(sorted(model.weights().items())), metadata=about)
 
 
+TRIED_ROWS = 10
+"""How many rows a C model's test program tries."""
 WRITERS = {ModelFormat.DSLM: pack, ModelFormat.SAFETENSORS: _safetensors}

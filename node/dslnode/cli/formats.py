@@ -10,6 +10,7 @@ class ModelFormat(StrEnum):
 
     DSLM = "dslm"
     SAFETENSORS = "safetensors"
+    C = "c"
 
 
 class AnswerFormat(StrEnum):

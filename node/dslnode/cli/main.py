@@ -158,7 +158,9 @@ def rollback(
 
 @app.command(cls=CommandHelp)
 def export(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write; of c, the directory.")
+    ],
     state_dir: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--state-dir", metavar="DIRECTORY", help="Take the model from what a node has saved there."),
@@ -169,6 +171,10 @@ def export(
     ] = None,
     *,
     form: Annotated[ModelFormat, typer.Option("--format", help="How to write it.")] = ModelFormat.DSLM,
+    data: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Examples for the test program of c, as --data of dslnode start; random ones without."),
+    ] = None,
     which: Annotated[str, typer.Option("--round", metavar="best|last|N", help="Which of the saved models.")] = "best",
     seal: Annotated[
         Optional[Path],  # noqa: UP045
@@ -187,6 +193,7 @@ def export(
             address=address,
             which=which,
             form=form,
+            data=data,
             ticket=ticket,
             timeout=timeout,
             seal=seal,
@@ -197,7 +204,9 @@ def export(
 @app.command(cls=CommandHelp)
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model's file, as dslnode export writes it.")],
-    data: Annotated[str, typer.Option(help="The examples: as --data of dslnode start.")],
+    data: Annotated[
+        str, typer.Option(help="The examples: as --data of dslnode start, or - for CSV rows on standard input.")
+    ],
     form: Annotated[AnswerFormat, typer.Option("--format", help="How to print answers.")] = AnswerFormat.TABLE,
     score: Annotated[bool, typer.Option("--score", help="Judge the model by the targets in the data.")] = False,
 ) -> None:

@@ -14,16 +14,24 @@ import numpy as np
 
 from dslnode.cli.formats import AnswerFormat
 from dslnode.data.target import Task
-from dslnode.errors import DataError
+from dslnode.errors import DataError, SettingsError
 from dslnode.inference.model_file import Description
 from dslnode.inference.predictor import Predictions, Predictor, load_model
+from dslnode.inference.row_stream import stream_rows
 from dslnode.inference.rows import Examples, read_examples
+
+STANDARD_INPUT = "-"
 
 
 def predict(model: Path, *, data: str, form: AnswerFormat, score: bool) -> None:
-    """Print the answers to all examples, or judge the model by them. Raises ``DataError`` or ``ModelError``."""
+    """Print the answers to all examples, or judge the model by them. Raises a ``DslnodeError``."""
     predictor = load_model(model)
-    parts = read_examples(data, predictor.description, with_targets=score)
+    if data == STANDARD_INPUT:
+        if score:
+            raise SettingsError("--data - --score: rows that come one by one are not judged; give a file")
+        parts = stream_rows(sys.stdin, predictor.description)
+    else:
+        parts = read_examples(data, predictor.description, with_targets=score)
     if score:
         judge(predictor, list(parts), as_json=form is AnswerFormat.JSON)
         return
@@ -62,10 +70,11 @@ def write(answers: Iterator[dict[str, Any]], form: AnswerFormat) -> None:
         writer.writeheader()
         for answer in chain([first], answers):
             writer.writerow(answer)
+            sys.stdout.flush()
         return
-    print("  ".join(f"{name:<16}" for name in first).rstrip())
+    print("  ".join(f"{name:<16}" for name in first).rstrip(), flush=True)
     for answer in chain([first], answers):
-        print("  ".join(f"{value!s:<16}" for value in answer.values()).rstrip())
+        print("  ".join(f"{value!s:<16}" for value in answer.values()).rstrip(), flush=True)
 
 
 def judge(predictor: Predictor, parts: list[Examples], *, as_json: bool) -> None:

@@ -93,7 +93,7 @@ def _product(windows: Array, kernel: Array) -> Array:
 def _pool(operation: Pool, _weights: Weights, values: Array) -> Array:
     filler = -np.inf if operation.kind == "max" else 0.0
     sizes = zip(values.shape[2:], operation.kernel, operation.stride, operation.padding, strict=True)
-    extra = [_reach(*each) if operation.partial else 0 for each in sizes]
+    extra = [window_overhang(*each) if operation.partial else 0 for each in sizes]
     windows = _windows(_padded(values, operation.padding, filler, extra), operation.kernel, operation.stride)
     axes = tuple(range(-len(operation.kernel), 0))
     pooled: Array = windows.max(axes) if operation.kind == "max" else windows.mean(axes, dtype=np.float32)
@@ -111,16 +111,22 @@ def _activation(operation: Activation, _weights: Weights, values: Array) -> Arra
     return ACTIVATIONS[operation.kind](values, operation)
 
 
-@apply.register
-def _norm(operation: Norm, weights: Weights, values: Array) -> Array:
+def folded(operation: Norm, weights: Weights) -> tuple[Array, Array]:
+    """Return the gain and shift (channels,) of the ``affine`` that does the same."""
     gain = 1 / np.sqrt(weights[operation.variance].astype(np.float64) + operation.epsilon)
     if operation.gain is not None:
         gain = gain * weights[operation.gain]
     shift = -weights[operation.mean] * gain
     if operation.shift is not None:
         shift = shift + weights[operation.shift]
+    return gain.astype(np.float32), shift.astype(np.float32)
+
+
+@apply.register
+def _norm(operation: Norm, weights: Weights, values: Array) -> Array:
+    gain, shift = folded(operation, weights)
     shape = (1, -1, *[1] * (values.ndim - 2))
-    return values * gain.astype(np.float32).reshape(shape) + shift.astype(np.float32).reshape(shape)
+    return values * gain.reshape(shape) + shift.reshape(shape)
 
 
 @apply.register
@@ -182,7 +188,7 @@ def _every(steps: Sequence[int], *, before: int) -> tuple[slice, ...]:
     return (*(slice(None),) * before, *(slice(None, None, step) for step in steps))
 
 
-def _reach(size: int, kernel: int, stride: int, padding: int) -> int:
+def window_overhang(size: int, kernel: int, stride: int, padding: int) -> int:
     """Return by how much the last window may reach over the end: it must begin before it (torch's ``ceil_mode``)."""
     places = -(-(size + 2 * padding - kernel) // stride) + 1
     if (places - 1) * stride >= size + padding:

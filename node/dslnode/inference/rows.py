@@ -42,6 +42,18 @@ def read_examples(spec: str, description: Description, *, with_targets: bool) ->
             yield Examples(inputs, examples.labels, examples.values) if with_targets else Examples(inputs)
 
 
+def trial_rows(description: Description, spec: str | None, count: int) -> NDArray[np.float32]:
+    """Return up to ``count`` inputs (n, *input_shape) to try a model on: the first of a data set, or random ones."""
+    if spec is not None:
+        first = next(read_examples(spec, description, with_targets=False))
+        return np.asarray(first.inputs[:count], np.float32)
+    draws = np.random.default_rng(description.network_seed)
+    shape = (count, *description.input_shape)
+    if description.full_scale == 1:
+        return draws.normal(size=shape).astype(np.float32)
+    return draws.integers(0, int(description.full_scale), shape, endpoint=True).astype(np.float32)
+
+
 def _schema(description: Description) -> Schema | None:
     """Return the model's schema, which scales as in training."""
     schema = description.data_schema

@@ -1,0 +1,204 @@
+"""The C99 functions of which the source of a model is put together: each is written only where the model needs it."""
+
+from __future__ import annotations
+
+SIGMOID = """
+static float sigmoid(float value)
+{
+    return (tanhf(value * 0.5f) + 1.0f) * 0.5f;
+}
+"""
+
+WEIGHTS = """
+/* One bit per weight says whether it is kept, one bit per kept weight whether it is plus. */
+struct weights {
+    const uint8_t *kept;
+    const uint8_t *plus;
+    float scale;
+};
+
+static int bit(const uint8_t *bits, size_t place)
+{
+    return bits[place >> 3] >> (place & 7) & 1;
+}
+"""
+
+LINEAR = """
+static void linear(const float *in, float *out, size_t inputs, size_t outputs, const struct weights *weights,
+                   const float *bias)
+{
+    size_t place = 0, kept = 0;
+    for (size_t unit = 0; unit < outputs; unit++) {
+        float sum = 0.0f;
+        for (size_t input = 0; input < inputs; input++, place++) {
+            if (bit(weights->kept, place)) {
+                sum += bit(weights->plus, kept++) ? in[input] : -in[input];
+            }
+        }
+        out[unit] = sum * weights->scale + (bias ? bias[unit] : 0.0f);
+    }
+}
+"""
+
+CONVOLUTION = """
+/* Inputs are padded already; a series has one row. */
+struct convolution {
+    size_t groups, channels, outputs;
+    size_t rows, columns, kernel_rows, kernel_columns;
+    size_t stride_rows, stride_columns, dilation_rows, dilation_columns;
+    size_t out_rows, out_columns;
+};
+
+static void convolution(const float *in, float *out, const struct convolution *shape, const struct weights *weights,
+                        const float *bias)
+{
+    static uint32_t taps[MOST_TAPS]; /* where a unit's kept weights look: plus from the front, minus from the end */
+    size_t place = 0, kept = 0;
+    for (size_t unit = 0; unit < shape->outputs; unit++) {
+        size_t number = unit / (shape->outputs / shape->groups);
+        const float *group = in + number * shape->channels * shape->rows * shape->columns;
+        size_t plus = 0, minus = MOST_TAPS;
+        for (size_t channel = 0; channel < shape->channels; channel++) {
+            for (size_t row = 0; row < shape->kernel_rows; row++) {
+                for (size_t column = 0; column < shape->kernel_columns; column++, place++) {
+                    if (bit(weights->kept, place)) {
+                        uint32_t tap = (uint32_t)((channel * shape->rows + row * shape->dilation_rows) * shape->columns
+                                                  + column * shape->dilation_columns);
+                        if (bit(weights->plus, kept++)) {
+                            taps[plus++] = tap;
+                        } else {
+                            taps[--minus] = tap;
+                        }
+                    }
+                }
+            }
+        }
+        for (size_t row = 0; row < shape->out_rows; row++) {
+            for (size_t column = 0; column < shape->out_columns; column++) {
+                const float *window = group + row * shape->stride_rows * shape->columns
+                                      + column * shape->stride_columns;
+                float sum = 0.0f;
+                for (size_t tap = 0; tap < plus; tap++) {
+                    sum += window[taps[tap]];
+                }
+                for (size_t tap = minus; tap < MOST_TAPS; tap++) {
+                    sum -= window[taps[tap]];
+                }
+                *out++ = sum * weights->scale + (bias ? bias[unit] : 0.0f);
+            }
+        }
+    }
+}
+"""
+
+PAD = """
+static void pad(const float *in, float *out, size_t channels, size_t rows, size_t columns, size_t above, size_t below,
+                size_t before, size_t behind, float filler)
+{
+    size_t width = before + columns + behind, height = above + rows + below;
+    for (size_t place = 0; place < channels * height * width; place++) {
+        size_t row = place / width % height, column = place % width;
+        int inside = row >= above && row < above + rows && column >= before && column < before + columns;
+        out[place] = inside ? *in++ : filler;
+    }
+}
+"""
+
+POOL = """
+struct pool {
+    size_t channels, rows, columns, kernel_rows, kernel_columns, stride_rows, stride_columns, out_rows, out_columns;
+    int mean;
+};
+
+static void pool(const float *in, float *out, const struct pool *shape)
+{
+    for (size_t channel = 0; channel < shape->channels; channel++) {
+        for (size_t row = 0; row < shape->out_rows; row++) {
+            for (size_t column = 0; column < shape->out_columns; column++) {
+                const float *window = in + (channel * shape->rows + row * shape->stride_rows) * shape->columns
+                                      + column * shape->stride_columns;
+                float sum = 0.0f, largest = window[0];
+                for (size_t place = 0; place < shape->kernel_rows * shape->kernel_columns; place++) {
+                    size_t line = place / shape->kernel_columns;
+                    float value = window[line * shape->columns + place % shape->kernel_columns];
+                    sum += value;
+                    largest = value > largest ? value : largest;
+                }
+                *out++ = shape->mean ? sum / (float)(shape->kernel_rows * shape->kernel_columns) : largest;
+            }
+        }
+    }
+}
+"""
+
+STEPS_LAST = """
+static void steps_last(const float *in, float *out, size_t steps, size_t features)
+{
+    for (size_t feature = 0; feature < features; feature++) {
+        for (size_t step = 0; step < steps; step++) {
+            *out++ = in[step * features + feature];
+        }
+    }
+}
+"""
+
+AFFINE = """
+static void affine(float *values, size_t channels, size_t places, const float *gain, const float *shift)
+{
+    for (size_t channel = 0; channel < channels; channel++) {
+        for (size_t place = 0; place < places; place++, values++) {
+            *values = *values * gain[channel] + shift[channel];
+        }
+    }
+}
+"""
+
+GRU = """
+static void gru(const float *in, float *state, size_t steps, size_t features, size_t width,
+                const struct weights *input_weights, const float *input_bias, const struct weights *state_weights,
+                const float *state_bias)
+{
+    static float ours[3 * WIDEST_STATE], theirs[3 * WIDEST_STATE];
+    for (size_t unit = 0; unit < width; unit++) {
+        state[unit] = 0.0f;
+    }
+    for (size_t step = 0; step < steps; step++) {
+        linear(in + step * features, ours, features, 3 * width, input_weights, input_bias);
+        linear(state, theirs, width, 3 * width, state_weights, state_bias);
+        for (size_t unit = 0; unit < width; unit++) {
+            float reset = sigmoid(ours[unit] + theirs[unit]);
+            float update = sigmoid(ours[width + unit] + theirs[width + unit]);
+            float fresh = tanhf(ours[2 * width + unit] + reset * theirs[2 * width + unit]);
+            state[unit] = (1.0f - update) * fresh + update * state[unit];
+        }
+    }
+}
+"""
+
+FUNCTIONS = {
+    "sigmoid": SIGMOID,
+    "weights": WEIGHTS,
+    "linear": LINEAR,
+    "convolution": CONVOLUTION,
+    "pad": PAD,
+    "pool": POOL,
+    "steps_last": STEPS_LAST,
+    "affine": AFFINE,
+    "gru": GRU,
+}
+"""By name, each after those that it calls."""
+NEEDS = {"linear": ("weights",), "convolution": ("weights",), "gru": ("weights", "linear", "sigmoid")}
+"""What a function calls."""
+
+ACTIVATIONS = {
+    "relu": "value > 0.0f ? value : 0.0f",
+    "leaky_relu": "value > 0.0f ? value : {slope} * value",
+    "elu": "value > 0.0f ? value : {alpha} * expm1f(value)",
+    "tanh": "tanhf(value)",
+    "sigmoid": "sigmoid(value)",
+    "gelu": "value * 0.5f * (1.0f + erff(value * 0.70710678f))",
+    "silu": "value * sigmoid(value)",
+    "relu6": "value < 0.0f ? 0.0f : value > 6.0f ? 6.0f : value",
+    "hardtanh": "value < -1.0f ? -1.0f : value > 1.0f ? 1.0f : value",
+}
+"""What becomes of a value, in C."""

@@ -1,0 +1,446 @@
+"""Writes a personal model as C99 source for microcontrollers: no heap, no files, additions and one scale per unit.
+
+A weight is 0 or plus or minus its layer's scale, so a layer is two arrays of bits: one per weight that says whether it
+is kept, and one per kept weight that says whether it is plus. Text from a model's file becomes string constants only,
+with everything but plain characters escaped.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Iterable, Sequence
+from functools import singledispatch
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dslnode.data.scaling import LIMIT
+from dslnode.data.target import Task
+from dslnode.errors import ModelError
+from dslnode.inference import operations as op
+from dslnode.inference.c_functions import ACTIVATIONS, FUNCTIONS, NEEDS
+from dslnode.inference.input_units import input_units
+from dslnode.inference.model_file import PersonalModelFile
+from dslnode.inference.numpy_runtime import folded, window_overhang
+from dslnode.inference.predictor import Predictor, interpret
+
+Shape = tuple[int, ...]
+TOLERANCE = 1e-3
+"""By how much an output of the test program may differ, absolutely and by its size: float32 in another order."""
+BYTES_PER_LINE = 24
+NUMBERS_PER_LINE = 8
+PLAIN = (string.ascii_letters + string.digits + " .-_").encode()
+"""Characters that stand for themselves in a string constant."""
+
+
+def c_source(model: PersonalModelFile, rows: NDArray[np.float32]) -> dict[str, str]:
+    """Return the text of ``model.h``, ``model.c`` and ``test.c`` by name.
+
+    ``rows`` float32 (n, *input_shape), as `read_examples` gives them, are what the test program tries. Raises
+    ``ModelError`` that names the operation that cannot be written.
+    """
+    outputs = Predictor(model).outputs(rows)  # refuses a model whose operations do not fit, too
+    program = _Program(model)
+    for operation in model.description.operations:
+        emit(operation, program)
+    return {"model.h": _header(model), "model.c": _body(program), "test.c": _test(model, rows, outputs)}
+
+
+class _Program:
+    """What is written so far: constants, calls, and where the values are (in buffer 0 or 1) in which shape."""
+
+    def __init__(self, model: PersonalModelFile) -> None:
+        self.model = model
+        self.weights = model.weights()
+        self.units = input_units(model.description)
+        self.shape: Shape = model.description.input_shape
+        self.place = 0
+        self.sizes = [math.prod(self.shape), 1]
+        self.constants: list[str] = []
+        self.calls: list[str] = []
+        self.used: set[str] = set()
+        self.most_taps = 0
+        self.widest_state = 0
+        self._masks = {
+            layer.name: (layer.scale, span)
+            for layer, (_, span) in zip(model.description.layers, model.description.mask_layout.spans(), strict=True)
+        }
+
+    @property
+    def here(self) -> str:
+        """The buffer with the present values."""
+        return f"buffer_{self.place}"
+
+    def call(self, function: str, *arguments: object) -> None:
+        """Write a call on the present values, which it changes in place."""
+        self.used |= {function, *NEEDS.get(function, ())}
+        self.calls.append(f"{function}({', '.join(map(str, (self.here, *arguments)))});")
+
+    def call_to(self, shape: Shape, function: str, *arguments: object) -> None:
+        """Write a call that puts values of another shape into the other buffer."""
+        other = 1 - self.place
+        self.call(function, f"buffer_{other}", *arguments)
+        self.shape, self.place = shape, other
+        self.sizes[other] = max(self.sizes[other], math.prod(shape))
+
+    def masked(self, name: str) -> str:
+        """Return the address of a masked tensor's constants, which are written here."""
+        if name not in self._masks:
+            raise ModelError(f"the weights {name} are not masked, so they cannot be written as bits; use --format onnx")
+        scale, span = self._masks[name]
+        number, mask = len(self.constants), self.model.mask[span]
+        plus = (self.weights[name].ravel() > 0)[mask == 1]
+        self.constants.append(_bits(f"kept_{number}", mask))
+        self.constants.append(_bits(f"plus_{number}", plus))
+        self.constants.append(
+            f"static const struct weights weights_{number} = {{kept_{number}, plus_{number}, {_number(scale)}}};"
+        )
+        self.used.add("weights")
+        return f"&weights_{number}"
+
+    def numbers(self, values: NDArray[np.float32] | None) -> str:
+        """Return the name of an array of constants, which is written here."""
+        if values is None:
+            return "NULL"
+        name = f"numbers_{len(self.constants)}"
+        self.constants.append(_array(f"static const float {name}[{values.size}]", map(_number, values.ravel())))
+        return name
+
+    def record(self, kind: str, values: Sequence[int]) -> str:
+        """Return the address of a struct of sizes, which is written here."""
+        name = f"{kind}_{len(self.constants)}"
+        self.constants.append(f"static const struct {kind} {name} = {{{', '.join(map(str, values))}}};")
+        return f"&{name}"
+
+    def tensor(self, name: str | None) -> NDArray[np.float32] | None:
+        """Return a tensor by its name, if it has one."""
+        return None if name is None else self.weights[name]
+
+
+@singledispatch
+def emit(operation: op.Operation, _program: _Program) -> None:
+    """Write an operation. Raises ``ModelError`` for one that is not written in C."""
+    raise ModelError(f"the operation {operation.op} is not written in C; use --format onnx or dslm")
+
+
+@emit.register
+def _flatten(_operation: op.Flatten, program: _Program) -> None:
+    program.shape = (math.prod(program.shape),)
+
+
+@emit.register
+def _steps_last(_operation: op.StepsLast, program: _Program) -> None:
+    steps, features = program.shape
+    program.call_to((features, steps), "steps_last", steps, features)
+
+
+@emit.register
+def _linear(operation: op.Linear, program: _Program) -> None:
+    if len(program.shape) != 1:
+        raise ModelError(
+            f"a linear layer on values of {len(program.shape)} dimensions is not written in C; flatten them"
+        )
+    outputs, inputs = program.weights[operation.weight].shape
+    weights, bias = program.masked(operation.weight), program.numbers(program.tensor(operation.bias))
+    program.call_to((outputs,), "linear", inputs, outputs, weights, bias)
+
+
+@emit.register
+def _convolution(operation: op.Convolution, program: _Program) -> None:
+    outputs, channels, *kernel = program.weights[operation.weight].shape
+    _pad(program, operation.padding, (0,) * len(kernel), 0.0)
+    reach = [(size - 1) * step + 1 for size, step in zip(kernel, operation.dilation, strict=True)]
+    places = _places(program.shape[1:], reach, operation.stride)
+    planes = (_plane(program.shape[1:]), _plane(kernel), _plane(operation.stride), _plane(operation.dilation))
+    sizes = [size for plane in (*planes, _plane(places)) for size in plane]
+    shape = program.record("convolution", [operation.groups, channels, outputs, *sizes])
+    weights, bias = program.masked(operation.weight), program.numbers(program.tensor(operation.bias))
+    program.most_taps = max(program.most_taps, channels * math.prod(kernel))
+    program.call_to((outputs, *places), "convolution", shape, weights, bias)
+
+
+@emit.register
+def _pool(operation: op.Pool, program: _Program) -> None:
+    sizes = zip(program.shape[1:], operation.kernel, operation.stride, operation.padding, strict=True)
+    extra = [window_overhang(*each) if operation.partial else 0 for each in sizes]
+    _pad(program, operation.padding, extra, -math.inf if operation.kind == "max" else 0.0)
+    _pooled(program, operation.kernel, operation.stride, mean=operation.kind == "mean")
+
+
+@emit.register
+def _global_mean(_operation: op.GlobalMean, program: _Program) -> None:
+    _pooled(program, program.shape[1:], program.shape[1:], mean=True)
+
+
+def _pooled(program: _Program, kernel: Sequence[int], stride: Sequence[int], *, mean: bool) -> None:
+    channels, *sides = program.shape
+    places = _places(sides, kernel, stride)
+    planes = (_plane(sides), _plane(kernel), _plane(stride), _plane(places))
+    shape = program.record("pool", [channels, *(size for plane in planes for size in plane), int(mean)])
+    program.call_to((channels, *places), "pool", shape)
+
+
+@emit.register
+def _activation(operation: op.Activation, program: _Program) -> None:
+    formula = ACTIVATIONS[operation.kind].format(slope=_number(operation.slope), alpha=_number(operation.alpha))
+    if "sigmoid" in formula:
+        program.used.add("sigmoid")
+    program.calls += [
+        f"for (size_t place = 0; place < {math.prod(program.shape)}; place++) {{",
+        f"    float value = {program.here}[place];",
+        f"    {program.here}[place] = {formula};",
+        "}",
+    ]
+
+
+@emit.register
+def _norm(operation: op.Norm, program: _Program) -> None:
+    gain, shift = folded(operation, program.weights)
+    program.call("affine", *_channels(program.shape), program.numbers(gain), program.numbers(shift))
+
+
+@emit.register
+def _affine(operation: op.Affine, program: _Program) -> None:
+    gain, shift = (program.numbers(program.weights[name]) for name in (operation.gain, operation.shift))
+    program.call("affine", *_channels(program.shape), gain, shift)
+
+
+@emit.register
+def _gru(operation: op.Gru, program: _Program) -> None:
+    steps, features = program.shape
+    width = program.weights[operation.state_weight].shape[1]
+    arguments: list[str] = []
+    for weight, bias in (
+        (operation.input_weight, operation.input_bias),
+        (operation.state_weight, operation.state_bias),
+    ):
+        arguments += [program.masked(weight), program.numbers(program.tensor(bias))]
+    program.widest_state = max(program.widest_state, width)
+    program.call_to((width,), "gru", steps, features, width, *arguments)
+
+
+def _pad(program: _Program, padding: Sequence[int], extra: Sequence[int], filler: float) -> None:
+    if not any(padding) and not any(extra):
+        return
+    channels, *sides = program.shape
+    ends = [size + more for size, more in zip(padding, extra, strict=True)]
+    (above, before), (below, behind) = _plane(padding, 0), _plane(ends, 0)
+    padded = tuple(side + first + last for side, first, last in zip(sides, padding, ends, strict=True))
+    text = "-INFINITY" if math.isinf(filler) else _number(filler)
+    program.call_to((channels, *padded), "pad", channels, *_plane(sides), above, below, before, behind, text)
+
+
+def _plane(sizes: Sequence[int], missing: int = 1) -> tuple[int, int]:
+    """Return rows and columns of sizes along one dimension or two: a series has one row."""
+    rows, columns = sizes if len(sizes) == 2 else (missing, *sizes)
+    return rows, columns
+
+
+def _places(sides: Sequence[int], reach: Sequence[int], stride: Sequence[int]) -> Shape:
+    return tuple((side - size) // step + 1 for side, size, step in zip(sides, reach, stride, strict=True))
+
+
+def _channels(shape: Shape) -> tuple[int, int]:
+    """Return the number of channels, and of places in each."""
+    return shape[0], math.prod(shape[1:])
+
+
+def _header(model: PersonalModelFile) -> str:
+    description = model.description
+    return f"""/* A personal model, written by dslnode export --format c.
+ *
+ *     cc -std=c99 -O2 -c model.c              # link it, with -lm
+ *     cc -std=c99 -O2 model.c test.c -lm -o test && ./test
+ */
+#ifndef DSLNODE_MODEL_H
+#define DSLNODE_MODEL_H
+
+#define DSLNODE_INPUTS {math.prod(description.input_shape)}
+#define DSLNODE_OUTPUTS {description.outputs}
+
+extern const char dslnode_model[];
+extern const char dslnode_task[];
+/* What the outputs are called: classes, labels or numbers. */
+extern const char *const dslnode_names[DSLNODE_OUTPUTS];
+
+/* Takes DSLNODE_INPUTS numbers, the last dimension fastest: pixels as stored, numbers of a table in their units,
+ * NAN for a missing one, categories and flags as 1 or 0, in the order of the schema.
+ * Writes DSLNODE_OUTPUTS numbers: {_meaning(description.task)}
+ * Returns the class of a classification, 1 for an anomaly, else 0.
+ * It has buffers of its own: one call at a time. */
+int dslnode_predict(const float *in, float *out);
+
+#endif
+"""
+
+
+def _meaning(task: str) -> str:
+    if task in (Task.CLASSIFICATION, Task.MULTILABEL):
+        return "scores before softmax, or before the sigmoid of several labels (above 0 is yes)."
+    if task == Task.ANOMALY:
+        return "what a normal input would look like, as the model sees it."
+    return "values in their units."
+
+
+def _body(program: _Program) -> str:
+    description = program.model.description
+    names = [description.target.class_name(place) for place in range(description.outputs)]
+    parts = ["#include <math.h>", "#include <stddef.h>", "#include <stdint.h>", '#include "model.h"', ""]
+    parts += [f"const char dslnode_model[] = {_text(description.model)};"]
+    parts += [f"const char dslnode_task[] = {_text(description.task)};"]
+    parts += [_array("const char *const dslnode_names[DSLNODE_OUTPUTS]", map(_text, names))]
+    limits = {"MOST_TAPS": program.most_taps, "WIDEST_STATE": program.widest_state}
+    parts += [f"#define {name} {size}" for name, size in limits.items() if size]
+    end, read_input = _end(program), _input_function(program)
+    parts += [text for name, text in FUNCTIONS.items() if name in program.used]
+    parts += [*program.constants, read_input]
+    parts += [f"static float buffer_{place}[{size}];" for place, size in enumerate(program.sizes)]
+    parts += ["", "int dslnode_predict(const float *in, float *out)", "{"]
+    parts += [f"    {line}" for line in (*_copied(), *program.calls, *end)]
+    return "\n".join([*parts, "}", ""])
+
+
+def _input_function(program: _Program) -> str:
+    """Return the C function that gives one input as the model sees it."""
+    description, units = program.model.description, program.units
+    value = f"in[place] / {_number(description.full_scale)}"
+    if units is None:
+        return f"static float input(const float *in, size_t place)\n{{\n    return {value};\n}}\n"
+    features, limit = len(units.centre), _number(LIMIT)
+    centre, scale = program.numbers(units.centre), program.numbers(units.scale)
+    return f"""/* In units of its column; what is missing (NaN) becomes the centre. */
+static float input(const float *in, size_t place)
+{{
+    float value = (in[place] - {centre}[place % {features}]) / {scale}[place % {features}];
+    return isnan(value) ? 0.0f : value < -{limit} ? -{limit} : value > {limit} ? {limit} : value;
+}}
+"""
+
+
+def _copied() -> list[str]:
+    return [
+        "for (size_t place = 0; place < DSLNODE_INPUTS; place++) {",
+        "    buffer_0[place] = input(in, place);",
+        "}",
+    ]
+
+
+def _end(program: _Program) -> list[str]:
+    """Return the lines that hand out the present values, and say what they mean."""
+    description = program.model.description
+    if description.task == Task.CLASSIFICATION:
+        return _class_end(program)
+    if description.task == Task.ANOMALY:
+        return _anomaly_end(program)
+    value = f"{program.here}[place]"
+    if description.task != Task.MULTILABEL and description.scale and description.centre:
+        scale, centre = (
+            program.numbers(np.broadcast_to(np.asarray(numbers, np.float32), description.outputs))
+            for numbers in (description.scale, description.centre)
+        )
+        value = f"{centre}[place] + {scale}[place] * {value}"
+    return [*_each_output(f"out[place] = {value};"), "return 0;"]
+
+
+def _each_output(*lines: str) -> list[str]:
+    loop = "for (size_t place = 0; place < DSLNODE_OUTPUTS; place++) {"
+    return [loop, *(f"    {line}" for line in lines), "}"]
+
+
+def _class_end(program: _Program) -> list[str]:
+    answers = program.model.description.answers
+    places = range(program.model.description.outputs)
+    may_win = [str(int(place in answers)) for place in places]
+    first = answers[0] if answers else 0
+    condition = f"out[place] > out[best]{' && may_win[place]' if answers else ''}"
+    if answers:
+        program.constants.append(_array("static const uint8_t may_win[DSLNODE_OUTPUTS]", may_win))
+    return [
+        f"size_t best = {first};",
+        *_each_output(f"out[place] = {program.here}[place];"),
+        *_each_output(f"best = {condition} ? place : best;"),
+        "return (int)best;",
+    ]
+
+
+def _anomaly_end(program: _Program) -> list[str]:
+    threshold = program.model.threshold
+    hand_out = f"out[place] = {program.here}[place];"
+    if threshold is None:
+        return [*_each_output(hand_out), "return 0;"]
+    difference = "float difference = out[place] - input(in, place);"
+    return [
+        "float error = 0.0f;",
+        *_each_output(hand_out, difference, "error += difference * difference;"),
+        f"return error / (float)DSLNODE_OUTPUTS > {_number(threshold)};",
+    ]
+
+
+def _test(model: PersonalModelFile, rows: NDArray[np.float32], raw: NDArray[np.float32]) -> str:
+    expected = interpret(model, raw, rows)
+    answers = [0] * len(rows)
+    found = expected.classes if expected.classes is not None else expected.anomalous
+    if found is not None:
+        answers = [int(answer) for answer in found]
+    outputs = (raw if expected.values is None else expected.values).astype(np.float32)
+    units = input_units(model.description)
+    inputs = rows if units is None else units.raw(rows)
+    return f"""/* Tries model.c on {len(rows)} rows: prints what differs, and returns how many do. */
+#include <math.h>
+#include <stdio.h>
+#include "model.h"
+
+#define ROWS {len(rows)}
+
+{_array("static const float rows[ROWS * DSLNODE_INPUTS]", map(_number, inputs.ravel()))}
+{_array("static const float outputs[ROWS * DSLNODE_OUTPUTS]", map(_number, outputs.ravel()))}
+{_array("static const int answers[ROWS]", map(str, answers))}
+
+int main(void)
+{{
+    static float out[DSLNODE_OUTPUTS];
+    int wrong = 0;
+    for (int row = 0; row < ROWS; row++) {{
+        int answer = dslnode_predict(rows + row * DSLNODE_INPUTS, out);
+        int differs = answer != answers[row];
+        for (int place = 0; place < DSLNODE_OUTPUTS; place++) {{
+            float wanted = outputs[row * DSLNODE_OUTPUTS + place];
+            differs |= !(fabsf(out[place] - wanted) <= {_number(TOLERANCE)} * (1.0f + fabsf(wanted)));
+        }}
+        if (differs) {{
+            printf("row %d: answer %d, expected %d\\n", row, answer, answers[row]);
+            wrong++;
+        }}
+    }}
+    printf("%s: %d of %d rows as expected\\n", dslnode_model, ROWS - wrong, ROWS);
+    return wrong;
+}}
+"""
+
+
+def _bits(name: str, bits: NDArray[np.generic]) -> str:
+    """Return an array of bits, the first in the lowest bit of the first byte. C has no empty arrays: one byte then."""
+    packed = np.packbits(bits.astype(np.uint8), bitorder="little").tobytes() or b"\0"
+    return _array(f"static const uint8_t {name}[{len(packed)}]", map(str, packed), BYTES_PER_LINE)
+
+
+def _array(declaration: str, values: Iterable[str], per_line: int = NUMBERS_PER_LINE) -> str:
+    entries = list(values)
+    lines = (", ".join(entries[start : start + per_line]) for start in range(0, len(entries), per_line))
+    return f"{declaration} = {{\n    " + ",\n    ".join(lines) + "\n};"
+
+
+def _number(value: float | np.floating) -> str:
+    """Return a float32 constant that is read as the same float32. ``ModelError`` for one that is no number."""
+    stored = float(np.float32(value))
+    if not math.isfinite(stored):
+        raise ModelError(f"the model holds the value {value}, which is no number; export another round")
+    text = f"{stored:.9g}"
+    return (text if {".", "e"} & set(text) else f"{text}.0") + "f"
+
+
+def _text(text: str) -> str:
+    """Return a string constant; all but plain characters as octal bytes, so that nothing ends it."""
+    plain = [chr(byte) if byte in PLAIN else f"\\{byte:03o}" for byte in text.encode()]
+    return '"' + "".join(plain) + '"'

@@ -1,0 +1,46 @@
+"""The units in which a table's rows come, and how they become the inputs that its model sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dslnode.data.schema import Column, ColumnKind, Schema
+from dslnode.inference.model_file import Description
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class InputUnits:
+    """Centres and scales of the last dimension, float32 (features,) each: 0 and 1 for what is no number."""
+
+    centre: Array
+    scale: Array
+
+    def raw(self, inputs: Array) -> Array:
+        """Return encoded inputs (n, ..., features) in the units of their columns."""
+        return inputs * self.scale + self.centre
+
+
+def input_units(description: Description) -> InputUnits | None:
+    """Return the units of a table's model; None for a model of images or arrays, whose inputs come as they are."""
+    schema = description.data_schema
+    if schema is None or not schema.columns:
+        return None
+    pairs = np.array([pair for column in schema.inputs for pair in _pairs(column)], np.float32).reshape(-1, 2)
+    return InputUnits(centre=pairs[:, 0].copy(), scale=pairs[:, 1].copy()) if _fits(schema, description) else None
+
+
+def _pairs(column: Column) -> list[tuple[float, float]]:
+    """Return centre and scale of each input of a column."""
+    pairs = [(0.0, 1.0) for _ in column.input_names]
+    if column.kind is ColumnKind.NUMBER:
+        pairs[0] = (column.centre or 0.0, column.scale or 1.0)
+    return pairs
+
+
+def _fits(schema: Schema, description: Description) -> bool:
+    return description.input_shape[-1] == len(schema.input_names)
