@@ -29,6 +29,7 @@ CASES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "pooling that reaches over": (nn.MaxPool2d(3, 2, 1, ceil_mode=True), (2, 6, 8)),
     "mean pooling": (nn.AvgPool2d(2, 2, 1), (2, 6, 8)),
     "global mean": (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3)), (2, 5, 6)),
+    "a linear layer over steps": (nn.Linear(3, 3), (5, 3)),
     "norms": (
         nn.Sequential(nn.BatchNorm2d(3), nn.Dropout2d(), nn.Flatten(), nn.BatchNorm1d(12, affine=False)),
         (3, 2, 2),

@@ -32,12 +32,15 @@ def export_model(
     else:
         assert address is not None
         model = _asked(address, which, ticket, timeout)
+    checked = ""
     if form is ModelFormat.C:
         size = _write_source(model, data, output)
+    elif form is ModelFormat.ONNX:
+        size, checked = _write_onnx(model, data, output)
     else:
         size = _write(_sealed(WRITERS[form](model), seal), output)
     score = "" if model.score is None else f", {model.score.name} {model.score.value:.4f}"
-    return f"wrote {output}: {size:,} bytes, the model of round {model.round}{score}"
+    return f"wrote {output}: {size:,} bytes, the model of round {model.round}{score}{checked}"
 
 
 def _sealed(content: bytes, seal: Path | None) -> bytes:
@@ -69,6 +72,17 @@ def _write_source(model: PersonalModelFile, data: str | None, directory: Path) -
     return sum(_write(text.encode(), directory / name) for name, text in texts.items())
 
 
+def _write_onnx(model: PersonalModelFile, data: str | None, output: Path) -> tuple[int, str]:
+    """Write a model that onnxruntime was tried on; return its bytes, and what came out."""
+    from dslnode.inference.onnx_model import onnx_model
+    from dslnode.inference.rows import trial_rows
+
+    rows = trial_rows(model.description, data, CHECKED_ROWS)
+    content, difference = onnx_model(model, rows)
+    kind = "random rows" if data is None else "rows"
+    return _write(content, output), f"; onnxruntime answers {len(rows)} {kind} alike, outputs within {difference:.1g}"
+
+
 def _asked(address: str, which: str, ticket: Path | None, timeout: float) -> PersonalModelFile:
     if which not in {BEST, LAST}:
         raise SettingsError(f"--round {which}: a running node has its best and its last model; others are on its disk")
@@ -87,4 +101,6 @@ def _safetensors(model: PersonalModelFile) -> bytes:
 
 TRIED_ROWS = 10
 """How many rows a C model's test program tries."""
+CHECKED_ROWS = 256
+"""How many rows onnxruntime is tried on."""
 WRITERS = {ModelFormat.DSLM: pack, ModelFormat.SAFETENSORS: _safetensors}

@@ -10,6 +10,7 @@ class ModelFormat(StrEnum):
 
     DSLM = "dslm"
     SAFETENSORS = "safetensors"
+    ONNX = "onnx"
     C = "c"
 
 

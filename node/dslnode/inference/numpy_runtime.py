@@ -62,7 +62,7 @@ def _steps_last(_operation: StepsLast, _weights: Weights, values: Array) -> Arra
 
 @apply.register
 def _linear(operation: Linear, weights: Weights, values: Array) -> Array:
-    return _plus(values @ weights[operation.weight].T, weights, operation.bias)
+    return _plus(values @ weights[operation.weight].T, weights, operation.bias, last=True)
 
 
 @apply.register

@@ -1,0 +1,232 @@
+"""Writes a personal model as ONNX, in float32, with its normalisation inside and its meaning as metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dslnode.data.scaling import LIMIT
+from dslnode.errors import ModelError, SettingsError
+from dslnode.inference import operations as op
+from dslnode.inference.input_units import input_units
+from dslnode.inference.model_file import PersonalModelFile
+from dslnode.inference.numpy_runtime import folded
+from dslnode.inference.predictor import Predictor, interpret
+
+OPERATOR_SET = 20
+"""The first with the exact GELU."""
+FORMAT = 9
+"""The ONNX format that came with it, so that older runtimes read the file, too."""
+TOLERANCE = 1e-3
+ACTIVATIONS = {"relu": "Relu", "leaky_relu": "LeakyRelu", "elu": "Elu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+Array = NDArray[np.float32]
+
+
+def onnx_model(model: PersonalModelFile, rows: Array) -> tuple[bytes, float]:
+    """Return a file's bytes, and the largest difference of outputs to numpy's on rows float32 (n, *input_shape).
+
+    The rows are as `read_examples` gives them; the file takes numbers of a table in their units. Raises
+    ``SettingsError`` without the extra, ``ModelError`` if onnxruntime answers anything else than numpy.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+    except ImportError as error:
+        raise SettingsError(
+            "--format onnx needs the packages onnx and onnxruntime; install them with: pip install 'dslnode[export]'"
+        ) from error
+    expected = Predictor(model).outputs(rows)  # refuses a model whose operations do not fit, too
+    content = _content(model)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    units = input_units(model.description)
+    (found,) = session.run(["outputs"], {"inputs": rows if units is None else units.raw(rows)})
+    difference = float(np.abs(found - expected).max(initial=0.0))
+    answers, wanted = (interpret(model, outputs, rows).classes for outputs in (found, expected))
+    alike = answers is None or np.array_equal(answers, np.asarray(wanted))
+    if not alike or not np.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
+        raise ModelError(f"onnxruntime answers otherwise, by up to {difference:g}; report it, and use --format dslm")
+    return content, difference
+
+
+def _content(model: PersonalModelFile) -> bytes:
+    from onnx import TensorProto, checker, helper
+
+    description, graph = model.description, _Graph(model)
+    graph.add("Div", graph.constant(np.float32(description.full_scale)))
+    _normalise(graph)
+    for operation in description.operations:
+        emit(operation, graph)
+    graph.nodes[-1].output[0] = "outputs"
+    inputs = helper.make_tensor_value_info("inputs", TensorProto.FLOAT, ["n", *description.input_shape])
+    outputs = helper.make_tensor_value_info("outputs", TensorProto.FLOAT, ["n", description.outputs])
+    body = helper.make_graph(graph.nodes, "personal_model", [inputs], [outputs], graph.constants)
+    opset = [helper.make_opsetid("", OPERATOR_SET)]
+    built = helper.make_model(body, opset_imports=opset, ir_version=FORMAT, producer_name="dslnode")
+    helper.set_model_props(built, _metadata(model))
+    checker.check_model(built)
+    return bytes(built.SerializeToString(deterministic=True))
+
+
+def _metadata(model: PersonalModelFile) -> dict[str, str]:
+    """Return what the outputs mean, as JSON where it is more than a word."""
+    description = model.description
+    lists = {name: getattr(description, name) for name in ("names", "units", "centre", "scale", "answers")}
+    threshold = {} if model.threshold is None else {"threshold": repr(model.threshold)}
+    plain = {"model": description.model, "task": description.task, "round": str(model.round)}
+    return plain | threshold | {name: json.dumps(values) for name, values in lists.items()}
+
+
+def _normalise(graph: _Graph) -> None:
+    units = input_units(graph.model.description)
+    if units is None:
+        return
+    graph.add("Sub", graph.constant(units.centre))
+    graph.add("Div", graph.constant(units.scale))
+    scaled = graph.here
+    missing = graph.add("IsNaN")
+    graph.add_to("Where", [missing, graph.constant(np.float32(0)), scaled])
+    graph.add("Clip", graph.constant(np.float32(-LIMIT)), graph.constant(np.float32(LIMIT)))
+
+
+class _Graph:
+    """The nodes so far, and the name of the present values."""
+
+    def __init__(self, model: PersonalModelFile) -> None:
+        self.model = model
+        self.weights = model.weights()
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.here = "inputs"
+
+    def add(self, kind: str, *more: str, **attributes: Any) -> str:
+        """Add a node on the present values and ``more``; its output becomes the present values."""
+        return self.add_to(kind, [self.here, *more], **attributes)
+
+    def add_to(self, kind: str, inputs: Sequence[str], *, output: int = 0, **attributes: Any) -> str:
+        """Add a node on other values; of several outputs the one that is numbered becomes the present values."""
+        from onnx import helper
+
+        self.here = f"values_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [*[""] * output, self.here], **attributes))
+        return self.here
+
+    def constant(self, values: Any) -> str:
+        """Return the name of a constant, which is added."""
+        from onnx import numpy_helper
+
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values).reshape(np.shape(values)), name))
+        return name
+
+    def weight(self, name: str | None) -> list[str]:
+        """Return the name of a tensor's constant, or nothing."""
+        return [] if name is None else [self.constant(self.weights[name])]
+
+
+@singledispatch
+def emit(operation: op.Operation, _graph: _Graph) -> None:
+    """Add the nodes of an operation. Raises ``ModelError`` for one that ONNX lacks."""
+    raise ModelError(f"the operation {operation.op} is not written as ONNX; use --format dslm")
+
+
+@emit.register
+def _flatten(_operation: op.Flatten, graph: _Graph) -> None:
+    graph.add("Flatten", axis=1)
+
+
+@emit.register
+def _steps_last(_operation: op.StepsLast, graph: _Graph) -> None:
+    graph.add("Transpose", perm=[0, 2, 1])
+
+
+@emit.register
+def _linear(operation: op.Linear, graph: _Graph) -> None:
+    graph.add("Gemm", *graph.weight(operation.weight), *graph.weight(operation.bias), transB=1)
+
+
+@emit.register
+def _convolution(operation: op.Convolution, graph: _Graph) -> None:
+    graph.add(
+        "Conv",
+        *graph.weight(operation.weight),
+        *graph.weight(operation.bias),
+        strides=operation.stride,
+        pads=operation.padding * 2,
+        dilations=operation.dilation,
+        group=operation.groups,
+    )
+
+
+@emit.register
+def _pool(operation: op.Pool, graph: _Graph) -> None:
+    more = {"ceil_mode": int(operation.partial)}
+    if operation.kind == "mean":
+        more["count_include_pad"] = 1
+    sizes = {"kernel_shape": operation.kernel, "strides": operation.stride, "pads": operation.padding * 2}
+    graph.add("MaxPool" if operation.kind == "max" else "AveragePool", **sizes, **more)
+
+
+@emit.register
+def _global_mean(_operation: op.GlobalMean, graph: _Graph) -> None:
+    graph.add("GlobalAveragePool")
+
+
+@emit.register
+def _activation(operation: op.Activation, graph: _Graph) -> None:
+    if operation.kind in ("relu6", "hardtanh"):
+        low, high = (0, 6) if operation.kind == "relu6" else (-1, 1)
+        graph.add("Clip", graph.constant(np.float32(low)), graph.constant(np.float32(high)))
+    elif operation.kind == "silu":
+        values = graph.here
+        graph.add_to("Mul", [values, graph.add("Sigmoid")])
+    elif operation.kind == "gelu":
+        graph.add("Gelu")
+    else:
+        alpha = {"leaky_relu": {"alpha": operation.slope}, "elu": {"alpha": operation.alpha}}.get(operation.kind, {})
+        graph.add(ACTIVATIONS[operation.kind], **alpha)
+
+
+@emit.register
+def _norm(operation: op.Norm, graph: _Graph) -> None:
+    gain, shift = folded(operation, graph.weights)
+    mean, variance = np.zeros_like(gain), np.ones_like(gain)
+    graph.add("BatchNormalization", *map(graph.constant, (gain, shift, mean, variance)), epsilon=0.0)
+
+
+@emit.register
+def _affine(operation: op.Affine, graph: _Graph) -> None:
+    gain, shift = (graph.weights[name] for name in (operation.gain, operation.shift))
+    mean, variance = np.zeros_like(gain), np.ones_like(gain)
+    graph.add("BatchNormalization", *map(graph.constant, (gain, shift, mean, variance)), epsilon=0.0)
+
+
+@emit.register
+def _local_response(operation: op.LocalResponse, graph: _Graph) -> None:
+    if operation.size % 2 == 0:
+        raise ModelError("ONNX centres an even local response on another channel; use --format dslm")
+    graph.add("LRN", size=operation.size, alpha=operation.alpha, beta=operation.beta, bias=operation.k)
+
+
+@emit.register
+def _gru(operation: op.Gru, graph: _Graph) -> None:
+    """Add a GRU, whose gates ONNX has in the order update, reset, new, and whose steps come first."""
+    width = graph.weights[operation.state_weight].shape[1]
+    graph.add("Transpose", perm=[1, 0, 2])
+    biases = [
+        np.zeros(3 * width, np.float32) if name is None else _reordered(graph.weights[name])
+        for name in (operation.input_bias, operation.state_bias)
+    ]
+    constants = [_reordered(graph.weights[name]) for name in (operation.input_weight, operation.state_weight)]
+    names = [graph.constant(values[np.newaxis]) for values in (*constants, np.concatenate(biases))]
+    graph.add_to("GRU", [graph.here, *names], output=1, hidden_size=width, linear_before_reset=1)
+    graph.add("Squeeze", graph.constant(np.zeros(1, np.int64)))
+
+
+def _reordered(values: Array) -> Array:
+    reset, update, fresh = np.split(values, 3)
+    return np.concatenate([update, reset, fresh])

@@ -1,0 +1,71 @@
+"""A model as ONNX answers as numpy does."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from dslnode.data.schema import Column, ColumnKind, Schema
+from dslnode.errors import ModelError, SettingsError
+from dslnode.inference import operations as op
+from dslnode.inference.input_units import InputUnits
+from dslnode.inference.model_file import PersonalModelFile
+from dslnode.inference.onnx_model import onnx_model
+from dslnode.inference.predictor import Predictor
+from tests.inference.learned import DATA, learned
+from tests.inference.test_c_source import MODELS, of_task
+from tests.inference.test_model_file import DESCRIPTION, example
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def rows_of(model: PersonalModelFile, count: int = 30) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(count, *model.description.input_shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_outputs_are_those_of_numpy(name: str) -> None:
+    _, difference = onnx_model(MODELS[name], rows_of(MODELS[name]))
+    assert difference < 1e-5
+
+
+@pytest.mark.parametrize("name", ["mlp", "gru", "cnn1d"])
+def test_every_held_out_row_gets_the_same_class(name: str) -> None:
+    model, rows = learned(name, DATA[name]())
+    content, _ = onnx_model(model, rows[:10])
+    (found,) = onnxruntime.InferenceSession(content).run(["outputs"], {"inputs": rows})
+    assert (found.argmax(axis=1) == Predictor(model).predict(rows).classes).all()
+
+
+def test_the_file_says_what_it_means() -> None:
+    content, _ = onnx_model(example(), rows_of(example()))
+    properties = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}
+    assert (properties["task"], properties["model"]) == ("classification", "mlp")
+    assert json.loads(properties["names"]) == ["idle", "worn", "broken"]
+
+
+def test_a_table_comes_in_its_units() -> None:
+    columns = tuple(Column(name=f"c{place}", kind=ColumnKind.NUMBER, centre=100.0, scale=20.0) for place in range(30))
+    model, rows = of_task(data_schema=Schema(columns=columns)), rows_of(example())
+    content, _ = onnx_model(model, rows)
+    raw = InputUnits(centre=np.full(30, 100, np.float32), scale=np.full(30, 20, np.float32)).raw(rows)
+    raw[0, :2], rows[0, :2] = (10_000, np.nan), (10, 0)  # beyond what is let through, and missing
+    (found,) = onnxruntime.InferenceSession(content).run(["outputs"], {"inputs": raw})
+    np.testing.assert_allclose(found, Predictor(model).outputs(rows), rtol=1e-3, atol=1e-3)
+
+
+def test_what_onnx_lacks_is_named() -> None:
+    even = op.LocalResponse(size=4, alpha=1e-4, beta=0.75, k=1)
+    model = of_task(operations=(even, *DESCRIPTION.operations), input_shape=(30, 1, 1))
+    with pytest.raises(ModelError, match="even local response"):
+        onnx_model(model, rows_of(model))
+
+
+def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(SettingsError, match=r"pip install 'dslnode\[export\]'"):
+        onnx_model(example(), rows_of(example()))
