@@ -42,7 +42,6 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "dslth": ("dslth", others.dslth),
     "attacks": ("attacks", others.attacks),
     "endurance": ("endurance", others.endurance),
-    "public-tables": ("tables", others.public_tables),
 }
 """By the name of a marker: the file of the result, and the function that draws it."""
 

@@ -207,10 +207,3 @@ def endurance(result: Result) -> str:
         number("threads", "threads", "d"),
     ]
     return table(columns, result["rows"])
-
-
-def public_tables(result: Result) -> str:
-    """Return scores on public tables against scikit-learn's."""
-    keys = ("ours_alone", "ours_together", "linear", "mlp", "trivial")
-    columns = [text("dataset", "data set"), text("task", "task"), text("metric", "score")]
-    return table([*columns, *(number(key, key.replace("_", " "), ".3f") for key in keys)], result["rows"])
