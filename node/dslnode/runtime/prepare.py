@@ -11,7 +11,7 @@ from dslnode import __version__
 from dslnode.addresses import announceable
 from dslnode.config.settings import Settings
 from dslnode.data.agreement import DataAgreement
-from dslnode.errors import ModelError, SettingsError
+from dslnode.errors import ModelError, SettingsError, StateError
 from dslnode.inference.model_file import Description
 from dslnode.learning.learner import Learner
 from dslnode.learning.model_description import describe_model
@@ -81,7 +81,10 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
         learner, model=settings.model, run_id=settings.run_id, node=settings.name, made_by=f"dslnode {__version__}"
     )
     if state is not None:
-        save_description(state.path, description)
+        try:
+            save_description(state.path, description)
+        except StateError as error:  # a full disk must not keep a node from starting
+            log.warning("model description not saved", problem=str(error), why="dslnode export cannot read the state")
     log.info("model", **model_line(learner))
     if state is None:
         log.warning("no state directory", why="no --state-dir: a restart loses what was learned")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,9 +18,13 @@ BEST, LAST = "best", "last"
 
 
 def save_description(directory: Path, description: Description) -> None:
-    """Write what all models of a node have in common beside its state. Raises ``StateError``."""
+    """Write what all models of a node have in common beside its state, unless it is there. Raises ``StateError``."""
+    file, content = directory / DESCRIPTION, description.model_dump_json(exclude_none=True, indent=1).encode()
     try:
-        replace_file(directory / DESCRIPTION, description.model_dump_json(exclude_none=True, indent=1).encode())
+        with contextlib.suppress(FileNotFoundError):
+            if read_file(file, len(content)) == content:
+                return
+        replace_file(file, content)
     except OSError as error:
         raise StateError(f"{directory / DESCRIPTION}: cannot be written ({error.strerror or error})") from error
 
