@@ -18,7 +18,10 @@ from tests.inference.test_model_file import example
 
 def snapshot(number: int, seed: int, *, score: float | None = None) -> Snapshot:
     model = example(seed)
-    arrays = {MASK: np.packbits(model.mask, bitorder="little"), LOCAL + "3.bias": model.tensors["3.bias"]}
+    arrays: dict[str, np.ndarray] = {
+        MASK: np.packbits(model.mask, bitorder="little"),
+        LOCAL + "3.bias": model.tensors["3.bias"],
+    }
     name = "" if score is None else "accuracy"
     metadata = SnapshotMetadata(round=number, run_id="r", fingerprint="00", score=score, score_name=name)
     return Snapshot(metadata, arrays)
