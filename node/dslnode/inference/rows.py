@@ -29,6 +29,10 @@ class Examples:
     values: NDArray[np.float32] | None = None
 
 
+ARRAYS = ("npz", "idx")
+"""Kinds of files whose numbers, unless they are bytes, each node scales by its own data."""
+
+
 def read_examples(spec: str, description: Description, *, with_targets: bool) -> Iterator[Examples]:
     """Yield the examples of a data set, in parts. Raises ``DataError`` naming place and remedy."""
     schema = _schema(description)
@@ -36,6 +40,11 @@ def read_examples(spec: str, description: Description, *, with_targets: bool) ->
         yield from _table(spec, schema if with_targets else without_targets(schema), with_targets=with_targets)
         return
     data = load_data_set(spec, description.outputs if description.task == Task.CLASSIFICATION else None, schema=schema)
+    if kind_of(spec) in ARRAYS and data.train.stored.dtype != np.uint8:
+        raise DataError(
+            f"--data {spec}: numbers in arrays are scaled by the data that they come with, and a model's file does not"
+            " hold that scale; give a table, or scale them yourself and ask dslnode.load_model(FILE).predict"
+        )
     for examples in (data.train, data.held_out):
         if examples is not None:
             inputs = examples.stored

@@ -1,0 +1,31 @@
+"""The examples that a model is to answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dslnode.errors import DataError
+from dslnode.inference.rows import read_examples
+from tests.inference.test_model_file import DESCRIPTION
+
+
+def archive(directory: Path, values: np.ndarray) -> str:
+    np.savez(directory / "a.npz", images=values, labels=np.array([0, 1, 2]))
+    return f"npz:{directory / 'a.npz'}"
+
+
+def test_bytes_come_as_they_are(tmp_path: Path) -> None:
+    values = np.arange(3 * 64, dtype=np.uint8).reshape(3, 8, 8)
+    [part] = read_examples(archive(tmp_path, values), DESCRIPTION, with_targets=True)
+    assert (part.inputs[:, 0] == values).all()
+    assert part.labels is not None
+    assert part.labels.tolist() == [0, 1, 2]
+
+
+def test_numbers_whose_scale_the_model_does_not_know_are_refused(tmp_path: Path) -> None:
+    spec = archive(tmp_path, np.random.default_rng(1).normal(size=(3, 30)))
+    with pytest.raises(DataError, match="a model's file does not hold that scale; give a table"):
+        next(read_examples(spec, DESCRIPTION, with_targets=False))
