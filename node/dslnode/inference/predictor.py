@@ -49,7 +49,7 @@ class Predictor:
         if not model.description.operations:
             raise ModelError(
                 f"the model {model.description.model!r} cannot run without torch and its own code;"
-                " load it with dslnode.load_model(FILE).as_torch()"
+                " take what dslnode.Learner.export() returns where it was trained"
             )
 
     @property
