@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import grpc.aio
@@ -141,25 +141,23 @@ async def ping_flood(targets: Targets, attackers: Attackers, begin: Begin) -> No
 async def silent_handshakes(targets: Targets, _: Attackers, begin: Begin) -> None:
     """Hold 16 connections from four addresses that never begin a handshake, each opened anew when it is closed."""
     begin()
-
-    async def hold(number: int) -> None:
-        connection = await connect(targets.first, number)
-        with contextlib.closing(connection):
-            await asyncio.get_running_loop().sock_recv(connection, 1)
-
-    await asyncio.gather(*(_again(lambda number=number: hold(number)) for number in (1, 2, 3, 4) * 4))  # type: ignore[misc]
+    await _hold_silently(targets.first, [1, 2, 3, 4] * 4)
 
 
 async def silent_crowd(targets: Targets, _: Attackers, begin: Begin) -> None:
     """Do the same with 128 connections from 32 addresses."""
     begin()
+    await _hold_silently(targets.first, [*range(1, 33)] * 4)
+
+
+async def _hold_silently(port: int, numbers: Sequence[int]) -> None:
+    """Hold a connection from each of these addresses, and say nothing."""
 
     async def hold(number: int) -> None:
-        connection = await connect(targets.first, number)
+        connection = await connect(port, number)
         with contextlib.closing(connection):
             await asyncio.get_running_loop().sock_recv(connection, 1)
 
-    numbers = [*range(1, 33)] * 4
     await asyncio.gather(*(_again(lambda number=number: hold(number)) for number in numbers))  # type: ignore[misc]
 
 

@@ -19,6 +19,7 @@ from dslnode.inference.model_file import Description
 from dslnode.inference.predictor import Predictions, Predictor, load_model
 from dslnode.inference.row_stream import stream_rows
 from dslnode.inference.rows import Examples, read_examples
+from dslnode.learning.judgement import Judgement, judge_classes, judge_flags, judge_numbers
 
 STANDARD_INPUT = "-"
 
@@ -95,39 +96,33 @@ def judge(predictor: Predictor, parts: list[Examples], *, as_json: bool) -> None
 def figures_of(predictor: Predictor, parts: list[Examples]) -> dict[str, Any]:
     """Return the figures that fit the task. ``DataError`` where there is nothing to judge by."""
     description = predictor.description
+    names = [description.target.class_name(place) for place in range(description.outputs)]
     answers = [predictor.predict(part.inputs) for part in parts]
-    count = sum(map(len, answers))
+    count = {"examples": sum(map(len, answers))}
     if description.task == Task.CLASSIFICATION:
         found = np.concatenate([each.classes for each in answers if each.classes is not None])
         labels = np.concatenate([part.labels for part in parts if part.labels is not None])
-        return {"examples": count, **_class_figures(found, labels, description)}
+        return {**count, **_named(judge_classes(found, labels, names)), "confusion": _confusion(found, labels, names)}
     values = [part.values for part in parts if part.values is not None]
     if description.task == Task.ANOMALY or not values:
         raise DataError(f"a model for {description.task} is judged by the node itself; see dslnode status")
-    found = np.concatenate([each.outputs for each in answers])
-    errors = (found - np.concatenate(values)) * np.asarray(description.scale or (1.0,))
-    wanted = np.concatenate(values) * np.asarray(description.scale or (1.0,))
-    spread = float(np.square(wanted - wanted.mean(axis=0)).mean()) or 1.0
-    mean_square = float(np.square(errors).mean())
-    return {
-        "examples": count,
-        "MAE": float(np.abs(errors).mean()),
-        "RMSE": mean_square**0.5,
-        "R2": 1 - mean_square / spread,
-    }
+    wanted = np.concatenate(values)
+    if description.task == Task.MULTILABEL:
+        flags = np.concatenate([each.flags for each in answers if each.flags is not None])
+        return {**count, **_named(judge_flags(flags, wanted > 0, names))}
+    outputs, scale = np.concatenate([each.outputs for each in answers]), np.asarray(description.scale or (1.0,))
+    return {**count, **_named(judge_numbers(outputs * scale, wanted * scale, description.units))}
 
 
-def _class_figures(found: np.ndarray, labels: np.ndarray, description: Description) -> dict[str, Any]:
-    names = [description.target.class_name(place) for place in range(description.outputs)]
-    confusion = np.zeros((description.outputs, description.outputs), np.int64)
+def _named(judgement: Judgement) -> dict[str, float]:
+    return {metric.name: metric.value for metric in judgement.metrics}
+
+
+def _confusion(found: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, list[int]]:
+    """Return how often each class that occurs was taken for each class."""
+    confusion = np.zeros((len(names), len(names)), np.int64)
     np.add.at(confusion, (labels, found), 1)
-    seen = confusion.sum(axis=1) > 0
-    recalls = confusion.diagonal()[seen] / confusion.sum(axis=1)[seen]
-    return {
-        "accuracy": float(np.mean(found == labels)),
-        "balanced accuracy": float(recalls.mean()),
-        "confusion": {name: confusion[place].tolist() for place, name in enumerate(names) if seen[place]},
-    }
+    return {name: counts.tolist() for name, counts in zip(names, confusion, strict=True) if counts.any()}
 
 
 def _rounded(value: np.floating[Any]) -> float:

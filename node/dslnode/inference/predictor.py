@@ -70,7 +70,7 @@ class Predictor:
                 f"inputs have the shape {values.shape[1:]} per example, and this model was made for"
                 f" {description.input_shape}; give it what it was trained on"
             )
-        scaled = np.divide(values, np.float32(description.full_scale), dtype=np.float32)
+        scaled = as_seen(description, values)
         parts = [
             numpy_runtime.run(description.operations, self._weights, scaled[start : start + BATCH])
             for start in range(0, len(scaled), BATCH)
@@ -105,12 +105,18 @@ def interpret(model: PersonalModelFile, outputs: Array, inputs: NDArray[Any]) ->
     if description.task == Task.MULTILABEL:
         return Predictions(outputs=outputs, flags=outputs > 0, probabilities=sigmoid(outputs))
     if description.task == Task.ANOMALY:
-        wanted = np.divide(inputs, np.float32(description.full_scale), dtype=np.float32).reshape(len(inputs), -1)
+        wanted = as_seen(description, inputs).reshape(len(inputs), -1)
         errors: Array = np.square(outputs - wanted).mean(axis=1, dtype=np.float32)
         threshold = model.threshold
         return Predictions(outputs=outputs, errors=errors, anomalous=None if threshold is None else errors > threshold)
     centre, scale = np.asarray(description.centre or (0.0,)), np.asarray(description.scale or (1.0,))
     return Predictions(outputs=outputs, values=centre + scale * outputs)
+
+
+def as_seen(description: Description, inputs: NDArray[Any]) -> Array:
+    """Return inputs in the units of the data set as the model sees them."""
+    scaled: Array = np.divide(inputs, np.float32(description.full_scale), dtype=np.float32)
+    return scaled
 
 
 def softmax(logits: Array) -> Array:

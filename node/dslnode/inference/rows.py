@@ -35,7 +35,7 @@ ARRAYS = ("npz", "idx")
 
 def read_examples(spec: str, description: Description, *, with_targets: bool) -> Iterator[Examples]:
     """Yield the examples of a data set, in parts. Raises ``DataError`` naming place and remedy."""
-    schema = _schema(description)
+    schema = trained_schema(description)
     if kind_of(spec) in TABLES and schema is not None:
         yield from _table(spec, schema if with_targets else without_targets(schema), with_targets=with_targets)
         return
@@ -63,7 +63,7 @@ def trial_rows(description: Description, spec: str | None, count: int) -> NDArra
     return draws.integers(0, int(description.full_scale), shape, endpoint=True).astype(np.float32)
 
 
-def _schema(description: Description) -> Schema | None:
+def trained_schema(description: Description) -> Schema | None:
     """Return the model's schema, which scales as in training."""
     schema = description.data_schema
     if schema is None or not schema.columns:

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -285,7 +286,7 @@ class PeerManager:
             return lost[:MAX_DIALS]
         dialable = {key for key, member in self.members.others.items() if member.address}
         own = successors(self._network.me.key, dialable)
-        return [key for key in lost if key in own or self.members.is_proven(key)][:1]
+        return list(islice((key for key in lost if key in own or self.members.is_proven(key)), 1))
 
     def _dial(self, key: str, now: float, *, essential: bool) -> None:
         address = self.members.others[key].address

@@ -43,7 +43,8 @@ class RecordForwarding:
 
     def arrived(self, record: MemberRecord) -> None:
         """Note that the neighbour has a record: it has sent it."""
-        self._note(record).version = max(record.version, self.versions.get(record.key, 0))
+        sent = self._note(record)
+        sent.version = max(sent.version, record.version)
 
     @property
     def versions(self) -> dict[str, int]:

@@ -77,14 +77,7 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
     for note in learner.data.notes:
         log.info("data", found=note)
     check_network(learner, tunnels)
-    description = describe_model(
-        learner, model=settings.model, run_id=settings.run_id, node=settings.name, made_by=f"dslnode {__version__}"
-    )
-    if state is not None:
-        try:
-            save_description(state.path, description)
-        except StateError as error:  # a full disk must not keep a node from starting
-            log.warning("model description not saved", problem=str(error), why="dslnode export cannot read the state")
+    description = _described(learner, settings, state, log)
     log.info("model", **model_line(learner))
     if state is None:
         log.warning("no state directory", why="no --state-dir: a restart loses what was learned")
@@ -103,6 +96,19 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
         alone=build_alone(settings, learner),
         description=description,
     )
+
+
+def _described(learner: Learner, settings: Settings, state: StateDirectory | None, log: Logger) -> Description:
+    """Return what the node's models have in common, saved beside its state if it has one."""
+    description = describe_model(
+        learner, model=settings.model, run_id=settings.run_id, node=settings.name, made_by=f"dslnode {__version__}"
+    )
+    if state is not None:
+        try:
+            save_description(state.path, description)
+        except StateError as error:  # a full disk must not keep a node from starting
+            log.warning("model description not saved", problem=str(error), why="dslnode export cannot read the state")
+    return description
 
 
 def _signatures(tunnels: TlsTunnels | None, run_id: str) -> MemberSignatures | None:
