@@ -121,6 +121,16 @@ MODELS = {
         variance=CHANNELS,
         gain=CHANNELS,
     ),
+    "a forecast from the last values": of_operations(
+        op.SubtractLast(columns=(0, 2)),
+        op.Flatten(),
+        op.Linear(weight="w"),
+        op.AddInputs(places=(9, 11), gain="gain"),
+        shape=(4, 3),
+        layer=Layer(name="w", shape=(2, 12), scale=0.3),
+        outputs=2,
+        gain=CHANNELS[:2],
+    ),
     "activations": of_operations(
         op.Linear(weight="w"),
         *(op.Activation(kind="elu", alpha=0.7), op.Activation(kind="leaky_relu", slope=0.2)),

@@ -147,6 +147,25 @@ def _linear(operation: op.Linear, program: _Program) -> None:
 
 
 @emit.register
+def _subtract_last(operation: op.SubtractLast, program: _Program) -> None:
+    steps, features = program.shape
+    for column in operation.columns:
+        last = f"{program.here}[{(steps - 1) * features + column}]"
+        program.calls += [
+            f"for (size_t step = 0; step < {steps - 1}; step++) {{",
+            f"    {program.here}[step * {features} + {column}] -= {last};",
+            "}",
+            f"{last} = 0.0f;",
+        ]
+
+
+@emit.register
+def _add_inputs(operation: op.AddInputs, program: _Program) -> None:
+    for output, (place, gain) in enumerate(zip(operation.places, program.weights[operation.gain], strict=True)):
+        program.calls.append(f"{program.here}[{output}] += {_number(gain)} * input(in, {place});")
+
+
+@emit.register
 def _convolution(operation: op.Convolution, program: _Program) -> None:
     outputs, channels, *kernel = program.weights[operation.weight].shape
     _pad(program, operation.padding, (0,) * len(kernel), 0.0)

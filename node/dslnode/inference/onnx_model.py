@@ -59,6 +59,7 @@ def _content(model: PersonalModelFile) -> bytes:
     description, graph = model.description, _Graph(model)
     graph.add("Div", graph.constant(np.float32(description.full_scale)))
     _normalise(graph)
+    graph.first = graph.here
     for operation in description.operations:
         emit(operation, graph)
     graph.nodes[-1].output[0] = "outputs"
@@ -102,6 +103,8 @@ class _Graph:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.here = "inputs"
+        self.first = "inputs"
+        """The values that the first operation gets."""
 
     def add(self, kind: str, *more: str, **attributes: Any) -> str:
         """Add a node on the present values and ``more``; its output becomes the present values."""
@@ -142,6 +145,24 @@ def _flatten(_operation: op.Flatten, graph: _Graph) -> None:
 @emit.register
 def _steps_last(_operation: op.StepsLast, graph: _Graph) -> None:
     graph.add("Transpose", perm=[0, 2, 1])
+
+
+@emit.register
+def _subtract_last(operation: op.SubtractLast, graph: _Graph) -> None:
+    features = graph.model.description.input_shape[-1]
+    subtracted = np.zeros(features, np.float32)
+    subtracted[list(operation.columns)] = 1
+    values = graph.here
+    graph.add("Gather", graph.constant(np.array([-1], np.int64)), axis=1)
+    graph.add_to("Sub", [values, graph.add("Mul", graph.constant(subtracted))])
+
+
+@emit.register
+def _add_inputs(operation: op.AddInputs, graph: _Graph) -> None:
+    values = graph.here
+    graph.add_to("Flatten", [graph.first], axis=1)
+    graph.add("Gather", graph.constant(np.array(operation.places, np.int64)), axis=1)
+    graph.add_to("Add", [values, graph.add("Mul", *graph.weight(operation.gain))])
 
 
 @emit.register

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 Size = Annotated[int, Field(ge=1, le=4_096)]
 Padding = Annotated[int, Field(ge=0, le=4_096)]
+Place = Annotated[int, Field(ge=0, lt=2**31)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -119,8 +120,38 @@ class Gru(_Operation):
     state_bias: Name | None = None
 
 
+class SubtractLast(_Operation):
+    """Of (n, steps, features), the last step is subtracted from all steps, in the features ``columns``."""
+
+    op: Literal["subtract_last"] = "subtract_last"
+    columns: tuple[Place, ...] = Field(min_length=1, max_length=65_536)
+
+
+class AddInputs(_Operation):
+    """``values + gain * inputs`` of (n, outputs): ``places`` are those of the model's flattened inputs that are added.
+
+    For each output one place. The inputs are those of the first operation.
+    """
+
+    op: Literal["add_inputs"] = "add_inputs"
+    places: tuple[Place, ...] = Field(min_length=1, max_length=65_536)
+    gain: Name
+
+
 Operation = Annotated[
-    Flatten | StepsLast | Linear | Convolution | Pool | GlobalMean | Activation | Norm | Affine | LocalResponse | Gru,
+    Flatten
+    | StepsLast
+    | Linear
+    | Convolution
+    | Pool
+    | GlobalMean
+    | Activation
+    | Norm
+    | Affine
+    | LocalResponse
+    | Gru
+    | SubtractLast
+    | AddInputs,
     Field(discriminator="op"),
 ]
 

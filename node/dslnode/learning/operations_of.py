@@ -8,7 +8,7 @@ from torch import nn
 
 from dslnode.errors import ModelError
 from dslnode.inference import operations as op
-from dslnode.learning.models import LocalScale, Recurrent, StepsLast
+from dslnode.learning.models import FromLastValues, LocalScale, Recurrent, StepsLast
 
 
 def operations_of(model: nn.Module) -> tuple[op.Operation, ...]:
@@ -20,6 +20,10 @@ def _translated(module: nn.Module, path: str) -> Iterator[op.Operation]:
     if isinstance(module, (nn.Sequential, Recurrent)):  # their parts come in the order in which they are used
         for name, child in module.named_children():
             yield from _translated(child, _joined(path, name))
+    elif isinstance(module, FromLastValues):
+        yield op.SubtractLast(columns=tuple(module.columns))
+        yield from _translated(module.model, _joined(path, "model"))
+        yield op.AddInputs(places=tuple(module.places.tolist()), gain=_joined(path, "gain"))
     elif not isinstance(module, IGNORED):
         translate = TRANSLATIONS.get(type(module))
         if translate is None:
