@@ -79,9 +79,9 @@ class FrozenNetwork:
         shared = scores.index_select(0, self.sharing.owners)  # a third of the time of indexing with brackets
         return torch.addcmul(self.sharing.seeded, self.sharing.signs, shared)
 
-    def masked_weights(self, keep: Tensor) -> dict[str, Tensor]:
-        """Return what the model runs on under a mask, by parameter name: the weights where ``keep`` is true, else 0."""
-        return tensors_of(kept_weights(self.weights, keep), self.layout)
+    def masked_weights(self, mask: Tensor) -> dict[str, Tensor]:
+        """Return what the model runs on under a mask (weights,), boolean or of strengths, by parameter name."""
+        return tensors_of(kept_weights(self.weights, mask), self.layout)
 
     def reduce_gradient(self, gradient: Tensor) -> Tensor:
         """Return the gradient at the scores, shape ``(score_layout.size,)``, from that at each weight's score."""

@@ -21,7 +21,7 @@ from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.group_sparsity import shrink_channels
 from dslnode.learning.initialization import score_scale
 from dslnode.learning.options import TrainingOptions
-from dslnode.learning.personal_mask import choose_mask
+from dslnode.learning.personal_mask import training_mask
 from dslnode.learning.results import Progress
 from dslnode.learning.state import LearnerState
 from dslnode.learning.tasks.task import LearningTask
@@ -74,10 +74,10 @@ class _Seen:
 
 
 def minibatch_gradient(
-    network: FrozenNetwork, keep: Tensor, task: LearningTask, inputs: Tensor, targets: Tensor
+    network: FrozenNetwork, mask: Tensor, task: LearningTask, inputs: Tensor, targets: Tensor
 ) -> MinibatchGradient:
-    """Return the gradients of the task's loss with the network under the boolean mask ``keep``, (weights,)."""
-    leaves = {name: tensor.requires_grad_() for name, tensor in network.masked_weights(keep).items()}
+    """Return the gradients of the task's loss with the network under a mask (weights,), boolean or of strengths."""
+    leaves = {name: tensor.requires_grad_() for name, tensor in network.masked_weights(mask).items()}
     local = network.local_parameters
     outputs = network.run(leaves, inputs)
     loss = task.loss(outputs, inputs, targets)
@@ -110,8 +110,8 @@ def train_locally(
     while steps < options.local_steps and not stop():
         inputs, targets = next(batches)
         tensor = intermediate_aggregation_tensor(spread, term, signed=options.signed_scores)
-        keep = choose_mask(network, tensor, state.scores, options)
-        gradient = minibatch_gradient(network, keep, task, inputs, targets)
+        mask = training_mask(network, tensor, state.scores, options)
+        gradient = minibatch_gradient(network, mask, task, inputs, targets)
         steps += 1
         if not gradient.is_finite():  # one such step would spoil all scores for good
             continue

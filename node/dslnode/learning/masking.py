@@ -95,19 +95,19 @@ def weighted_mean(size: int, masks: Sequence[WeightedMask], vector_of: Callable[
     return mean
 
 
-def kept_weights(weights: Tensor, keep: Tensor) -> Tensor:
-    """Return the weights where the boolean vector ``keep`` is true, zeros elsewhere.
+def kept_weights(weights: Tensor, mask: Tensor) -> Tensor:
+    """Return the weights times a mask, both (weights,): boolean, or float32 strengths.
 
     By numpy, which multiplies floats by booleans in half of torch's time.
     """
-    return torch.from_numpy(weights.numpy() * keep.numpy())
+    return torch.from_numpy(weights.numpy() * mask.numpy())
 
 
 def _mark_largest(values: NDArray[np.float32], count: int, keep: NDArray[np.bool_]) -> None:
     if not 0 < count < len(values):
         keep[:] = count > 0
         return
-    threshold = _kth_largest(values, count)
+    threshold = kth_largest(values, count)
     np.greater_equal(values, threshold, out=keep)
     if np.count_nonzero(keep) != count:
         np.greater(values, threshold, out=keep)
@@ -115,10 +115,11 @@ def _mark_largest(values: NDArray[np.float32], count: int, keep: NDArray[np.bool
         keep[np.flatnonzero(values == threshold)[:missing]] = True
 
 
-def _kth_largest(values: NDArray[np.float32], count: int) -> np.float32:
-    """Return the ``count``-th largest value by selecting only among those near it (Floyd and Rivest 1975).
+def kth_largest(values: NDArray[np.float32], count: int) -> np.float32:
+    """Return the ``count``-th largest of the values; ``count`` is from 1 to their number.
 
-    A sorted sample brackets it; if the bracket misses, the whole layer is partitioned.
+    It is selected among those near it only (Floyd and Rivest 1975): a sorted sample brackets it. If the bracket misses,
+    the whole layer is partitioned.
     """
     candidates, rank = values, count
     if len(values) >= 4 * SAMPLE:

@@ -24,8 +24,8 @@ ALEXNET_SMALLEST = 22
 CNN1D_SMALLEST = 4
 GRU_WIDTH = 64
 CODE_WIDTH = 32
-FIRST_SCALE = 0.1
-"""Of outputs that are numbers: a model that has learned nothing then answers about the mean."""
+FIRST_SCALE = 0.01
+"""Of outputs that are numbers: what has learned nothing then answers the mean, as the trivial predictor does."""
 
 
 class LocalScale(nn.Module):

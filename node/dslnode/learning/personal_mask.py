@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor
 from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.graded_mask import strengths
 from dslnode.learning.group_sparsity import dead_channels, drop_thin_channels, living_counts
 from dslnode.learning.masking import top_k
 from dslnode.learning.options import TrainingOptions
@@ -37,3 +38,16 @@ def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, options:
     if options.min_channel_fraction:
         keep = drop_thin_channels(keep, network.layout, network.counts, options.min_channel_fraction)
     return keep
+
+
+def training_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, options: TrainingOptions) -> Tensor:
+    """Return what the weights are multiplied by in training, (weights,): the mask, or graded, float32 strengths.
+
+    Structured sparsity multiplies the strengths by its mask.
+    """
+    if not options.mask_power:
+        return choose_mask(network, tensor, scores, options)
+    graded = strengths(tensor, network.layout, network.counts, options.mask_power)
+    if options.group_lasso or options.min_channel_fraction:
+        graded *= choose_mask(network, tensor, scores, options)
+    return graded
