@@ -11,7 +11,7 @@ from dslnode.data.partition import partition
 from dslnode.learning.graded_mask import strengths
 from dslnode.learning.initialization import seeded_scores
 from dslnode.learning.learner import Learner
-from dslnode.learning.masking import keep_counts, top_k
+from dslnode.learning.masking import SAMPLED, keep_counts, top_k
 from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import choose_mask, training_mask
 from dslnode.protocol.mask import MaskLayer, MaskLayout
@@ -32,11 +32,13 @@ def test_seeded_scores_keep_a_root_mean_square_of_one(power: float) -> None:
 def test_what_counts_is_what_the_mask_keeps_and_more_the_further_above_the_threshold(power: float) -> None:
     found = strengths(SEEDED, LAYOUT, COUNTS, power)
     keep = top_k(SEEDED, LAYOUT, COUNTS)
-    assert not found[~keep].any()
-    for _, span in LAYOUT.spans():
-        kept, ranking = found[span][keep[span]], SEEDED[span][keep[span]]
-        assert int((kept == 0).sum()) == 1  # the one at the threshold itself
-        assert bool((kept[ranking.argsort()].diff() >= 0).all())
+    for (layer, span), count in zip(LAYOUT.spans(), COUNTS, strict=True):
+        counted = found[span] > 0
+        if layer.size <= SAMPLED:
+            assert int(counted.sum()) == count - 1, "the one at the threshold itself counts nothing"
+            assert not (counted & ~keep[span]).any()
+        assert int((counted ^ keep[span]).sum()) < 0.05 * count
+        assert bool((found[span][SEEDED[span].argsort()].diff() >= 0).all())
 
 
 def test_the_power_is_that_of_the_distance() -> None:

@@ -41,5 +41,5 @@ def _fresh_gradient(
     network.model.train()
     inputs, targets = next(batches)
     mask = training_mask(network, aggregation_tensor(network, state, options), state.scores, options)
-    at_mask = minibatch_gradient(network, mask, task, inputs, targets).at_mask
-    return score_gradient(network.expand_scores(state.scores), at_mask, options)
+    at_weights = minibatch_gradient(network, mask, task, inputs, targets).at_weights
+    return score_gradient(network.expand_scores(state.scores), network.at_mask(at_weights), options)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dslnode.learning.masking import kth_largest
+from dslnode.learning.masking import sampled_threshold
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 
@@ -27,7 +27,7 @@ def strengths(tensor: Tensor, layout: MaskLayout, counts: tuple[int, ...], power
     values = tensor.numpy()
     found = np.empty_like(values)
     for (layer, span), count in zip(layout.spans(), counts, strict=True):
-        above = np.subtract(values[span], kth_largest(values[span], count), out=found[span])
+        above = np.subtract(values[span], sampled_threshold(values[span], layer, count), out=found[span])
         np.maximum(above, 0, out=above)
         _raise(above, power)
         above *= np.float32(_factor(layer, count, power))

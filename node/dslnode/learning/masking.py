@@ -20,6 +20,8 @@ from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 
 WeightedMask = tuple[Mask, float]
 """A mask, and its weight in a mean, at least 0; weights need not sum to 1."""
+SAMPLED = 8_192
+"""Values, at least, by which the threshold of a layer is found while it trains."""
 SAMPLE = 2048
 """Values in the sorted sample by which top-k narrows a layer down."""
 
@@ -65,6 +67,31 @@ def top_k(ranking: Tensor, layout: MaskLayout, counts: tuple[int, ...]) -> Tenso
     for (_, span), count in zip(layout.spans(), counts, strict=True):
         _mark_largest(values[span], count, keep[span])
     return torch.from_numpy(keep)
+
+
+def near_top_k(ranking: Tensor, layout: MaskLayout, counts: tuple[int, ...]) -> Tensor:
+    """Return a boolean vector that is true at about the ``counts`` largest entries of each layer: enough for training.
+
+    The threshold of a large layer is that of a sample.
+    """
+    values = ranking.numpy()
+    keep = np.empty(layout.size, dtype=np.bool_)
+    for (layer, span), count in zip(layout.spans(), counts, strict=True):
+        np.greater_equal(values[span], sampled_threshold(values[span], layer, count), out=keep[span])
+    return torch.from_numpy(keep)
+
+
+def sampled_threshold(values: NDArray[np.float32], layer: MaskLayer, count: int) -> np.float32:
+    """Return about the ``count``-th largest of a layer's values; exactly that of a small layer.
+
+    The sample takes every so many values. The stride has no factor in common with the rows of the layer, or the sample
+    would see some columns alone.
+    """
+    stride = max(1, len(values) // SAMPLED)
+    while math.gcd(stride, layer.fan_in) > 1:
+        stride += 1
+    sample = values[::stride]
+    return kth_largest(sample, max(1, round(count * len(sample) / len(values))))
 
 
 def to_mask(keep: Tensor, layout: MaskLayout) -> Mask:

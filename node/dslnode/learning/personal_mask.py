@@ -10,7 +10,7 @@ from dslnode.learning.aggregation import aggregation_term, intermediate_aggregat
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.graded_mask import strengths
 from dslnode.learning.group_sparsity import dead_channels, drop_thin_channels, living_counts
-from dslnode.learning.masking import top_k
+from dslnode.learning.masking import near_top_k, top_k
 from dslnode.learning.options import TrainingOptions
 from dslnode.learning.state import LearnerState
 
@@ -41,13 +41,15 @@ def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, options:
 
 
 def training_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, options: TrainingOptions) -> Tensor:
-    """Return what the weights are multiplied by in training, (weights,): the mask, or graded, float32 strengths.
+    """Return what the weights are multiplied by in training, (weights,): about the mask, or graded, float32 strengths.
 
-    Structured sparsity multiplies the strengths by its mask.
+    Thresholds of large layers are those of a sample. With structured sparsity, or in the paper's form, the mask is
+    exact; it multiplies strengths.
     """
-    if not options.mask_power:
-        return choose_mask(network, tensor, scores, options)
-    graded = strengths(tensor, network.layout, network.counts, options.mask_power)
-    if options.group_lasso or options.min_channel_fraction:
-        graded *= choose_mask(network, tensor, scores, options)
-    return graded
+    structured = options.group_lasso or options.min_channel_fraction
+    exact = structured or not options.signed_scores
+    keep = choose_mask(network, tensor, scores, options) if exact else None
+    if options.mask_power:
+        graded = strengths(tensor, network.layout, network.counts, options.mask_power)
+        return graded if keep is None else graded * keep
+    return near_top_k(tensor, network.layout, network.counts) if keep is None else keep
