@@ -15,8 +15,9 @@ from dslnode.errors import ModelError
 from dslnode.inference import operations as op
 from dslnode.inference.c_source import c_source
 from dslnode.inference.input_units import InputUnits
-from dslnode.inference.model_file import Layer, PersonalModelFile
+from dslnode.inference.model_file import InputScaling, Layer, PersonalModelFile
 from dslnode.inference.predictor import Predictor
+from dslnode.inference.rows import trial_rows
 from tests.inference.learned import DATA, learned
 from tests.inference.test_model_file import DESCRIPTION, example
 
@@ -172,6 +173,15 @@ def test_a_table_comes_in_its_units(tmp_path: Path) -> None:
     expected = Predictor(model).predict(rows).classes
     assert expected is not None
     assert compiled_and_run(tmp_path, "driver.c", raw.tobytes()).split() == list(map(str, expected))
+
+
+@needs_compiler
+@pytest.mark.process
+def test_an_array_comes_as_it_was_measured(tmp_path: Path) -> None:
+    model = of_task(input_scaling=InputScaling(centre=(100.0,) * 30, scale=(20.0,) * 30))
+    rows = trial_rows(model.description, None, 20)
+    rows[0, 0] = 10_000
+    assert "20 of 20 rows as expected" in compiled_and_run(written(model, rows, tmp_path))
 
 
 @pytest.mark.parametrize(

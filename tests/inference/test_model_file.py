@@ -18,6 +18,7 @@ from dslnode.inference.model_file import (
     CHECKSUM_BYTES,
     HEAD,
     Description,
+    InputScaling,
     Layer,
     PersonalModelFile,
     Score,
@@ -99,8 +100,24 @@ def test_a_cut_file_is_refused(kept: int) -> None:
 def test_a_file_of_a_later_format_is_named_as_such() -> None:
     content = bytearray(pack(example()))
     content[8:10] = struct.pack("<H", 9)
-    with pytest.raises(ValueError, match="of format 9, and this release reads up to 1; install a newer dslnode"):
+    with pytest.raises(ValueError, match="of format 9, and this release reads up to 2; install a newer dslnode"):
         unpack(bytes(content))
+
+
+def test_only_a_file_with_an_input_scaling_needs_the_second_format() -> None:
+    scaling = InputScaling(centre=(1.5,) * 30, scale=(0.1,) * 30)
+    scaled = replace(example(), description=DESCRIPTION.model_copy(update={"input_scaling": scaling}))
+    assert [pack(model)[8:10] for model in (example(), scaled)] == [b"\x01\0", b"\x02\0"]
+    assert unpack(pack(scaled)).description.input_scaling == scaling
+    assert unpack(pack(example())).description.input_scaling is None
+
+
+@pytest.mark.parametrize("pairs", [(1, 2), (29, 29)])
+def test_an_input_scaling_has_a_pair_per_feature(pairs: tuple[int, int]) -> None:
+    scaling = InputScaling(centre=(1.5,) * pairs[0], scale=(0.1,) * pairs[1])
+    wrong = replace(example(), description=DESCRIPTION.model_copy(update={"input_scaling": scaling}))
+    with pytest.raises(ValueError, match="an input scaling that has no pair for each feature"):
+        unpack(pack(wrong))
 
 
 def rewritten(header: bytes) -> bytes:

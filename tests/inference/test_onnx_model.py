@@ -12,9 +12,10 @@ from dslnode.data.schema import Column, ColumnKind, Schema
 from dslnode.errors import ModelError, SettingsError
 from dslnode.inference import operations as op
 from dslnode.inference.input_units import InputUnits
-from dslnode.inference.model_file import PersonalModelFile
+from dslnode.inference.model_file import InputScaling, PersonalModelFile
 from dslnode.inference.onnx_model import onnx_model
 from dslnode.inference.predictor import Predictor
+from dslnode.inference.rows import trial_rows
 from tests.inference.learned import DATA, learned
 from tests.inference.test_c_source import MODELS, of_task
 from tests.inference.test_model_file import DESCRIPTION, example
@@ -56,6 +57,14 @@ def test_a_table_comes_in_its_units() -> None:
     raw[0, :2], rows[0, :2] = (10_000, np.nan), (10, 0)  # beyond what is let through, and missing
     (found,) = onnxruntime.InferenceSession(content).run(["outputs"], {"inputs": raw})
     np.testing.assert_allclose(found, Predictor(model).outputs(rows), rtol=1e-3, atol=1e-3)
+
+
+def test_an_array_comes_as_it_was_measured() -> None:
+    model = of_task(input_scaling=InputScaling(centre=(100.0,) * 30, scale=(20.0,) * 30))
+    rows = trial_rows(model.description, None, 20)
+    rows[0, :2] = 10_000, np.nan
+    _, difference = onnx_model(model, rows)
+    assert difference < 1e-4
 
 
 def test_what_onnx_lacks_is_named() -> None:

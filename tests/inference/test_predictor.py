@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dslnode.errors import ModelError
+from dslnode.inference.model_file import InputScaling
 from dslnode.inference.predictor import Predictor, interpret
 from tests.inference.test_model_file import DESCRIPTION, example
 
@@ -60,6 +61,16 @@ def test_anomalies_are_what_the_model_cannot_reconstruct(threshold: float | None
     assert found.errors is not None
     assert found.errors.tolist() == [0, 4]
     assert (None if found.anomalous is None else found.anomalous.tolist()) == flags
+
+
+def test_arrays_come_as_they_were_measured() -> None:
+    scaling = InputScaling(centre=(100.0,) * 30, scale=(20.0,) * 30)
+    measured = replace(example(), description=DESCRIPTION.model_copy(update={"input_scaling": scaling}))
+    seen = np.random.default_rng(1).normal(size=(5, 30))
+    seen[0, :3] = 10, -10, 0
+    inputs = seen * 20 + 100
+    inputs[0, :3] = 10_000, -np.inf, np.nan  # cut, cut, and missing
+    np.testing.assert_allclose(Predictor(measured).outputs(inputs), Predictor(example()).outputs(seen), atol=1e-5)
 
 
 def test_inputs_of_another_shape_are_refused() -> None:

@@ -29,7 +29,8 @@ from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 MAGIC = b"DSLM\r\n\x1a\n"
 """A copy that changed line ends, or stopped at a control character, does not begin so."""
-VERSION = 1
+VERSION = 2
+"""Files without an input scaling are written as version 1, which earlier releases read."""
 HEAD = struct.Struct("<8sHIIIH")
 """Magic, version, and the lengths of header, mask, tensors and seal."""
 CHECKSUM_BYTES = 16
@@ -37,6 +38,7 @@ MAX_FILE_BYTES = 2**30
 MAX_HEADER_BYTES = 2**22
 MAX_WEIGHTS = 2**28
 MAX_LAYERS = 10_000
+MAX_SCALED_FEATURES = 2**16
 
 Tensors = Mapping[str, NDArray[np.float32]]
 Text = Annotated[str, Field(max_length=255)]
@@ -56,6 +58,16 @@ class Layer(_Part):
     scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+class InputScaling(_Part):
+    """How a model sees numbers of arrays: ``(inputs - centre) / scale``, cut at 10 either way; missing ones as 0.
+
+    A pair per feature of the last dimension. Without any, inputs are as measured once they are divided.
+    """
+
+    centre: tuple[Finite, ...] = Field((), max_length=MAX_SCALED_FEATURES)
+    scale: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field((), max_length=MAX_SCALED_FEATURES)
+
+
 class Score(_Part):
     """What the model reached on data that it was not trained on."""
 
@@ -72,9 +84,10 @@ class Strengths(_Part):
 class Description(_Part):
     """What a node's personal models have in common, whatever their mask.
 
-    A model sees inputs of ``input_shape`` divided by ``full_scale``. ``network_seed`` gives the signs of the frozen
-    weights. ``operations`` are what it does; empty if only torch and the model's own code can say that. Only the
-    classes ``answers`` ever win, if there are any. A number of the original unit is ``centre + scale * output``.
+    A model sees inputs of ``input_shape`` divided by ``full_scale``, and arrays of numbers by ``input_scaling``. What
+    comes of a table is encoded by ``data_schema`` before. ``network_seed`` gives the signs of the frozen weights.
+    ``operations`` are what it does; empty if only torch and the model's own code can say that. Only the classes
+    ``answers`` ever win, if there are any. A number of the original unit is ``centre + scale * output``.
     """
 
     model: Text
@@ -85,6 +98,7 @@ class Description(_Part):
     layers: tuple[Layer, ...] = Field(max_length=MAX_LAYERS)
     input_shape: tuple[Annotated[int, Field(ge=1, le=2**24)], ...] = Field(min_length=1, max_length=4)
     full_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    input_scaling: InputScaling | None = None
     outputs: Annotated[int, Field(ge=1, le=2**24)]
     answers: tuple[Annotated[int, Field(ge=0, le=2**24)], ...] = Field((), max_length=2**16)
     task: Text
@@ -101,6 +115,11 @@ class Description(_Part):
         """Refuse more weights than memory is given for."""
         if sum(math.prod(layer.shape) for layer in self.layers) > MAX_WEIGHTS:
             raise ValueError(f"more than the {MAX_WEIGHTS:,} weights that are read")
+        scaling = self.input_scaling
+        if scaling is not None and not (
+            len(scaling.centre) == len(scaling.scale) and len(scaling.scale) in (0, self.input_shape[-1])
+        ):
+            raise ValueError("an input scaling that has no pair for each feature")
         return self
 
     @property
@@ -180,7 +199,8 @@ def pack(model: PersonalModelFile) -> bytes:
     )
     text = zlib.compress(header.model_dump_json(exclude_none=True).encode(), 9)
     tensors = _pack_tensors(model.tensors)
-    body = HEAD.pack(MAGIC, VERSION, len(text), len(coded.data), len(tensors), 0) + text + coded.data + tensors
+    version = 1 if model.description.input_scaling is None else VERSION
+    body = HEAD.pack(MAGIC, version, len(text), len(coded.data), len(tensors), 0) + text + coded.data + tensors
     return body + checksum(body)
 
 

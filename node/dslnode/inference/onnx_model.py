@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dslnode.data.scaling import LIMIT
 from dslnode.errors import ModelError, SettingsError
 from dslnode.inference import operations as op
-from dslnode.inference.input_units import input_units
+from dslnode.inference.input_units import as_measured, input_units
 from dslnode.inference.model_file import PersonalModelFile
 from dslnode.inference.numpy_runtime import folded
 from dslnode.inference.predictor import Predictor, interpret
@@ -43,8 +43,7 @@ def onnx_model(model: PersonalModelFile, rows: Array) -> tuple[bytes, float]:
     expected = Predictor(model).outputs(rows)  # refuses a model whose operations do not fit, too
     content = _content(model)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    units = input_units(model.description)
-    (found,) = session.run(["outputs"], {"inputs": rows if units is None else units.raw(rows)})
+    (found,) = session.run(["outputs"], {"inputs": as_measured(model.description, rows)})
     difference = float(np.abs(found - expected).max(initial=0.0))
     answers, wanted = (interpret(model, outputs, rows).classes for outputs in (found, expected))
     alike = answers is None or np.array_equal(answers, np.asarray(wanted))
@@ -57,7 +56,8 @@ def _content(model: PersonalModelFile) -> bytes:
     from onnx import TensorProto, checker, helper
 
     description, graph = model.description, _Graph(model)
-    graph.add("Div", graph.constant(np.float32(description.full_scale)))
+    if description.full_scale != 1:
+        graph.add("Div", graph.constant(np.float32(description.full_scale)))
     _normalise(graph)
     for operation in description.operations:
         emit(operation, graph)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dslnode.data.scaling import scaled
 from dslnode.data.target import Task
 from dslnode.errors import ModelError
 from dslnode.inference import numpy_runtime
@@ -70,10 +71,10 @@ class Predictor:
                 f"inputs have the shape {values.shape[1:]} per example, and this model was made for"
                 f" {description.input_shape}; give it what it was trained on"
             )
-        scaled = as_seen(description, values)
+        seen = as_seen(description, values)
         parts = [
-            numpy_runtime.run(description.operations, self._weights, scaled[start : start + BATCH])
-            for start in range(0, len(scaled), BATCH)
+            numpy_runtime.run(description.operations, self._weights, seen[start : start + BATCH])
+            for start in range(0, len(seen), BATCH)
         ]
         found = np.concatenate(parts) if parts else np.empty((0, description.outputs), np.float32)
         if found.shape[1:] != (description.outputs,):
@@ -115,8 +116,12 @@ def interpret(model: PersonalModelFile, outputs: Array, inputs: NDArray[Any]) ->
 
 def as_seen(description: Description, inputs: NDArray[Any]) -> Array:
     """Return inputs in the units of the data set as the model sees them."""
-    scaled: Array = np.divide(inputs, np.float32(description.full_scale), dtype=np.float32)
-    return scaled
+    scaling = description.input_scaling
+    divided: Array = np.divide(inputs, np.float32(description.full_scale), dtype=np.float32)
+    if scaling is None or not scaling.scale:
+        return divided
+    seen: Array = np.nan_to_num(scaled(inputs, scaling.centre, scaling.scale), copy=False)
+    return seen
 
 
 def softmax(logits: Array) -> Array:

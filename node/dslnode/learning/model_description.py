@@ -6,8 +6,9 @@ from dataclasses import asdict, fields
 
 import numpy as np
 
+from dslnode.data.dataset import DataSet
 from dslnode.errors import ModelError
-from dslnode.inference.model_file import Description, Layer, PersonalModelFile, Score
+from dslnode.inference.model_file import MAX_SCALED_FEATURES, Description, InputScaling, Layer, PersonalModelFile, Score
 from dslnode.inference.operations import Operation
 from dslnode.learning.learner import Learner
 from dslnode.learning.operations_of import operations_of
@@ -30,7 +31,8 @@ def describe_model(learner: Learner, *, model: str, run_id: str = "", node: str 
             for layer, span in network.layout.spans()
         ),
         input_shape=data.input_shape,
-        full_scale=data.train.full_scale,
+        full_scale=data.train.full_scale * (1.0 if data.scaling is None else data.scaling.full_scale),
+        input_scaling=_input_scaling(data),
         outputs=data.output_count,
         answers=tuple(answers.tolist()) if len(answers) < len(network.logit_offset) else (),
         task=target.task,
@@ -71,6 +73,14 @@ def _operations(learner: Learner) -> tuple[Operation, ...]:
         return operations_of(learner.network.model)
     except ModelError:
         return ()
+
+
+def _input_scaling(data: DataSet) -> InputScaling | None:
+    """Return how numbers of arrays are scaled; None for more features than a file describes."""
+    scaling = data.scaling
+    if scaling is None or len(scaling.centre) > MAX_SCALED_FEATURES:
+        return None
+    return InputScaling(centre=scaling.centre, scale=scaling.scale)
 
 
 def _settings(options: TrainingOptions | InitializationOptions) -> dict[str, str | float | int | bool | None]:
