@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from dslnode.inference.model_file import InputScaling, Layer, PersonalModelFile
 from dslnode.inference.predictor import Predictor
 from dslnode.inference.rows import trial_rows
 from tests.inference.learned import DATA, learned
-from tests.inference.test_model_file import DESCRIPTION, example
+from tests.inference.test_model_file import DESCRIPTION, described, example
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-O2")
 CORTEX_M = Path(__file__).parent / "cortex_m"
@@ -70,22 +71,15 @@ def test_every_held_out_row_gets_the_same_class(name: str, tmp_path: Path) -> No
     assert f"{name}: 10 of 10 rows as expected" in compiled_and_run(tmp_path)
 
 
-def of_task(**changes: object) -> PersonalModelFile:
-    return replace(example(), description=DESCRIPTION.model_copy(update=changes))
+def of_task(**changes: Any) -> PersonalModelFile:
+    return replace(example(), description=described(**changes))
 
 
 def of_operations(
     *operations: op.Operation, shape: tuple[int, ...], layer: Layer, outputs: int, **tensors: np.ndarray
 ) -> PersonalModelFile:
-    description = DESCRIPTION.model_copy(
-        update={
-            "layers": (layer,),
-            "input_shape": shape,
-            "outputs": outputs,
-            "operations": operations,
-            "task": "regression",
-            "names": (),
-        }
+    description = described(
+        layers=(layer,), input_shape=shape, outputs=outputs, operations=operations, task="regression", names=()
     )
     mask = (np.random.default_rng(2).random(description.mask_layout.size) < 0.5).astype(np.uint8)
     return replace(example(), description=description, mask=mask, tensors=tensors)

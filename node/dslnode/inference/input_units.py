@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dslnode.data.schema import Column, ColumnKind, Schema
 from dslnode.inference.model_file import Description
+
+if TYPE_CHECKING:
+    from dslnode.data.schema import Column, Schema
 
 Array = NDArray[np.float32]
 
@@ -51,7 +54,7 @@ def _table_units(description: Description) -> InputUnits | None:
 def _pairs(column: Column) -> list[tuple[float, float]]:
     """Return centre and scale of each input of a column."""
     pairs = [(0.0, 1.0) for _ in column.input_names]
-    if column.kind is ColumnKind.NUMBER:
+    if column.kind == "number":
         pairs[0] = (column.centre or 0.0, column.scale or 1.0)
     return pairs
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dslnode.data.dataset import TABLES, load_data_set
-from dslnode.data.schema import Schema
 from dslnode.data.spec import kind_of, parse_spec
 from dslnode.data.target import Task
 from dslnode.errors import DataError
 from dslnode.inference.model_file import Description
+
+if TYPE_CHECKING:
+    from dslnode.data.schema import Schema
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ def describe_model(learner: Learner, *, model: str, run_id: str = "", node: str 
         centre=target.centre,
         scale=target.scale,
         settings=_settings(learner.options) | _settings(learner.initialization),
-        data_schema=data.schema,
+        schema_values=None if data.schema is None else data.schema.model_dump(mode="json"),
         operations=_operations(learner),
     )
 
