@@ -16,28 +16,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dslnode import plugins
 from dslnode.data.checks import check_class_count, check_finite, check_numbers, checked_labels, count_classes
-from dslnode.data.readers.audio_folder import read_audio_folder
 from dslnode.data.readers.idx_cifar import read_cifar10, read_idx
-from dslnode.data.readers.image_folder import read_image_folder
 from dslnode.data.readers.npz import read_npz
 from dslnode.data.readers.raw import RawExamples, RawSet, check_size
 from dslnode.data.scaling import ArrayScaling, feature_scales, scaled
-from dslnode.data.schema import Schema
 from dslnode.data.spec import KINDS, FileSpec, kind_of, parse_spec
 from dslnode.data.target import Target, Task
 from dslnode.errors import DataError
 
 if TYPE_CHECKING:
+    from dslnode.data.schema import Schema
     from dslnode.data.tables.load import LoadedTable
 
 DIGITS_FILE = Path(__file__).with_name("digits.npz")
 FILE_READERS: dict[str, Callable[[Path], RawSet]] = {"idx": read_idx, "npz": read_npz, "cifar10": read_cifar10}
-FOLDER_READERS: dict[str, Callable[[Path, Any, Schema | None], RawSet]] = {
-    "images": read_image_folder,
-    "audio": read_audio_folder,
-}
+FOLDERS = frozenset({"images", "audio"})
 TABLES = frozenset({"csv", "jsonl", "parquet", "sqlite"})
 CHANNEL_COUNTS = (1, 3)
 
@@ -177,12 +171,20 @@ def _load(spec: str, class_count: int | None, schema: Schema | None, task: str, 
 
 def _read(file: FileSpec, schema: Schema | None) -> RawSet:
     """Read a file or folder that is no table."""
-    if file.kind in FOLDER_READERS:
-        return FOLDER_READERS[file.kind](file.path, file.options, schema)
+    if file.kind in FOLDERS:
+        return _read_folder(file, schema)
     if schema is not None:
         raise DataError(f"--data {file.text}: {file.kind} has no schema; leave --schema out")
     raw = FILE_READERS[file.kind](file.path)
-    return replace(raw, axes=file.options.axes) if file.kind == "npz" else raw
+    return raw if file.options is None or file.kind != "npz" else replace(raw, axes=file.options.axes)
+
+
+def _read_folder(file: FileSpec, schema: Schema | None) -> RawSet:
+    from dslnode.data.readers.audio_folder import read_audio_folder
+    from dslnode.data.readers.image_folder import read_image_folder
+
+    read = read_image_folder if file.kind == "images" else read_audio_folder
+    return read(file.path, file.options, schema)
 
 
 def _load_table(file: FileSpec, class_count: int | None, schema: Schema | None, task: str) -> DataSet:
@@ -198,6 +200,8 @@ def table_data_set(table: LoadedTable, name: str) -> DataSet:
 
 
 def _load_from_function(spec: str, class_count: int | None, scale: bool) -> DataSet:
+    from dslnode import plugins
+
     built_in = ("digits", *(f"{prefix}:PATH" for prefix in KINDS))
     function = plugins.data_factory(spec, built_in)
     try:
