@@ -15,6 +15,7 @@ from dslnode.data.schema import Column, ColumnKind, Schema
 from dslnode.errors import ModelError
 from dslnode.inference import operations as op
 from dslnode.inference.c_source import c_source
+from dslnode.inference.export_check import ties
 from dslnode.inference.input_units import InputUnits
 from dslnode.inference.model_file import InputScaling, Layer, PersonalModelFile
 from dslnode.inference.predictor import Predictor
@@ -67,7 +68,7 @@ def test_every_held_out_row_gets_the_same_class(name: str, tmp_path: Path) -> No
     answers = compiled_and_run(tmp_path, "driver.c", rows.tobytes())
     expected = Predictor(model).predict(rows).classes
     assert expected is not None
-    assert list(map(int, answers.split())) == expected.tolist()
+    assert ((np.array(answers.split(), int) == expected) | ties(Predictor(model).outputs(rows))).all()
     assert f"{name}: 10 of 10 rows as expected" in compiled_and_run(tmp_path)
 
 

@@ -11,6 +11,7 @@ class ModelFormat(StrEnum):
     DSLM = "dslm"
     SAFETENSORS = "safetensors"
     ONNX = "onnx"
+    TORCH = "torch"
     C = "c"
 
 

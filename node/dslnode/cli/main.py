@@ -118,7 +118,7 @@ def export(
     form: Annotated[ModelFormat, typer.Option("--format", help="How to write it.")] = ModelFormat.DSLM,
     data: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Examples to try c and onnx on, as --data of dslnode start; random ones without."),
+        typer.Option(help="Examples to try c, onnx and torch on, as --data of dslnode start; random ones without."),
     ] = None,
     which: Annotated[str, typer.Option("--round", metavar="best|last|N", help="Which of the saved models.")] = "best",
     seal: Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
@@ -13,16 +12,16 @@ from numpy.typing import NDArray
 from dslnode.data.scaling import LIMIT
 from dslnode.errors import ModelError, SettingsError
 from dslnode.inference import operations as op
+from dslnode.inference.export_check import checked_difference, metadata
 from dslnode.inference.input_units import as_measured, input_units
 from dslnode.inference.model_file import PersonalModelFile
 from dslnode.inference.numpy_runtime import folded
-from dslnode.inference.predictor import Predictor, interpret
+from dslnode.inference.predictor import Predictor
 
 OPERATOR_SET = 20
 """The first with the exact GELU."""
 FORMAT = 9
 """The ONNX format that came with it, so that older runtimes read the file, too."""
-TOLERANCE = 1e-3
 ACTIVATIONS = {"relu": "Relu", "leaky_relu": "LeakyRelu", "elu": "Elu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 Array = NDArray[np.float32]
 
@@ -44,12 +43,7 @@ def onnx_model(model: PersonalModelFile, rows: Array) -> tuple[bytes, float]:
     content = _content(model)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     (found,) = session.run(["outputs"], {"inputs": as_measured(model.description, rows)})
-    difference = float(np.abs(found - expected).max(initial=0.0))
-    answers, wanted = (interpret(model, outputs, rows).classes for outputs in (found, expected))
-    alike = answers is None or np.array_equal(answers, np.asarray(wanted))
-    if not alike or not np.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
-        raise ModelError(f"onnxruntime answers otherwise, by up to {difference:g}; report it, and use --format dslm")
-    return content, difference
+    return content, checked_difference(model, found, expected, rows, runtime="onnxruntime")
 
 
 def _content(model: PersonalModelFile) -> bytes:
@@ -67,18 +61,9 @@ def _content(model: PersonalModelFile) -> bytes:
     body = helper.make_graph(graph.nodes, "personal_model", [inputs], [outputs], graph.constants)
     opset = [helper.make_opsetid("", OPERATOR_SET)]
     built = helper.make_model(body, opset_imports=opset, ir_version=FORMAT, producer_name="dslnode")
-    helper.set_model_props(built, _metadata(model))
+    helper.set_model_props(built, metadata(model))
     checker.check_model(built)
     return bytes(built.SerializeToString(deterministic=True))
-
-
-def _metadata(model: PersonalModelFile) -> dict[str, str]:
-    """Return what the outputs mean, as JSON where it is more than a word."""
-    description = model.description
-    lists = {name: getattr(description, name) for name in ("names", "units", "centre", "scale", "answers")}
-    threshold = {} if model.threshold is None else {"threshold": repr(model.threshold)}
-    plain = {"model": description.model, "task": description.task, "round": str(model.round)}
-    return plain | threshold | {name: json.dumps(values) for name, values in lists.items()}
 
 
 def _normalise(graph: _Graph) -> None:

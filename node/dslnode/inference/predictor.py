@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,13 @@ from dslnode.errors import ModelError
 from dslnode.inference import numpy_runtime
 from dslnode.inference.model_file import Description, PersonalModelFile, read_model
 
+if TYPE_CHECKING:
+    from torch import nn
+
 BATCH = 64
 """Rows that are answered at once: more need more memory, and hardly less time."""
+NEVER = -1e9
+"""What is added to the score of a class that the node does not answer."""
 Array = NDArray[np.float32]
 
 
@@ -88,6 +93,16 @@ class Predictor:
         """Return the answers to inputs (n, *input_shape), in the units of the data set."""
         return interpret(self.model, self.outputs(inputs), np.asarray(inputs))
 
+    def as_torch(self) -> nn.Module:
+        """Return a plain module for evaluation with the normalisation inside, and ``names`` of its outputs.
+
+        It takes inputs as they were measured, float32 (n, *input_shape): pixels as stored, numbers of tables and
+        arrays in their units, NaN for a missing one. It gives logits, or numbers in their units. Needs torch.
+        """
+        from dslnode.inference.torch_model import torch_module
+
+        return torch_module(self.model)
+
 
 def load_model(path: str | Path) -> Predictor:
     """Return the model in a ``.dslm`` file, ready to answer. Raises ``ModelError``."""
@@ -99,7 +114,7 @@ def interpret(model: PersonalModelFile, outputs: Array, inputs: NDArray[Any]) ->
     description = model.description
     if description.task == Task.CLASSIFICATION:
         if description.answers:
-            offset = np.full(description.outputs, -1e9, np.float32)
+            offset = np.full(description.outputs, NEVER, np.float32)
             offset[list(description.answers)] = 0
             outputs = outputs + offset
         shares = softmax(outputs)
