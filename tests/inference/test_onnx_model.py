@@ -43,6 +43,28 @@ def test_every_held_out_row_gets_the_same_class(name: str) -> None:
     assert ((found.argmax(axis=1) == Predictor(model).predict(rows).classes) | ties(found)).all()
 
 
+@pytest.mark.parametrize("name", DATA)
+def test_int8_gives_the_very_outputs_of_float32_in_a_third_of_the_bytes(name: str) -> None:
+    model, rows = learned(name, DATA[name]())
+    whole, small = (onnx_model(model, rows[:10], int8=int8)[0] for int8 in (False, True))
+    (expected,), (found,) = (onnxruntime.InferenceSession(c).run(["outputs"], {"inputs": rows}) for c in (whole, small))
+    assert (found == expected).all()
+    assert len(small) < len(whole) / 3
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_int8_writes_what_float32_writes(name: str) -> None:
+    _, difference = onnx_model(MODELS[name], rows_of(MODELS[name]), int8=True)
+    assert difference < 1e-5
+
+
+def test_local_response_over_an_odd_number_of_channels_is_written() -> None:
+    operations = (op.LocalResponse(size=5, alpha=1e-2, beta=0.75, k=1), *DESCRIPTION.operations)
+    model = of_task(operations=operations, input_shape=(30, 1, 1))
+    _, difference = onnx_model(model, rows_of(model), int8=True)
+    assert difference < 1e-5
+
+
 def test_the_file_says_what_it_means() -> None:
     content, _ = onnx_model(example(), rows_of(example()))
     properties = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}

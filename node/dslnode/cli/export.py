@@ -96,6 +96,12 @@ def _onnx(model: PersonalModelFile, rows: Rows) -> tuple[bytes, float]:
     return onnx_model(model, rows)
 
 
+def _onnx_int8(model: PersonalModelFile, rows: Rows) -> tuple[bytes, float]:
+    from dslnode.inference.onnx_model import onnx_model
+
+    return onnx_model(model, rows, int8=True)
+
+
 def _torch(model: PersonalModelFile, rows: Rows) -> tuple[bytes, float]:
     from dslnode.inference.torch_model import torch_program
 
@@ -122,6 +128,10 @@ TRIED_ROWS = 10
 """How many rows a C model's test program tries."""
 CHECKED_ROWS = 256
 """How many rows another runtime is tried on."""
-CHECKED = {ModelFormat.ONNX: ("onnxruntime", _onnx), ModelFormat.TORCH: ("torch", _torch)}
+CHECKED = {
+    ModelFormat.ONNX: ("onnxruntime", _onnx),
+    ModelFormat.ONNX_INT8: ("onnxruntime", _onnx_int8),
+    ModelFormat.TORCH: ("torch", _torch),
+}
 """By format, the runtime that is tried before a file is written, and what makes the file."""
 WRITERS = {ModelFormat.DSLM: pack, ModelFormat.SAFETENSORS: _safetensors}

@@ -1,8 +1,12 @@
-"""Writes a personal model as ONNX, in float32, with its normalisation inside and its meaning as metadata."""
+"""Writes a personal model as ONNX, with its normalisation inside and its meaning as metadata.
+
+Values are float32. Weights are float32, or exact int8: -1, 0 and 1, and the scale of their layer, of which onnxruntime
+makes the same float32.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import singledispatch
 from typing import Any
 
@@ -26,30 +30,42 @@ ACTIVATIONS = {"relu": "Relu", "leaky_relu": "LeakyRelu", "elu": "Elu", "tanh": 
 Array = NDArray[np.float32]
 
 
-def onnx_model(model: PersonalModelFile, rows: Array) -> tuple[bytes, float]:
+def onnx_model(model: PersonalModelFile, rows: Array, *, int8: bool = False) -> tuple[bytes, float]:
     """Return a file's bytes, and the largest difference of outputs to numpy's on rows float32 (n, *input_shape).
 
-    The rows are as `read_examples` gives them; the file takes numbers of a table in their units. Raises
-    ``SettingsError`` without the extra, ``ModelError`` if onnxruntime answers anything else than numpy.
+    The rows are as `read_examples` gives them; the file takes numbers of a table in their units. With ``int8`` masked
+    weights are int8. Raises ``SettingsError`` without the extra, ``ModelError`` if onnxruntime answers anything else
+    than numpy, or with int8 anything at all else than with float32.
     """
     try:
         import onnx  # noqa: F401
-        import onnxruntime
+        import onnxruntime  # noqa: F401
     except ImportError as error:
         raise SettingsError(
             "--format onnx needs the packages onnx and onnxruntime; install them with: pip install 'dslnode[export]'"
         ) from error
     expected = Predictor(model).outputs(rows)  # refuses a model whose operations do not fit, too
-    content = _content(model)
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    (found,) = session.run(["outputs"], {"inputs": as_measured(model.description, rows)})
+    content, inputs = _content(model, int8=False), as_measured(model.description, rows)
+    found = _run(content, inputs)
+    if int8:
+        content, in_float32 = _content(model, int8=True), found
+        found = _run(content, inputs)
+        checked_difference(model, found, in_float32, rows, runtime="onnxruntime with int8", exact=True)
     return content, checked_difference(model, found, expected, rows, runtime="onnxruntime")
 
 
-def _content(model: PersonalModelFile) -> bytes:
+def _run(content: bytes, inputs: Array) -> Array:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    found: Array = session.run(["outputs"], {"inputs": inputs})[0]
+    return found
+
+
+def _content(model: PersonalModelFile, *, int8: bool) -> bytes:
     from onnx import TensorProto, checker, helper
 
-    description, graph = model.description, _Graph(model)
+    description, graph = model.description, _Graph(model, int8=int8)
     if description.full_scale != 1:
         graph.add("Div", graph.constant(np.float32(description.full_scale)))
     _normalise(graph)
@@ -81,9 +97,10 @@ def _normalise(graph: _Graph) -> None:
 class _Graph:
     """The nodes so far, and the name of the present values."""
 
-    def __init__(self, model: PersonalModelFile) -> None:
+    def __init__(self, model: PersonalModelFile, *, int8: bool) -> None:
         self.model = model
         self.weights = model.weights()
+        self._scales = {layer.name: layer.scale for layer in model.description.layers} if int8 else {}
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.here = "inputs"
@@ -108,8 +125,22 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values).reshape(np.shape(values)), name))
         return name
 
-    def weight(self, name: str | None) -> list[str]:
-        """Return the name of a tensor's constant, or nothing."""
+    def weight(self, name: str, arrange: Callable[[Array], Array] = np.asarray) -> str:
+        """Return the name of a tensor's values, arranged; masked ones are int8 and a scale if that is asked for."""
+        values = arrange(self.weights[name])
+        if name not in self._scales:
+            return self.constant(values)
+        from onnx import TensorProto, helper
+
+        signs, weight = f"signs_{len(self.nodes)}", f"weight_{len(self.nodes)}"
+        small, scale = self.constant(np.sign(values).astype(np.int8)), self.constant(np.float32(self._scales[name]))
+        # Not DequantizeLinear: runtimes fold a product of constants when they load, and then run as with float32
+        self.nodes.append(helper.make_node("Cast", [small], [signs], to=TensorProto.FLOAT))
+        self.nodes.append(helper.make_node("Mul", [signs, scale], [weight]))
+        return weight
+
+    def bias(self, name: str | None) -> list[str]:
+        """Return the name of a bias, or nothing."""
         return [] if name is None else [self.constant(self.weights[name])]
 
 
@@ -131,15 +162,15 @@ def _steps_last(_operation: op.StepsLast, graph: _Graph) -> None:
 
 @emit.register
 def _linear(operation: op.Linear, graph: _Graph) -> None:
-    graph.add("Gemm", *graph.weight(operation.weight), *graph.weight(operation.bias), transB=1)
+    graph.add("Gemm", graph.weight(operation.weight), *graph.bias(operation.bias), transB=1)
 
 
 @emit.register
 def _convolution(operation: op.Convolution, graph: _Graph) -> None:
     graph.add(
         "Conv",
-        *graph.weight(operation.weight),
-        *graph.weight(operation.bias),
+        graph.weight(operation.weight),
+        *graph.bias(operation.bias),
         strides=operation.stride,
         pads=operation.padding * 2,
         dilations=operation.dilation,
@@ -172,8 +203,8 @@ def _activation(operation: op.Activation, graph: _Graph) -> None:
     elif operation.kind == "gelu":
         graph.add("Gelu")
     else:
-        alpha = {"leaky_relu": {"alpha": operation.slope}, "elu": {"alpha": operation.alpha}}.get(operation.kind, {})
-        graph.add(ACTIVATIONS[operation.kind], **alpha)
+        alpha = {"leaky_relu": operation.slope, "elu": operation.alpha}.get(operation.kind)
+        graph.add(ACTIVATIONS[operation.kind], **({} if alpha is None else {"alpha": float(alpha)}))
 
 
 @emit.register
@@ -194,7 +225,8 @@ def _affine(operation: op.Affine, graph: _Graph) -> None:
 def _local_response(operation: op.LocalResponse, graph: _Graph) -> None:
     if operation.size % 2 == 0:
         raise ModelError("ONNX centres an even local response on another channel; use --format dslm")
-    graph.add("LRN", size=operation.size, alpha=operation.alpha, beta=operation.beta, bias=operation.k)
+    numbers = {"alpha": operation.alpha, "beta": operation.beta, "bias": operation.k}
+    graph.add("LRN", size=operation.size, **{name: float(value) for name, value in numbers.items()})
 
 
 @emit.register
@@ -206,9 +238,12 @@ def _gru(operation: op.Gru, graph: _Graph) -> None:
         np.zeros(3 * width, np.float32) if name is None else _reordered(graph.weights[name])
         for name in (operation.input_bias, operation.state_bias)
     ]
-    constants = [_reordered(graph.weights[name]) for name in (operation.input_weight, operation.state_weight)]
-    names = [graph.constant(values[np.newaxis]) for values in (*constants, np.concatenate(biases))]
-    graph.add_to("GRU", [graph.here, *names], output=1, hidden_size=width, linear_before_reset=1)
+    weights = [
+        graph.weight(name, lambda values: _reordered(values)[np.newaxis])
+        for name in (operation.input_weight, operation.state_weight)
+    ]
+    bias = graph.constant(np.concatenate(biases)[np.newaxis])
+    graph.add_to("GRU", [graph.here, *weights, bias], output=1, hidden_size=width, linear_before_reset=1)
     graph.add("Squeeze", graph.constant(np.zeros(1, np.int64)))
 
 
