@@ -47,6 +47,7 @@ def test_what_is_plain_is_taken_at_once(line: str, expected: PredictArguments) -
         "predict",
         "predict --help",
         "predict m.dslm",
+        "predict m.dslm --explain-schema",
         "predict m.dslm --data",
         "predict m.dslm --data --score",
         "predict m.dslm other.dslm --data digits",
@@ -64,7 +65,7 @@ def test_the_options_are_those_of_the_command() -> None:
     group = get_command(app)
     command = group.commands["predict"]  # type: ignore[attr-defined]
     options = {name for parameter in command.params for name in parameter.opts if name.startswith("--")}
-    assert options - {"--help"} == FLAGS | VALUES
+    assert options - {"--help", "--explain-schema"} == FLAGS | VALUES
 
 
 @pytest.fixture

@@ -150,12 +150,24 @@ def export(
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model's file, as dslnode export writes it.")],
     data: Annotated[
-        str, typer.Option(help="The examples: as --data of dslnode start, or - for CSV rows on standard input.")
-    ],
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The examples: as --data of dslnode start, or - for CSV rows on standard input."),
+    ] = None,
     form: Annotated[AnswerFormat, typer.Option("--format", help="How to print answers.")] = AnswerFormat.TABLE,
     score: Annotated[bool, typer.Option("--score", help="Judge the model by the targets in the data.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain-schema", help="Say which columns, units and kinds it expects, with an example.")
+    ] = False,
 ) -> None:
     """Answer rows, images or windows with a personal model. Needs neither torch nor a node."""
+    if explain:
+        from dslnode.cli.explain_schema import explain_schema
+
+        with until_reader_leaves():
+            explain_schema(model, form)
+        return
+    if data is None:
+        raise SettingsError("give --data, the examples to answer, or --explain-schema, which says what they look like")
     from dslnode.cli.predict import predict as answer
 
     with until_reader_leaves():
