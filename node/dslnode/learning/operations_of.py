@@ -142,12 +142,12 @@ def _gru(module: nn.Module, path: str) -> op.Operation:
     )
 
 
-def _activation(kind: str) -> Callable[[nn.Module, str], op.Operation]:
+def _activation(kind: op.ActivationKind) -> Callable[[nn.Module, str], op.Operation]:
     def translate(module: nn.Module, path: str) -> op.Operation:
         if isinstance(module, nn.GELU) and module.approximate != "none":
             raise ModelError(f"{path}: only the exact GELU can be exported")
         slope, alpha = getattr(module, "negative_slope", 0.01), getattr(module, "alpha", 1.0)
-        return op.Activation.model_validate({"kind": kind, "slope": slope, "alpha": alpha})
+        return op.Activation(kind=kind, slope=slope, alpha=alpha)
 
     return translate
 

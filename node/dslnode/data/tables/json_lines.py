@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dslnode.data.schema import MAX_COLUMNS
-from dslnode.data.spec import TaskOptions
+from dslnode.data.spec_options import TaskOptions
 from dslnode.data.tables.source import Chunk, chunk_rows, unique_names
 from dslnode.data.tables.text_stream import TextFile, open_text
 from dslnode.errors import DataError
