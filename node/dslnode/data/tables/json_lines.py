@@ -84,7 +84,7 @@ def _records(file: TextFile) -> Iterator[tuple[int, dict[str, str], bool]]:
             value = json.loads(line)
             if not isinstance(value, dict):
                 raise ValueError(f"a line holds a {type(value).__name__}, not an object")
-            record = dict(_flat(value, "", 0))
+            record = flat_record(value)
         except (ValueError, RecursionError) as error:
             if not ended and number > 1:
                 return
@@ -93,6 +93,11 @@ def _records(file: TextFile) -> Iterator[tuple[int, dict[str, str], bool]]:
                 '{"speed": 3.5, "state": "ok"}'
             ) from error
         yield number, record, ended
+
+
+def flat_record(value: dict[str, Any]) -> dict[str, str]:
+    """Return the cells of an object by column name. ``ValueError`` if it is nested too deep or is no row."""
+    return dict(_flat(value, "", 0))
 
 
 def _flat(value: dict[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, str]]:
