@@ -56,7 +56,7 @@ def calls(tree: ast.AST) -> Iterator[ast.Call]:
 
 def test_there_is_something_to_look_at() -> None:
     assert {"dslnode.protocol.round_machine", "dslnode.learning.learner", "dslnode.cli.main"} <= MODULES.keys()
-    assert len(PACKAGES) == 12
+    assert len(PACKAGES) == 13
     assert "torch" in roots(tree_of("dslnode.learning.learner"))
 
 
