@@ -31,7 +31,16 @@ READERS_OF_SETTINGS = {
     "dslnode.telemetry.node_status",
     *(
         f"dslnode.runtime.{name}"
-        for name in ("node", "prepare", "command_runner", "build", "resume", "training_gate", "traffic_accounting")
+        for name in (
+            "node",
+            "prepare",
+            "command_runner",
+            "build",
+            "resume",
+            "training_gate",
+            "traffic_accounting",
+            "predictions",
+        )
     ),
 }
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from prometheus_client import CollectorRegistry, generate_latest
 
+from dslnode.config.serving_limits import DEFAULT_LIMITS, Limits
 from dslnode.inference.model_file import Description, PersonalModelFile
 from dslnode.serving.access import Access
 from dslnode.serving.application import Application
-from dslnode.serving.limits import DEFAULT_LIMITS, Limits
 from dslnode.serving.messages import Request, Response
 from dslnode.serving.priority import PredictionsFirst
 from dslnode.serving.served_model import ModelSlot, ServedModel

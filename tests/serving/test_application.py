@@ -9,11 +9,11 @@ import json
 import numpy as np
 import pytest
 
+from dslnode.config.serving_limits import Limits
 from dslnode.inference.answers import answers_of
 from dslnode.inference.model_file import unpack
 from dslnode.inference.predictor import Predictor
 from dslnode.serving.access import Access
-from dslnode.serving.limits import Limits
 from dslnode.serving.served_model import ServedModel
 from tests.inference.test_image_input import png
 from tests.serving.clients import ARRAYS, INPUTS, PIXELS, Desk, model, read, table_model

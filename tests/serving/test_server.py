@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from dslnode.config.serving_limits import Limits
 from dslnode.errors import ListenError, ModelError, SettingsError
-from dslnode.serving.limits import Limits
 from dslnode.serving.service import PredictionService, ServingOptions, check_exposure
 from tests.networks import NOW, Operator
 from tests.serving.clients import ARRAYS, INPUTS, model, serving
@@ -290,7 +290,7 @@ def trusting(ticket: Path, authority: str, *, shows_it: bool = True) -> ssl.SSLC
     return context
 
 
-def securely(port: int, context: ssl.SSLContext) -> tuple[int, Any]:
+def securely(port: int, context: ssl.SSLContext, body: bytes = BODY) -> tuple[int, Any]:
     class Named(http.client.HTTPSConnection):
         def connect(self) -> None:
             plain = socket.create_connection(("127.0.0.1", port), timeout=10)
@@ -298,7 +298,7 @@ def securely(port: int, context: ssl.SSLContext) -> tuple[int, Any]:
 
     connection = Named("dslnode", port, timeout=10)
     try:
-        return over(connection)
+        return over(connection, body)
     finally:
         connection.close()
 

@@ -172,3 +172,14 @@ def test_a_running_node_shows_itself() -> None:
     assert "<title>board-7 · round " in page_text
     assert 'class="curve"' in page_text
     assert "none known, learning alone" in page_text
+
+
+@needs_chromium
+def test_the_page_leads_to_where_predictions_are_answered() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    stop = serve(address, application(CollectorRegistry(), lambda: REPLY, str, serve="https://0.0.0.0:8711/"))
+    try:
+        assert json.loads(get(address, "/status.json")[0])["serve"] == "https://0.0.0.0:8711/"
+        assert 'href="https://127.0.0.1:8711/">try the model' in look_at(f"http://{address}/")
+    finally:
+        stop()

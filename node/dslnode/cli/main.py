@@ -19,8 +19,8 @@ from dslnode.cli.formats import AnswerFormat, ModelFormat
 from dslnode.cli.help import CommandHelp, GroupHelp
 from dslnode.cli.options import with_settings
 from dslnode.config.loader import LoadedSettings
+from dslnode.config.serving_limits import DEFAULT_LIMITS, Limits
 from dslnode.errors import DslnodeError, ExitCode, SettingsError
-from dslnode.serving.limits import DEFAULT_LIMITS, Limits
 
 app = typer.Typer(
     name="dslnode",

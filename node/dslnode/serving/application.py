@@ -16,10 +16,10 @@ from http import HTTPStatus
 
 import numpy as np
 
+from dslnode.config.serving_limits import DEFAULT_LIMITS, Limits
 from dslnode.errors import DslnodeError
 from dslnode.serving import inference_protocol as protocol
 from dslnode.serving.access import Access
-from dslnode.serving.limits import DEFAULT_LIMITS, Limits
 from dslnode.serving.messages import Request, RequestError, Response, json_response
 from dslnode.serving.page import page
 from dslnode.serving.predictions import READERS, predict, read_inputs, write_answers

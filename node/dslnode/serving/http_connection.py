@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import h11
 
-from dslnode.serving.limits import Limits
+from dslnode.config.serving_limits import Limits
 from dslnode.serving.messages import Request, RequestError, Response, json_response
 
 CHUNK = 65_536

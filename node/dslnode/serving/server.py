@@ -11,10 +11,10 @@ from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from typing import Any, Protocol
 
+from dslnode.config.serving_limits import Limits
 from dslnode.errors import ListenError, PeerError
 from dslnode.name_lookup import Endpoint, resolve_own_blocking
 from dslnode.serving.http_connection import Answers, HttpConnection
-from dslnode.serving.limits import Limits
 from dslnode.serving.messages import RequestError
 from dslnode.telemetry.bounded_server import BoundedServer, shut
 

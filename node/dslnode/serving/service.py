@@ -10,11 +10,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from dslnode.addresses import host_and_port, is_loopback
+from dslnode.config.serving_limits import DEFAULT_LIMITS, Limits
 from dslnode.errors import SettingsError
 from dslnode.inference.model_file import PersonalModelFile
 from dslnode.serving.access import Access
 from dslnode.serving.application import Application
-from dslnode.serving.limits import DEFAULT_LIMITS, Limits
 from dslnode.serving.priority import PredictionsFirst
 from dslnode.serving.served_model import ModelSlot
 from dslnode.serving.serving_metrics import ServingMetrics
@@ -50,7 +50,7 @@ class PredictionService:
         check_package()
         self._options = options
         self._failed = failed
-        token = None if options.token_file is None else read_token(options.token_file, is_private=True)
+        token = read_token_of(options)
         self._secure = None
         if options.ticket is not None:
             from dslnode.security.tls_sockets import TlsSockets
@@ -105,6 +105,11 @@ def check_exposure(options: ServingOptions, *, option: str, remedy: str) -> None
         raise SettingsError(
             f"{option} {options.address} would answer any host that reaches this port; {remedy}, or stay on 127.0.0.1"
         )
+
+
+def read_token_of(options: ServingOptions) -> str | None:
+    """Return the token that clients must send, if there is one. Raises ``SettingsError`` if its file does not serve."""
+    return None if options.token_file is None else read_token(options.token_file, is_private=True)
 
 
 def check_package() -> None:

@@ -37,11 +37,13 @@ def application(
     unready: Callable[[], str],
     *,
     host: str = "",
+    serve: str = "",
     token: str | None = None,
 ) -> WSGIApplication:
     """Return the WSGI application; a path that is none of the four is not found.
 
-    ``host`` is the name or address by which it is served, beside those of the machine. With a ``token``, everything
+    ``host`` is the name or address by which it is served, beside those of the machine. ``serve`` is the URL at which
+    the node answers predictions, if it does. With a ``token``, everything
     but ``/ready`` needs it.
     """
     metrics = make_wsgi_app(registry)
@@ -63,7 +65,7 @@ def application(
         if environ["REQUEST_METHOD"] != "GET":
             return _send(start, "405 Method Not Allowed", "text/plain", b"use GET\n", ("Allow", "GET"))
         try:
-            return _send_ready(start, unready()) if path == "/ready" else _send_status(start, path, status)
+            return _send_ready(start, unready()) if path == "/ready" else _send_status(start, path, status, serve)
         except TimeoutError:
             return _send(start, UNAVAILABLE, "text/plain", b"the node is busy, or stopping\n")
 
@@ -76,11 +78,11 @@ def _send_ready(start: StartResponse, problem: str) -> Iterable[bytes]:
     return _send(start, UNAVAILABLE, "text/plain", f"{problem}\n".encode(errors="replace"))
 
 
-def _send_status(start: StartResponse, path: str, status: Callable[[], pb.StatusReply]) -> Iterable[bytes]:
+def _send_status(start: StartResponse, path: str, status: Callable[[], pb.StatusReply], serve: str) -> Iterable[bytes]:
     if path == "/":
         content, policy = page_of("dslnode.telemetry")
         return _send(start, "200 OK", "text/html", content, ("Content-Security-Policy", policy))
-    fields = {**as_dict(status()), "version": __version__}
+    fields = {**as_dict(status()), "version": __version__, **({"serve": serve} if serve else {})}
     return _send(start, "200 OK", "application/json", json.dumps(fields).encode())
 
 

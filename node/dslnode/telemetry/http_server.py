@@ -36,12 +36,14 @@ async def serve_http(
     status: Callable[[], pb.StatusReply],
     unready: Callable[[], str],
     *,
+    serve: str = "",
     token: str | None = None,
 ) -> Callable[[], None]:
     """Serve at ``HOST:PORT`` from threads of its own, nothing if it is ``off``; return a function that stops it.
 
     Called on the event loop's thread; ``status`` and ``unready`` are called there, too. ``unready`` returns why
-    the node is not ready, empty if it is. With a ``token``, everything but ``/ready`` needs it. Raises ``ListenError``.
+    the node is not ready, empty if it is. ``serve`` is the URL at which it answers predictions, if it does. With a
+    ``token``, everything but ``/ready`` needs it. Raises ``ListenError``.
     """
     if address == "off":
         return lambda: None
@@ -61,7 +63,7 @@ async def serve_http(
     )
     for reason in CLOSING_REASONS:
         closed.labels(reason)  # 0 from the start: a rise from nothing is none to Prometheus
-    app = application(registry, on_loop(status), on_loop(unready), host=address, token=token)
+    app = application(registry, on_loop(status), on_loop(unready), host=address, serve=serve, token=token)
     try:
         endpoint = await resolve_own(address)
     except OSError as error:
