@@ -290,15 +290,28 @@ def trusting(ticket: Path, authority: str, *, shows_it: bool = True) -> ssl.SSLC
     return context
 
 
-def securely(port: int, context: ssl.SSLContext, body: bytes = BODY) -> tuple[int, Any]:
+def secure_connection(port: int, context: ssl.SSLContext) -> http.client.HTTPSConnection:
     class Named(http.client.HTTPSConnection):
         def connect(self) -> None:
             plain = socket.create_connection(("127.0.0.1", port), timeout=10)
             self.sock = context.wrap_socket(plain, server_hostname="dslnode")
 
-    connection = Named("dslnode", port, timeout=10)
+    return Named("dslnode", port, timeout=10)
+
+
+def securely(port: int, context: ssl.SSLContext, body: bytes = BODY) -> tuple[int, Any]:
+    connection = secure_connection(port, context)
     try:
         return over(connection, body)
+    finally:
+        connection.close()
+
+
+def file_over(port: int, context: ssl.SSLContext) -> int:
+    connection = secure_connection(port, context)
+    connection.request("GET", "/model.dslm")
+    try:
+        return connection.getresponse().status
     finally:
         connection.close()
 
@@ -309,6 +322,10 @@ def test_with_a_ticket_clients_prove_who_they_are(operator: Operator, tmp_path: 
     stranger = Operator(tmp_path / "other").ticket("guest")
     with serving(model(), ticket=own, revoked=operator.revoked) as (_, port):
         assert securely(port, trusting(guest, authority))[0] == 200
+        assert file_over(port, trusting(own, authority)) == 200
+        assert file_over(port, trusting(guest, authority)) == 403, "the model's file is for the node's own ticket"
+        lasting = secure_connection(port, trusting(guest, authority))
+        assert over(lasting)[0] == 200
         with pytest.raises(OSError, match=r"(?i)certificate required|alert|reset|closed|EOF"):
             securely(port, trusting(guest, authority, shows_it=False))
         with pytest.raises(OSError, match=r"(?i)alert|reset|closed|EOF"):
@@ -316,6 +333,7 @@ def test_with_a_ticket_clients_prove_who_they_are(operator: Operator, tmp_path: 
         with pytest.raises((OSError, http.client.HTTPException)):
             asked(port)
         operator.authority.revoke("guest", NOW)
-        status, value = securely(port, trusting(guest, authority))
-        assert status == 403
-        assert "which the authority has revoked" in value["error"]
+        for status, value in (over(lasting), securely(port, trusting(guest, authority))):
+            assert status == 403, "a ticket that is revoked counts no longer, on open connections too"
+            assert "which the authority has revoked" in value["error"]
+        lasting.close()

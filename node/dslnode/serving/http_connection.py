@@ -41,7 +41,11 @@ class Answers(Protocol):
 
 
 class HttpConnection:
-    """A connection of one client. ``begin`` is called once a request is admitted, and ``end`` when it is answered."""
+    """A connection of one client.
+
+    ``identify`` returns who it is, or raises ``RequestError``. ``begin`` is called once a request is admitted, and
+    ``end`` when it is answered.
+    """
 
     def __init__(
         self,
@@ -49,12 +53,14 @@ class HttpConnection:
         answers: Answers,
         limits: Limits,
         *,
+        identify: Callable[[], str],
         begin: Callable[[], None],
         end: Callable[[], None],
     ) -> None:
         self._connection = connection
         self._answers = answers
         self._limits = limits
+        self._identify = identify
         self._begin = begin
         self._end = end
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
@@ -66,13 +72,6 @@ class HttpConnection:
         """Answer requests until the client leaves, says nothing for so long, or is refused. Raises ``OSError``."""
         while self._exchange():
             self._http.start_next_cycle()
-
-    def refuse(self, error: RequestError) -> None:
-        """Say to a client that no request of its is answered, and why."""
-        with contextlib.suppress(h11.RemoteProtocolError, RequestError, TimeoutError):
-            self._await_request()
-            self._receive_head()
-        self._give_up(self._answers.count(None, error.response))
 
     def _exchange(self) -> bool:
         """Answer one request; return whether another one may follow."""
@@ -132,7 +131,7 @@ class HttpConnection:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
         path = unquote(urlsplit(event.target.decode("latin-1")).path, errors="replace")
         self._is_head = event.method == b"HEAD"
-        return Request(method=event.method.decode("latin-1"), path=path, headers=headers)
+        return Request(method=event.method.decode("latin-1"), path=path, headers=headers, peer=self._identify())
 
     def _receive_body(self) -> bytes:
         parts, length = [], 0

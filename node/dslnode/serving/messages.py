@@ -14,12 +14,16 @@ JSON = "application/json"
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a client asks: ``path`` is decoded and has no query, names of ``headers`` are in lower case."""
+    """What a client asks: ``path`` is decoded and has no query, names of ``headers`` are in lower case.
+
+    ``peer`` is the node id in the client's ticket, empty where there is no TLS.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    peer: str = ""
 
     def header(self, name: str) -> str:
         """Return a header, empty if it was not sent."""

@@ -33,8 +33,11 @@ class SecureSockets(Protocol):
     def wrap(self, connection: socket.socket) -> socket.socket:
         """Return a connection whose handshake is still to come. Raises ``OSError``."""
 
-    def authenticate(self, connection: socket.socket) -> object:
-        """Shake hands. Raises ``OSError``, or ``PeerError`` if the client may not take part."""
+    def handshake(self, connection: socket.socket) -> None:
+        """Shake hands. Raises ``OSError``."""
+
+    def identify(self, connection: socket.socket) -> str:
+        """Return who the client is. ``PeerError`` if it may not take part, or no longer."""
 
 
 class PredictionServer(BoundedServer):
@@ -101,21 +104,17 @@ class PredictionServer(BoundedServer):
 
     def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (its caller's signature)
         """Answer the requests of a connection until it ends."""
-        connection = HttpConnection(
+        if self._secure is not None:
+            request.settimeout(self._limits.seconds)
+            self._secure.handshake(request)
+        HttpConnection(
             request,
             self._answers,
             self._limits,
+            identify=lambda: self._identify(request),
             begin=lambda: self._mark(request, busy=True),
             end=lambda: self._mark(request, busy=False),
-        )
-        if self._secure is not None:
-            request.settimeout(self._limits.seconds)
-            try:
-                self._secure.authenticate(request)
-            except PeerError as error:
-                connection.refuse(RequestError(HTTPStatus.FORBIDDEN, f"this client {error}"))
-                return
-        connection.run()
+        ).run()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Count what a client's broken connection raised; tell of anything else: it is a fault of ours."""
@@ -123,6 +122,13 @@ class PredictionServer(BoundedServer):
         if error is not None and not isinstance(error, OSError):
             self._failed(error)
         super().handle_error(request, client_address)
+
+    def _identify(self, connection: socket.socket) -> str:
+        """Return who the client is, asked anew for each request: a ticket may be revoked meanwhile."""
+        try:
+            return "" if self._secure is None else self._secure.identify(connection)
+        except PeerError as error:
+            raise RequestError(HTTPStatus.FORBIDDEN, f"this client {error}") from error
 
     def _mark(self, connection: socket.socket, *, busy: bool) -> None:
         with self.changed:

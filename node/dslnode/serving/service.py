@@ -63,7 +63,7 @@ class PredictionService:
             self._slot,
             self._metrics,
             limits=options.limits,
-            access=Access(token=token, host=options.address, is_proven=options.ticket is not None),
+            access=Access(token=token, host=options.address, own="" if self._secure is None else self._secure.own),
             first=self.first,
             exposition=(lambda: (generate_latest(registry), CONTENT_TYPE_LATEST)) if own_metrics else None,
         )
