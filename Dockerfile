@@ -24,7 +24,7 @@ RUN ${INDEX_URL:+env PIP_INDEX_URL="$INDEX_URL"} ${EXTRA_INDEX_URL:+env PIP_EXTR
 COPY LICENSE README.md pyproject.toml ./
 COPY node node
 RUN ${INDEX_URL:+env PIP_INDEX_URL="$INDEX_URL"} ${EXTRA_INDEX_URL:+env PIP_EXTRA_INDEX_URL="$EXTRA_INDEX_URL"} \
-    pip install --constraint constraints.txt '.[coder,images,tui]'
+    pip install --constraint constraints.txt '.[coder,images,serve,tui]'
 # What only compiling or testing against torch and numpy needs; then pip itself, which a read-only system cannot use
 RUN site=$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
     && find "$site"/torch/bin -type f ! -name torch_shm_manager -delete \

@@ -26,7 +26,7 @@ setup: $(VENV)/ready
 $(VENV)/runtime: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dslnode needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[coder,images,tui]' || $(BIN)/pip install --quiet --constraint constraints.txt --editable '.[images,tui]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[coder,images,serve,tui]' || $(BIN)/pip install --quiet --constraint constraints.txt --editable '.[images,serve,tui]'
 	@touch $@
 
 $(VENV)/ready: $(VENV)/runtime
@@ -87,6 +87,7 @@ figures: $(VENV)/ready
 	$(BIN)/python -m benchmarks.wire --json $(FIGURES)/wire.json
 	$(BIN)/python -m benchmarks.tables --json $(FIGURES)/tables.json
 	$(BIN)/python -m benchmarks.attacks --json $(FIGURES)/attacks.json
+	$(BIN)/python -m benchmarks.serving --json $(FIGURES)/serving.json
 	$(BIN)/python -m benchmarks.endurance --json $(FIGURES)/endurance.json
 	$(BIN)/python -m benchmarks.results
 

@@ -17,6 +17,7 @@ settings.load_profile("patient")
 HERE = Path(__file__).parent
 WITH_PROCESSES_OR_SOCKETS = (
     *("chaos/", "cluster/", "deploy/", "fuzz/", "transport/", "overlay/", "cli/"),
+    *("serving/test_server.py", "serving/test_triton_client.py", "serving/test_page.py", "serving/test_pages.py"),
     *("telemetry/test_http_", "test_api.py", "test_architecture.py", "data/test_pages.py"),
     *("runtime/test_node.py", "runtime/test_systemd.py", "runtime/test_socket_watch.py", "test_name_lookup.py"),
     *("security/test_socket_directory.py", "security/test_tls_tunnels.py"),

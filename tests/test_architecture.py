@@ -31,7 +31,16 @@ READERS_OF_SETTINGS = {
     "dslnode.telemetry.node_status",
     *(
         f"dslnode.runtime.{name}"
-        for name in ("node", "prepare", "command_runner", "build", "resume", "training_gate", "traffic_accounting")
+        for name in (
+            "node",
+            "prepare",
+            "command_runner",
+            "build",
+            "resume",
+            "training_gate",
+            "traffic_accounting",
+            "predictions",
+        )
     ),
 }
 
@@ -56,7 +65,7 @@ def calls(tree: ast.AST) -> Iterator[ast.Call]:
 
 def test_there_is_something_to_look_at() -> None:
     assert {"dslnode.protocol.round_machine", "dslnode.learning.learner", "dslnode.cli.main"} <= MODULES.keys()
-    assert len(PACKAGES) == 12
+    assert len(PACKAGES) == 13
     assert "torch" in roots(tree_of("dslnode.learning.learner"))
 
 

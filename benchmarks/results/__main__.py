@@ -31,6 +31,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "traffic": ("traffic", others.traffic),
     "step": ("step", others.step),
     "start": ("start", others.start),
+    "serving": ("serving", others.serving),
     "batching": ("batching", others.batching),
     "structured": ("structured", others.structured),
     "structured-more": ("structured-more", others.structured),

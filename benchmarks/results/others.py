@@ -105,6 +105,18 @@ def start(result: Result) -> str:
     return table(columns, result["rows"])
 
 
+def serving(result: Result) -> str:
+    """Return the latency of predictions at rest, and beside training with and without giving way."""
+    columns = [
+        text("model", "model"),
+        text("beside", "beside"),
+        number("p50_ms", "p50, ms", ".1f"),
+        number("p99_ms", "p99, ms", ".1f"),
+        number("steps_per_second", "steps per second", ".0f"),
+    ]
+    return table(columns, result["rows"])
+
+
 def batching(result: Result) -> str:
     """Return what batching all nodes of the accuracy benchmark would bring."""
     columns = [

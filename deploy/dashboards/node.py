@@ -38,6 +38,7 @@ def node() -> Dashboard:
     layout.add(made, "Traffic", _traffic())
     layout.add(made, "Data plan", _plan())
     layout.add(made, "Who is refused", _refusals())
+    layout.add(made, "Predictions", _predictions())
     layout.add(made, "Machine", _machine())
     return made
 
@@ -208,6 +209,35 @@ def _refusals() -> list[Panel]:
             Spec("Bans", "Neighbours that the node has banned, by violation: a band while it lasts.", "none", 12,
                  empty="nobody"),
             Query(named("dslnode_peer_banned"), "{{neighbour}}: {{reason}}"),
+        ),
+    ]  # fmt: skip
+
+
+def _predictions() -> list[Panel]:
+    buckets = f"sum by (job, instance, le) (rate(dslnode_predict_seconds_bucket{RANGE}))"
+    return [
+        lines(
+            Spec("Requests", "Requests per second to the node's server of predictions, by HTTP status. Empty without "
+                 "--serve.", "none", 8, minimum=0),
+            Query(named(f"sum by (job, instance, status) (rate(dslnode_predict_requests_total{RANGE}))"), "{{status}}"),
+        ),
+        lines(
+            Spec("Latency", "Time from a whole request to its answer: half of the requests, and 99 % of them, take "
+                 "less.", "s", 8, minimum=0),
+            Query(named(f"histogram_quantile(0.5, {buckets})"), "half"),
+            Query(named(f"histogram_quantile(0.99, {buckets})"), "99 %"),
+        ),
+        lines(
+            Spec("Answers", "Part of the answers that each class has. A share that shifts may mean that the data have "
+                 "changed.", "percentunit", 8, minimum=0, maximum=1),
+            Query(
+                named(
+                    f"rate(dslnode_predict_answers_total{RANGE}) / ignoring (class) group_left "
+                    f"sum without (class) (rate(dslnode_predict_answers_total{RANGE}))"
+                ),
+                "{{class}}",
+            ),
+            stacked=True,
         ),
     ]  # fmt: skip
 

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.cluster.processes import NodeProcess, free_port
+from tests.deploy.asker import Asker
 from tests.deploy.vandal import Vandal
 from tests.networks import Operator
 
@@ -82,11 +83,11 @@ class Prometheus:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """Two nodes that learn together, one with another frozen network that they refuse, and one that learns alone.
 
-    The first node has a data cap, and bans a vandal.
+    The first node has a data cap, answers predictions, and bans a vandal.
     """
     operator = Operator(tmp_path_factory.mktemp("network") / "authority", "greenhouse")
     ports, metrics = [free_port() for _ in range(4)], [free_port() for _ in range(4)]
-    peers = [f"127.0.0.1:{port}" for port in ports]
+    peers, predictions = [f"127.0.0.1:{port}" for port in ports], f"127.0.0.1:{free_port()}"
     with contextlib.ExitStack() as running:
         for number, name in enumerate(("a", "b", "stranger")):
             options = {
@@ -101,10 +102,11 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
                 "--state-dir": str(tmp_path_factory.mktemp(name)),
             }
             given = [part for option in options.items() for part in option]
-            given += ["--data-cap", "1GB/day", "--shadow-alone"] if name == "a" else []
+            given += ["--data-cap", "1GB/day", "--shadow-alone", "--serve", predictions] if name == "a" else []
             running.enter_context(NodeProcess(name, ports[number], *given))
         alone = ("--run-id", "greenhouse-alone", "--share", "1/3", "--evaluate-every", "1", "--local-steps", "100")
         running.enter_context(NodeProcess("a", ports[3], *alone, "--metrics", f"127.0.0.1:{metrics[3]}"))
+        running.enter_context(Asker(predictions))
         running.enter_context(Vandal(operator.ticket("vandal"), peers[0]))
         targets = [f"127.0.0.1:{port}" for port in metrics]
         server = running.enter_context(Prometheus(tmp_path_factory.mktemp("prometheus"), targets))
@@ -112,6 +114,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         server.wait_for('dslnode_messages_refused_total > 0 and on (instance) dslnode_info{name="a"}')
         server.wait_for('count_over_time(dslnode_peer_banned{neighbour="vandal"}[1m]) > 3')
         server.wait_for("count_over_time(dslnode:components[1m]) > 3")
+        server.wait_for("dslnode_predict_rows_total > 10")
         yield server
 
 

@@ -74,6 +74,7 @@ class Fakes:
             "checkpoints": SimpleNamespace(finished=self._async("save", None)),
             "deadline": SimpleNamespace(begin=self._deadline),
             "refusals": SimpleNamespace(add=self._note("refused")),
+            "predictions": SimpleNamespace(aggregated=self._async("served", None)),
         }
         self.runner = CommandRunner(
             **cast(Any, parts),
@@ -130,6 +131,8 @@ async def test_aggregation_measures_every_so_many_rounds_and_in_the_last(number:
     neighbours = (events.NeighbourMasks("ab", MASK, (), 0),)
     await fakes.run(events.Aggregate(number, neighbours))
     assert ("aggregate", neighbours, evaluated) in fakes.calls
+    [served] = [call for call in fakes.calls if call[0] == "served"]
+    assert served[2] is fakes.learner
     assert fakes.posted == [events.Aggregated({"ab": MASK})]
 
 

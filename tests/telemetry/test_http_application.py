@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 from prometheus_client import CollectorRegistry, Gauge
 
-from dslnode.telemetry.http_application import application, page
+from dslnode.telemetry.http_application import application
 from dslnode.telemetry.http_server import serve
+from dslnode.telemetry.self_contained_page import page_of
 from dslnode.telemetry.status_json import as_dict
 from dslnode.v1 import node_pb2 as pb
 from tests.browser import get, look_at, needs_chromium, photograph
@@ -29,6 +30,8 @@ REPLY = pb.StatusReply(
     round=412,
     phase="exchanging",
     accuracy=0.875,
+    score=0.875,
+    score_name="accuracy",
     payload_bits_sent=167_489_536,
     float32_bits_sent=128 * 167_489_536,
     neighbours=[
@@ -36,7 +39,7 @@ REPLY = pb.StatusReply(
         pb.NeighbourStatus(name="10.0.0.9:7711", address="10.0.0.9:7711", problem=f"refused {HOSTILE}"),
     ],
     layers=[pb.LayerStatus(name="0.weight", weights=12_345, density=0.3)],
-    history=[pb.Measurement(round=5, accuracy=0.5), pb.Measurement(round=10, accuracy=0.875)],
+    history=[pb.Measurement(round=5, score=0.5), pb.Measurement(round=10, score=0.875)],
 )
 
 
@@ -122,7 +125,7 @@ def test_a_busy_node_answers_503() -> None:
 
 
 def test_the_policy_lets_nothing_run_but_the_page_itself() -> None:
-    content, policy = page()
+    content, policy = page_of("dslnode.telemetry")
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert policy.count("'sha256-") == 2
@@ -169,3 +172,14 @@ def test_a_running_node_shows_itself() -> None:
     assert "<title>board-7 · round " in page_text
     assert 'class="curve"' in page_text
     assert "none known, learning alone" in page_text
+
+
+@needs_chromium
+def test_the_page_leads_to_where_predictions_are_answered() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    stop = serve(address, application(CollectorRegistry(), lambda: REPLY, str, serve="https://0.0.0.0:8711/"))
+    try:
+        assert json.loads(get(address, "/status.json")[0])["serve"] == "https://0.0.0.0:8711/"
+        assert 'href="https://127.0.0.1:8711/">try the model' in look_at(f"http://{address}/")
+    finally:
+        stop()

@@ -86,6 +86,13 @@ EXAMPLES = {
         dslnode predict pump.dslm --explain-schema
         dslnode predict pump.dslm --data 'csv:known.csv?target=state' --score
     """,
+    "serve": """
+        dslnode serve pump.dslm
+        curl --data-binary @new.csv --header 'Content-Type: text/csv' http://127.0.0.1:8711/predict
+
+        # For other machines, with a token:
+        dslnode serve pump.dslm --address 0.0.0.0:8711 --token-file token
+    """,
     "model": """
         dslnode model show pump.dslm
         dslnode model diff pump.dslm other.dslm

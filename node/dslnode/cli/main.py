@@ -13,6 +13,7 @@ from dslnode.cli.formats import AnswerFormat, ModelFormat
 from dslnode.cli.help import CommandHelp
 from dslnode.cli.late_commands import LateGroup
 from dslnode.cli.output import until_reader_leaves
+from dslnode.config.serving_limits import DEFAULT_LIMITS, Limits
 from dslnode.errors import SettingsError
 
 app = typer.Typer(
@@ -172,6 +173,36 @@ def predict(
 
     with until_reader_leaves():
         answer(model, data=data, form=form, score=score)
+
+
+@app.command(cls=CommandHelp)
+def serve(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model's file, as dslnode export writes it.")],
+    address: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where to answer. Beyond this machine a token or ticket is needed.")
+    ] = "127.0.0.1:8711",
+    *,
+    token_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="A token that clients must send; not readable by all users."),
+    ] = None,
+    ticket: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="Serve with mutual TLS: clients need a ticket of the same authority."),
+    ] = None,
+    max_body: Annotated[int, typer.Option(help="Bytes of a message.", min=1)] = DEFAULT_LIMITS.body_bytes,
+    max_header: Annotated[int, typer.Option(help="Bytes of a request's head.", min=1_024)] = DEFAULT_LIMITS.head_bytes,
+    max_rows: Annotated[int, typer.Option(help="Rows of a message.", min=1)] = DEFAULT_LIMITS.rows,
+    max_clients: Annotated[int, typer.Option(help="Open connections.", min=1)] = DEFAULT_LIMITS.clients,
+    timeout: Annotated[float, typer.Option(help="Seconds for a request to come.", min=0.1)] = DEFAULT_LIMITS.seconds,
+) -> None:
+    """Answer predictions of a model over HTTP until stopped. Needs neither torch nor a node."""
+    from dslnode.cli.serve import serve_model
+    from dslnode.serving.service import ServingOptions
+
+    limits = Limits(head_bytes=max_header, body_bytes=max_body, rows=max_rows, clients=max_clients, seconds=timeout)
+    options = ServingOptions(address=address, limits=limits, token_file=token_file, ticket=ticket)
+    raise typer.Exit(serve_model(model, options))
 
 
 @app.command(cls=CommandHelp)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterator
@@ -15,8 +14,8 @@ import numpy as np
 from dslnode.cli.formats import AnswerFormat
 from dslnode.data.target import Task
 from dslnode.errors import DataError, SettingsError
-from dslnode.inference.model_file import Description
-from dslnode.inference.predictor import Predictions, Predictor, load_model
+from dslnode.inference.answers import answers_of, output_names, write_csv
+from dslnode.inference.predictor import Predictor, load_model
 from dslnode.inference.rows import Examples, read_examples
 from dslnode.learning.judgement import Judgement, judge_classes, judge_flags, judge_numbers
 
@@ -37,25 +36,8 @@ def predict(model: Path, *, data: str, form: AnswerFormat, score: bool) -> None:
     if score:
         judge(predictor, list(parts), as_json=form is AnswerFormat.JSON)
         return
-    answers = (answer for part in parts for answer in rows_of(predictor.predict(part.inputs), predictor.description))
+    answers = (answer for part in parts for answer in answers_of(predictor.predict(part.inputs), predictor.description))
     write(answers, form)
-
-
-def rows_of(predictions: Predictions, description: Description) -> Iterator[dict[str, Any]]:
-    """Yield one answer per example, as names and values."""
-    target = description.target
-    names = [target.class_name(place) for place in range(description.outputs)]
-    for place in range(len(predictions)):
-        if predictions.classes is not None and predictions.probabilities is not None:
-            label = int(predictions.classes[place])
-            yield {"class": names[label], "probability": _rounded(predictions.probabilities[place, label])}
-        elif predictions.flags is not None and predictions.probabilities is not None:
-            yield {name: _rounded(share) for name, share in zip(names, predictions.probabilities[place], strict=True)}
-        elif predictions.errors is not None:
-            flag = {} if predictions.anomalous is None else {"anomaly": bool(predictions.anomalous[place])}
-            yield {**flag, "error": _rounded(predictions.errors[place])}
-        elif predictions.values is not None:
-            yield {name: _rounded(value) for name, value in zip(names, predictions.values[place], strict=True)}
 
 
 def write(answers: Iterator[dict[str, Any]], form: AnswerFormat) -> None:
@@ -64,15 +46,11 @@ def write(answers: Iterator[dict[str, Any]], form: AnswerFormat) -> None:
         for answer in answers:
             print(json.dumps(answer, ensure_ascii=False), flush=True)
         return
+    if form is AnswerFormat.CSV:
+        write_csv(answers, sys.stdout)
+        return
     first = next(answers, None)
     if first is None:
-        return
-    if form is AnswerFormat.CSV:
-        writer = csv.DictWriter(sys.stdout, list(first), lineterminator="\n")
-        writer.writeheader()
-        for answer in chain([first], answers):
-            writer.writerow(answer)
-            sys.stdout.flush()
         return
     print("  ".join(f"{name:<16}" for name in first).rstrip(), flush=True)
     for answer in chain([first], answers):
@@ -97,7 +75,7 @@ def judge(predictor: Predictor, parts: list[Examples], *, as_json: bool) -> None
 def figures_of(predictor: Predictor, parts: list[Examples]) -> dict[str, Any]:
     """Return the figures that fit the task. ``DataError`` where there is nothing to judge by."""
     description = predictor.description
-    names = [description.target.class_name(place) for place in range(description.outputs)]
+    names = output_names(description)
     answers = [predictor.predict(part.inputs) for part in parts]
     count = {"examples": sum(map(len, answers))}
     if description.task == Task.CLASSIFICATION:
@@ -124,7 +102,3 @@ def _confusion(found: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[
     confusion = np.zeros((len(names), len(names)), np.int64)
     np.add.at(confusion, (labels, found), 1)
     return {name: counts.tolist() for name, counts in zip(names, confusion, strict=True) if counts.any()}
-
-
-def _rounded(value: np.floating[Any]) -> float:
-    return float(f"{float(value):.6g}")

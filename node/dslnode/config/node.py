@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from dslnode.addresses import check_address
 from dslnode.config.quantities import parse_cap, parse_hours
+from dslnode.config.serving_limits import DEFAULT_LIMITS
 from dslnode.config.types import Addresses, SettingsGroup
 
 
@@ -118,6 +119,44 @@ class NodeSettings(SettingsGroup):
     threads: int = Field(1, ge=1, le=1024, description="Processor threads for training.")
     nice: int = Field(0, ge=0, le=19, description="Niceness of training; larger: other programs come first.")
 
+    serve: str = Field(
+        "",
+        description="HOST:PORT to answer predictions on over HTTP, with the best model. Beyond this machine it needs "
+        "--serve-token-file or --serve-tls. Default: empty, none are answered. Needs the package h11.",
+    )
+    serve_token_file: Path | None = Field(
+        None,
+        description="File with a token of 16 characters or more that clients of --serve must send, not readable by "
+        "all users. Default: none.",
+    )
+    serve_tls: bool = Field(
+        False, description="Serve predictions with mutual TLS: clients need a ticket of this node's authority."
+    )
+    serve_max_body: int = Field(
+        DEFAULT_LIMITS.body_bytes, ge=1, le=2**30, description="Upper bound of the bytes of a message to --serve."
+    )
+    serve_max_header: int = Field(
+        DEFAULT_LIMITS.head_bytes,
+        ge=1_024,
+        le=2**20,
+        description="Upper bound of the bytes of a request's head to --serve.",
+    )
+    serve_max_rows: int = Field(
+        DEFAULT_LIMITS.rows, ge=1, le=2**24, description="Upper bound of the rows of a message to --serve."
+    )
+    serve_max_clients: int = Field(
+        DEFAULT_LIMITS.clients,
+        ge=1,
+        le=1_000,
+        description="Upper bound of open connections to --serve; each takes a thread.",
+    )
+    serve_timeout: float = Field(
+        DEFAULT_LIMITS.seconds,
+        gt=0,
+        le=3_600,
+        description="Upper bound of the seconds that a request to --serve may take to come, or waits for others.",
+    )
+
     max_temperature: float | None = Field(
         None,
         gt=0,
@@ -145,6 +184,11 @@ class NodeSettings(SettingsGroup):
     @field_validator("advertise")
     @classmethod
     def _advertise(cls, value: str) -> str:
+        return check_address(value) if value else value
+
+    @field_validator("serve")
+    @classmethod
+    def _serve(cls, value: str) -> str:
         return check_address(value) if value else value
 
     @field_validator("metrics")

@@ -17,6 +17,7 @@ class Settings(LearningSettings, SchemaSettings, DataSettings, NodeSettings):
 SECTIONS = {
     "name": "The node and its neighbours",
     "rounds": "Rounds",
+    "serve": "Predictions over HTTP",
     "max_temperature": "When to train",
     "log_format": "Log",
     "data": "Data",

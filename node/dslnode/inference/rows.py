@@ -82,12 +82,15 @@ def trained_schema(description: Description) -> Schema | None:
 
 
 def without_targets(schema: Schema) -> Schema:
-    """Return a schema that asks for the inputs alone."""
+    """Return a schema that asks for the inputs alone; a forecast's windows reach to the last row that is known."""
     needed = {column.name for column in schema.inputs}
     if schema.series is not None:
         needed |= {schema.series.group, schema.series.time}
     columns = tuple(column for column in schema.columns if column.name in needed)
-    return schema.model_copy(update={"target": (), "classes": (), "columns": columns})
+    changes: dict[str, object] = {"target": (), "classes": (), "columns": columns}
+    if schema.task == Task.FORECAST and schema.series is not None:  # what it foretells is not there yet
+        changes |= {"task": Task.REGRESSION.value, "series": schema.series.model_copy(update={"horizon": 0})}
+    return schema.model_copy(update=changes)
 
 
 def _table(spec: str, schema: Schema, *, with_targets: bool) -> Iterator[Examples]:

@@ -14,6 +14,7 @@ from dslnode.runtime.event_bridge import Refusals
 from dslnode.runtime.learner_thread import LearnerThread
 from dslnode.runtime.mask_sender import MaskSender
 from dslnode.runtime.node_events import NodeEvent, RoundFinished
+from dslnode.runtime.predictions import NodePredictions
 from dslnode.runtime.tasks import BackgroundTasks, Timer
 from dslnode.runtime.traffic_accounting import TrafficAccounting
 from dslnode.runtime.training_gate import TrainingGate
@@ -46,6 +47,7 @@ class CommandRunner:
         publish: Callable[[NodeEvent], None],
         finish: Callable[[], None],
         trivial: TrivialWatch,
+        predictions: NodePredictions | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -65,6 +67,7 @@ class CommandRunner:
         self._publish = publish
         self._finish = finish
         self._trivial = trivial
+        self._predictions = predictions
         self._clock = clock
         self._timer = Timer()
         self._exchange_began = clock()
@@ -127,6 +130,8 @@ class CommandRunner:
         self._status.aggregated(aggregated)
         if aggregated.held_out is not None:
             self._trivial.measured(aggregated.held_out)
+        if self._predictions is not None:
+            await self._predictions.aggregated(aggregated, self._learner)
         self._post(events.Aggregated(aggregated.masks))
 
     def _finish_round(self, number: int) -> None:

@@ -17,6 +17,7 @@ from dslnode.runtime.event_bridge import EventBridge, Refusals
 from dslnode.runtime.learner_thread import LearnerThread
 from dslnode.runtime.mask_sender import MaskSender
 from dslnode.runtime.node_events import NodeEvent
+from dslnode.runtime.predictions import NodePredictions, node_predictions
 from dslnode.runtime.prepare import Prepared
 from dslnode.runtime.resume import snapshot
 from dslnode.runtime.tasks import BackgroundTasks
@@ -73,6 +74,7 @@ class NodeCore:
     status: NodeStatus
     metrics: Metrics
     accounting: TrafficAccounting
+    predictions: NodePredictions | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,18 +139,21 @@ def build_core(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeCore:
     accounting = TrafficAccounting(
         settings, learner.layouts, connections, status, metrics, state=prepared.state, log=log
     )
+    predictions = node_predictions(settings, prepared.description, metrics.registry, log)
+    give_way = {} if predictions is None else {"give_way": predictions.give_way}
     return NodeCore(
         prepared=prepared,
         hooks=hooks,
         log=log,
         machine=machine,
-        learner_thread=LearnerThread(learner, settings.nice, alone=prepared.alone),
+        learner_thread=LearnerThread(learner, settings.nice, alone=prepared.alone, **give_way),
         dispatcher=dispatcher,
         connections=connections,
         problems=problems,
         status=status,
         metrics=metrics,
         accounting=accounting,
+        predictions=predictions,
     )
 
 
@@ -223,4 +228,5 @@ def _commands(
         publish=hooks.publish,
         finish=hooks.finish,
         trivial=TrivialWatch(core.log),
+        predictions=core.predictions,
     )

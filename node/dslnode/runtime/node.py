@@ -159,7 +159,7 @@ class Node:
 
     async def _run(self, parts: NodeParts) -> None:
         try:
-            self._resume(parts)
+            has_resumed = self._resume(parts)
             async with contextlib.AsyncExitStack() as stack:
                 core = parts.core
                 pages = serve_http(
@@ -167,12 +167,16 @@ class Node:
                     core.metrics.registry,
                     core.accounting.reply,
                     parts.server.unready,
+                    serve="" if core.predictions is None else core.predictions.url,
                     token=core.prepared.metrics_token,
                 )
                 stop_pages = await self._unless_stopped(pages)
                 if stop_pages is None:
                     return
                 stack.callback(stop_pages)
+                if core.predictions is not None:
+                    stack.push_async_callback(core.predictions.stop)
+                    await self._unless_stopped(core.predictions.start(self.settings.state_dir if has_resumed else None))
                 port = await self._unless_stopped(parts.server.listen(self.settings.listen))
                 if port is None:
                     return
@@ -258,7 +262,8 @@ class Node:
         why = ExitCode.INTERNAL if self._exit is None else self._exit
         core.log.info("stopped", why=why.name.lower(), round=core.machine.round)
 
-    def _resume(self, parts: NodeParts) -> None:
+    def _resume(self, parts: NodeParts) -> bool:
+        """Go on where the state ends; return whether there was one."""
         core = parts.core
         prepared = core.prepared
         saved = restore(
@@ -269,6 +274,7 @@ class Node:
             parts.peers.restore(saved.model_dump())
             core.machine.round = saved.round
             core.metrics.round.set(saved.round)
+        return saved is not None
 
     def _all_rounds_done(self) -> None:
         self._exit = ExitCode.DONE if self._exit is None else self._exit

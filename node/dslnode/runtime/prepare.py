@@ -21,6 +21,7 @@ from dslnode.protocol.codec.mask_codec import READABLE, checksum
 from dslnode.runtime.build import build_alone, build_learner
 from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory
 from dslnode.runtime.directory_owner import exposure
+from dslnode.runtime.predictions import check_can_answer, check_serving
 from dslnode.runtime.saved_models import save_description
 from dslnode.security.channels import ChannelProvider, PlainChannels, TlsChannels
 from dslnode.security.exposure import check_exposure
@@ -59,6 +60,7 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
     """
     check_exposure(settings.listen, settings.peers, settings.ticket, insecure=settings.insecure)
     check_discovery(discover=settings.discover)
+    check_serving(settings)
     token = None if settings.metrics_token_file is None else read_token(settings.metrics_token_file)
     tunnels = open_tunnels(settings)
     if tunnels is not None:
@@ -78,6 +80,8 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
         log.info("data", found=note)
     check_network(learner, tunnels)
     description = _described(learner, settings, state, log)
+    if settings.serve:
+        check_can_answer(description)
     log.info("model", **model_line(learner))
     if state is None:
         log.warning("no state directory", why="no --state-dir: a restart loses what was learned")

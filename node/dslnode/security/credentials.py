@@ -14,6 +14,8 @@ from dslnode.security.identity import Identity, Revocations, check_validity
 from dslnode.security.ticket import Ticket, read_ticket
 from dslnode.security.ticket_signature import check_settings_signature
 
+GRPC = "h2"
+"""What a connection is for, as TLS says it (ALPN)."""
 REVOKED = "revoked.pem"
 """The name of the authority's list, for which a node looks beside its ticket."""
 
@@ -52,7 +54,7 @@ class Credentials:
                 changed = True
         return changed
 
-    def peer(self, connection: ssl.SSLObject) -> Identity:
+    def peer(self, connection: ssl.SSLObject | ssl.SSLSocket) -> Identity:
         """Return the identity of the other side after a handshake; ``PeerError`` if it is not valid."""
         der = connection.getpeercert(binary_form=True)
         try:
@@ -71,7 +73,7 @@ class Credentials:
         ticket = read_ticket(self._file)
         try:
             identity = identity_from_pem(ticket.certificate)
-            server = _context(ssl.PROTOCOL_TLS_SERVER, self._file, ticket)
+            server = server_context(self._file, ticket)
             client = _context(ssl.PROTOCOL_TLS_CLIENT, self._file, ticket)
         except (ValueError, ssl.SSLError) as error:
             raise SettingsError(f"{self._file}: its key or a certificate is damaged; copy the ticket again") from error
@@ -79,7 +81,6 @@ class Credentials:
             raise SettingsError(f"{self._file}: its certificate is another node's; copy the ticket again")
         self._check_same_node(ticket, identity)
         check_settings_signature(ticket, self._file)
-        server.num_tickets = 0  # no resumption: every connection proves its identity again
         self.identity, self.ticket, self.server, self.client = identity, ticket, server, client
         self._stamps[self._file] = stamp
 
@@ -101,14 +102,21 @@ class Credentials:
         self._stamps[self._revoked_file] = stamp
 
 
-def _context(purpose: int, file: Path, ticket: Ticket) -> ssl.SSLContext:
+def server_context(file: Path, ticket: Ticket, protocol: str = GRPC) -> ssl.SSLContext:
+    """Return a context that asks clients for a certificate of the ticket's authority and shows the ticket's own."""
+    context = _context(ssl.PROTOCOL_TLS_SERVER, file, ticket, protocol)
+    context.num_tickets = 0  # no resumption: every connection proves its identity again
+    return context
+
+
+def _context(purpose: int, file: Path, ticket: Ticket, protocol: str = GRPC) -> ssl.SSLContext:
     """Return a context that trusts the ticket's authority alone and shows the ticket's certificate."""
     context = ssl.SSLContext(purpose)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata=ticket.authority)
     context.load_cert_chain(file)
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols([protocol])
     return context
 
 

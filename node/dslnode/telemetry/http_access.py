@@ -11,7 +11,7 @@ import base64
 import binascii
 import hmac
 import socket
-from collections.abc import Mapping
+import stat
 from pathlib import Path
 
 from dslnode.addresses import ADDRESS, ip_address_of
@@ -21,9 +21,14 @@ from dslnode.security.secret_files import read_text
 MIN_TOKEN_LENGTH = 16
 
 
-def read_token(file: Path) -> str:
-    """Return the token in a file; ``SettingsError`` if it cannot be read, or is none that a client could send."""
+def read_token(file: Path, *, is_private: bool = False) -> str:
+    """Return the token in a file; ``SettingsError`` if it cannot be read, or is none that a client could send.
+
+    With ``is_private`` the file must not be open to all users of the machine.
+    """
     token = read_text(file).strip()
+    if is_private and file.stat().st_mode & stat.S_IRWXO:
+        raise SettingsError(f"{file}: holds a token and is open to all users of this machine; chmod o= {file}")
     if len(token) < MIN_TOKEN_LENGTH or not token.isascii() or not token.isprintable() or " " in token:
         raise SettingsError(
             f"{file}: holds no token of {MIN_TOKEN_LENGTH} or more printable ASCII characters without spaces; make one "
@@ -50,11 +55,14 @@ def _host(text: str) -> str:
     return (match[1] if match else text).strip("[]").rstrip(".").lower()
 
 
-def is_authorized(environ: Mapping[str, object], token: str | None) -> bool:
-    """Tell whether a request has the token, as bearer token or as password of basic authentication (RFC 6750, 7617)."""
+def is_authorized(header: str, token: str | None) -> bool:
+    """Tell whether an ``Authorization`` header, empty if there is none, has the token.
+
+    It may be the bearer token, or the password of basic authentication (RFC 6750, 7617).
+    """
     if token is None:
         return True
-    scheme, _, credentials = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
+    scheme, _, credentials = header.partition(" ")
     given = _password(credentials.strip()) if scheme.lower() == "basic" else credentials.strip().encode("latin-1")
     return scheme.lower() in {"basic", "bearer"} and hmac.compare_digest(given, token.encode())
 

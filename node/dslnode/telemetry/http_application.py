@@ -8,19 +8,15 @@ script and the style of the page itself, by their hashes.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable
-from functools import cache
-from importlib.resources import files
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from dslnode import __version__
 from dslnode.telemetry.http_access import is_authorized, is_own_host
+from dslnode.telemetry.self_contained_page import page_of
 from dslnode.telemetry.status_json import as_dict
 from dslnode.v1 import node_pb2 as pb
 
@@ -41,18 +37,20 @@ def application(
     unready: Callable[[], str],
     *,
     host: str = "",
+    serve: str = "",
     token: str | None = None,
 ) -> WSGIApplication:
     """Return the WSGI application; a path that is none of the four is not found.
 
-    ``host`` is the name or address by which it is served, beside those of the machine. With a ``token``, everything
+    ``host`` is the name or address by which it is served, beside those of the machine. ``serve`` is the URL at which
+    the node answers predictions, if it does. With a ``token``, everything
     but ``/ready`` needs it.
     """
     metrics = make_wsgi_app(registry)
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        if path != "/ready" and not is_authorized(environ, token):
+        if path != "/ready" and not is_authorized(environ.get("HTTP_AUTHORIZATION", ""), token):
             return _send(start, "401 Unauthorized", "text/plain", UNAUTHORIZED, AUTHENTICATE)
         if path == "/metrics":
             exposition: Iterable[bytes] = metrics(environ, start)
@@ -67,7 +65,7 @@ def application(
         if environ["REQUEST_METHOD"] != "GET":
             return _send(start, "405 Method Not Allowed", "text/plain", b"use GET\n", ("Allow", "GET"))
         try:
-            return _send_ready(start, unready()) if path == "/ready" else _send_status(start, path, status)
+            return _send_ready(start, unready()) if path == "/ready" else _send_status(start, path, status, serve)
         except TimeoutError:
             return _send(start, UNAVAILABLE, "text/plain", b"the node is busy, or stopping\n")
 
@@ -80,33 +78,12 @@ def _send_ready(start: StartResponse, problem: str) -> Iterable[bytes]:
     return _send(start, UNAVAILABLE, "text/plain", f"{problem}\n".encode(errors="replace"))
 
 
-def _send_status(start: StartResponse, path: str, status: Callable[[], pb.StatusReply]) -> Iterable[bytes]:
+def _send_status(start: StartResponse, path: str, status: Callable[[], pb.StatusReply], serve: str) -> Iterable[bytes]:
     if path == "/":
-        content, policy = page()
+        content, policy = page_of("dslnode.telemetry")
         return _send(start, "200 OK", "text/html", content, ("Content-Security-Policy", policy))
-    fields = {**as_dict(status()), "version": __version__}
+    fields = {**as_dict(status()), "version": __version__, **({"serve": serve} if serve else {})}
     return _send(start, "200 OK", "application/json", json.dumps(fields).encode())
-
-
-@cache
-def page() -> tuple[bytes, str]:
-    """Return the page and its content security policy: its own style and script, its own status, nothing else."""
-    text = files("dslnode.telemetry").joinpath("page.html").read_text(encoding="utf-8")
-    rules = [
-        "default-src 'none'",
-        *(f"{kind}-src 'sha256-{_digest(text, kind)}'" for kind in ("style", "script")),
-        "connect-src 'self'",
-        "img-src data:",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    ]
-    return text.encode(), "; ".join(rules)
-
-
-def _digest(text: str, tag: str) -> str:
-    [content] = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
-    return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 
 def _send(

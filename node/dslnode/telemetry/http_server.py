@@ -1,31 +1,24 @@
 """Serves the node's HTTP application: a bounded number of clients, a deadline per connection, no fault of the node's.
 
 A connection lasts at most ``CONNECTION_SECONDS``, whatever its client sends. With more than ``MAX_CONNECTIONS`` the
-oldest is closed, so that a scrape, which takes milliseconds, gets through while others are held open. Where the
-process has no file descriptor left, one that is kept in reserve takes the connection in, to close it.
+oldest is closed, so that a scrape, which takes milliseconds, gets through while others are held open.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import os
-import socket
-import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from socketserver import TCPServer
 from typing import Any, TypeVar
-from wsgiref.simple_server import WSGIRequestHandler
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import WSGIApplication
 
 from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.exposition import ThreadingWSGIServer
 
 from dslnode.errors import ListenError
 from dslnode.name_lookup import Endpoint, resolve_own, resolve_own_blocking
+from dslnode.telemetry.bounded_server import BoundedServer
 from dslnode.telemetry.http_application import application
 from dslnode.v1 import node_pb2 as pb
 
@@ -35,8 +28,6 @@ CONNECTION_SECONDS = 10.0
 """A connection is closed after so long, whether its request was answered or not."""
 CLOSING_REASONS = ("full", "deadline", "descriptors", "error")
 MAX_CONNECTIONS = 16
-POLL_SECONDS = 0.1
-NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 
 
 async def serve_http(
@@ -45,12 +36,14 @@ async def serve_http(
     status: Callable[[], pb.StatusReply],
     unready: Callable[[], str],
     *,
+    serve: str = "",
     token: str | None = None,
 ) -> Callable[[], None]:
     """Serve at ``HOST:PORT`` from threads of its own, nothing if it is ``off``; return a function that stops it.
 
     Called on the event loop's thread; ``status`` and ``unready`` are called there, too. ``unready`` returns why
-    the node is not ready, empty if it is. With a ``token``, everything but ``/ready`` needs it. Raises ``ListenError``.
+    the node is not ready, empty if it is. ``serve`` is the URL at which it answers predictions, if it does. With a
+    ``token``, everything but ``/ready`` needs it. Raises ``ListenError``.
     """
     if address == "off":
         return lambda: None
@@ -70,7 +63,7 @@ async def serve_http(
     )
     for reason in CLOSING_REASONS:
         closed.labels(reason)  # 0 from the start: a rise from nothing is none to Prometheus
-    app = application(registry, on_loop(status), on_loop(unready), host=address, token=token)
+    app = application(registry, on_loop(status), on_loop(unready), host=address, serve=serve, token=token)
     try:
         endpoint = await resolve_own(address)
     except OSError as error:
@@ -97,20 +90,12 @@ def _serve_at(
 ) -> Callable[[], None]:
     try:
         attributes = {"address_family": endpoint.family, "count_closed": staticmethod(count_closed)}
-        server_type: type[_BoundedServer] = type("Server", (_BoundedServer,), attributes)
+        server_type: type[_PageServer] = type("Server", (_PageServer,), attributes)
         server = server_type(endpoint.socket_address, _Handler)
-        server.set_app(app)
     except OSError as error:
         raise _cannot_serve(address, error) from error
-    thread = threading.Thread(target=partial(server.serve_forever, POLL_SECONDS), name="pages", daemon=True)
-    thread.start()
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return stop
+    server.set_app(app)
+    return server.start("pages")
 
 
 def _cannot_serve(address: str, error: OSError) -> ListenError:
@@ -120,28 +105,10 @@ def _cannot_serve(address: str, error: OSError) -> ListenError:
     )
 
 
-class _BoundedServer(ThreadingWSGIServer):
-    """Closes the oldest connection when there are too many, and each at its deadline."""
+class _PageServer(BoundedServer, WSGIServer):
+    """Closes each connection at its deadline, too."""
 
-    daemon_threads = True
-    request_queue_size = 64
-    block_on_close = False  # a stop waits for no client
-    count_closed: Callable[[str], None]
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self._begun: dict[socket.socket, float] = {}  # when each open connection began, oldest first
-        self._lock = threading.Lock()
-        self._reserve: int | None = os.open(os.devnull, os.O_RDONLY)
-        super().__init__(*arguments, **options)
-
-    def server_close(self) -> None:
-        """Close the address, and every connection that is still open."""
-        super().server_close()
-        with self._lock:
-            still_open = list(self._begun)
-        for connection in still_open:
-            _shut(connection)
-        self._free_reserve()
+    max_connections = MAX_CONNECTIONS
 
     def server_bind(self) -> None:
         """Bind without looking up the host's name, which may take long where no resolver answers."""
@@ -149,74 +116,14 @@ class _BoundedServer(ThreadingWSGIServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
 
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; with no descriptor left, one from the reserve takes it in to close it."""
-        try:
-            return super().get_request()
-        except OSError as error:
-            if error.errno in NO_DESCRIPTOR:
-                self._drop_with_reserve()
-            raise  # the loop goes on to the next connection
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer a connection in a thread of its own, once there is room."""
-        with self._lock:
-            self._begun[request] = time.monotonic()
-            surplus = list(self._begun)[: max(len(self._begun) - MAX_CONNECTIONS, 0)]
-        for connection in surplus:
-            self._close_early(connection, "full")
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        """Forget a connection that is answered, and close it."""
-        with self._lock:
-            self._begun.pop(request, None)
-        super().shutdown_request(request)
-
     def service_actions(self) -> None:
-        """Close the connections whose time is over; called each ``POLL_SECONDS`` and after each request."""
-        if self._reserve is None:
-            self._take_reserve()
+        """Close the connections whose time is over."""
+        super().service_actions()
         oldest = time.monotonic() - CONNECTION_SECONDS
-        with self._lock:
-            late = [connection for connection, begun in self._begun.items() if begun < oldest]
+        with self.lock:
+            late = [connection for connection, begun in self.begun.items() if begun < oldest]
         for connection in late:
-            self._close_early(connection, "deadline")
-
-    def handle_error(self, _request: Any, _client_address: Any) -> None:
-        """Count what a client's broken connection raised: it is no fault of the node."""
-        self.count_closed("error")
-
-    def _close_early(self, connection: socket.socket, reason: str) -> None:
-        with self._lock:
-            if self._begun.pop(connection, None) is None:
-                return  # answered meanwhile
-        self.count_closed(reason)
-        _shut(connection)
-
-    def _drop_with_reserve(self) -> None:
-        self.count_closed("descriptors")
-        self._free_reserve()
-        with contextlib.suppress(OSError):
-            self.socket.accept()[0].close()
-        self._take_reserve()
-        if self._reserve is None:
-            time.sleep(POLL_SECONDS)  # another thread took the descriptor: do not spin
-
-    def _take_reserve(self) -> None:
-        with contextlib.suppress(OSError):
-            self._reserve = os.open(os.devnull, os.O_RDONLY)
-
-    def _free_reserve(self) -> None:
-        if self._reserve is not None:
-            os.close(self._reserve)
-            self._reserve = None
-
-
-def _shut(connection: socket.socket) -> None:
-    """End both directions: the thread that serves the connection sees its end, and closes it."""
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
+            self.close_early(connection, "deadline")
 
 
 class _Handler(WSGIRequestHandler):

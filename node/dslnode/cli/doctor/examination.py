@@ -70,10 +70,13 @@ def _examine_network(settings: Settings, ask: host.AskStatus, dial_back: reach.A
     if port.problem and port.node == settings.name:  # it runs
         with contextlib.suppress(UnreachableError):
             yield from check_score(ask(settings.listen))
-    if settings.metrics != "off":
-        metrics = host.probe_port("metrics", settings.metrics, None)
-        if not (metrics.problem and port.node == settings.name):  # the running node holds both
-            yield host.check_port(metrics, settings.name)
+    others = {"metrics": "" if settings.metrics == "off" else settings.metrics, "serve": settings.serve}
+    for setting, address in others.items():
+        if not address:
+            continue
+        other = host.probe_port(setting, address, None)
+        if not (other.problem and port.node == settings.name):  # the running node holds them all
+            yield host.check_port(other, settings.name)
     peers = reach.probe_peers(settings.peers, ask)
     reachable = reach.probe_reach(settings.listen, settings.advertise, settings.peers)
     if not port.problem or port.node == settings.name:  # else peers would reach another process

@@ -39,7 +39,7 @@ CONTROL_GROUP = Path("/sys/fs/cgroup")
 class PortFacts:
     """An address to serve on: why it cannot be bound, and which process or node holds it."""
 
-    setting: str  # listen or metrics
+    setting: str  # listen, metrics or serve
     address: str
     problem: str = ""  # empty if the address is free
     holder: str = ""  # name and id of the process that listens there

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ def read_image_folder(directory: Path, options: ImageOptions, schema: Schema | N
     Size and colour are those of the schema or the options, else those that all images share. Images that cannot be
     read are left out and counted. Raises DataError if there are no images.
     """
-    _check_pillow()
+    check_pillow()
     skipped = Skipped()
     folders = find_files(directory, SUFFIXES, schema.classes if schema else (), skipped)
     shape, notes = (schema.image, ()) if schema and schema.image else _find_shape(folders.train, options)
@@ -55,7 +55,8 @@ def read_image_folder(directory: Path, options: ImageOptions, schema: Schema | N
     )
 
 
-def _check_pillow() -> None:
+def check_pillow() -> None:
+    """Raise ``DataError`` if the package that decodes images is not there."""
     try:
         import PIL.Image  # noqa: F401
     except ImportError as error:
@@ -114,7 +115,7 @@ def _read_part(part: LabelledFiles, shape: ImageShape, skipped: Skipped) -> RawE
     images = np.empty((len(part.files), channels, shape.height, shape.width), dtype=np.uint8)
     labels: list[int] = []
     for path, label in part.files:
-        pixels = _read_pixels(path, shape)
+        pixels = read_pixels(path, shape)
         if pixels is None:
             skipped.add("that cannot be read", path)
             continue
@@ -125,14 +126,14 @@ def _read_part(part: LabelledFiles, shape: ImageShape, skipped: Skipped) -> RawE
     return RawExamples(images[: len(labels)], np.array(labels), source=str(part.root))
 
 
-def _read_pixels(path: Path, shape: ImageShape) -> NDArray[np.uint8] | None:
-    """Decode one image to (channels, height, width), or None if that cannot be done."""
+def read_pixels(source: Path | BinaryIO, shape: ImageShape, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8] | None:
+    """Decode one image to (channels, height, width), or None if that cannot be done, or it has too many pixels."""
     import PIL.Image
     import PIL.ImageOps
 
     try:
-        with PIL.Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
+        with PIL.Image.open(source, formats=FORMATS) as image:
+            if image.width * image.height > max_pixels:
                 return None
             image.draft(None, (2 * shape.width, 2 * shape.height))  # a JPEG is decoded no larger than it needs to be
             plain = _plain(PIL.ImageOps.exif_transpose(image), shape)

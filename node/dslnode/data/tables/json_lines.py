@@ -132,6 +132,11 @@ def _after_blanks(text: str, place: int) -> int:
 def _record(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ValueError(f"a {type(value).__name__} stands where an object is expected")
+    return flat_record(value)
+
+
+def flat_record(value: dict[str, Any]) -> dict[str, str]:
+    """Return the cells of an object by column name. ``ValueError`` if it is nested too deep or is no row."""
     return dict(_flat(value, "", 0))
 
 

@@ -1,0 +1,1 @@
+"""Predictions of personal models over HTTP."""
