@@ -43,6 +43,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "dslth": ("dslth", others.dslth),
     "attacks": ("attacks", others.attacks),
     "tables": ("tables", others.tables),
+    "frozen": ("frozen", others.frozen),
     "endurance": ("endurance", others.endurance),
 }
 """By the name of a marker: the file of the result, and the function that draws it."""

@@ -234,3 +234,14 @@ def tables(result: Result) -> str:
         number("trivial", "trivial", ".3f"),
     ]
     return table(columns, result["rows"])
+
+
+def frozen(result: Result) -> str:
+    """Return masks over a pretrained network beside the seeded one and dense training."""
+    columns = [
+        text("method", "method"),
+        number("accuracy", "accuracy, %", ".1f"),
+        number("worst", "worst node", ".1f"),
+        number("least", "least seed", ".1f"),
+    ]
+    return table(columns, result["rows"])

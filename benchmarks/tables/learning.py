@@ -55,7 +55,12 @@ def learn_alone(parts: Sequence[DataSet], rounds: int, seed: int) -> list[Learne
 
 def learn_together(parts: Sequence[DataSet], rounds: int, seed: int) -> list[Learner]:
     """Return the nodes after so many rounds in which each hears the sign masks of all others."""
-    nodes = dict(enumerate(_nodes(parts, seed)))
+    return gossip(_nodes(parts, seed), rounds)
+
+
+def gossip(learners: Sequence[Learner], rounds: int) -> list[Learner]:
+    """Let learners train, and exchange sign masks with all others, for so many rounds; return them."""
+    nodes = dict(enumerate(learners))
     pairs = [(me, other) for me in nodes for other in nodes if me != other]
     for me, other in pairs:
         nodes[me].resynchronize(str(other), nodes[other].open_exchange(str(me)))

@@ -148,6 +148,26 @@ def export(
 
 
 @app.command(cls=CommandHelp)
+def freeze(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The model: a name, or your own module:function.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
+    weights: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="Its weights as safetensors. Default: those that the function gives it."),
+    ] = None,
+    data: Annotated[str, typer.Option(help="Data of the shape that it is for, as --data of dslnode start.")] = "digits",
+    leave_out: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="PATTERN", help="Parameters to leave out, such as a last layer for other classes."),
+    ] = None,
+) -> None:
+    """Write a network's weights to a file for --frozen: nodes learn masks over them."""
+    from dslnode.cli.freeze import freeze as write
+
+    typer.echo(write(model, weights=weights, data=data, leave_out=leave_out or (), output=output))
+
+
+@app.command(cls=CommandHelp)
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model's file, as dslnode export writes it.")],
     data: Annotated[

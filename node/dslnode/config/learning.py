@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -95,6 +96,15 @@ class LearningSettings(SettingsGroup):
         ge=0,
         lt=2**63,
         description="Seed of the frozen network and of the shares. The same on all nodes.",
+    )
+    frozen: Path | None = Field(
+        None,
+        description="File of a pretrained network, whose weights take the place of seeded ones (dslnode freeze makes "
+        "it). The same on all nodes. Default: none.",
+    )
+    pretrained_keep_ratio: Ratio = Field(
+        DEFAULT_INITIALIZATION.pretrained_keep_ratio,
+        description="Keep ratio of the layers of a pretrained network, where layer_keep_ratios says nothing else.",
     )
     keep_ratio: Ratio = Field(
         DEFAULT_INITIALIZATION.keep_ratio, description="Fraction of each layer's weights that the mask keeps."

@@ -179,13 +179,14 @@ def frozen_weights(
     return weights
 
 
-def fingerprint(layout: MaskLayout, scores: MaskLayout, seed: int) -> bytes:
+def fingerprint(layout: MaskLayout, scores: MaskLayout, seed: int, pretrained: bytes = b"") -> bytes:
     """Return 16 bytes that are equal exactly where two nodes hold the same frozen network.
 
-    That is: the layouts of weights and scores, how weights share scores, the seed and the signs.
+    That is: the layouts of weights and scores, how weights share scores, the seed and the signs; and the digest of a
+    pretrained network where there is one.
     """
     digest = hashlib.blake2b(layout.digest + scores.digest, digest_size=16)
-    digest.update(b"" if scores == layout else SHARING)
+    digest.update((b"" if scores == layout else SHARING) + pretrained)
     digest.update(seed.to_bytes(8, "little"))
     digest.update(np.packbits(frozen_signs(layout, seed), bitorder="little").tobytes())
     return digest.digest()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dslnode.learning.initialization import seeded_mask
 from dslnode.learning.masking import WeightedMask, weighted_mean
+from dslnode.learning.pretrained import PretrainedNetwork
 from dslnode.protocol.mask import MaskLayout
 
 MAX_MASKS = 16
@@ -19,8 +20,9 @@ MAX_MASKS = 16
 class InitialMasks:
     """Initial masks, float32 (weights,) of zeros and ones, by keep counts per layer; the last few are remembered."""
 
-    def __init__(self, layout: MaskLayout, seed: int) -> None:
+    def __init__(self, layout: MaskLayout, seed: int, pretrained: PretrainedNetwork | None = None) -> None:
         self._layout = layout
+        self._pretrained = pretrained
         self._seed = seed
         self._masks: dict[tuple[int, ...], Tensor] = {}
 
@@ -29,7 +31,7 @@ class InitialMasks:
         if counts not in self._masks:
             if len(self._masks) >= MAX_MASKS:
                 self._masks.clear()
-            self._masks[counts] = seeded_mask(self._layout, self._seed, counts)
+            self._masks[counts] = seeded_mask(self._layout, self._seed, counts, self._pretrained)
         return self._masks[counts]
 
     def mean(self, neighbours: Sequence[WeightedMask]) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from glob import escape as glob_escape
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from dslnode.learning.frozen_network import (
 )
 from dslnode.learning.masking import keep_counts, resolve_keep_ratios, top_k
 from dslnode.learning.options import InitializationOptions
+from dslnode.learning.pretrained import PretrainedNetwork, starting_scores
 from dslnode.learning.rng import generator
 from dslnode.learning.state import LearnerState
 from dslnode.learning.tasks.task import LearningTask
@@ -30,16 +32,50 @@ NEVER = -1e9  # a logit that never wins
 
 
 def frozen_network(
-    model: nn.Module, layout: MaskLayout, options: InitializationOptions, data: DataSet, task: LearningTask
+    model: nn.Module,
+    layout: MaskLayout,
+    options: InitializationOptions,
+    data: DataSet,
+    task: LearningTask,
+    *,
+    pretrained: PretrainedNetwork | None = None,
 ) -> FrozenNetwork:
-    """Return the frozen network as this node sees it; ``SettingsError`` if a keep-ratio pattern matches nothing."""
-    ratios = resolve_keep_ratios(layout, options.keep_ratio, options.linear_keep_ratio, dict(options.layer_keep_ratios))
+    """Return the frozen network as this node sees it: seeded, or as far as it goes pretrained.
+
+    Raises ``SettingsError`` if a keep-ratio pattern matches nothing, ``ModelError`` if the pretrained network is none
+    of this model.
+    """
+    ratios = _keep_ratios(layout, options, pretrained)
     scale = kept_scale if options.scale_kept else framework_scale
     weights = frozen_weights(layout, options.network_seed, ratios, scale)
+    if pretrained is not None:
+        _take_over(model, layout, weights, pretrained)
     scores = shared_layout(layout, options.weights_per_score)
-    sharing = draw_sharing(layout, scores, options.network_seed)
+    sharing = draw_sharing(layout, scores, options.network_seed, pretrained)
     counts = keep_counts(layout, ratios)
     return FrozenNetwork(model, layout, scores, sharing, weights, counts, _logit_offset(options, data, task))
+
+
+def _keep_ratios(
+    layout: MaskLayout, options: InitializationOptions, pretrained: PretrainedNetwork | None
+) -> tuple[float, ...]:
+    by_pattern = dict(options.layer_keep_ratios)
+    if pretrained is not None:
+        own = {layer.name: options.pretrained_keep_ratio for layer in layout.layers if pretrained.has(layer)}
+        by_pattern = {**by_pattern, **{glob_escape(name): ratio for name, ratio in own.items()}}
+    return resolve_keep_ratios(layout, options.keep_ratio, options.linear_keep_ratio, by_pattern)
+
+
+def _take_over(model: nn.Module, layout: MaskLayout, weights: Tensor, pretrained: PretrainedNetwork) -> None:
+    """Put the pretrained weights in their place; what is not masked starts from the file's values, too."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    pretrained.check(layout, shapes)
+    for layer, span in layout.spans():
+        if pretrained.has(layer):
+            weights[span] = torch.from_numpy(pretrained.tensors[layer.name].ravel())
+    masked = {layer.name for layer in layout.layers}
+    own = {name: torch.from_numpy(tensor) for name, tensor in pretrained.tensors.items() if name not in masked}
+    model.load_state_dict(own, strict=False)
 
 
 def _logit_offset(options: InitializationOptions, data: DataSet, task: LearningTask) -> Tensor:
@@ -50,7 +86,9 @@ def _logit_offset(options: InitializationOptions, data: DataSet, task: LearningT
     return offset
 
 
-def initial_state(network: FrozenNetwork, options: InitializationOptions) -> LearnerState:
+def initial_state(
+    network: FrozenNetwork, options: InitializationOptions, pretrained: PretrainedNetwork | None = None
+) -> LearnerState:
     """Return the scores, moments and neighbour mean of a node that has learned nothing yet."""
     layout, score_count = network.layout, network.score_layout.size
     seed = options.network_seed if options.shared_scores else _own_seed(options)
@@ -59,7 +97,7 @@ def initial_state(network: FrozenNetwork, options: InitializationOptions) -> Lea
         draws = generator("first mean", options.node_seed, 0).random(layout.size, dtype=np.float32)
         for (layer, span), count in zip(layout.spans(), network.counts, strict=True):
             mean[span] = torch.from_numpy((draws[span] < count / layer.size).astype(np.float32))
-    scores = initial_scores(network, seed)
+    scores = initial_scores(network, seed, pretrained)
     return LearnerState(
         scores=scores,
         average=scores.clone(),
@@ -70,10 +108,10 @@ def initial_state(network: FrozenNetwork, options: InitializationOptions) -> Lea
     )
 
 
-def initial_scores(network: FrozenNetwork, seed: int) -> Tensor:
+def initial_scores(network: FrozenNetwork, seed: int, pretrained: PretrainedNetwork | None = None) -> Tensor:
     """Return the scores that training begins with: the seeded ones; where scores are shared, no move from these."""
     if network.sharing is None:
-        return seeded_scores(network.layout, seed)
+        return seeded_scores(network.layout, seed, pretrained)
     return torch.zeros(network.score_layout.size)
 
 
@@ -81,10 +119,16 @@ def _own_seed(options: InitializationOptions) -> int:
     return int(generator("own scores", options.node_seed, options.network_seed).integers(2**63))
 
 
-def seeded_scores(layout: MaskLayout, seed: int) -> Tensor:
-    """Return the scores that every node starts from: uniform in ``+-1/sqrt(fan-in)`` (Kaiming with a = sqrt 5)."""
+def seeded_scores(layout: MaskLayout, seed: int, pretrained: PretrainedNetwork | None = None) -> Tensor:
+    """Return the scores that every node starts from: uniform in ``+-1/sqrt(fan-in)`` (Kaiming with a = sqrt 5).
+
+    Those of pretrained layers follow from their weights.
+    """
     layers = []
     for index, layer in enumerate(layout.layers):
+        if pretrained is not None and pretrained.has(layer):
+            layers.append(starting_scores(layer, pretrained.tensors[layer.name]))
+            continue
         centred = seeded_score_words(layout, seed, index).astype(np.float32) - np.float32(2**23)
         layers.append(centred * np.float32(2**-23 / math.sqrt(layer.fan_in)))
     return torch.from_numpy(np.concatenate(layers))
@@ -95,12 +139,16 @@ def score_scale(layer: MaskLayer) -> float:
     return 1 / math.sqrt(3 * layer.fan_in)
 
 
-def seeded_mask(layout: MaskLayout, seed: int, counts: tuple[int, ...]) -> Tensor:
+def seeded_mask(
+    layout: MaskLayout, seed: int, counts: tuple[int, ...], pretrained: PretrainedNetwork | None = None
+) -> Tensor:
     """Return the mask of the seeded scores, as zeros and ones: what a node with these keep counts starts from."""
-    return top_k(seeded_scores(layout, seed), layout, counts).float()
+    return top_k(seeded_scores(layout, seed, pretrained), layout, counts).float()
 
 
-def draw_sharing(layout: MaskLayout, scores: MaskLayout, seed: int) -> ScoreSharing | None:
+def draw_sharing(
+    layout: MaskLayout, scores: MaskLayout, seed: int, pretrained: PretrainedNetwork | None = None
+) -> ScoreSharing | None:
     """Draw how weights share scores; None if every weight has its own."""
     if scores == layout:
         return None
@@ -108,4 +156,4 @@ def draw_sharing(layout: MaskLayout, scores: MaskLayout, seed: int) -> ScoreShar
     for index, ((layer, span), score_layer) in enumerate(zip(layout.spans(), scores.layers, strict=True)):
         if layer != score_layer:
             signs[span] -= 2 * random_bits("score signs", seed, index, layer.size).astype(np.float32)
-    return ScoreSharing(torch.from_numpy(signs), seeded_scores(layout, seed))
+    return ScoreSharing(torch.from_numpy(signs), seeded_scores(layout, seed, pretrained))

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from dslnode.data.dataset import DataSet
 from dslnode.data.target import Task
-from dslnode.inference.saved_arrays import MASK
+from dslnode.inference.saved_arrays import LOCAL, MASK
 from dslnode.learning import aggregation, masking, state_arrays
 from dslnode.learning.batches import Batches, ExampleTensors, minibatches
 from dslnode.learning.best_model import BestScore, KeptModel
 from dslnode.learning.collaboration import accept_if_not_worse
 from dslnode.learning.evaluation import EVALUATION_BATCH, Answers, evaluate
-from dslnode.learning.export import PersonalModel, bake
+from dslnode.learning.export import MaskParts, PersonalModel, bake, mask_parts
 from dslnode.learning.fine_tuning import fine_tuned
 from dslnode.learning.frozen_network import fingerprint
 from dslnode.learning.initial_masks import InitialMasks
@@ -31,6 +31,7 @@ from dslnode.learning.model_check import check_model
 from dslnode.learning.models import FromLastValues
 from dslnode.learning.options import DEFAULT_TRAINING, InitializationOptions, TrainingOptions
 from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
+from dslnode.learning.pretrained import PretrainedNetwork
 from dslnode.learning.pruning import prune_dead_units
 from dslnode.learning.results import Baseline, HeldOut, Progress
 from dslnode.learning.rng import generator, seeded_torch, torch_draws
@@ -57,8 +58,9 @@ class Learner:
 
     ``model`` is an ``nn.Module`` or the name of one (``"mlp"``, ``"module:function"``), ``data`` the part of a data
     set that this node holds. ``seed`` is that of the frozen network; nodes of a run share it. More is set by
-    ``initialization``, whose seeds then count. Raises ``ModelError`` if the model has nothing to mask or does not fit
-    the data, ``SettingsError`` if a keep-ratio pattern matches no layer.
+    ``initialization``, whose seeds then count. ``pretrained`` takes the place of seeded weights. Raises ``ModelError``
+    if the model has nothing to mask, or does not fit the data or the pretrained network, ``SettingsError`` if a
+    keep-ratio pattern matches no layer.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Learner:
         initialization: InitializationOptions | None = None,
         *,
         seed: int = 1,
+        pretrained: PretrainedNetwork | None = None,
     ) -> None:
         start = initialization or InitializationOptions(network_seed=seed, node_seed=seed)
         if isinstance(model, str):
@@ -83,9 +86,10 @@ class Learner:
         self._held_out = None if held_out is None else ExampleTensors.of(held_out, self.task.targets(held_out))
         judging = self._held_out is not None and options.adaptive_collaboration
         self._judged = self._held_out.thinned(JUDGED_EXAMPLES) if self._held_out and judging else None
-        self.network = frozen_network(model, layout, start, data, self.task)
-        self._initial_masks = InitialMasks(layout, start.network_seed)
-        self._state = initial_state(self.network, start)
+        self.pretrained = pretrained
+        self.network = frozen_network(model, layout, start, data, self.task, pretrained=pretrained)
+        self._initial_masks = InitialMasks(layout, start.network_seed, pretrained)
+        self._state = initial_state(self.network, start, pretrained)
         self._consensus = ScoreConsensus(self.network, self._state.scores, options.send_threshold)
         self._round = NO_NUMBER
         self._best_score = BestScore()
@@ -122,7 +126,8 @@ class Learner:
     @cached_property
     def fingerprint(self) -> bytes:
         """16 bytes equal exactly where two nodes hold the same frozen network."""
-        return fingerprint(self.layout, self.network.score_layout, self.initialization.network_seed)
+        pretrained = b"" if self.pretrained is None else self.pretrained.digest
+        return fingerprint(self.layout, self.network.score_layout, self.initialization.network_seed, pretrained)
 
     def train_round(self, number: int | None = None, stop: Callable[[], bool] = never) -> Progress:
         """Run the local steps of a round, of the next one if no ``number`` is given (paper, step 4).
@@ -227,8 +232,14 @@ class Learner:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of all that a checkpoint must hold, as arrays by name."""
-        packed = np.frombuffer(self.mask.to_bytes(), np.uint8)
-        return {**state_arrays.to_arrays(self.network, self._state), MASK: packed}
+        parts = self.parts_of(self.mask)
+        kept = {LOCAL + name: tensor for name, tensor in parts.kept.items()}
+        packed = np.packbits(parts.bits, bitorder="little")
+        return {**state_arrays.to_arrays(self.network, self._state), **kept, MASK: packed}
+
+    def parts_of(self, mask: Mask) -> MaskParts:
+        """Return what a file must hold of a mask of this learner."""
+        return mask_parts(self.network, mask, seeded=self.pretrained is None)
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from what ``state`` returned; ``StateError`` if it was made for another model."""

@@ -14,7 +14,6 @@ from dslnode.inference.operations import Operation
 from dslnode.learning.learner import Learner
 from dslnode.learning.operations_of import operations_of
 from dslnode.learning.options import InitializationOptions, TrainingOptions
-from dslnode.protocol.mask import Mask
 
 
 def describe_model(learner: Learner, *, model: str, run_id: str = "", node: str = "", made_by: str = "") -> Description:
@@ -30,7 +29,7 @@ def describe_model(learner: Learner, *, model: str, run_id: str = "", node: str 
         network_seed=learner.initialization.network_seed,
         layers=tuple(
             Layer(name=layer.name, shape=layer.shape, scale=abs(float(network.weights[span][0])))
-            for layer, span in network.layout.spans()
+            for layer, span in (network.layout.spans() if learner.pretrained is None else ())
         ),
         input_shape=data.input_shape,
         full_scale=data.train.full_scale * (1.0 if data.scaling is None else data.scaling.full_scale),
@@ -53,20 +52,16 @@ def personal_model(learner: Learner, description: Description, *, best: bool = T
     kept = learner.best if best else None
     local = learner.local_tensors() if kept is None else kept.local
     score = None if kept is None else Score(name=learner.task.score_name, value=kept.score)
+    parts = learner.parts_of(learner.mask if kept is None else kept.mask)
+    tensors = {name: tensor.float().numpy() for name, tensor in local.items() if tensor.is_floating_point()}
     return PersonalModelFile(
         description=description,
         round=learner.finished_rounds if kept is None else kept.round,
-        mask=mask_bits(learner.mask if kept is None else kept.mask),
-        tensors={name: tensor.float().numpy() for name, tensor in local.items() if tensor.is_floating_point()},
+        mask=parts.bits,
+        tensors={**tensors, **parts.kept},
         score=score,
         threshold=learner.threshold,
     )
-
-
-def mask_bits(mask: Mask) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Return a mask as uint8 (weights,), a byte per bit."""
-    packed = np.frombuffer(mask.to_bytes(), np.uint8)
-    return np.unpackbits(packed, count=mask.layout.size, bitorder="little")
 
 
 def _operations(learner: Learner) -> tuple[Operation, ...]:

@@ -59,6 +59,7 @@ class InitializationOptions:
     keep_ratio: float = 0.3  # the paper's k
     linear_keep_ratio: float | None = None  # of layers with two dimensions; None: as keep_ratio
     layer_keep_ratios: tuple[tuple[str, float], ...] = ()  # (name pattern, ratio), the first match wins
+    pretrained_keep_ratio: float = 0.8  # of layers of a pretrained network, where no pattern says otherwise
     weights_per_score: int = 4  # weights of a large layer that share a score
     shared_scores: bool = True  # every node starts from the same seeded scores
     scale_kept: bool = True  # frozen weights scaled for the keep ratio; False: the framework's default scale

@@ -13,9 +13,8 @@ from dslnode.protocol.random_streams import random_bits, raw_words
 
 def frozen_signs(layout: MaskLayout, seed: int) -> NDArray[np.uint8]:
     """Return the signs of the frozen weights as uint8 of shape ``(layout.size,)``: 1 for plus, 0 for minus."""
-    return np.concatenate(
-        [random_bits("frozen signs", seed, index, layer.size) for index, layer in enumerate(layout.layers)]
-    )
+    layers = (random_bits("frozen signs", seed, index, layer.size) for index, layer in enumerate(layout.layers))
+    return np.concatenate([np.empty(0, np.uint8), *layers])
 
 
 def seeded_score_words(layout: MaskLayout, seed: int, index: int) -> NDArray[np.int32]:

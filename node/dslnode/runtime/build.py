@@ -14,6 +14,7 @@ from dslnode.data.target import Task
 from dslnode.data.task_choice import with_task
 from dslnode.learning.learner import Learner, build_model
 from dslnode.learning.options import InitializationOptions, TrainingOptions
+from dslnode.learning.pretrained import PretrainedNetwork, read_pretrained
 
 
 def node_data(settings: Settings) -> DataSet:
@@ -59,11 +60,18 @@ def build_alone(settings: Settings, learner: Learner) -> Learner | None:
     if not settings.shadow_alone:
         return None
     model = build_model(settings.model, learner.data, settings.seed)
-    return Learner(model, learner.data, learner.options, initialization_options(settings))
+    start = initialization_options(settings)
+    return Learner(model, learner.data, learner.options, start, pretrained=learner.pretrained)
 
 
 def build_learner(settings: Settings) -> Learner:
     """Return the node's learner. Raises ``DataError``, ``ModelError`` or ``SettingsError``, saying what to fix."""
     data = node_data(settings)
     model = build_model(settings.model, data, settings.seed)
-    return Learner(model, data, training_options(settings), initialization_options(settings))
+    pretrained = pretrained_network(settings)
+    return Learner(model, data, training_options(settings), initialization_options(settings), pretrained=pretrained)
+
+
+def pretrained_network(settings: Settings) -> PretrainedNetwork | None:
+    """Return the network of ``--frozen``, if there is one. Raises ``ModelError``."""
+    return None if settings.frozen is None else read_pretrained(settings.frozen)

@@ -17,13 +17,12 @@ from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
 from dslnode.data.target import Target, Task
 from dslnode.errors import DslnodeError
-from dslnode.learning.learner import Learner
+from dslnode.learning.learner import Learner, build_model
 from dslnode.learning.masking import layout_of
 from dslnode.learning.results import Baseline
-from dslnode.plugins import model_factory
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.messages import MaskKind
-from dslnode.runtime.build import initialization_options, node_data, training_options
+from dslnode.runtime.build import initialization_options, node_data, pretrained_network, training_options
 from dslnode.telemetry.score_status import score_text
 
 TRIAL_STEPS = 3
@@ -131,13 +130,14 @@ def examine_learning(settings: Settings) -> Iterator[Finding | Trial]:
 def _examine_model(settings: Settings, data: DataSet) -> Iterator[Finding | Trial]:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    model = model_factory(settings.model)(data.input_shape, data.output_count, data.target.task)
+    model = build_model(settings.model, data, settings.seed)
     memory = MemoryFacts(peak_memory(), available_memory(), layout_of(model).size)
     if memory.is_short:
         yield check_memory(memory, None)
         return
     options = replace(training_options(settings), local_steps=TRIAL_STEPS)
-    learner = Learner(model, data, options, initialization_options(settings))
+    pretrained = pretrained_network(settings)
+    learner = Learner(model, data, options, initialization_options(settings), pretrained=pretrained)
     trial = try_rounds(learner, settings)
     yield trial
     yield from check_baselines(learner.task.score_name, learner.baselines)

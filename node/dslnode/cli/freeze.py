@@ -1,0 +1,67 @@
+"""Writes the weights of a network to a file, to be frozen and shared by all nodes of a run: ``dslnode freeze``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from dslnode.data.dataset import load_data_set
+from dslnode.errors import DslnodeError, ModelError, SettingsError
+from dslnode.learning.learner import build_model
+from dslnode.learning.masking import layout_of
+from dslnode.learning.pretrained import PretrainedNetwork, read_pretrained
+
+SEED = 1
+
+
+def freeze(model: str, *, weights: Path | None, data: str, leave_out: Sequence[str], output: Path) -> str:
+    """Write the file; return a line about it. Raises a ``DslnodeError`` that says what is wrong."""
+    built = build_model(model, load_data_set(data), SEED)
+    if weights is not None:
+        _load(built, weights)
+    tensors = _kept(built, leave_out)
+    network = PretrainedNetwork({name: tensor.float().numpy() for name, tensor in tensors.items()})
+    shapes = {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
+    network.check(layout_of(built), shapes)
+    content = save({name: tensor.float().contiguous() for name, tensor in tensors.items()}, {"model": model})
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise DslnodeError(f"{output}: cannot be written ({error.strerror or error})") from error
+    return (
+        f"wrote {output}: {len(content):,} bytes, {len(tensors)} tensors, digest {network.digest.hex()};"
+        f" copy it to all nodes, then: dslnode start --model {model} --frozen {output}"
+    )
+
+
+def _load(model: nn.Module, weights: Path) -> None:
+    given = read_pretrained(weights).tensors
+    missing = sorted({name for name, tensor in model.state_dict().items() if tensor.is_floating_point()} - given.keys())
+    if missing:
+        raise ModelError(
+            f"{weights}: has no {missing[0]}, which the model has; save it with"
+            " safetensors.torch.save_file(model.state_dict(), FILE)"
+        )
+    try:
+        model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in given.items()})
+    except RuntimeError as error:
+        problem = str(error).strip().splitlines()[-1].strip()
+        raise ModelError(
+            f"{weights}: is of another model ({problem}); give the model that it was trained as"
+        ) from error
+
+
+def _kept(model: nn.Module, leave_out: Sequence[str]) -> dict[str, Tensor]:
+    tensors = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    for pattern in leave_out:
+        matching = [name for name in tensors if fnmatchcase(name, pattern)]
+        if not matching:
+            raise SettingsError(f"--leave-out {pattern}: there is no such parameter; there are {', '.join(tensors)}")
+        for name in matching:
+            del tensors[name]
+    return tensors
