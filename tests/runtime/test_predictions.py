@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -113,10 +112,3 @@ def test_a_model_of_its_own_code_is_refused() -> None:
     check_can_answer(DESCRIPTION)
     with pytest.raises(ModelError, match="--serve: the model 'mlp' cannot answer without torch and its own code"):
         check_can_answer(DESCRIPTION.model_copy(update={"operations": ()}))
-
-
-def test_training_gives_way_as_the_service_says() -> None:
-    calls: list[bool] = []
-    service = SimpleNamespace(first=SimpleNamespace(give_way=lambda: calls.append(True)))
-    predictions(cast(Any, service)).give_way()
-    assert calls == [True]

@@ -41,11 +41,21 @@ AnyTicket = Annotated[
 ]
 
 
+def bound_matrix_threads(count: int) -> None:
+    """Let numpy multiply in so many threads, before it is loaded, unless the user has chosen.
+
+    By default it takes all processors. Its threads wait for each other in a loop, so that beside other work a
+    prediction takes 30 ms instead of 1.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(count))
+
+
 def start(loaded: LoadedSettings) -> None:
     """Run one node until it is stopped, or for --rounds N."""
     endings = {signal.SIGHUP: ExitCode.HANGUP, signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
     for number, code in endings.items():
         signal.signal(number, lambda *_, code=code: os._exit(code))  # while torch loads; process 1 has no default
+    bound_matrix_threads(loaded.settings.threads)
     from dslnode.cli.node_process import run_process
 
     run_process(loaded.settings)
@@ -240,6 +250,7 @@ def serve(
     timeout: Annotated[float, typer.Option(help="Seconds for a request to come.", min=0.1)] = DEFAULT_LIMITS.seconds,
 ) -> None:
     """Answer predictions of a model over HTTP until stopped. Needs neither torch nor a node."""
+    bound_matrix_threads(1)
     from dslnode.cli.serve import serve_model
     from dslnode.serving.service import ServingOptions
 

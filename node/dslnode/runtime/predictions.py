@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from dslnode.serving.service import PredictionService, ServingOptions
 
+TRAINING_NICE = 10
+"""Niceness of training beside predictions, at least: on one processor they then get nine parts of ten."""
 REMEDY = "give --serve-token-file FILE, or --serve-tls for mutual TLS"
 
 
@@ -41,10 +43,6 @@ class NodePredictions:
     def url(self) -> str:
         """Where people try the model."""
         return f"{self._service.scheme}://{self._settings.serve}/"
-
-    def give_way(self) -> None:
-        """Return once no prediction is being made, or after a moment: training calls it between two steps."""
-        self._service.first.give_way()
 
     async def start(self, saved: Path | None) -> None:
         """Answer from now on, with the best model in the state directory ``saved``. Raises ``ListenError``."""
