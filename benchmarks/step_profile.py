@@ -1,6 +1,6 @@
 """Where the time of our local step goes: ``training.train_locally`` taken apart, part by part.
 
-The parts are the lines of ``train_locally`` and ``mask_gradient``, copied here with a stopwatch between them;
+The parts are the lines of ``train_locally`` and ``minibatch_gradient``, copied here with a stopwatch between them;
 ``profile`` checks that both still learn the same scores, so that the copy cannot go stale unnoticed.
 """
 
@@ -15,15 +15,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn.functional import cross_entropy
 
 from benchmarks.report import Row
 from benchmarks.steps import Case, our_network
-from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor
+from dslnode.learning.aggregation import aggregation_term
 from dslnode.learning.frozen_network import FrozenNetwork
-from dslnode.learning.local_training import score_gradient, step_scores, train_locally
+from dslnode.learning.local_training import step_scores, train_locally
 from dslnode.learning.options import TrainingOptions
-from dslnode.learning.personal_mask import choose_mask
+from dslnode.learning.personal_mask import training_mask
 from dslnode.learning.state import LearnerState
 from dslnode.learning.tasks.task import LearningTask
 
@@ -77,21 +76,20 @@ def _run(
 ) -> dict[str, float]:
     network.model.train()
     watch = Stopwatch()
-    spread = network.expand_scores(state.scores)
-    term = aggregation_term(spread, state.neighbour_mean, plan.alpha, network.layout)
+    term = aggregation_term(network.expand_scores(state.scores), state.neighbour_mean, plan.alpha, network.layout)
+    assert network.sharing is not None
+    start = network.sharing.seeded + term
     loss_sum = 0.0
     predictions, wanted = [], []
     for _ in range(plan.local_steps):
         images, labels = next(batches)
         watch.start()
-        tensor = intermediate_aggregation_tensor(spread, term, signed=plan.signed_scores)
+        tensor = network.expand_scores(state.scores, start)
         watch.lap("ranking")
-        keep = choose_mask(network, tensor, state.scores, plan)
+        keep = training_mask(network, tensor, state.scores, plan)
         watch.lap("top-k")
-        loss, logits, gradient = _mask_gradient(network, keep, images, labels, watch)
-        state.gradient = score_gradient(spread, gradient, plan)
-        step_scores(network, state, plan)
-        spread = network.expand_scores(state.scores)
+        loss, logits, gradient = _mask_gradient(network, keep, (images, labels), task, watch)
+        step_scores(network, state, gradient, plan)
         watch.lap("score update")
         loss_sum += float(loss) * len(labels)
         predictions.append(task.predictions(logits, images))
@@ -102,15 +100,16 @@ def _run(
 
 
 def _mask_gradient(
-    network: FrozenNetwork, keep: Tensor, images: Tensor, labels: Tensor, watch: Stopwatch
+    network: FrozenNetwork, keep: Tensor, batch: tuple[Tensor, Tensor], task: LearningTask, watch: Stopwatch
 ) -> tuple[Tensor, Tensor, Tensor]:
+    images, labels = batch
     leaves = {name: tensor.requires_grad_() for name, tensor in network.masked_weights(keep).items()}
     watch.lap("masking")
     logits = functional_call(network.model, leaves, (images,)) + network.logit_offset
-    loss = cross_entropy(logits, labels)
+    loss = task.loss(logits, images, labels)
     watch.lap("forward")
     gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
     watch.lap("backward")
-    at_mask = torch.cat([gradient.reshape(-1) for gradient in gradients]) * network.weights
+    at_scores = network.at_scores(dict(zip(leaves, gradients, strict=True)))
     watch.lap("gradient product")
-    return loss.detach(), logits.detach(), at_mask
+    return loss.detach(), logits.detach(), at_scores

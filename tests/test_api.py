@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import dslnode
+from dslnode.inference.model_file import pack
 from tests.examples import program
+from tests.inference.test_model_file import example
 
 SOURCE = Path(dslnode.__file__)
 HEAVY = ("torch", "grpc", "numpy", "pydantic", "cryptography", "prometheus_client", "structlog", "rich")
@@ -26,6 +28,17 @@ def run(code: str, timeout: float = 120) -> str:
 def test_import_loads_nothing_heavy() -> None:
     loaded = run(f"import sys, dslnode; print([name for name in {HEAVY} if name in sys.modules])")
     assert loaded == "[]\n"
+
+
+def test_a_model_answers_with_numpy_alone(tmp_path: Path) -> None:
+    file = tmp_path / "m.dslm"
+    file.write_bytes(pack(example()))
+    code = f"""if True:
+        import sys, dslnode
+        print(len(dslnode.load_model({str(file)!r}).predict([30 * [0.5]])))
+        print([name for name in {HEAVY} if name in sys.modules])
+    """
+    assert run(code) == "1\n['numpy']\n"
 
 
 @pytest.mark.parametrize("name", ["Settings", "load_data_set", "TrainingOptions", "StatusClient", "DslnodeError"])

@@ -42,6 +42,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "hostile": ("hostile", others.hostile),
     "dslth": ("dslth", others.dslth),
     "attacks": ("attacks", others.attacks),
+    "tables": ("tables", others.tables),
     "endurance": ("endurance", others.endurance),
 }
 """By the name of a marker: the file of the result, and the function that draws it."""

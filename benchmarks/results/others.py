@@ -220,3 +220,18 @@ def endurance(result: Result) -> str:
         number("threads", "threads", "d"),
     ]
     return table(columns, result["rows"])
+
+
+def tables(result: Result) -> str:
+    """Return public tables: nodes alone and together, beside scikit-learn's models."""
+    columns = [
+        text("dataset", "table"),
+        text("task", "task"),
+        text("metric", "score"),
+        number("ours_alone", "alone", ".3f"),
+        number("ours_together", "together", ".3f"),
+        number("linear", "linear", ".3f"),
+        number("mlp", "MLP", ".3f"),
+        number("trivial", "trivial", ".3f"),
+    ]
+    return table(columns, result["rows"])

@@ -15,21 +15,31 @@ from dslnode.learning.options import TrainingOptions
 from dslnode.protocol.messages import MaskMessage
 
 NODES = 4
-HALF = 2
-"""Every second held-out example is for the node itself, the others test what it exports."""
+TEST = 1 / 3
+"""Part of a table that tests what the nodes export. No node trains on it or chooses its model by it."""
+TURN = 0.382
+"""How far the keys of rows turn with each seed, so that seeds test other rows; a part of the whole circle."""
 
 
-def parts_of(data: DataSet, seed: int) -> list[tuple[DataSet, Examples]]:
-    """Return what each node holds, and the examples that test it: none that it trains on or chooses its model by."""
-    parts = [dslnode.partition(data, share=(number, NODES), seed=seed) for number in range(1, NODES + 1)]
-    return [_halved(part) for part in parts]
+def parts_of(data: DataSet, seed: int) -> tuple[list[DataSet], Examples]:
+    """Return what each node holds, and the examples that test all of them.
+
+    Rows are tested by their keys, other ones with each seed. Windows of a series are tested if they lie at its end.
+    """
+    rest, test = _split(data, seed)
+    return [dslnode.partition(rest, share=(number, NODES), seed=seed) for number in range(1, NODES + 1)], test
 
 
-def _halved(part: DataSet) -> tuple[DataSet, Examples]:
-    assert part.held_out is not None, "partition holds examples out"
-    order = np.random.default_rng(0).permutation(len(part.held_out))
-    own, test = np.sort(order[::HALF]), np.sort(order[1::HALF])
-    return replace(part, held_out=part.held_out.take(own)), part.held_out.take(test)
+def _split(data: DataSet, seed: int) -> tuple[DataSet, Examples]:
+    keys = data.train.keys
+    if keys is None:
+        raise ValueError(f"{data.name}: its examples have no keys to test by")
+    if keys.ndim == 1:
+        keys = (keys + TURN * seed) % 1.0
+    pairs = keys.reshape(len(keys), -1)
+    tested, left = np.flatnonzero(pairs.max(axis=1) < TEST), np.flatnonzero(pairs.min(axis=1) >= TEST)
+    own = (keys[left] - TEST) / (1 - TEST)  # those that stay are held out by the same order
+    return replace(data, train=replace(data.train.take(left), keys=own), held_out=None), data.train.take(tested)
 
 
 def learn_alone(parts: Sequence[DataSet], rounds: int, seed: int) -> list[Learner]:

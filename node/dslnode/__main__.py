@@ -1,5 +1,5 @@
 """``python -m dslnode``: the same as the ``dslnode`` command."""
 
-from dslnode.cli.main import main
+from dslnode.cli.entry import main
 
 main()

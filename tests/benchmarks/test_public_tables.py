@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,18 +28,28 @@ def made(task: str) -> DataSet:
         inputs = inputs + 6 * labels[:, None].astype(np.float32)
     else:
         labels = (inputs[:, 0] > 0).astype(np.int64)
-    return DataSet(Examples(inputs, labels, values=values), None, 2, f"made for {task}", Target(task=task))
+    keys = np.arange(240, dtype=np.float64) * 0.618 % 1.0
+    return DataSet(Examples(inputs, labels, values=values, keys=keys), None, 2, f"made for {task}", Target(task=task))
 
 
 def rows(examples: Examples) -> set[bytes]:
     return {row.tobytes() for row in examples.stored}
 
 
+def test_seeds_test_other_rows_and_a_series_is_tested_at_its_end() -> None:
+    data = made("classification")
+    first, second = (rows(learning.parts_of(data, seed)[1]) for seed in (1, 2))
+    assert len(first & second) < len(first) / 2
+    ends = 1 - np.arange(1, 241)[:, None] / 241 + np.array([[1 / 241, 0]])
+    series = replace(data, train=replace(data.train, keys=ends))
+    assert rows(learning.parts_of(series, 1)[1]) == rows(data.train.take(np.arange(161, 240)))
+
+
 def test_no_node_trains_on_or_chooses_by_what_tests_it() -> None:
-    parts = learning.parts_of(made("classification"), seed=1)
-    trained = [rows(part.train) for part, _ in parts]
+    parts, test = learning.parts_of(made("classification"), seed=1)
+    trained = [rows(part.train) for part in parts]
     assert sum(map(len, trained)) == len(set().union(*trained))
-    for part, test in parts:
+    for part in parts:
         assert part.held_out is not None
         assert rows(part.held_out).isdisjoint(rows(test))
         assert rows(test).isdisjoint(set().union(*trained))
@@ -46,12 +57,12 @@ def test_no_node_trains_on_or_chooses_by_what_tests_it() -> None:
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_nodes_learn_alone_and_together_and_are_tested_by_what_they_export(task: str) -> None:
-    parts, tests = zip(*learning.parts_of(made(task), seed=1), strict=True)
+    parts, test = learning.parts_of(made(task), seed=1)
     together = learning.learn_together(parts, rounds=3, seed=1)
     alone = learning.learn_alone(parts, rounds=3, seed=1)
     assert len({node.fingerprint for node in [*alone, *together]}) == 1
     assert any(one.mask != other.mask for one, other in zip(alone, together, strict=True))
-    for node, test in zip(together, tests, strict=True):
+    for node in together:
         trivial = [each.score for each in node.task.baselines(node.data.train, test) if each.trivial]
         assert learning.test_score(node, test) > max(trivial)
 
@@ -59,7 +70,7 @@ def test_nodes_learn_alone_and_together_and_are_tested_by_what_they_export(task:
 @pytest.mark.parametrize("task", ["classification", "regression", "anomaly"])
 def test_the_models_of_scikit_learn_are_judged_by_the_nodes_score(task: str) -> None:
     pytest.importorskip("sklearn")
-    part, test = learning.parts_of(made(task), seed=1)[0]
+    (part, *_), test = learning.parts_of(made(task), seed=1)
     found = reference.scores(part, Learner("auto", part).task, test)
     assert found.keys() == {"linear", "mlp"}
     assert all(0.7 < score <= 1 for score in found.values()), found

@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import cast
 
 import pytest
 from typer.main import get_command
 
 from dslnode.cli.completions import choices, is_closed
 from dslnode.cli.help import EXAMPLES, EXIT_CODES
+from dslnode.cli.late_commands import LATE, LateGroup
 from dslnode.cli.main import app
 from dslnode.config.settings import SECTIONS, Settings, section_of
 from dslnode.errors import ExitCode
 from tests.cli.test_main import run
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
+GROUP = cast(LateGroup, get_command(app))
+COMMANDS = sorted(GROUP.list_commands(None))
 
 
 def helped(*command: str) -> str:
@@ -48,11 +51,16 @@ def test_examples_use_commands_and_options_that_there_are(command: str) -> None:
     assert calls
     for words in calls:
         name = words[words.index("dslnode") + 1]
-        called = get_command(app).commands[name]  # type: ignore[attr-defined]
+        called = GROUP.get_command(None, name)
         called = called.commands[words[words.index(name) + 1]] if hasattr(called, "commands") else called
         options = {option for parameter in called.params for option in parameter.opts}
         used = words[: words.index("|")] if "|" in words else words
         assert {word for word in used if word.startswith("--")} <= options, words
+
+
+def test_commands_that_are_loaded_late_are_there() -> None:
+    assert all(GROUP.get_command(None, name).name == name for name in LATE)
+    assert GROUP.get_command(None, "fly") is None
 
 
 def test_options_of_start_stand_in_sections_in_their_order() -> None:

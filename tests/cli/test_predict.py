@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +13,13 @@ from dslnode.errors import DataError
 from dslnode.inference.predictor import Predictor
 from dslnode.inference.rows import Examples
 from dslnode.learning.judgement import r_squared
-from tests.inference.test_model_file import DESCRIPTION, example
+from tests.inference.test_model_file import DESCRIPTION, described, example
 
 INPUTS = np.random.default_rng(1).normal(size=(50, 30)).astype(np.float32)
 
 
-def predictor(**changes: object) -> Predictor:
-    return Predictor(replace(example(), description=DESCRIPTION.model_copy(update=changes)))
+def predictor(**changes: Any) -> Predictor:
+    return Predictor(replace(example(), description=described(**changes)))
 
 
 def test_classes_that_are_all_found() -> None:

@@ -179,6 +179,13 @@ def test_usage_and_cap_are_shown_as_numbers_and_for_people() -> None:
     assert as_dict(pb.StatusReply(usage=pb.Usage(used_bytes=1)))["usage"]["cap_bytes"] is None
 
 
+def test_a_class_names_the_one_that_it_is_mistaken_for() -> None:
+    classes = [pb.ClassStatus(name=name, examples=10, recall=0.6, precision=0.5) for name in ("ok", "worn", "broken")]
+    reply = pb.StatusReply(classes=classes, confusion=[6, 1, 3, 0, 10, 0, 1, 2, 7])
+    ends = [line.rpartition(", ")[2] for line in status.judgement_lines(reply)]
+    assert ends == ["3 taken for broken", "50.0 % of its answers right", "2 taken for worn"]
+
+
 def test_what_held_out_answers_say_stands_below_the_table() -> None:
     reply = pb.StatusReply(
         score=0.4,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.test_pages import commands
+from tests.examples import program
 
 PAGE = "docs/use-your-model.md"
 ELSEWHERE = ("--listen", "127.0.0.1:0", "--metrics", "off")
@@ -26,6 +27,10 @@ def test_the_examples_run(tmp_path: Path) -> None:
             [sys.executable, "-m", *line, *more], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == 0, (line, done.stderr)
+    done = subprocess.run(
+        [sys.executable, "-c", program(PAGE)], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout
     compile_line = ["gcc", "-std=c99", "-O2", "model.c", "test.c", "-lm", "-o", "test"]
     subprocess.run(compile_line, cwd=tmp_path / "digits-c", check=True)
     tried = subprocess.run([tmp_path / "digits-c" / "test"], capture_output=True, text=True, check=True)

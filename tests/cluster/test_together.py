@@ -23,6 +23,7 @@ def mean_accuracy(plan: Plan) -> float:
 
 
 @pytest.mark.skipif(not FASHION_MNIST.exists(), reason="needs Debian's package dataset-fashion-mnist")
+@pytest.mark.slow  # the largest test of learning; `python -m benchmarks.together` measures more
 def test_three_processes_on_slices_of_fashion_mnist_learn_better_with_peers_than_without() -> None:
     plan = Plan(3, 40, f"idx:{FASHION_MNIST}", "even", samples_per_class=15, evaluate_every=40)
     assert mean_accuracy(plan) > mean_accuracy(replace(plan, linked=False)) + 1

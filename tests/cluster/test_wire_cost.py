@@ -43,7 +43,11 @@ def start(hosts: list[Host], index: int, *options: str) -> Daemon:
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-@pytest.mark.parametrize("options", [("--exchange", "sign"), ("--exchange", "both")], ids=["sign", "both"])
+@pytest.mark.parametrize(
+    "options",
+    [("--exchange", "sign"), pytest.param(("--exchange", "both"), marks=pytest.mark.slow)],
+    ids=["sign", "both"],
+)
 def test_the_ledger_agrees_with_the_interface(tmp_path: Path, options: tuple[str, ...], secure: bool) -> None:
     operator = Operator(tmp_path / "authority")
     tickets = [operator.ticket(f"node-{index}") for index in range(2)] if secure else []
@@ -86,6 +90,7 @@ def test_the_ledger_agrees_with_the_interface(tmp_path: Path, options: tuple[str
 
 
 @pytest.mark.parametrize("secure", [False, pytest.param(True, marks=pytest.mark.chaos)], ids=["plain", "tls"])
+@pytest.mark.slow  # it watches a link in which nothing happens
 def test_an_idle_link_costs_little(tmp_path: Path, secure: bool) -> None:
     """Both daemons wait for a second peer that does not exist; the window holds several of the kernel's probes."""
     with ExitStack() as running:

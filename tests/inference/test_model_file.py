@@ -6,7 +6,9 @@ import struct
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from dslnode.inference.model_file import (
     CHECKSUM_BYTES,
     HEAD,
     Description,
+    InputScaling,
     Layer,
     PersonalModelFile,
     Score,
@@ -49,6 +52,14 @@ DESCRIPTION = Description(
         Linear(weight="3.weight", bias="3.bias"),
     ),
 )
+
+
+def described(*, base: Description = DESCRIPTION, **changes: Any) -> Description:
+    """Return a description with other values; ``data_schema`` as a schema."""
+    if "data_schema" in changes:
+        schema = changes.pop("data_schema")
+        changes["schema_values"] = None if schema is None else schema.model_dump(mode="json")
+    return msgspec.structs.replace(base, **changes)
 
 
 def example(seed: int = 1, density: float = 0.3) -> PersonalModelFile:
@@ -99,8 +110,23 @@ def test_a_cut_file_is_refused(kept: int) -> None:
 def test_a_file_of_a_later_format_is_named_as_such() -> None:
     content = bytearray(pack(example()))
     content[8:10] = struct.pack("<H", 9)
-    with pytest.raises(ValueError, match="of format 9, and this release reads up to 1; install a newer dslnode"):
+    with pytest.raises(ValueError, match="of format 9, and this release reads up to 2; install a newer dslnode"):
         unpack(bytes(content))
+
+
+def test_only_a_file_with_an_input_scaling_needs_the_second_format() -> None:
+    scaling = InputScaling(centre=(1.5,) * 30, scale=(0.1,) * 30)
+    scaled = replace(example(), description=described(input_scaling=scaling))
+    assert [pack(model)[8:10] for model in (example(), scaled)] == [b"\x01\0", b"\x02\0"]
+    assert unpack(pack(scaled)).description.input_scaling == scaling
+    assert unpack(pack(example())).description.input_scaling is None
+
+
+@pytest.mark.parametrize("pairs", [(1, 2), (29, 29)])
+def test_an_input_scaling_has_a_pair_per_feature(pairs: tuple[int, int]) -> None:
+    scaling = InputScaling(centre=(1.5,) * pairs[0], scale=(0.1,) * pairs[1])
+    with pytest.raises(ValueError, match="an input scaling that has no pair for each feature"):
+        described(input_scaling=scaling)
 
 
 def rewritten(header: bytes) -> bytes:
@@ -129,6 +155,8 @@ def header_text() -> str:
         ('"round":12', '"round":-1', "round"),
         ('"op":"flatten"', '"op":"system"', "operations"),
         ('"round":12', '"round":12,"strengths":{"levels":7}', "strengths of weights"),
+        ('"round":12', '"round":12,"threshold":1e999', "out of range"),
+        ('"round":12', '"round":12,"settings":' + 100_000 * "[", "does not fit"),
         ("{", "", "does not fit"),
     ],
 )
@@ -136,6 +164,17 @@ def test_a_header_that_lies_is_refused(former: str, latter: str, complaint: str)
     assert former in header_text()
     with pytest.raises(ValueError, match=complaint):
         unpack(rewritten(header_text().replace(former, latter, 1).encode()))
+
+
+def test_a_schema_that_makes_no_sense_is_refused_where_it_is_needed() -> None:
+    model = replace(example(), description=described(schema_values={"columns": [{"name": ""}]}))
+    with pytest.raises(ModelError, match=r"data_schema does not fit \(columns.0.name"):
+        unpack(pack(model)).description.data_schema  # noqa: B018
+
+
+def test_what_nobody_could_read_is_not_written() -> None:
+    with pytest.raises(ModelError, match=r"cannot be described: .*255 .*run_id"):
+        pack(replace(example(), description=described(run_id=300 * "x")))
 
 
 def test_a_header_that_inflates_for_ever_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,6 +204,6 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
 
 
 def test_a_model_without_masked_weights_has_no_mask() -> None:
-    bare = DESCRIPTION.model_copy(update={"layers": (), "operations": ()})
+    bare = described(layers=(), operations=())
     model = replace(example(), description=bare, mask=np.empty(0, np.uint8))
     assert unpack(pack(model)).mask.size == 0

@@ -11,10 +11,12 @@ import pytest
 from dslnode.data.schema import Column, ColumnKind, Schema
 from dslnode.errors import ModelError, SettingsError
 from dslnode.inference import operations as op
+from dslnode.inference.export_check import ties
 from dslnode.inference.input_units import InputUnits
-from dslnode.inference.model_file import PersonalModelFile
+from dslnode.inference.model_file import InputScaling, PersonalModelFile
 from dslnode.inference.onnx_model import onnx_model
 from dslnode.inference.predictor import Predictor
+from dslnode.inference.rows import trial_rows
 from tests.inference.learned import DATA, learned
 from tests.inference.test_c_source import MODELS, of_task
 from tests.inference.test_model_file import DESCRIPTION, example
@@ -33,12 +35,34 @@ def test_outputs_are_those_of_numpy(name: str) -> None:
     assert difference < 1e-5
 
 
-@pytest.mark.parametrize("name", ["mlp", "gru", "cnn1d"])
+@pytest.mark.parametrize("name", ["mlp", "cnn", "gru", "cnn1d"])
 def test_every_held_out_row_gets_the_same_class(name: str) -> None:
     model, rows = learned(name, DATA[name]())
     content, _ = onnx_model(model, rows[:10])
     (found,) = onnxruntime.InferenceSession(content).run(["outputs"], {"inputs": rows})
-    assert (found.argmax(axis=1) == Predictor(model).predict(rows).classes).all()
+    assert ((found.argmax(axis=1) == Predictor(model).predict(rows).classes) | ties(found)).all()
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_int8_gives_the_very_outputs_of_float32_in_a_third_of_the_bytes(name: str) -> None:
+    model, rows = learned(name, DATA[name]())
+    whole, small = (onnx_model(model, rows[:10], int8=int8)[0] for int8 in (False, True))
+    (expected,), (found,) = (onnxruntime.InferenceSession(c).run(["outputs"], {"inputs": rows}) for c in (whole, small))
+    assert (found == expected).all()
+    assert len(small) < len(whole) / 3
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_int8_writes_what_float32_writes(name: str) -> None:
+    _, difference = onnx_model(MODELS[name], rows_of(MODELS[name]), int8=True)
+    assert difference < 1e-5
+
+
+def test_local_response_over_an_odd_number_of_channels_is_written() -> None:
+    operations = (op.LocalResponse(size=5, alpha=1e-2, beta=0.75, k=1), *DESCRIPTION.operations)
+    model = of_task(operations=operations, input_shape=(30, 1, 1))
+    _, difference = onnx_model(model, rows_of(model), int8=True)
+    assert difference < 1e-5
 
 
 def test_the_file_says_what_it_means() -> None:
@@ -56,6 +80,14 @@ def test_a_table_comes_in_its_units() -> None:
     raw[0, :2], rows[0, :2] = (10_000, np.nan), (10, 0)  # beyond what is let through, and missing
     (found,) = onnxruntime.InferenceSession(content).run(["outputs"], {"inputs": raw})
     np.testing.assert_allclose(found, Predictor(model).outputs(rows), rtol=1e-3, atol=1e-3)
+
+
+def test_an_array_comes_as_it_was_measured() -> None:
+    model = of_task(input_scaling=InputScaling(centre=(100.0,) * 30, scale=(20.0,) * 30))
+    rows = trial_rows(model.description, None, 20)
+    rows[0, :2] = 10_000, np.nan
+    _, difference = onnx_model(model, rows)
+    assert difference < 1e-4
 
 
 def test_what_onnx_lacks_is_named() -> None:

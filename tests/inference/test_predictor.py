@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from dslnode.errors import ModelError
+from dslnode.inference.model_file import InputScaling
 from dslnode.inference.predictor import Predictor, interpret
-from tests.inference.test_model_file import DESCRIPTION, example
+from tests.inference.test_model_file import described, example
 
 
 def test_classes_with_probabilities() -> None:
@@ -29,21 +30,21 @@ def test_classes_with_probabilities() -> None:
 
 
 def test_a_class_that_the_node_does_not_answer_never_wins() -> None:
-    model = replace(example(), description=DESCRIPTION.model_copy(update={"answers": (0, 2)}))
+    model = replace(example(), description=described(answers=(0, 2)))
     found = interpret(model, np.array([[1, 9, 2]], np.float32), np.zeros((1, 30)))
     assert found.classes is not None
     assert found.classes.tolist() == [2]
 
 
 def test_numbers_come_in_their_units() -> None:
-    description = DESCRIPTION.model_copy(update={"task": "regression", "centre": (100.0, 0, 0), "scale": (10.0, 1, 1)})
+    description = described(task="regression", centre=(100.0, 0, 0), scale=(10.0, 1, 1))
     found = interpret(replace(example(), description=description), np.array([[2, 3, 4]], np.float32), np.zeros((1, 30)))
     assert found.values is not None
     assert found.values.tolist() == [[120, 3, 4]]
 
 
 def test_several_labels_at_once() -> None:
-    description = DESCRIPTION.model_copy(update={"task": "multilabel"})
+    description = described(task="multilabel")
     found = interpret(
         replace(example(), description=description), np.array([[2, -3, 0]], np.float32), np.zeros((1, 30))
     )
@@ -53,7 +54,7 @@ def test_several_labels_at_once() -> None:
 
 @pytest.mark.parametrize(("threshold", "flags"), [(0.5, [False, True]), (None, None)])
 def test_anomalies_are_what_the_model_cannot_reconstruct(threshold: float | None, flags: list[bool] | None) -> None:
-    description = DESCRIPTION.model_copy(update={"task": "anomaly", "outputs": 30, "full_scale": 2.0})
+    description = described(task="anomaly", outputs=30, full_scale=2.0)
     model = replace(example(), description=description, threshold=threshold)
     inputs = np.array([[2.0] * 30, [6.0] * 30])
     found = interpret(model, np.ones((2, 30), np.float32), inputs)
@@ -62,13 +63,23 @@ def test_anomalies_are_what_the_model_cannot_reconstruct(threshold: float | None
     assert (None if found.anomalous is None else found.anomalous.tolist()) == flags
 
 
+def test_arrays_come_as_they_were_measured() -> None:
+    scaling = InputScaling(centre=(100.0,) * 30, scale=(20.0,) * 30)
+    measured = replace(example(), description=described(input_scaling=scaling))
+    seen = np.random.default_rng(1).normal(size=(5, 30))
+    seen[0, :3] = 10, -10, 0
+    inputs = seen * 20 + 100
+    inputs[0, :3] = 10_000, -np.inf, np.nan  # cut, cut, and missing
+    np.testing.assert_allclose(Predictor(measured).outputs(inputs), Predictor(example()).outputs(seen), atol=1e-5)
+
+
 def test_inputs_of_another_shape_are_refused() -> None:
     with pytest.raises(ModelError, match=r"shape \(29,\) per example, and this model was made for \(30,\)"):
         Predictor(example()).predict(np.zeros((2, 29)))
 
 
 def test_a_model_of_someones_own_code_says_what_it_needs() -> None:
-    model = replace(example(), description=DESCRIPTION.model_copy(update={"operations": ()}))
+    model = replace(example(), description=described(operations=()))
     with pytest.raises(ModelError, match="cannot run without torch and its own code"):
         Predictor(model)
 

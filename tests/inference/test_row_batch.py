@@ -11,7 +11,7 @@ from dslnode.data.schema import Column, ColumnKind, Schema, Series
 from dslnode.errors import DataError
 from dslnode.inference import row_batch
 from dslnode.inference.row_batch import RowBatch, array_batch, csv_batch, encode_batch, object_batch, row_schema
-from tests.inference.test_model_file import DESCRIPTION
+from tests.inference.test_model_file import DESCRIPTION, described
 from tests.inference.test_row_stream import MODEL
 
 FORECAST = Schema(
@@ -111,14 +111,14 @@ def test_an_array_that_does_not_fit_is_refused(row: object, complaint: str) -> N
 
 
 def test_arrays_may_be_flat() -> None:
-    images = DESCRIPTION.model_copy(update={"input_shape": (1, 2, 2)})
+    images = described(base=DESCRIPTION, **{"input_shape": (1, 2, 2)})
     wanted = [[[[0, 1], [2, 3]]]] * 2
     assert array_batch([[[[0, 1], [2, 3]]], [0, 1, 2, 3]], images, (1, 2), "row").tolist() == wanted
 
 
 def test_a_forecast_is_of_what_follows_the_last_row() -> None:
-    described = DESCRIPTION.model_copy(update={"data_schema": FORECAST})
-    schema = row_schema(described)
+    description = described(base=DESCRIPTION, **{"data_schema": FORECAST})
+    schema = row_schema(description)
     assert schema is not None
     batch = object_batch([[value] for value in range(4)], schema, (1, 2, 3, 4), "row")
     assert encode_batch(batch, schema)[:, :, 0].tolist() == [[0, 1, 2], [1, 2, 3]]

@@ -10,7 +10,7 @@ from dslnode.data.schema import Column, ColumnKind, Schema, Series
 from dslnode.errors import DataError
 from dslnode.inference import row_stream
 from dslnode.inference.row_stream import stream_rows
-from tests.inference.test_model_file import DESCRIPTION
+from tests.inference.test_model_file import described
 
 SCHEMA = Schema(
     columns=(
@@ -22,7 +22,7 @@ SCHEMA = Schema(
     target=("class",),
     classes=("ok", "worn"),
 )
-MODEL = DESCRIPTION.model_copy(update={"data_schema": SCHEMA, "input_shape": (4,)})
+MODEL = described(data_schema=SCHEMA, input_shape=(4,))
 
 
 def answers(text: str) -> list[list[float]]:
@@ -61,6 +61,6 @@ def test_what_does_not_fit_is_named(text: str, complaint: str, monkeypatch: pyte
     [(None, "has no schema"), (SCHEMA.model_copy(update={"series": Series(window=3)}), "windows of several rows")],
 )
 def test_models_of_other_data_are_refused(schema: Schema | None, complaint: str) -> None:
-    model = MODEL.model_copy(update={"data_schema": schema})
+    model = described(data_schema=schema, base=MODEL)
     with pytest.raises(DataError, match=complaint):
         next(stream_rows(io.StringIO("heat\n1\n"), model))

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from dslnode.errors import DataError
-from dslnode.inference.rows import read_examples
-from tests.inference.test_model_file import DESCRIPTION
+from dslnode.inference.model_file import InputScaling
+from dslnode.inference.rows import read_examples, trial_rows
+from tests.inference.test_model_file import DESCRIPTION, described
 
 
 def archive(directory: Path, values: np.ndarray) -> str:
@@ -27,5 +28,13 @@ def test_bytes_come_as_they_are(tmp_path: Path) -> None:
 
 def test_numbers_whose_scale_the_model_does_not_know_are_refused(tmp_path: Path) -> None:
     spec = archive(tmp_path, np.random.default_rng(1).normal(size=(3, 30)))
-    with pytest.raises(DataError, match="a model's file does not hold that scale; give a table"):
+    with pytest.raises(DataError, match="this model's file does not hold that scale; export it again"):
         next(read_examples(spec, DESCRIPTION, with_targets=False))
+
+
+def test_numbers_whose_scale_the_model_knows_come_as_they_were_measured(tmp_path: Path) -> None:
+    values = np.random.default_rng(1).normal(100, 20, size=(3, 30))
+    known = described(input_scaling=InputScaling(centre=(100.0,) * 30, scale=(20.0,) * 30))
+    [part] = read_examples(archive(tmp_path, values), known, with_targets=False)
+    assert (part.inputs == values.astype(np.float32)).all()
+    assert abs(trial_rows(known, None, 1_000).mean() - 100) < 1

@@ -18,8 +18,8 @@ from dslnode.learning import local_training, masking
 from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor, neighbour_mean, score_scales
 from dslnode.learning.evaluation import evaluate
 from dslnode.learning.fine_tuning import fine_tuned
-from dslnode.learning.frozen_network import FrozenNetwork, frozen_weights
-from dslnode.learning.initialization import score_scale, seeded_scores
+from dslnode.learning.frozen_network import FrozenNetwork, frozen_weights, shared_layout
+from dslnode.learning.initialization import draw_sharing, score_scale, seeded_scores
 from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
 from dslnode.learning.state import LearnerState
@@ -30,11 +30,12 @@ PLAN = TrainingOptions(local_steps=3, batch_size=8, alpha=0.0)
 TASK = three_classes()
 
 
-def network_of(model: nn.Module, ratio: float = 0.5) -> FrozenNetwork:
+def network_of(model: nn.Module, ratio: float = 0.5, weights_per_score: int = 1) -> FrozenNetwork:
     layout = masking.layout_of(model)
     ratios = (ratio,) * len(layout.layers)
     weights, counts = frozen_weights(layout, 1, ratios), masking.keep_counts(layout, ratios)
-    return FrozenNetwork(model, layout, layout, None, weights, counts, torch.zeros(3))
+    scores = shared_layout(layout, weights_per_score)
+    return FrozenNetwork(model, layout, scores, draw_sharing(layout, scores, 1), weights, counts, torch.zeros(3))
 
 
 def small_network() -> FrozenNetwork:
@@ -65,9 +66,20 @@ def test_gradient_equals_autograd_through_the_straight_through_estimator() -> No
     loss = cross_entropy(functional_call(network.model, kept, (images,)), labels)
     [expected] = torch.autograd.grad(loss, [scores])
     found = local_training.minibatch_gradient(network, keep, TASK, images, labels)
-    found_loss, gradient = found.loss, found.at_mask
+    found_loss, gradient = found.loss, network.at_mask(found.at_weights)
     assert torch.equal(found_loss, loss.detach())
     assert torch.allclose(gradient, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("per_score", [1, 3, 4])
+def test_the_quick_way_to_the_gradient_at_the_scores_is_the_long_one(per_score: int) -> None:
+    model = nn.Sequential(nn.Linear(201, 300, bias=False), nn.ReLU(), nn.Linear(300, 3, bias=False))
+    network = network_of(model, weights_per_score=per_score)
+    draw = torch.Generator().manual_seed(0)
+    at_weights = {layer.name: torch.randn(layer.shape, generator=draw) for layer in network.layout.layers}
+    expected = network.reduce_gradient(network.at_mask(at_weights))
+    assert expected.shape == (network.score_layout.size,)
+    assert torch.allclose(network.at_scores(at_weights), expected, atol=1e-5)
 
 
 def test_unsigned_scores_turn_the_gradient_with_the_scores_sign() -> None:
@@ -189,11 +201,11 @@ def test_adam_steps_are_in_units_of_each_layers_first_scores() -> None:
     layout = network.layout
     state = fresh_state(layout)
     before = state.scores.clone()
-    state.gradient = torch.randn(layout.size, generator=torch.Generator().manual_seed(0)) * 1e6
-    local_training.step_scores(network, state, PLAN)
+    gradient = torch.randn(layout.size, generator=torch.Generator().manual_seed(0)) * 1e6
+    local_training.step_scores(network, state, gradient, PLAN)
     for layer, span in layout.spans():
         moved = before[span] - state.scores[span]
-        assert torch.allclose(moved, PLAN.learning_rate * score_scale(layer) * state.gradient[span].sign(), rtol=1e-3)
+        assert torch.allclose(moved, PLAN.learning_rate * score_scale(layer) * gradient[span].sign(), rtol=1e-3)
 
 
 def test_adam_is_torchs_adam() -> None:
@@ -204,9 +216,9 @@ def test_adam_is_torchs_adam() -> None:
     rate = PLAN.learning_rate * score_scale(layout.layers[0])
     optimiser = torch.optim.Adam([theirs], lr=rate, betas=(0.9, 0.99), eps=1e-12)
     for step in range(20):
-        state.gradient = torch.sin(torch.arange(35.0) * (step + 1))
-        local_training.step_scores(network, state, PLAN)
-        theirs.grad = state.gradient.clone()
+        gradient = torch.sin(torch.arange(35.0) * (step + 1))
+        local_training.step_scores(network, state, gradient, PLAN)
+        theirs.grad = gradient.clone()
         optimiser.step()
     assert torch.allclose(state.scores, theirs.detach(), atol=1e-6)
 
@@ -216,10 +228,10 @@ def test_momentum_is_the_papers_descent() -> None:
     layout = network.layout
     state = fresh_state(layout)
     before = state.scores.clone()
-    state.gradient = torch.ones(layout.size)
+    gradient = torch.ones(layout.size)
     plan = replace(PLAN, step_rule="momentum", learning_rate=2.0, momentum=0.5)
     for _ in range(2):
-        local_training.step_scores(network, state, plan)
+        local_training.step_scores(network, state, gradient, plan)
     assert torch.allclose(before - state.scores, torch.tensor(2.0 + 3.0))
 
 

@@ -139,3 +139,16 @@ def test_baking_gives_a_plain_model_with_the_masked_weights_and_leaves_the_skele
     kept = torch.cat([baked.get_parameter(layer.name).flatten() for layer in layout.layers])
     assert torch.equal(kept, weights * masking.from_mask(mask))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("columns", [784, 49, 51, 8, 1000])
+def test_a_sample_finds_about_the_threshold_whatever_differs_from_column_to_column(columns: int) -> None:
+    layout = MaskLayout((MaskLayer("large", (300_000 // columns, columns)), MaskLayer("small", (10, 20))))
+    draw = torch.Generator().manual_seed(1)
+    ranking = torch.rand(layout.size, generator=draw)
+    ((large, span), (_, rest)) = layout.spans()
+    ranking[span] += 10 * (torch.arange(large.size) % columns > columns // 2)
+    counts = masking.keep_counts(layout, (0.3, 0.3))
+    near, exact = masking.near_top_k(ranking, layout, counts), masking.top_k(ranking, layout, counts)
+    assert int((near ^ exact)[span].sum()) < 0.05 * counts[0]
+    assert torch.equal(near[rest], exact[rest])

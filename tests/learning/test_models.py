@@ -10,7 +10,7 @@ from torch import nn
 
 from dslnode.data.target import Task
 from dslnode.errors import ModelError
-from dslnode.learning.models import alexnet, autoencoder, cnn, cnn1d, gru, mlp, suited
+from dslnode.learning.models import FromLastValues, alexnet, autoencoder, cnn, cnn1d, gru, mlp, suited
 from dslnode.learning.parameter_roles import Role, parameter_roles
 
 Build = Callable[[tuple[int, ...], int], nn.Module]
@@ -52,6 +52,23 @@ def test_every_weight_is_maskable(build: Build) -> None:
     model = build((1, 28, 28), 10)
     assert all(parameter.ndim >= 2 for parameter in model.parameters())
     assert not list(model.buffers())
+
+
+def test_a_forecast_that_has_learned_nothing_is_that_nothing_changes() -> None:
+    answer = nn.Linear(12, 2)
+    nn.init.zeros_(answer.weight)
+    nn.init.zeros_(answer.bias)
+    series = torch.randn(5, 4, 3)
+    model = nn.Sequential(nn.Flatten(), answer)
+    assert torch.equal(FromLastValues(model, (9, 11), features=3)(series), series[:, -1, [0, 2]])
+
+
+def test_a_forecast_follows_a_series_that_drifts() -> None:
+    model = FromLastValues(mlp((4, 1), 2, task="forecast"), (3, 3), features=1)
+    series = torch.randn(5, 4, 1)
+    assert torch.allclose(model(series + 100), model(series) + 100, atol=1e-4)
+    features = {role.name: role.role for role in parameter_roles(model)}
+    assert features["gain"] is Role.LOCAL
 
 
 def test_the_hidden_width_can_be_chosen() -> None:

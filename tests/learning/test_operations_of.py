@@ -9,7 +9,7 @@ from torch import nn
 
 from dslnode.errors import ModelError
 from dslnode.inference.numpy_runtime import run
-from dslnode.learning.models import alexnet, autoencoder, cnn, cnn1d, gru, mlp
+from dslnode.learning.models import FromLastValues, alexnet, autoencoder, cnn, cnn1d, gru, mlp
 from dslnode.learning.operations_of import operations_of
 
 CASES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
@@ -17,6 +17,7 @@ CASES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "mlp with scales": (mlp((7,), 2, task="regression"), (7,)),
     "cnn1d": (cnn1d((12, 3), 4), (12, 3)),
     "gru": (gru((9, 3), 4), (9, 3)),
+    "from last values": (FromLastValues(mlp((9, 3), 2, task="forecast"), (24, 26), features=3), (9, 3)),
     "autoencoder": (autoencoder((20,), 20), (20,)),
     "cnn": (cnn((1, 28, 28), 10), (1, 28, 28)),
     "alexnet": (alexnet((3, 32, 32), 10), (3, 32, 32)),

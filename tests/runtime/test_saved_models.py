@@ -13,7 +13,7 @@ from dslnode.runtime.checkpoint import Snapshot, StateDirectory
 from dslnode.runtime.saved_models import DESCRIPTION, save_description, saved_model
 from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 from tests.inference.test_model_file import DESCRIPTION as PUMP
-from tests.inference.test_model_file import example
+from tests.inference.test_model_file import described, example
 
 
 def snapshot(number: int, seed: int, *, score: float | None = None) -> Snapshot:
@@ -76,5 +76,5 @@ def test_the_same_description_is_not_written_again(directory: Path) -> None:
     before = (directory / DESCRIPTION).stat().st_ino
     save_description(directory, PUMP)
     assert (directory / DESCRIPTION).stat().st_ino == before
-    save_description(directory, PUMP.model_copy(update={"node": "pump-4"}))
+    save_description(directory, described(node="pump-4"))
     assert saved_model(directory).description.node == "pump-4"

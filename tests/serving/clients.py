@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -20,11 +21,11 @@ from dslnode.serving.messages import Request, Response
 from dslnode.serving.served_model import ModelSlot, ServedModel
 from dslnode.serving.service import PredictionService, ServingOptions
 from dslnode.serving.serving_metrics import ServingMetrics
-from tests.inference.test_model_file import DESCRIPTION, example
+from tests.inference.test_model_file import DESCRIPTION, described, example
 from tests.inference.test_row_stream import SCHEMA
 
 ARRAYS = DESCRIPTION
-PIXELS = DESCRIPTION.model_copy(update={"input_shape": (1, 5, 6), "full_scale": 255.0})
+PIXELS = described(base=DESCRIPTION, **{"input_shape": (1, 5, 6), "full_scale": 255.0})
 INPUTS = np.random.default_rng(1).normal(size=(4, 30)).astype(np.float32)
 
 
@@ -35,13 +36,12 @@ def model(description: Description = ARRAYS, **changes: Any) -> PersonalModelFil
 
 def table_model(**changes: Any) -> PersonalModelFile:
     """Return a model of rows with the columns of ``SCHEMA``: four inputs."""
-    layers = (DESCRIPTION.layers[0].model_copy(update={"shape": (40, 4)}), DESCRIPTION.layers[1])
-    described = DESCRIPTION.model_copy(
-        update={"data_schema": SCHEMA, "input_shape": (4,), "layers": layers, "names": ("ok", "worn", "broken")}
-    )
-    size = described.mask_layout.size
+    layers = (msgspec.structs.replace(DESCRIPTION.layers[0], shape=(40, 4)), DESCRIPTION.layers[1])
+    names = ("ok", "worn", "broken")
+    description = described(data_schema=SCHEMA, input_shape=(4,), layers=layers, names=names)
+    size = description.mask_layout.size
     mask = (np.random.default_rng(2).random(size) < 0.4).astype(np.uint8)
-    return replace(example(), description=described.model_copy(update=changes), mask=mask)
+    return replace(example(), description=described(base=description, **changes), mask=mask)
 
 
 class Desk:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dslnode.config.serving_limits import Limits
 from dslnode.serving.http_connection import HttpConnection
 from tests.inference.test_image_input import png
+from tests.inference.test_model_file import described
 from tests.serving.clients import ARRAYS, PIXELS, Desk, model, table_model
 from tests.serving.test_inference_protocol import HEAT, INFER, LOAD, STATE
 
@@ -22,7 +23,7 @@ DESKS = {
     "table": Desk(table_model()),
     "arrays": Desk(model(ARRAYS)),
     "images": Desk(model(PIXELS)),
-    "labels": Desk(model(ARRAYS.model_copy(update={"task": "multilabel"}))),
+    "labels": Desk(model(described(base=ARRAYS, **{"task": "multilabel"}))),
 }
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 VALUES = st.recursive(

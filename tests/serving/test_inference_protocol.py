@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from dslnode.data.schema import Column, ColumnKind, Schema
+from tests.inference.test_model_file import described
 from tests.serving.clients import ARRAYS, INPUTS, Desk, model, read, table_model
 
 INFER = "/v2/models/run/infer"
@@ -81,8 +83,8 @@ def test_cells_without_a_value_are_null(table: Desk) -> None:
 
 def test_truth_is_written_as_the_data_write_it() -> None:
     columns = (Column(name="open", kind=ColumnKind.FLAG, categories=("no", "yes")),)
-    layers = (ARRAYS.layers[0].model_copy(update={"shape": (40, 1)}), ARRAYS.layers[1])
-    flags = ARRAYS.model_copy(update={"data_schema": Schema(columns=columns), "input_shape": (1,), "layers": layers})
+    layers = (msgspec.structs.replace(ARRAYS.layers[0], shape=(40, 1)), ARRAYS.layers[1])
+    flags = described(base=ARRAYS, **{"data_schema": Schema(columns=columns), "input_shape": (1,), "layers": layers})
     mask = np.ones(flags.mask_layout.size, np.uint8)
     desk = Desk(model(flags, mask=mask))
     truth = {"name": "open", "shape": [2], "datatype": "BOOL", "data": [True, False]}
@@ -102,18 +104,18 @@ def test_truth_is_written_as_the_data_write_it() -> None:
 )
 def test_the_outputs_are_those_of_the_task(change: dict[str, Any], names: list[str] | None) -> None:
     if names is None:
-        layers = (ARRAYS.layers[0].model_copy(update={"shape": (3, 3)}),)
+        layers = (msgspec.structs.replace(ARRAYS.layers[0], shape=(3, 3)),)
         changes = {"input_shape": (3,), "layers": layers, "operations": ARRAYS.operations[:2], **change}
         mask = np.ones(9, np.uint8)
-        desk = Desk(model(ARRAYS.model_copy(update=changes), mask=mask, tensors={}, threshold=1.0))
+        desk = Desk(model(described(base=ARRAYS, **changes), mask=mask, tensors={}, threshold=1.0))
         names, count = ["anomaly", "error"], 3
     else:
-        desk, count = Desk(model(ARRAYS.model_copy(update=change))), 30
-    described = read(desk.ask("GET", "/v2/models/run"))["outputs"]
+        desk, count = Desk(model(described(base=ARRAYS, **change))), 30
+    announced = read(desk.ask("GET", "/v2/models/run"))["outputs"]
     tensor = {"name": "inputs", "shape": [2, count], "datatype": "FP64", "data": [0.5] * 2 * count}
     answered = read(desk.post({"inputs": [tensor]}, INFER))["outputs"]
-    assert [part["name"] for part in described] == [part["name"] for part in answered] == names
-    for promise, part in zip(described, answered, strict=True):
+    assert [part["name"] for part in announced] == [part["name"] for part in answered] == names
+    for promise, part in zip(announced, answered, strict=True):
         assert promise["datatype"] == part["datatype"]
         assert [2, *promise["shape"][1:]] == part["shape"]
 

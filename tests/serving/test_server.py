@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 from dslnode.config.serving_limits import Limits
 from dslnode.errors import ListenError, ModelError, SettingsError
 from dslnode.serving.service import PredictionService, ServingOptions, check_exposure
+from tests.inference.test_model_file import described
 from tests.networks import NOW, Operator
 from tests.serving.clients import ARRAYS, INPUTS, model, serving
 
@@ -102,7 +103,7 @@ def test_models_are_swapped_under_load_and_no_request_is_dropped() -> None:
 def test_a_model_that_cannot_answer_leaves_the_former_one() -> None:
     with serving(model()) as (service, port):
         with pytest.raises(ModelError, match="cannot run without torch"):
-            service.replace(model(ARRAYS.model_copy(update={"operations": ()}), round=13))
+            service.replace(model(described(base=ARRAYS, **{"operations": ()}), round=13))
         assert asked(port)[1]["round"] == 12
 
 

@@ -17,7 +17,10 @@ DAYS = 365
 MAX_TICKET_SCHEMA = 2**19
 
 app = typer.Typer(
-    cls=GroupHelp, help="Make and manage a network: its authority, and one ticket for each node.", no_args_is_help=True
+    name="ca",
+    cls=GroupHelp,
+    help="Make and manage a network: its authority, and one ticket for each node.",
+    no_args_is_help=True,
 )
 
 Directory = Annotated[

@@ -24,7 +24,9 @@ KINDS_BY_SUFFIX = {
 }
 """Kinds of files that are given without a prefix; any other file is taken for a text table."""
 
-app = typer.Typer(cls=GroupHelp, help="Look at data: write a schema, and check a file by one.", no_args_is_help=True)
+app = typer.Typer(
+    name="data", cls=GroupHelp, help="Look at data: write a schema, and check a file by one.", no_args_is_help=True
+)
 
 Data = Annotated[
     str, typer.Argument(metavar="FILE", help="A file or folder, or what --data of dslnode start takes: csv:FILE?...")

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dslnode.cli.formats import ModelFormat
 from dslnode.errors import DslnodeError, SettingsError
 from dslnode.inference.model_file import PersonalModelFile, pack, unpack_named
 from dslnode.runtime.saved_models import BEST, LAST, saved_model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.float32]
 
 
 def export_model(
@@ -35,8 +42,8 @@ def export_model(
     checked = ""
     if form is ModelFormat.C:
         size = _write_source(model, data, output)
-    elif form is ModelFormat.ONNX:
-        size, checked = _write_onnx(model, data, output)
+    elif form in CHECKED:
+        size, checked = _write_checked(model, data, output, form)
     else:
         size = _write(_sealed(WRITERS[form](model), seal), output)
     score = "" if model.score is None else f", {model.score.name} {model.score.value:.4f}"
@@ -72,15 +79,33 @@ def _write_source(model: PersonalModelFile, data: str | None, directory: Path) -
     return sum(_write(text.encode(), directory / name) for name, text in texts.items())
 
 
-def _write_onnx(model: PersonalModelFile, data: str | None, output: Path) -> tuple[int, str]:
-    """Write a model that onnxruntime was tried on; return its bytes, and what came out."""
-    from dslnode.inference.onnx_model import onnx_model
+def _write_checked(model: PersonalModelFile, data: str | None, output: Path, form: ModelFormat) -> tuple[int, str]:
+    """Write a model that another runtime was tried on; return its bytes, and what came out."""
     from dslnode.inference.rows import trial_rows
 
     rows = trial_rows(model.description, data, CHECKED_ROWS)
-    content, difference = onnx_model(model, rows)
+    runtime, convert = CHECKED[form]
+    content, difference = convert(model, rows)
     kind = "random rows" if data is None else "rows"
-    return _write(content, output), f"; onnxruntime answers {len(rows)} {kind} alike, outputs within {difference:.1g}"
+    return _write(content, output), f"; {runtime} answers {len(rows)} {kind} alike, outputs within {difference:.1g}"
+
+
+def _onnx(model: PersonalModelFile, rows: Rows) -> tuple[bytes, float]:
+    from dslnode.inference.onnx_model import onnx_model
+
+    return onnx_model(model, rows)
+
+
+def _onnx_int8(model: PersonalModelFile, rows: Rows) -> tuple[bytes, float]:
+    from dslnode.inference.onnx_model import onnx_model
+
+    return onnx_model(model, rows, int8=True)
+
+
+def _torch(model: PersonalModelFile, rows: Rows) -> tuple[bytes, float]:
+    from dslnode.inference.torch_model import torch_program
+
+    return torch_program(model, rows)
 
 
 def _asked(address: str, which: str, ticket: Path | None, timeout: float) -> PersonalModelFile:
@@ -102,5 +127,11 @@ def _safetensors(model: PersonalModelFile) -> bytes:
 TRIED_ROWS = 10
 """How many rows a C model's test program tries."""
 CHECKED_ROWS = 256
-"""How many rows onnxruntime is tried on."""
+"""How many rows another runtime is tried on."""
+CHECKED = {
+    ModelFormat.ONNX: ("onnxruntime", _onnx),
+    ModelFormat.ONNX_INT8: ("onnxruntime", _onnx_int8),
+    ModelFormat.TORCH: ("torch", _torch),
+}
+"""By format, the runtime that is tried before a file is written, and what makes the file."""
 WRITERS = {ModelFormat.DSLM: pack, ModelFormat.SAFETENSORS: _safetensors}

@@ -11,6 +11,8 @@ class ModelFormat(StrEnum):
     DSLM = "dslm"
     SAFETENSORS = "safetensors"
     ONNX = "onnx"
+    ONNX_INT8 = "onnx-int8"
+    TORCH = "torch"
     C = "c"
 
 

@@ -83,6 +83,7 @@ EXAMPLES = {
     "predict": """
         dslnode predict pump.dslm --data csv:new.csv
         dslnode predict pump.dslm --data csv:new.csv --format json
+        dslnode predict pump.dslm --explain-schema
         dslnode predict pump.dslm --data 'csv:known.csv?target=state' --score
     """,
     "serve": """

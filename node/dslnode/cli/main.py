@@ -1,30 +1,24 @@
-"""The command line. torch and grpc are imported by the commands that need them, so that ``--help`` is instant."""
+"""The command line. What is heavy is imported by the commands that need it, so that the others are instant."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from dslnode.accounting.ledger import Period
-from dslnode.cli import ca, data
-from dslnode.cli import model as model_files
+from dslnode.cli.entry import process
 from dslnode.cli.formats import AnswerFormat, ModelFormat
-from dslnode.cli.help import CommandHelp, GroupHelp
-from dslnode.cli.options import with_settings
-from dslnode.config.loader import LoadedSettings
+from dslnode.cli.help import CommandHelp
+from dslnode.cli.late_commands import LateGroup
+from dslnode.cli.output import until_reader_leaves
 from dslnode.config.serving_limits import DEFAULT_LIMITS, Limits
-from dslnode.errors import DslnodeError, ExitCode, SettingsError
+from dslnode.errors import SettingsError
 
 app = typer.Typer(
     name="dslnode",
-    cls=GroupHelp,
+    cls=LateGroup,
     help="Devices learn personal binary masks over one frozen random network, and exchange only masks.",
     no_args_is_help=True,
     add_completion=True,
@@ -41,65 +35,6 @@ AnyTicket = Annotated[
 ]
 
 
-def bound_matrix_threads(count: int) -> None:
-    """Let numpy multiply in so many threads, before it is loaded, unless the user has chosen.
-
-    By default it takes all processors. Its threads wait for each other in a loop, so that beside other work a
-    prediction takes 30 ms instead of 1.
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(count))
-
-
-def start(loaded: LoadedSettings) -> None:
-    """Run one node until it is stopped, or for --rounds N."""
-    endings = {signal.SIGHUP: ExitCode.HANGUP, signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
-    for number, code in endings.items():
-        signal.signal(number, lambda *_, code=code: os._exit(code))  # while torch loads; process 1 has no default
-    bound_matrix_threads(loaded.settings.threads)
-    from dslnode.cli.node_process import run_process
-
-    run_process(loaded.settings)
-
-
-app.command("start", cls=CommandHelp)(with_settings(start))
-
-
-def config(
-    loaded: LoadedSettings,
-    file: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Argument(metavar="FILE", help="The file to write with --init. Default: dslnode.toml."),
-    ] = None,
-    init: Annotated[
-        bool, typer.Option("--init", help="Write a settings file to edit; never over another one.")
-    ] = False,
-    show: Annotated[  # noqa: ARG001
-        bool, typer.Option("--show", help="Print the effective settings (the default).", show_default=False)
-    ] = True,
-) -> None:
-    """Print the effective settings, or write a settings file.
-
-    What is printed is a TOML file with the meaning and the origin of each setting. Takes the same options as start,
-    so that a command line can be tried, or turned into a file: --init writes what is set, and the rest commented out.
-    """
-    from dslnode.config import toml
-
-    if init:
-        written = toml.write_template(loaded, file or Path("dslnode.toml"))
-        typer.echo(f"wrote {written}; edit it, then: dslnode start --config {written}")
-        return
-    if file is not None:
-        raise SettingsError(f"{file}: a file is written with --init only; to read one, use --config {file}")
-    with _until_reader_leaves():
-        sys.stdout.write(toml.settings_as_toml(loaded))
-
-
-app.command("config", cls=CommandHelp)(with_settings(config))
-app.add_typer(ca.app, name="ca")
-app.add_typer(data.app, name="data")
-app.add_typer(model_files.app, name="model")
-
-
 @app.command(cls=CommandHelp)
 def status(
     address: Annotated[str, typer.Option(metavar="HOST:PORT", help="The node's --listen address.")] = "127.0.0.1:7711",
@@ -111,7 +46,7 @@ def status(
     """Ask a running node how it is: round, accuracy, neighbours, traffic."""
     from dslnode.cli.status import show_status
 
-    with _until_reader_leaves():
+    with until_reader_leaves():
         show_status(address, watch=watch, as_json=as_json, timeout=timeout, ticket=ticket)
 
 
@@ -134,7 +69,7 @@ def ledger(
 
     if as_csv and as_json:
         raise SettingsError("--csv and --json exclude each other; give one of them")
-    with _until_reader_leaves():
+    with until_reader_leaves():
         form = OutputFormat.CSV if as_csv else OutputFormat.JSON if as_json else OutputFormat.TABLE
         show_ledger(address, state_dir, per, form, timeout=timeout, ticket=ticket)
 
@@ -152,7 +87,7 @@ def rounds(
     """List the saved states and the best models of a node, with round and score."""
     from dslnode.cli.rounds import show_rounds
 
-    with _until_reader_leaves():
+    with until_reader_leaves():
         show_rounds(state_dir, as_json=as_json)
 
 
@@ -184,7 +119,7 @@ def export(
     form: Annotated[ModelFormat, typer.Option("--format", help="How to write it.")] = ModelFormat.DSLM,
     data: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Examples to try c and onnx on, as --data of dslnode start; random ones without."),
+        typer.Option(help="Examples to try c, onnx and torch on, as --data of dslnode start; random ones without."),
     ] = None,
     which: Annotated[str, typer.Option("--round", metavar="best|last|N", help="Which of the saved models.")] = "best",
     seal: Annotated[
@@ -216,15 +151,27 @@ def export(
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model's file, as dslnode export writes it.")],
     data: Annotated[
-        str, typer.Option(help="The examples: as --data of dslnode start, or - for CSV rows on standard input.")
-    ],
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The examples: as --data of dslnode start, or - for CSV rows on standard input."),
+    ] = None,
     form: Annotated[AnswerFormat, typer.Option("--format", help="How to print answers.")] = AnswerFormat.TABLE,
     score: Annotated[bool, typer.Option("--score", help="Judge the model by the targets in the data.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain-schema", help="Say which columns, units and kinds it expects, with an example.")
+    ] = False,
 ) -> None:
     """Answer rows, images or windows with a personal model. Needs neither torch nor a node."""
+    if explain:
+        from dslnode.cli.explain_schema import explain_schema
+
+        with until_reader_leaves():
+            explain_schema(model, form)
+        return
+    if data is None:
+        raise SettingsError("give --data, the examples to answer, or --explain-schema, which says what they look like")
     from dslnode.cli.predict import predict as answer
 
-    with _until_reader_leaves():
+    with until_reader_leaves():
         answer(model, data=data, form=form, score=score)
 
 
@@ -250,7 +197,6 @@ def serve(
     timeout: Annotated[float, typer.Option(help="Seconds for a request to come.", min=0.1)] = DEFAULT_LIMITS.seconds,
 ) -> None:
     """Answer predictions of a model over HTTP until stopped. Needs neither torch nor a node."""
-    bound_matrix_threads(1)
     from dslnode.cli.serve import serve_model
     from dslnode.serving.service import ServingOptions
 
@@ -272,27 +218,8 @@ def top(
     """
     from dslnode.cli.top import show_network
 
-    with _until_reader_leaves():
+    with until_reader_leaves():
         show_network(address, as_json=as_json, timeout=timeout, ticket=ticket)
-
-
-def doctor(
-    loaded: LoadedSettings,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for each peer's answer.", min=0.1)] = 3.0,
-) -> None:
-    """Look for what will not work, before a node starts or while it runs.
-
-    Takes the same options as start. Looks at ticket, addresses, ports, peers, clock, disk, memory, torch and data, has
-    peers that answer try to reach this node, and does a few real steps to tell what a round will take. Each finding
-    comes with its remedy.
-    """
-    from dslnode.cli.doctor.examination import examine_node
-
-    raise typer.Exit(examine_node(loaded, as_json=as_json, timeout=timeout))
-
-
-app.command("doctor", cls=CommandHelp)(with_settings(doctor, examine=True))
 
 
 @app.command(cls=CommandHelp)
@@ -333,25 +260,5 @@ def _main(
 
 def main() -> None:
     """Run the command line; errors that a user can fix are printed without a stack trace."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what matters of the network is in our own log
-    for variable in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):  # read at import; of other programs
-        os.environ.pop(variable, None)
-    if os.getcwd() not in sys.path:  # at the end, so that no stray file there replaces an installed module
-        sys.path.append(os.getcwd())
-    try:
+    with process():
         app(prog_name="dslnode")
-    except DslnodeError as error:
-        typer.echo(f"dslnode: {error}", err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
-
-
-@contextlib.contextmanager
-def _until_reader_leaves() -> Iterator[None]:
-    """Take it as done when nobody reads on, as in ``dslnode config | head -1``; typer would call it an error."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -18,7 +18,7 @@ def show_model(file: Path, *, as_json: bool) -> None:
     model = unpack_named(content, str(file))
     facts = facts_of(model, len(content))
     if as_json:
-        print(json.dumps({**facts, "description": model.description.model_dump(mode="json")}, ensure_ascii=False))
+        print(json.dumps({**facts, "description": json.loads(model.description.to_json())}, ensure_ascii=False))
         return
     for name, value in facts.items():
         print(f"{name:<14} {value}")
@@ -40,6 +40,7 @@ def verify_model(file: Path, ticket: Path | None = None) -> None:
     """Print that a file is whole, and by whom it is sealed. Raises ``ModelError`` if it is not."""
     content = read_content(file)
     model = unpack_named(content, str(file))
+    _ = model.description.data_schema  # raises what is wrong with it
     whose = "without a seal" if model.seal is None else "sealed, by whom --ticket FILE tells"
     if ticket is not None:
         from dslnode.inference.model_seal import check_seal

@@ -16,7 +16,6 @@ from dslnode.data.target import Task
 from dslnode.errors import DataError, SettingsError
 from dslnode.inference.answers import answers_of, output_names, write_csv
 from dslnode.inference.predictor import Predictor, load_model
-from dslnode.inference.row_stream import stream_rows
 from dslnode.inference.rows import Examples, read_examples
 from dslnode.learning.judgement import Judgement, judge_classes, judge_flags, judge_numbers
 
@@ -29,6 +28,8 @@ def predict(model: Path, *, data: str, form: AnswerFormat, score: bool) -> None:
     if data == STANDARD_INPUT:
         if score:
             raise SettingsError("--data - --score: rows that come one by one are not judged; give a file")
+        from dslnode.inference.row_stream import stream_rows  # with what reads tables
+
         parts = stream_rows(sys.stdin, predictor.description)
     else:
         parts = read_examples(data, predictor.description, with_targets=score)

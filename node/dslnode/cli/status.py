@@ -131,13 +131,24 @@ def judgement_lines(reply: pb.StatusReply) -> list[str]:
     worst = unbeaten(reply)
     if worst is not None:
         lines.append(f"NO BETTER than a trivial predictor: {worst.name}")
-    lines += [_class_line(each) for each in reply.classes[:MAX_CLASSES]]
+    lines += [_class_line(reply, place) for place in range(min(len(reply.classes), MAX_CLASSES))]
     return [printable(line) for line in lines]
 
 
-def _class_line(found: pb.ClassStatus) -> str:
+def _class_line(reply: pb.StatusReply, place: int) -> str:
+    found = reply.classes[place]
     precision = percent(found.precision if found.HasField("precision") else None)
-    return f"class {found.name}: {percent(found.recall)} of {found.examples:,} found, {precision} of its answers right"
+    line = f"class {found.name}: {percent(found.recall)} of {found.examples:,} found, {precision} of its answers right"
+    return line + _mistaken(reply, place)
+
+
+def _mistaken(reply: pb.StatusReply, place: int) -> str:
+    """Return for which class the examples of one are mistaken most often, where the confusion matrix is known."""
+    count = len(reply.classes)
+    row = dict(enumerate(reply.confusion[place * count : (place + 1) * count]))
+    row.pop(place, None)
+    other = max(row, key=row.__getitem__, default=place)
+    return f", {row[other]:,} taken for {reply.classes[other].name}" if row.get(other) else ""
 
 
 def _print_json(first: pb.StatusReply, ask: Callable[[], pb.StatusReply], *, watch: bool) -> None:

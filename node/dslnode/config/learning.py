@@ -195,6 +195,13 @@ class LearningSettings(SettingsGroup):
     )
     momentum: float = Field(DEFAULT_TRAINING.momentum, ge=0, lt=1, description="Momentum of the scores' steps.")
     weight_decay: float = Field(DEFAULT_TRAINING.weight_decay, ge=0, description="Weight decay of the scores.")
+    mask_power: float = Field(
+        DEFAULT_TRAINING.mask_power,
+        ge=0,
+        le=2,
+        description="Graded training: how much a kept weight counts grows with this power of its score above the "
+        "threshold. 0: all kept weights count alike, as in the paper.",
+    )
     signed_scores: bool = Field(
         DEFAULT_TRAINING.signed_scores, description="Rank the scores themselves; off: their size, as in the paper."
     )
@@ -243,6 +250,8 @@ class LearningSettings(SettingsGroup):
         shared = self.signed_scores and self.shared_scores
         if self.exchange is not Exchange.KEEP and not shared:
             raise ValueError("sign masks need signed_scores and shared_scores; set exchange to keep, or both to true")
+        if self.mask_power and not self.signed_scores:
+            raise ValueError("mask_power needs signed_scores; set mask_power to 0, or signed_scores to true")
         if self.weights_per_score > 1 and not shared:
             raise ValueError("weights_per_score above 1 needs signed_scores and shared_scores; set it to 1")
         if self.weights_per_score > 1 and self.group_lasso:

@@ -9,6 +9,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "authors": {
         "exchange": "keep",
         "weights_per_score": 1,
+        "mask_power": 0.0,
         "signed_scores": False,
         "shared_scores": False,
         "scale_kept": False,

@@ -16,28 +16,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dslnode import plugins
 from dslnode.data.checks import check_class_count, check_finite, check_numbers, checked_labels, count_classes
-from dslnode.data.readers.audio_folder import read_audio_folder
 from dslnode.data.readers.idx_cifar import read_cifar10, read_idx
-from dslnode.data.readers.image_folder import read_image_folder
 from dslnode.data.readers.npz import read_npz
 from dslnode.data.readers.raw import RawExamples, RawSet, check_size
-from dslnode.data.scaling import feature_scales, scaled
-from dslnode.data.schema import Schema
+from dslnode.data.scaling import ArrayScaling, feature_scales, scaled
 from dslnode.data.spec import KINDS, FileSpec, kind_of, parse_spec
 from dslnode.data.target import Target, Task
 from dslnode.errors import DataError
 
 if TYPE_CHECKING:
+    from dslnode.data.schema import Schema
     from dslnode.data.tables.load import LoadedTable
 
 DIGITS_FILE = Path(__file__).with_name("digits.npz")
 FILE_READERS: dict[str, Callable[[Path], RawSet]] = {"idx": read_idx, "npz": read_npz, "cifar10": read_cifar10}
-FOLDER_READERS: dict[str, Callable[[Path, Any, Schema | None], RawSet]] = {
-    "images": read_image_folder,
-    "audio": read_audio_folder,
-}
+FOLDERS = frozenset({"images", "audio"})
 TABLES = frozenset({"csv", "jsonl", "parquet", "sqlite"})
 CHANNEL_COUNTS = (1, 3)
 
@@ -109,7 +103,8 @@ class DataSet:
     """Examples to train on and, unless None, examples to measure the score on; labels are 0..class_count-1.
 
     ``notes`` say in words what was found out about the data and decided; ``schema`` is what nodes of a run must agree
-    on, None where shapes and the class count say it all.
+    on, None where shapes and the class count say it all. ``scaling`` is what was done to the numbers of arrays, None
+    where they are as they were measured, or where the schema says it.
     """
 
     train: Examples
@@ -119,6 +114,7 @@ class DataSet:
     target: Target = field(default_factory=Target)
     notes: tuple[str, ...] = ()
     schema: Schema | None = None
+    scaling: ArrayScaling | None = None
 
     @property
     def output_count(self) -> int:
@@ -134,7 +130,7 @@ class DataSet:
 
 
 def load_data_set(
-    spec: str, class_count: int | None = None, *, schema: Schema | None = None, task: str = ""
+    spec: str, class_count: int | None = None, *, schema: Schema | None = None, task: str = "", scale: bool = True
 ) -> DataSet:
     """Load `digits`, `csv:FILE`, `idx:DIR` and others (docs/models-and-data.md), a plug-in or `module:function`.
 
@@ -144,10 +140,11 @@ def load_data_set(
     magnitude if that is over 1; features (n, features) and series (n, steps, features) are scaled one by one, by
     this node's own data. Bytes of shape (n, h, w) become (n, 1, h, w), and (n, h, w, c) with one or three channels
     become (n, c, h, w). A user's function returns (images, labels), (x_train, y_train, x_test, y_test), or a DataSet,
-    which keeps its scale and shape. Raises DataError that names the place and the remedy.
+    which keeps its scale and shape. Without `scale` numbers of arrays stay as they were measured.
+    Raises DataError that names the place and the remedy.
     """
     try:
-        return _load(spec, class_count, schema, task)
+        return _load(spec, class_count, schema, task, scale)
     except OSError as error:
         raise DataError(f"--data {spec}: {error}; check the path and the permissions") from error
     except MemoryError as error:
@@ -159,27 +156,35 @@ def names_code(spec: str) -> bool:
     return ":" in spec and not kind_of(spec)
 
 
-def _load(spec: str, class_count: int | None, schema: Schema | None, task: str) -> DataSet:
+def _load(spec: str, class_count: int | None, schema: Schema | None, task: str, scale: bool) -> DataSet:
     if kind_of(spec):
         file = parse_spec(spec)
         if file.kind in TABLES:
             return _load_table(file, class_count, schema, task)
-        return _to_data_set(_read(file, schema), spec, class_count)
+        return _to_data_set(_read(file, schema), spec, class_count, scale=scale)
     if schema is not None:
         raise DataError(f"--data {spec}: a schema is for files; leave --schema out")
     if spec == "digits":
         return _to_data_set(replace(read_npz(DIGITS_FILE), full_scale=16), spec, class_count)
-    return _load_from_function(spec, class_count)
+    return _load_from_function(spec, class_count, scale)
 
 
 def _read(file: FileSpec, schema: Schema | None) -> RawSet:
     """Read a file or folder that is no table."""
-    if file.kind in FOLDER_READERS:
-        return FOLDER_READERS[file.kind](file.path, file.options, schema)
+    if file.kind in FOLDERS:
+        return _read_folder(file, schema)
     if schema is not None:
         raise DataError(f"--data {file.text}: {file.kind} has no schema; leave --schema out")
     raw = FILE_READERS[file.kind](file.path)
-    return replace(raw, axes=file.options.axes) if file.kind == "npz" else raw
+    return raw if file.options is None or file.kind != "npz" else replace(raw, axes=file.options.axes)
+
+
+def _read_folder(file: FileSpec, schema: Schema | None) -> RawSet:
+    from dslnode.data.readers.audio_folder import read_audio_folder
+    from dslnode.data.readers.image_folder import read_image_folder
+
+    read = read_image_folder if file.kind == "images" else read_audio_folder
+    return read(file.path, file.options, schema)
 
 
 def _load_table(file: FileSpec, class_count: int | None, schema: Schema | None, task: str) -> DataSet:
@@ -194,14 +199,16 @@ def table_data_set(table: LoadedTable, name: str) -> DataSet:
     return DataSet(examples, None, table.class_count, name, table.target, table.notes, table.schema)
 
 
-def _load_from_function(spec: str, class_count: int | None) -> DataSet:
+def _load_from_function(spec: str, class_count: int | None, scale: bool) -> DataSet:
+    from dslnode import plugins
+
     built_in = ("digits", *(f"{prefix}:PATH" for prefix in KINDS))
     function = plugins.data_factory(spec, built_in)
     try:
         result = function()
         if isinstance(result, DataSet):
             return _check_user_data(result if class_count is None else replace(result, class_count=class_count), spec)
-        return _to_data_set(_raw_from_result(result, spec), spec, class_count)
+        return _to_data_set(_raw_from_result(result, spec), spec, class_count, scale=scale)
     except DataError:
         raise
     # It is the user's code, so anything can come out of it.
@@ -220,18 +227,20 @@ def _raw_from_result(result: object, spec: str) -> RawSet:
     return RawSet(RawExamples(arrays[0], arrays[1], f"{spec} (images, labels)"), held_out)
 
 
-def _to_data_set(raw: RawSet, spec: str, class_count: int | None) -> DataSet:
+def _to_data_set(raw: RawSet, spec: str, class_count: int | None, *, scale: bool = True) -> DataSet:
     """Scale, shape and check; the held-out examples follow the scale and the classes of the others."""
     check_numbers(raw.train)
     classes = class_count if class_count is not None else raw.class_count
     classes = classes if classes is not None else count_classes(raw.train)
     check_class_count(classes, spec)
-    prepare, notes = _preparation(raw)
+    scaling, notes = _scaling(raw) if scale else (None, ())
+    prepare = _preparation(raw, scaling)
     train = _examples(raw.train, prepare, classes)
     held_out = None if raw.held_out is None else _examples(raw.held_out, prepare, classes)
     names = (*raw.class_names, *map(str, range(len(raw.class_names), classes))) if raw.class_names else ()
     schema = raw.schema.model_copy(update={"classes": names}) if raw.schema else None
     data = DataSet(train, held_out, classes, spec, Target(names=names), (*raw.notes, *notes), schema)
+    data = data if train.stored.dtype == np.uint8 else replace(data, scaling=scaling)
     _check_shapes(data)
     return data
 
@@ -240,20 +249,34 @@ Preparation = Callable[[RawExamples], tuple[NDArray[np.float32] | NDArray[np.uin
 """From examples as read to those that are stored, and the value of these that becomes 1.0."""
 
 
-def _preparation(raw: RawSet) -> tuple[Preparation, tuple[str, ...]]:
-    """Return how values of a set are scaled and shaped, by those of its training examples, and what to say of it."""
+def _scaling(raw: RawSet) -> tuple[ArrayScaling, tuple[str, ...]]:
+    """Return how numbers of a set are scaled, by those of its training examples, and what to say of it."""
     images = raw.train.images
     if images.dtype.kind == "f":
         check_finite(images, raw.train.source)
-    is_image = raw.axes == "image" or (raw.axes is None and images.dtype.kind in "bu" and images.dtype.itemsize == 1)
-    is_image = is_image or images.ndim > 3 or raw.full_scale is not None
-    if is_image:
-        scale = raw.full_scale or _full_scale(images)
-        return lambda part: _scaled_images(part, scale), ()
-    centre, scale_of = feature_scales(images)
+    if _are_images(raw):
+        return ArrayScaling(full_scale=raw.full_scale or _full_scale(images)), ()
+    centre, scale = feature_scales(images)
     axes = f", taken for series of {images.shape[1]} steps of {images.shape[2]} features" if images.ndim == 3 else ""
     note = f"{images.shape[-1]} features{axes}, scaled by this node's own data"
-    return lambda part: (scaled(part.images, centre, scale_of), 1.0), (note,)
+    return ArrayScaling(centre=tuple(centre.tolist()), scale=tuple(scale.tolist())), (note,)
+
+
+def _are_images(raw: RawSet) -> bool:
+    images = raw.train.images
+    is_image = raw.axes == "image" or (raw.axes is None and images.dtype.kind in "bu" and images.dtype.itemsize == 1)
+    return is_image or images.ndim > 3 or raw.full_scale is not None
+
+
+def _preparation(raw: RawSet, scaling: ArrayScaling | None) -> Preparation:
+    """Return how values of a set are shaped, and scaled if they are."""
+    if _are_images(raw):
+        scale = 1.0 if scaling is None else scaling.full_scale
+        return lambda part: _scaled_images(part, scale)
+    if scaling is None:
+        return lambda part: (part.images.astype(np.float32), 1.0)
+    centre, scales = np.array(scaling.centre), np.array(scaling.scale)
+    return lambda part: (scaled(part.images, centre, scales), 1.0)
 
 
 def _scaled_images(raw: RawExamples, scale: float) -> tuple[NDArray[np.float32] | NDArray[np.uint8], float]:

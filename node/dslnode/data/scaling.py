@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,18 @@ MAX_SAMPLE = 65_536
 CENTRE_DIGITS, SCALE_DIGITS = 12, 6
 NORMAL_QUARTILES = 1.349
 """Distance of the quartiles of a normal distribution, in standard deviations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayScaling:
+    """How numbers of arrays were scaled: divided by ``full_scale``, then by `scaled` with a pair per feature, if any.
+
+    ``centre`` and ``scale`` are those of the last axis, (features,) each, or empty.
+    """
+
+    full_scale: float = 1.0
+    centre: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
 
 
 def robust_scale(values: NDArray[Any]) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from dslnode.data.target import Task
 from dslnode.errors import ModelError
 from dslnode.inference import operations as op
 from dslnode.inference.c_functions import ACTIVATIONS, FUNCTIONS, NEEDS
-from dslnode.inference.input_units import input_units
+from dslnode.inference.input_units import as_measured, input_units
 from dslnode.inference.model_file import PersonalModelFile
 from dslnode.inference.numpy_runtime import folded, window_overhang
 from dslnode.inference.predictor import Predictor, interpret
@@ -147,6 +147,25 @@ def _linear(operation: op.Linear, program: _Program) -> None:
 
 
 @emit.register
+def _subtract_last(operation: op.SubtractLast, program: _Program) -> None:
+    steps, features = program.shape
+    for column in operation.columns:
+        last = f"{program.here}[{(steps - 1) * features + column}]"
+        program.calls += [
+            f"for (size_t step = 0; step < {steps - 1}; step++) {{",
+            f"    {program.here}[step * {features} + {column}] -= {last};",
+            "}",
+            f"{last} = 0.0f;",
+        ]
+
+
+@emit.register
+def _add_inputs(operation: op.AddInputs, program: _Program) -> None:
+    for output, (place, gain) in enumerate(zip(operation.places, program.weights[operation.gain], strict=True)):
+        program.calls.append(f"{program.here}[{output}] += {_number(gain)} * input(in, {place});")
+
+
+@emit.register
 def _convolution(operation: op.Convolution, program: _Program) -> None:
     outputs, channels, *kernel = program.weights[operation.weight].shape
     _pad(program, operation.padding, (0,) * len(kernel), 0.0)
@@ -264,8 +283,8 @@ extern const char dslnode_task[];
 /* What the outputs are called: classes, labels or numbers. */
 extern const char *const dslnode_names[DSLNODE_OUTPUTS];
 
-/* Takes DSLNODE_INPUTS numbers, the last dimension fastest: pixels as stored, numbers of a table in their units,
- * NAN for a missing one, categories and flags as 1 or 0, in the order of the schema.
+/* Takes DSLNODE_INPUTS numbers, the last dimension fastest: pixels as stored, numbers in their units, NAN for a
+ * missing one, categories and flags as 1 or 0, in the order of the schema.
  * Writes DSLNODE_OUTPUTS numbers: {_meaning(description.task)}
  * Returns the class of a classification, 1 for an anomaly, else 0.
  * It has buffers of its own: one call at a time. */
@@ -384,8 +403,7 @@ def _test(model: PersonalModelFile, rows: NDArray[np.float32], raw: NDArray[np.f
     if found is not None:
         answers = [int(answer) for answer in found]
     outputs = (raw if expected.values is None else expected.values).astype(np.float32)
-    units = input_units(model.description)
-    inputs = rows if units is None else units.raw(rows)
+    inputs = as_measured(model.description, rows)
     return f"""/* Tries model.c on {len(rows)} rows: prints what differs, and returns how many do. */
 #include <math.h>
 #include <stdio.h>

@@ -12,14 +12,15 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dslnode.data.schema import Schema
 from dslnode.data.target import Target
 from dslnode.errors import ModelError
 from dslnode.inference.mask_coding import Bits, CodedMask, decode_mask, encode_mask
@@ -27,9 +28,13 @@ from dslnode.inference.operations import Operation, weight_names
 from dslnode.protocol.frozen_bits import frozen_signs, seeded_bits
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
+if TYPE_CHECKING:
+    from dslnode.data.schema import Schema
+
 MAGIC = b"DSLM\r\n\x1a\n"
 """A copy that changed line ends, or stopped at a control character, does not begin so."""
-VERSION = 1
+VERSION = 2
+"""Files without an input scaling are written as version 1, which earlier releases read."""
 HEAD = struct.Struct("<8sHIIIH")
 """Magic, version, and the lengths of header, mask, tensors and seal."""
 CHECKSUM_BYTES = 16
@@ -37,71 +42,93 @@ MAX_FILE_BYTES = 2**30
 MAX_HEADER_BYTES = 2**22
 MAX_WEIGHTS = 2**28
 MAX_LAYERS = 10_000
+MAX_SCALED_FEATURES = 2**16
 
 Tensors = Mapping[str, NDArray[np.float32]]
-Text = Annotated[str, Field(max_length=255)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0, le=MAX_WEIGHTS)]
+Text = Annotated[str, Meta(max_length=255)]
+Texts = Annotated[tuple[Text, ...], Meta(max_length=2**16)]
+Positive = Annotated[float, Meta(gt=0)]
+Numbers = Annotated[tuple[float, ...], Meta(max_length=2**16)]
+"""Numbers that are read are finite: JSON has no others."""
+Count = Annotated[int, Meta(ge=0, le=MAX_WEIGHTS)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Bounds are checked when a part is read, and before it is written, not when it is made."""
 
 
-class Layer(_Part):
+class Layer(_Part, frozen=True, kw_only=True):
     """A masked tensor: its name, its shape with the outputs first, and the magnitude of its frozen weights."""
 
     name: Text
-    shape: tuple[Annotated[int, Field(ge=1, le=MAX_WEIGHTS)], ...] = Field(min_length=1, max_length=8)
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    shape: Annotated[tuple[Annotated[int, Meta(ge=1, le=MAX_WEIGHTS)], ...], Meta(min_length=1, max_length=8)]
+    scale: Positive
 
 
-class Score(_Part):
+class InputScaling(_Part, frozen=True, kw_only=True):
+    """How a model sees numbers of arrays: ``(inputs - centre) / scale``, cut at 10 either way; missing ones as 0.
+
+    A pair per feature of the last dimension. Without any, inputs are as measured once they are divided.
+    """
+
+    centre: Numbers = ()
+    scale: Annotated[tuple[Positive, ...], Meta(max_length=MAX_SCALED_FEATURES)] = ()
+
+
+class Score(_Part, frozen=True, kw_only=True):
     """What the model reached on data that it was not trained on."""
 
     name: Text
-    value: Annotated[float, Field(allow_inf_nan=False)]
+    value: float
 
 
-class Strengths(_Part):
+class Strengths(_Part, frozen=True, kw_only=True):
     """Private strengths of the kept weights, of which this version has none: a later one codes them here."""
 
-    levels: Annotated[int, Field(ge=2, le=16)]
+    levels: Annotated[int, Meta(ge=2, le=16)]
 
 
-class Description(_Part):
+class Description(_Part, frozen=True, kw_only=True, dict=True):
     """What a node's personal models have in common, whatever their mask.
 
-    A model sees inputs of ``input_shape`` divided by ``full_scale``. ``network_seed`` gives the signs of the frozen
-    weights. ``operations`` are what it does; empty if only torch and the model's own code can say that. Only the
-    classes ``answers`` ever win, if there are any. A number of the original unit is ``centre + scale * output``.
+    A model sees inputs of ``input_shape`` divided by ``full_scale``, and arrays of numbers by ``input_scaling``. What
+    comes of a table is encoded by ``data_schema`` before, whose values are ``schema_values``. ``network_seed`` gives
+    the signs of the frozen weights. ``operations`` are what it does; empty if only torch and the model's own code can
+    say that. Only the classes ``answers`` ever win, if there are any. A number of the original unit is
+    ``centre + scale * output``.
     """
 
     model: Text
     run_id: Text
     node: Text
     made_by: Text
-    network_seed: Annotated[int, Field(ge=0, lt=2**64)]
-    layers: tuple[Layer, ...] = Field(max_length=MAX_LAYERS)
-    input_shape: tuple[Annotated[int, Field(ge=1, le=2**24)], ...] = Field(min_length=1, max_length=4)
-    full_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    outputs: Annotated[int, Field(ge=1, le=2**24)]
-    answers: tuple[Annotated[int, Field(ge=0, le=2**24)], ...] = Field((), max_length=2**16)
+    network_seed: Annotated[int, Meta(ge=0)]
+    layers: Annotated[tuple[Layer, ...], Meta(max_length=MAX_LAYERS)]
+    input_shape: Annotated[tuple[Annotated[int, Meta(ge=1, le=2**24)], ...], Meta(min_length=1, max_length=4)]
+    full_scale: Positive = 1.0
+    input_scaling: InputScaling | None = None
+    outputs: Annotated[int, Meta(ge=1, le=2**24)]
+    answers: Annotated[tuple[Annotated[int, Meta(ge=0, le=2**24)], ...], Meta(max_length=2**16)] = ()
     task: Text
-    names: tuple[Text, ...] = Field((), max_length=2**16)
-    units: tuple[Text, ...] = Field((), max_length=2**16)
-    centre: tuple[Finite, ...] = Field((), max_length=2**16)
-    scale: tuple[Finite, ...] = Field((), max_length=2**16)
-    settings: Mapping[str, str | float | int | bool | None] = Field(default_factory=dict)
-    data_schema: Schema | None = None
-    operations: tuple[Operation, ...] = Field((), max_length=MAX_LAYERS)
+    names: Texts = ()
+    units: Texts = ()
+    centre: Numbers = ()
+    scale: Numbers = ()
+    settings: dict[str, str | float | int | bool | None] = msgspec.field(default_factory=dict)
+    schema_values: dict[str, Any] | None = msgspec.field(default=None, name="data_schema")
+    operations: Annotated[tuple[Operation, ...], Meta(max_length=MAX_LAYERS)] = ()
 
-    @model_validator(mode="after")
-    def _bounded(self) -> Description:
-        """Refuse more weights than memory is given for."""
+    def __post_init__(self) -> None:
+        """Refuse more weights than memory is given for, and what does not fit together."""
+        if self.network_seed >= 2**64:
+            raise ValueError("a seed of more than 64 bits")
         if sum(math.prod(layer.shape) for layer in self.layers) > MAX_WEIGHTS:
             raise ValueError(f"more than the {MAX_WEIGHTS:,} weights that are read")
-        return self
+        scaling = self.input_scaling
+        if scaling is not None and not (
+            len(scaling.centre) == len(scaling.scale) and len(scaling.scale) in (0, self.input_shape[-1])
+        ):
+            raise ValueError("an input scaling that has no pair for each feature")
 
     @property
     def mask_layout(self) -> MaskLayout:
@@ -113,25 +140,59 @@ class Description(_Part):
         """Task, and what the outputs are called and mean."""
         return Target(task=self.task, names=self.names, units=self.units, centre=self.centre, scale=self.scale)
 
+    @cached_property
+    def data_schema(self) -> Schema | None:
+        """How raw rows become inputs; None for arrays and images. ``ModelError`` if it makes no sense."""
+        if self.schema_values is None:
+            return None
+        from pydantic import ValidationError
 
-class MaskHeader(_Part):
+        from dslnode.data.schema import Schema
+
+        try:
+            return Schema.model_validate(self.schema_values)
+        except ValidationError as error:
+            problem = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(map(str, problem["loc"]))
+            raise ModelError(f"the model's data_schema does not fit ({where}: {problem['msg']})") from None
+
+    def to_json(self) -> bytes:
+        """Return the description as JSON. Raises ``ModelError`` if nobody could read it."""
+        return _checked_json(self)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Description:
+        """Return the description in a JSON text. Raises ``ValueError`` that says where it does not fit."""
+        return msgspec.json.decode(text, type=cls)
+
+
+class MaskHeader(_Part, frozen=True, kw_only=True):
     """What decodes the mask: weights kept per layer, two shares of ones per layer out of 65,536, and a digest."""
 
-    kept: tuple[Count, ...] = Field(max_length=MAX_LAYERS)
-    shares: tuple[Annotated[int, Field(gt=0, lt=2**16)], ...] = Field(max_length=2 * MAX_LAYERS)
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    kept: Annotated[tuple[Count, ...], Meta(max_length=MAX_LAYERS)]
+    shares: Annotated[tuple[Annotated[int, Meta(gt=0, lt=2**16)], ...], Meta(max_length=2 * MAX_LAYERS)]
+    digest: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
 
 
-class Header(_Part):
+class Header(_Part, frozen=True, kw_only=True):
     """What is in a file beside mask and tensors. ``threshold`` is the error from which an example is an anomaly."""
 
     description: Description
-    round: Annotated[int, Field(ge=0, le=2**31)]
-    layout: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    round: Annotated[int, Meta(ge=0, le=2**31)]
+    layout: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
     mask: MaskHeader
     score: Score | None = None
-    threshold: Finite | None = None
+    threshold: float | None = None
     strengths: Strengths | None = None
+
+
+def _checked_json(part: Header | Description) -> bytes:
+    text = msgspec.json.encode(part)
+    try:
+        msgspec.json.decode(text, type=type(part))
+    except ValueError as error:
+        raise ModelError(f"the model cannot be described: {error}; give it and its run shorter names") from error
+    return text
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,9 +239,10 @@ def pack(model: PersonalModelFile) -> bytes:
         score=model.score,
         threshold=model.threshold,
     )
-    text = zlib.compress(header.model_dump_json(exclude_none=True).encode(), 9)
+    text = zlib.compress(_checked_json(header), 9)
     tensors = _pack_tensors(model.tensors)
-    body = HEAD.pack(MAGIC, VERSION, len(text), len(coded.data), len(tensors), 0) + text + coded.data + tensors
+    version = 1 if model.description.input_scaling is None else VERSION
+    body = HEAD.pack(MAGIC, version, len(text), len(coded.data), len(tensors), 0) + text + coded.data + tensors
     return body + checksum(body)
 
 
@@ -264,13 +326,11 @@ def _read_header(compressed: bytes) -> Header:
         text = inflater.decompress(compressed, MAX_HEADER_BYTES)
         if inflater.unconsumed_tail or not inflater.eof:
             raise ValueError("has a header that is cut or too long; export the model again")
-        header = Header.model_validate_json(text)
+        header = msgspec.json.decode(text, type=Header)
     except zlib.error as error:
         raise ValueError("has a header that cannot be read; export the model again") from error
-    except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise ValueError(f"has a header that does not fit ({where}: {problem['msg']}); export it again") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"has a header that does not fit ({error}); export it again") from None
     if header.strengths is not None:
         raise ValueError("has strengths of weights, which this release does not read; install a newer dslnode")
     layers, mask = len(header.description.layers), header.mask

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dslnode.errors import ModelError
 from dslnode.inference.operations import (
     Activation,
+    AddInputs,
     Affine,
     Convolution,
     Flatten,
@@ -24,6 +25,7 @@ from dslnode.inference.operations import (
     Operation,
     Pool,
     StepsLast,
+    SubtractLast,
 )
 
 Array = NDArray[np.float32]
@@ -32,10 +34,13 @@ Weights = Mapping[str, Array]
 
 def run(operations: Sequence[Operation], weights: Weights, inputs: Array) -> Array:
     """Return the outputs (n, outputs), float32, of inputs (n, *input_shape). ``ModelError`` if they do not fit."""
-    values = np.ascontiguousarray(inputs, dtype=np.float32)
+    first = values = np.ascontiguousarray(inputs, dtype=np.float32)
     for number, operation in enumerate(operations):
         try:
-            values = apply(operation, weights, values)
+            if isinstance(operation, AddInputs):
+                values = values + weights[operation.gain] * first.reshape(len(first), -1)[:, list(operation.places)]
+            else:
+                values = apply(operation, weights, values)
         except (ValueError, IndexError, KeyError, np.exceptions.AxisError) as error:
             raise ModelError(
                 f"operation {number} of the model ({operation.op}) does not fit values of the shape {values.shape}:"
@@ -58,6 +63,13 @@ def _flatten(_operation: Flatten, _weights: Weights, values: Array) -> Array:
 @apply.register
 def _steps_last(_operation: StepsLast, _weights: Weights, values: Array) -> Array:
     return values.transpose(0, 2, 1)
+
+
+@apply.register
+def _subtract_last(operation: SubtractLast, _weights: Weights, values: Array) -> Array:
+    differences, columns = values.copy(), list(operation.columns)
+    differences[:, :, columns] -= values[:, -1:, columns]
+    return differences
 
 
 @apply.register

@@ -1,9 +1,12 @@
-"""Writes a personal model as ONNX, in float32, with its normalisation inside and its meaning as metadata."""
+"""Writes a personal model as ONNX, with its normalisation inside and its meaning as metadata.
+
+Values are float32. Weights are float32, or exact int8: -1, 0 and 1, and the scale of their layer, of which onnxruntime
+makes the same float32.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import singledispatch
 from typing import Any
 
@@ -13,52 +16,60 @@ from numpy.typing import NDArray
 from dslnode.data.scaling import LIMIT
 from dslnode.errors import ModelError, SettingsError
 from dslnode.inference import operations as op
-from dslnode.inference.input_units import input_units
+from dslnode.inference.export_check import checked_difference, metadata
+from dslnode.inference.input_units import as_measured, input_units
 from dslnode.inference.model_file import PersonalModelFile
 from dslnode.inference.numpy_runtime import folded
-from dslnode.inference.predictor import Predictor, interpret
+from dslnode.inference.predictor import Predictor
 
 OPERATOR_SET = 20
 """The first with the exact GELU."""
 FORMAT = 9
 """The ONNX format that came with it, so that older runtimes read the file, too."""
-TOLERANCE = 1e-3
 ACTIVATIONS = {"relu": "Relu", "leaky_relu": "LeakyRelu", "elu": "Elu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 Array = NDArray[np.float32]
 
 
-def onnx_model(model: PersonalModelFile, rows: Array) -> tuple[bytes, float]:
+def onnx_model(model: PersonalModelFile, rows: Array, *, int8: bool = False) -> tuple[bytes, float]:
     """Return a file's bytes, and the largest difference of outputs to numpy's on rows float32 (n, *input_shape).
 
-    The rows are as `read_examples` gives them; the file takes numbers of a table in their units. Raises
-    ``SettingsError`` without the extra, ``ModelError`` if onnxruntime answers anything else than numpy.
+    The rows are as `read_examples` gives them; the file takes numbers of a table in their units. With ``int8`` masked
+    weights are int8. Raises ``SettingsError`` without the extra, ``ModelError`` if onnxruntime answers anything else
+    than numpy, or with int8 anything at all else than with float32.
     """
     try:
         import onnx  # noqa: F401
-        import onnxruntime
+        import onnxruntime  # noqa: F401
     except ImportError as error:
         raise SettingsError(
             "--format onnx needs the packages onnx and onnxruntime; install them with: pip install 'dslnode[export]'"
         ) from error
     expected = Predictor(model).outputs(rows)  # refuses a model whose operations do not fit, too
-    content = _content(model)
+    content, inputs = _content(model, int8=False), as_measured(model.description, rows)
+    found = _run(content, inputs)
+    if int8:
+        content, in_float32 = _content(model, int8=True), found
+        found = _run(content, inputs)
+        checked_difference(model, found, in_float32, rows, runtime="onnxruntime with int8", exact=True)
+    return content, checked_difference(model, found, expected, rows, runtime="onnxruntime")
+
+
+def _run(content: bytes, inputs: Array) -> Array:
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    units = input_units(model.description)
-    (found,) = session.run(["outputs"], {"inputs": rows if units is None else units.raw(rows)})
-    difference = float(np.abs(found - expected).max(initial=0.0))
-    answers, wanted = (interpret(model, outputs, rows).classes for outputs in (found, expected))
-    alike = answers is None or np.array_equal(answers, np.asarray(wanted))
-    if not alike or not np.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
-        raise ModelError(f"onnxruntime answers otherwise, by up to {difference:g}; report it, and use --format dslm")
-    return content, difference
+    found: Array = session.run(["outputs"], {"inputs": inputs})[0]
+    return found
 
 
-def _content(model: PersonalModelFile) -> bytes:
+def _content(model: PersonalModelFile, *, int8: bool) -> bytes:
     from onnx import TensorProto, checker, helper
 
-    description, graph = model.description, _Graph(model)
-    graph.add("Div", graph.constant(np.float32(description.full_scale)))
+    description, graph = model.description, _Graph(model, int8=int8)
+    if description.full_scale != 1:
+        graph.add("Div", graph.constant(np.float32(description.full_scale)))
     _normalise(graph)
+    graph.first = graph.here
     for operation in description.operations:
         emit(operation, graph)
     graph.nodes[-1].output[0] = "outputs"
@@ -67,18 +78,9 @@ def _content(model: PersonalModelFile) -> bytes:
     body = helper.make_graph(graph.nodes, "personal_model", [inputs], [outputs], graph.constants)
     opset = [helper.make_opsetid("", OPERATOR_SET)]
     built = helper.make_model(body, opset_imports=opset, ir_version=FORMAT, producer_name="dslnode")
-    helper.set_model_props(built, _metadata(model))
+    helper.set_model_props(built, metadata(model))
     checker.check_model(built)
     return bytes(built.SerializeToString(deterministic=True))
-
-
-def _metadata(model: PersonalModelFile) -> dict[str, str]:
-    """Return what the outputs mean, as JSON where it is more than a word."""
-    description = model.description
-    lists = {name: getattr(description, name) for name in ("names", "units", "centre", "scale", "answers")}
-    threshold = {} if model.threshold is None else {"threshold": repr(model.threshold)}
-    plain = {"model": description.model, "task": description.task, "round": str(model.round)}
-    return plain | threshold | {name: json.dumps(values) for name, values in lists.items()}
 
 
 def _normalise(graph: _Graph) -> None:
@@ -96,12 +98,15 @@ def _normalise(graph: _Graph) -> None:
 class _Graph:
     """The nodes so far, and the name of the present values."""
 
-    def __init__(self, model: PersonalModelFile) -> None:
+    def __init__(self, model: PersonalModelFile, *, int8: bool) -> None:
         self.model = model
         self.weights = model.weights()
+        self._scales = {layer.name: layer.scale for layer in model.description.layers} if int8 else {}
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.here = "inputs"
+        self.first = "inputs"
+        """The values that the first operation gets."""
 
     def add(self, kind: str, *more: str, **attributes: Any) -> str:
         """Add a node on the present values and ``more``; its output becomes the present values."""
@@ -123,8 +128,22 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values).reshape(np.shape(values)), name))
         return name
 
-    def weight(self, name: str | None) -> list[str]:
-        """Return the name of a tensor's constant, or nothing."""
+    def weight(self, name: str, arrange: Callable[[Array], Array] = np.asarray) -> str:
+        """Return the name of a tensor's values, arranged; masked ones are int8 and a scale if that is asked for."""
+        values = arrange(self.weights[name])
+        if name not in self._scales:
+            return self.constant(values)
+        from onnx import TensorProto, helper
+
+        signs, weight = f"signs_{len(self.nodes)}", f"weight_{len(self.nodes)}"
+        small, scale = self.constant(np.sign(values).astype(np.int8)), self.constant(np.float32(self._scales[name]))
+        # Not DequantizeLinear: runtimes fold a product of constants when they load, and then run as with float32
+        self.nodes.append(helper.make_node("Cast", [small], [signs], to=TensorProto.FLOAT))
+        self.nodes.append(helper.make_node("Mul", [signs, scale], [weight]))
+        return weight
+
+    def bias(self, name: str | None) -> list[str]:
+        """Return the name of a bias, or nothing."""
         return [] if name is None else [self.constant(self.weights[name])]
 
 
@@ -145,16 +164,34 @@ def _steps_last(_operation: op.StepsLast, graph: _Graph) -> None:
 
 
 @emit.register
+def _subtract_last(operation: op.SubtractLast, graph: _Graph) -> None:
+    features = graph.model.description.input_shape[-1]
+    subtracted = np.zeros(features, np.float32)
+    subtracted[list(operation.columns)] = 1
+    values = graph.here
+    graph.add("Gather", graph.constant(np.array([-1], np.int64)), axis=1)
+    graph.add_to("Sub", [values, graph.add("Mul", graph.constant(subtracted))])
+
+
+@emit.register
+def _add_inputs(operation: op.AddInputs, graph: _Graph) -> None:
+    values = graph.here
+    graph.add_to("Flatten", [graph.first], axis=1)
+    graph.add("Gather", graph.constant(np.array(operation.places, np.int64)), axis=1)
+    graph.add_to("Add", [values, graph.add("Mul", graph.constant(graph.weights[operation.gain]))])
+
+
+@emit.register
 def _linear(operation: op.Linear, graph: _Graph) -> None:
-    graph.add("Gemm", *graph.weight(operation.weight), *graph.weight(operation.bias), transB=1)
+    graph.add("Gemm", graph.weight(operation.weight), *graph.bias(operation.bias), transB=1)
 
 
 @emit.register
 def _convolution(operation: op.Convolution, graph: _Graph) -> None:
     graph.add(
         "Conv",
-        *graph.weight(operation.weight),
-        *graph.weight(operation.bias),
+        graph.weight(operation.weight),
+        *graph.bias(operation.bias),
         strides=operation.stride,
         pads=operation.padding * 2,
         dilations=operation.dilation,
@@ -187,8 +224,8 @@ def _activation(operation: op.Activation, graph: _Graph) -> None:
     elif operation.kind == "gelu":
         graph.add("Gelu")
     else:
-        alpha = {"leaky_relu": {"alpha": operation.slope}, "elu": {"alpha": operation.alpha}}.get(operation.kind, {})
-        graph.add(ACTIVATIONS[operation.kind], **alpha)
+        alpha = {"leaky_relu": operation.slope, "elu": operation.alpha}.get(operation.kind)
+        graph.add(ACTIVATIONS[operation.kind], **({} if alpha is None else {"alpha": float(alpha)}))
 
 
 @emit.register
@@ -209,7 +246,8 @@ def _affine(operation: op.Affine, graph: _Graph) -> None:
 def _local_response(operation: op.LocalResponse, graph: _Graph) -> None:
     if operation.size % 2 == 0:
         raise ModelError("ONNX centres an even local response on another channel; use --format dslm")
-    graph.add("LRN", size=operation.size, alpha=operation.alpha, beta=operation.beta, bias=operation.k)
+    numbers = {"alpha": operation.alpha, "beta": operation.beta, "bias": operation.k}
+    graph.add("LRN", size=operation.size, **{name: float(value) for name, value in numbers.items()})
 
 
 @emit.register
@@ -221,9 +259,12 @@ def _gru(operation: op.Gru, graph: _Graph) -> None:
         np.zeros(3 * width, np.float32) if name is None else _reordered(graph.weights[name])
         for name in (operation.input_bias, operation.state_bias)
     ]
-    constants = [_reordered(graph.weights[name]) for name in (operation.input_weight, operation.state_weight)]
-    names = [graph.constant(values[np.newaxis]) for values in (*constants, np.concatenate(biases))]
-    graph.add_to("GRU", [graph.here, *names], output=1, hidden_size=width, linear_before_reset=1)
+    weights = [
+        graph.weight(name, lambda values: _reordered(values)[np.newaxis])
+        for name in (operation.input_weight, operation.state_weight)
+    ]
+    bias = graph.constant(np.concatenate(biases)[np.newaxis])
+    graph.add_to("GRU", [graph.here, *weights, bias], output=1, hidden_size=width, linear_before_reset=1)
     graph.add("Squeeze", graph.constant(np.zeros(1, np.int64)))
 
 

@@ -5,17 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dslnode.data.scaling import scaled
 from dslnode.data.target import Task
 from dslnode.errors import ModelError
 from dslnode.inference import numpy_runtime
 from dslnode.inference.model_file import Description, PersonalModelFile, read_model
 
-BATCH = 1024
+if TYPE_CHECKING:
+    from torch import nn
+
+BATCH = 64
+"""Rows that are answered at once: more need more memory, and hardly less time."""
+NEVER = -1e9
+"""What is added to the score of a class that the node does not answer."""
 Array = NDArray[np.float32]
 
 
@@ -70,10 +77,10 @@ class Predictor:
                 f"inputs have the shape {values.shape[1:]} per example, and this model was made for"
                 f" {description.input_shape}; give it what it was trained on"
             )
-        scaled = as_seen(description, values)
+        seen = as_seen(description, values)
         parts = [
-            numpy_runtime.run(description.operations, self._weights, scaled[start : start + BATCH])
-            for start in range(0, len(scaled), BATCH)
+            numpy_runtime.run(description.operations, self._weights, seen[start : start + BATCH])
+            for start in range(0, len(seen), BATCH)
         ]
         found = np.concatenate(parts) if parts else np.empty((0, description.outputs), np.float32)
         if found.shape[1:] != (description.outputs,):
@@ -86,6 +93,16 @@ class Predictor:
         """Return the answers to inputs (n, *input_shape), in the units of the data set."""
         return interpret(self.model, self.outputs(inputs), np.asarray(inputs))
 
+    def as_torch(self) -> nn.Module:
+        """Return a plain module for evaluation with the normalisation inside, and ``names`` of its outputs.
+
+        It takes inputs as they were measured, float32 (n, *input_shape): pixels as stored, numbers of tables and
+        arrays in their units, NaN for a missing one. It gives logits, or numbers in their units. Needs torch.
+        """
+        from dslnode.inference.torch_model import torch_module
+
+        return torch_module(self.model)
+
 
 def load_model(path: str | Path) -> Predictor:
     """Return the model in a ``.dslm`` file, ready to answer. Raises ``ModelError``."""
@@ -97,7 +114,7 @@ def interpret(model: PersonalModelFile, outputs: Array, inputs: NDArray[Any]) ->
     description = model.description
     if description.task == Task.CLASSIFICATION:
         if description.answers:
-            offset = np.full(description.outputs, -1e9, np.float32)
+            offset = np.full(description.outputs, NEVER, np.float32)
             offset[list(description.answers)] = 0
             outputs = outputs + offset
         shares = softmax(outputs)
@@ -115,8 +132,12 @@ def interpret(model: PersonalModelFile, outputs: Array, inputs: NDArray[Any]) ->
 
 def as_seen(description: Description, inputs: NDArray[Any]) -> Array:
     """Return inputs in the units of the data set as the model sees them."""
-    scaled: Array = np.divide(inputs, np.float32(description.full_scale), dtype=np.float32)
-    return scaled
+    scaling = description.input_scaling
+    divided: Array = np.divide(inputs, np.float32(description.full_scale), dtype=np.float32)
+    if scaling is None or not scaling.scale:
+        return divided
+    seen: Array = np.nan_to_num(scaled(inputs, scaling.centre, scaling.scale), copy=False)
+    return seen
 
 
 def softmax(logits: Array) -> Array:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dslnode.data.dataset import TABLES, load_data_set
-from dslnode.data.schema import Schema
 from dslnode.data.spec import kind_of, parse_spec
 from dslnode.data.target import Task
 from dslnode.errors import DataError
 from dslnode.inference.model_file import Description
+
+if TYPE_CHECKING:
+    from dslnode.data.schema import Schema
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,7 @@ class Examples:
 
 
 ARRAYS = ("npz", "idx")
-"""Kinds of files whose numbers, unless they are bytes, each node scales by its own data."""
+"""Kinds of files whose numbers, unless they are bytes, each node scales by the data that it trains on."""
 
 
 def read_examples(spec: str, description: Description, *, with_targets: bool) -> Iterator[Examples]:
@@ -39,16 +42,21 @@ def read_examples(spec: str, description: Description, *, with_targets: bool) ->
     if kind_of(spec) in TABLES and schema is not None:
         yield from _table(spec, schema if with_targets else without_targets(schema), with_targets=with_targets)
         return
-    data = load_data_set(spec, description.outputs if description.task == Task.CLASSIFICATION else None, schema=schema)
-    if kind_of(spec) in ARRAYS and data.train.stored.dtype != np.uint8:
+    classes = description.outputs if description.task == Task.CLASSIFICATION else None
+    data = load_data_set(spec, classes, schema=schema, scale=False)
+    if kind_of(spec) in ARRAYS and data.train.stored.dtype != np.uint8 and not _knows_scale(description):
         raise DataError(
-            f"--data {spec}: numbers in arrays are scaled by the data that they come with, and a model's file does not"
-            " hold that scale; give a table, or scale them yourself and ask dslnode.load_model(FILE).predict"
+            f"--data {spec}: numbers in arrays are scaled as in training, and this model's file does not hold that"
+            " scale; export it again with this release, or scale them and ask dslnode.load_model(FILE).predict"
         )
     for examples in (data.train, data.held_out):
         if examples is not None:
             inputs = examples.stored
             yield Examples(inputs, examples.labels, examples.values) if with_targets else Examples(inputs)
+
+
+def _knows_scale(description: Description) -> bool:
+    return description.input_scaling is not None or description.full_scale != 1
 
 
 def trial_rows(description: Description, spec: str | None, count: int) -> NDArray[np.float32]:
@@ -57,10 +65,12 @@ def trial_rows(description: Description, spec: str | None, count: int) -> NDArra
         first = next(read_examples(spec, description, with_targets=False))
         return np.asarray(first.inputs[:count], np.float32)
     draws = np.random.default_rng(description.network_seed)
-    shape = (count, *description.input_shape)
+    shape, scaling = (count, *description.input_shape), description.input_scaling
+    if scaling is not None and scaling.scale:
+        return draws.normal(scaling.centre, scaling.scale, shape).astype(np.float32)
     if description.full_scale == 1:
         return draws.normal(size=shape).astype(np.float32)
-    return draws.integers(0, int(description.full_scale), shape, endpoint=True).astype(np.float32)
+    return draws.integers(0, math.ceil(description.full_scale), shape, endpoint=True).astype(np.float32)
 
 
 def trained_schema(description: Description) -> Schema | None:

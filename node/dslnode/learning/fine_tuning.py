@@ -10,7 +10,7 @@ from dslnode.learning.batches import Batches
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.local_training import minibatch_gradient, score_gradient
 from dslnode.learning.options import TrainingOptions
-from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
+from dslnode.learning.personal_mask import aggregation_tensor, training_mask
 from dslnode.learning.state import LearnerState
 from dslnode.learning.tasks.task import LearningTask
 
@@ -40,6 +40,6 @@ def _fresh_gradient(
 ) -> Tensor:
     network.model.train()
     inputs, targets = next(batches)
-    keep = choose_mask(network, aggregation_tensor(network, state, options), state.scores, options)
-    at_mask = minibatch_gradient(network, keep, task, inputs, targets).at_mask
-    return score_gradient(network.expand_scores(state.scores), at_mask, options)
+    mask = training_mask(network, aggregation_tensor(network, state, options), state.scores, options)
+    at_weights = minibatch_gradient(network, mask, task, inputs, targets).at_weights
+    return score_gradient(network.expand_scores(state.scores), network.at_mask(at_weights), options)

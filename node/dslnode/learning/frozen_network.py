@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,14 +28,18 @@ SMALL_LAYER = 16_384
 """Layers of at most so many weights have a score for each; larger ones have at least so many scores."""
 
 
+SHARING = b"strided"
+"""Which weights share a score. Nodes of releases that drew them by lot build another network."""
+
+
 @dataclass(frozen=True)
 class ScoreSharing:
-    """Which score each weight listens to, all drawn from the seed.
+    """How weights follow scores: weight i of a layer with n scores listens to score ``i mod n``.
 
-    ``owners`` int64, ``signs`` and ``seeded`` float32, all of shape ``(weights,)``.
+    ``signs`` say whether it moves with the score or against it, ``seeded`` where it starts; both float32 (weights,),
+    drawn from the seed.
     """
 
-    owners: Tensor
     signs: Tensor
     seeded: Tensor
 
@@ -72,23 +76,71 @@ class FrozenNetwork:
         own = {name: tensor.to(self.model.get_parameter(name).dtype) for name, tensor in weights.items()}
         return functional_call(self.model, own, (inputs,))
 
-    def expand_scores(self, scores: Tensor) -> Tensor:
-        """Return each weight's score S, shape ``(layout.size,)``."""
-        if self.sharing is None:
-            return scores
-        shared = scores.index_select(0, self.sharing.owners)  # a third of the time of indexing with brackets
-        return torch.addcmul(self.sharing.seeded, self.sharing.signs, shared)
+    def expand_scores(self, scores: Tensor, start: Tensor | None = None) -> Tensor:
+        """Return each weight's score S, shape ``(layout.size,)``.
 
-    def masked_weights(self, keep: Tensor) -> dict[str, Tensor]:
-        """Return what the model runs on under a mask, by parameter name: the weights where ``keep`` is true, else 0."""
-        return tensors_of(kept_weights(self.weights, keep), self.layout)
+        ``start``, of the same shape, is where the weights start in place of their seeded scores; where no scores are
+        shared, it is added.
+        """
+        if self.sharing is None:
+            return scores if start is None else scores + start
+        start = self.sharing.seeded if start is None else start
+        spread = torch.empty_like(start)
+        for own, rows in self._shared_rows():
+            moved = scores[own]
+            for part in rows:
+                found, begun, signs = (_in_rows(vector, part, moved) for vector in (spread, start, self.sharing.signs))
+                torch.addcmul(begun, signs, moved[: found.shape[1]], out=found)
+        return spread
+
+    def masked_weights(self, mask: Tensor) -> dict[str, Tensor]:
+        """Return what the model runs on under a mask (weights,), boolean or of strengths, by parameter name."""
+        return tensors_of(kept_weights(self.weights, mask), self.layout)
 
     def reduce_gradient(self, gradient: Tensor) -> Tensor:
         """Return the gradient at the scores, shape ``(score_layout.size,)``, from that at each weight's score."""
         if self.sharing is None:
             return gradient
-        gathered = torch.zeros(self.score_layout.size)
-        return gathered.scatter_add_(0, self.sharing.owners, gradient * self.sharing.signs)
+        signed = gradient * self.sharing.signs
+        reduced = torch.empty(self.score_layout.size)
+        for own, (whole, rest) in self._shared_rows():
+            torch.sum(_in_rows(signed, whole, reduced[own]), dim=0, out=reduced[own])
+            reduced[own][: rest.stop - rest.start] += signed[rest]
+        return reduced
+
+    def at_mask(self, at_weights: Mapping[str, Tensor]) -> Tensor:
+        """Return the gradient at the mask, (weights,), from that at the weights under it, by parameter name."""
+        flat = [at_weights[layer.name].float().reshape(-1) for layer in self.layout.layers]
+        return torch.cat(flat).mul_(self.weights)
+
+    def at_scores(self, at_weights: Mapping[str, Tensor]) -> Tensor:
+        """Return ``reduce_gradient(at_mask(...))`` in half of the time."""
+        if self.sharing is None:
+            return self.at_mask(at_weights)
+        reduced = torch.empty(self.score_layout.size)
+        for (layer, span), (own, (whole, rest)) in zip(self.layout.spans(), self._shared_rows(), strict=True):
+            signed = at_weights[layer.name].float().reshape(-1) * self._signed_weights[span]
+            rows = signed[: whole.stop - whole.start]
+            torch.sum(rows.view(-1, own.stop - own.start), dim=0, out=reduced[own])
+            reduced[own][: rest.stop - rest.start] += signed[len(rows) :]
+        return reduced
+
+    @cached_property
+    def _signed_weights(self) -> Tensor:
+        assert self.sharing is not None
+        return self.weights * self.sharing.signs
+
+    def _shared_rows(self) -> Iterator[tuple[slice, tuple[slice, slice]]]:
+        """Yield where the scores of each layer are, and where its weights: whole rows of them, and the rest."""
+        for (layer, span), (scores, own) in zip(self.layout.spans(), self.score_layout.spans(), strict=True):
+            end = span.start + layer.size // scores.size * scores.size
+            yield own, (slice(span.start, end), slice(end, span.stop))
+
+
+def _in_rows(vector: Tensor, part: slice, scores: Tensor) -> Tensor:
+    """Return a view of a part of a vector as rows of one layer's scores; what is less than a row is one row."""
+    values = vector[part]
+    return values.view(-1, min(len(values), len(scores)) or 1)
 
 
 def shared_layout(layout: MaskLayout, weights_per_score: int) -> MaskLayout:
@@ -130,9 +182,10 @@ def frozen_weights(
 def fingerprint(layout: MaskLayout, scores: MaskLayout, seed: int) -> bytes:
     """Return 16 bytes that are equal exactly where two nodes hold the same frozen network.
 
-    That is: the layouts of weights and scores, the seed and the signs.
+    That is: the layouts of weights and scores, how weights share scores, the seed and the signs.
     """
     digest = hashlib.blake2b(layout.digest + scores.digest, digest_size=16)
+    digest.update(b"" if scores == layout else SHARING)
     digest.update(seed.to_bytes(8, "little"))
     digest.update(np.packbits(frozen_signs(layout, seed), bitorder="little").tobytes())
     return digest.digest()

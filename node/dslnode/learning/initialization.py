@@ -24,7 +24,7 @@ from dslnode.learning.state import LearnerState
 from dslnode.learning.tasks.task import LearningTask
 from dslnode.protocol.frozen_bits import seeded_score_words
 from dslnode.protocol.mask import MaskLayer, MaskLayout
-from dslnode.protocol.random_streams import random_bits, raw_words
+from dslnode.protocol.random_streams import random_bits
 
 NEVER = -1e9  # a logit that never wins
 
@@ -101,16 +101,11 @@ def seeded_mask(layout: MaskLayout, seed: int, counts: tuple[int, ...]) -> Tenso
 
 
 def draw_sharing(layout: MaskLayout, scores: MaskLayout, seed: int) -> ScoreSharing | None:
-    """Draw which weights share a score: in a shuffled layer, every so many; None if every weight has its own."""
+    """Draw how weights share scores; None if every weight has its own."""
     if scores == layout:
         return None
-    owners, signs = np.empty(layout.size, np.int64), np.ones(layout.size, np.float32)
-    for index, ((layer, span), (score_layer, scores_span)) in enumerate(
-        zip(layout.spans(), scores.spans(), strict=True)
-    ):
-        places = np.arange(layer.size)
+    signs = np.ones(layout.size, np.float32)
+    for index, ((layer, span), score_layer) in enumerate(zip(layout.spans(), scores.layers, strict=True)):
         if layer != score_layer:
-            places = np.argsort(raw_words("score owners", seed, index, layer.size), kind="stable")
             signs[span] -= 2 * random_bits("score signs", seed, index, layer.size).astype(np.float32)
-        owners[span] = scores_span.start + places % score_layer.size
-    return ScoreSharing(torch.from_numpy(owners), torch.from_numpy(signs), seeded_scores(layout, seed))
+    return ScoreSharing(torch.from_numpy(signs), seeded_scores(layout, seed))

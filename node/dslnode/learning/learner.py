@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from dslnode.data.dataset import DataSet
+from dslnode.data.target import Task
 from dslnode.inference.saved_arrays import MASK
 from dslnode.learning import aggregation, masking, state_arrays
 from dslnode.learning.batches import Batches, ExampleTensors, minibatches
@@ -27,6 +28,7 @@ from dslnode.learning.initial_masks import InitialMasks
 from dslnode.learning.initialization import frozen_network, initial_state
 from dslnode.learning.local_training import train_locally
 from dslnode.learning.model_check import check_model
+from dslnode.learning.models import FromLastValues
 from dslnode.learning.options import DEFAULT_TRAINING, InitializationOptions, TrainingOptions
 from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
 from dslnode.learning.pruning import prune_dead_units
@@ -35,7 +37,7 @@ from dslnode.learning.rng import generator, seeded_torch, torch_draws
 from dslnode.learning.score_consensus import ScoreConsensus
 from dslnode.learning.state import LearnerState
 from dslnode.learning.tasks.chosen import learning_task
-from dslnode.plugins import model_factory
+from dslnode.plugins import BUILT_IN_MODELS, model_factory
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask, MaskLayout
 from dslnode.protocol.messages import ExchangeState, MaskKind, MaskMessage, RoundMessage
@@ -312,10 +314,14 @@ def build_model(name: str, data: DataSet, seed: int) -> nn.Module:
     """Return a new model for the data. Raises ``ModelError`` if there is none of this name, or it cannot be built.
 
     What is neither frozen nor masked (biases, norms) starts from torch's own random numbers. They are seeded here, so
-    that a restart starts alike.
+    that a restart starts alike. A built-in model of a forecast starts from the last known values.
     """
+    target = data.target
     with seeded_torch(seed):
-        return model_factory(name)(data.input_shape, data.output_count, data.target.task)
+        model = model_factory(name)(data.input_shape, data.output_count, target.task)
+    if name not in BUILT_IN_MODELS or target.task != Task.FORECAST or not target.last_values:
+        return model
+    return FromLastValues(model, target.last_values, features=data.input_shape[-1])
 
 
 def _as_sent(item: NeighbourMasks | Mask, place: int) -> NeighbourMasks:

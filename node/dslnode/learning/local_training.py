@@ -1,7 +1,7 @@
 """Local training of one node's scores (paper, step 4): a plain loop that reads like the paper.
 
 The straight-through estimator hands the gradient that reaches the mask to the score unchanged. With ``w`` frozen,
-that gradient is ``dL/d(w * mask) * w``, so it is taken from the kept weights directly: nothing of the mask's own
+that gradient is ``dL/d(w * mask) * w``, so it is taken from the weights under the mask: nothing of the mask's own
 computation is ever recorded for differentiation.
 """
 
@@ -21,7 +21,7 @@ from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.group_sparsity import shrink_channels
 from dslnode.learning.initialization import score_scale
 from dslnode.learning.options import TrainingOptions
-from dslnode.learning.personal_mask import choose_mask
+from dslnode.learning.personal_mask import training_mask
 from dslnode.learning.results import Progress
 from dslnode.learning.state import LearnerState
 from dslnode.learning.tasks.task import LearningTask
@@ -35,20 +35,48 @@ WARM_UP = 10  # steps in which the average of the scores comes to its full decay
 
 @dataclass(frozen=True)
 class MinibatchGradient:
-    """A minibatch's loss (), its outputs (batch, outputs), and gradients: (weights,) at the mask, by name at the rest.
+    """A minibatch's loss (), its outputs (batch, outputs), and gradients by parameter name, in the model's own shapes.
 
-    ``local`` has those of the parameters that are not masked, in the model's own shapes and precision.
+    ``at_weights`` has those at the weights under the mask, ``local`` those of the parameters that are not masked.
     """
 
     loss: Tensor
     outputs: Tensor
-    at_mask: Tensor
+    at_weights: Mapping[str, Tensor]
     local: Mapping[str, Tensor]
 
     def is_finite(self) -> bool:
         """Return whether a step down these gradients would leave all values finite."""
-        total = float(self.loss) + float(self.at_mask.sum()) + sum(float(g.sum()) for g in self.local.values())
+        gradients = (*self.at_weights.values(), *self.local.values())
+        total = float(self.loss) + sum(float(gradient.sum()) for gradient in gradients)
         return math.isfinite(total)
+
+
+class _Ranking:
+    """The intermediate aggregation tensor of the steps of a round, in which the neighbours' term stays the same."""
+
+    def __init__(self, network: FrozenNetwork, state: LearnerState, options: TrainingOptions) -> None:
+        self._network, self._options = network, options
+        alpha = options.alpha * state.collaboration_weight
+        term = aggregation_term(network.expand_scores(state.scores), state.neighbour_mean, alpha, network.layout)
+        self._term = term
+        seeded = None if network.sharing is None else network.sharing.seeded
+        self._start = term if seeded is None else seeded + term
+
+    def tensor(self, scores: Tensor) -> Tensor:
+        """Return T (weights,) of the scores (scores,)."""
+        if self._options.signed_scores:
+            return self._network.expand_scores(scores, self._start)
+        return intermediate_aggregation_tensor(self._network.expand_scores(scores), self._term, signed=False)
+
+    def at_scores(self, state: LearnerState, at_weights: Mapping[str, Tensor]) -> Tensor:
+        """Return the gradient (scores,). What fine-tuning or weight decay need of each weight is put into the state."""
+        options = self._options
+        if options.signed_scores and not options.weight_decay and options.fine_tuning != "stale":
+            return self._network.at_scores(at_weights)
+        at_mask = self._network.at_mask(at_weights)
+        state.gradient = score_gradient(self._network.expand_scores(state.scores), at_mask, options)
+        return self._network.reduce_gradient(state.gradient)
 
 
 class _Seen:
@@ -74,19 +102,18 @@ class _Seen:
 
 
 def minibatch_gradient(
-    network: FrozenNetwork, keep: Tensor, task: LearningTask, inputs: Tensor, targets: Tensor
+    network: FrozenNetwork, mask: Tensor, task: LearningTask, inputs: Tensor, targets: Tensor
 ) -> MinibatchGradient:
-    """Return the gradients of the task's loss with the network under the boolean mask ``keep``, (weights,)."""
-    leaves = {name: tensor.requires_grad_() for name, tensor in network.masked_weights(keep).items()}
+    """Return the gradients of the task's loss with the network under a mask (weights,), boolean or of strengths."""
+    leaves = {name: tensor.requires_grad_() for name, tensor in network.masked_weights(mask).items()}
     local = network.local_parameters
     outputs = network.run(leaves, inputs)
     loss = task.loss(outputs, inputs, targets)
     wanted = [*leaves.values(), *local.values()]
     gradients = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients[: len(leaves)]])
-    return MinibatchGradient(
-        loss.detach(), outputs.detach(), flat * network.weights, dict(zip(local, gradients[len(leaves) :], strict=True))
-    )
+    at_weights = dict(zip(leaves, gradients, strict=False))
+    at_local = dict(zip(local, gradients[len(leaves) :], strict=True))
+    return MinibatchGradient(loss.detach(), outputs.detach(), at_weights, at_local)
 
 
 def train_locally(
@@ -104,25 +131,22 @@ def train_locally(
     raises ``ModelError`` if all of them were like that.
     """
     network.model.train()
-    spread = network.expand_scores(state.scores)
-    term = aggregation_term(spread, state.neighbour_mean, options.alpha * state.collaboration_weight, network.layout)
+    ranking = _Ranking(network, state, options)
     seen, steps = _Seen(task), 0
     while steps < options.local_steps and not stop():
         inputs, targets = next(batches)
-        tensor = intermediate_aggregation_tensor(spread, term, signed=options.signed_scores)
-        keep = choose_mask(network, tensor, state.scores, options)
-        gradient = minibatch_gradient(network, keep, task, inputs, targets)
+        tensor = ranking.tensor(state.scores)
+        mask = training_mask(network, tensor, state.scores, options)
+        gradient = minibatch_gradient(network, mask, task, inputs, targets)
         steps += 1
         if not gradient.is_finite():  # one such step would spoil all scores for good
             continue
-        state.gradient = score_gradient(spread, gradient.at_mask, options)
-        step_scores(network, state, options)
+        step_scores(network, state, ranking.at_scores(state, gradient.at_weights), options)
         step_local_parameters(network, state, gradient.local)
         if options.group_lasso:
             strength = options.learning_rate * options.group_lasso
             shrink_channels(state.scores, network.layout, strength, relative=options.step_rule == "adam")
         state.average.lerp_(state.scores, 1 - min(options.score_ema_decay, state.steps / (state.steps + WARM_UP)))
-        spread = network.expand_scores(state.scores)
         seen.add(gradient, inputs, targets)
     if steps and not seen.targets:
         raise ModelError("the loss of every minibatch of a round was infinite or no number: look at model and data")
@@ -135,14 +159,13 @@ def score_gradient(scores: Tensor, at_mask: Tensor, options: TrainingOptions) ->
     return gradient + options.weight_decay * scores if options.weight_decay else gradient
 
 
-def step_scores(network: FrozenNetwork, state: LearnerState, options: TrainingOptions) -> None:
-    """Take one step down the newest gradient.
+def step_scores(network: FrozenNetwork, state: LearnerState, gradient: Tensor, options: TrainingOptions) -> None:
+    """Take one step down a gradient (scores,).
 
     ``adam`` (Kingma and Ba 2015) with steps in units of the layer's first scores: gradients differ by orders of
     magnitude between layers, and one absolute rate kills a layer (all units off) while another one crawls.
     """
     state.steps += 1
-    gradient = network.reduce_gradient(state.gradient)
     if options.step_rule == "momentum":
         state.velocity.mul_(options.momentum).add_(gradient)
         state.scores.sub_(state.velocity, alpha=options.learning_rate)

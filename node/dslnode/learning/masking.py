@@ -20,6 +20,8 @@ from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 
 WeightedMask = tuple[Mask, float]
 """A mask, and its weight in a mean, at least 0; weights need not sum to 1."""
+SAMPLED = 8_192
+"""Values, at least, by which the threshold of a layer is found while it trains."""
 SAMPLE = 2048
 """Values in the sorted sample by which top-k narrows a layer down."""
 
@@ -67,6 +69,31 @@ def top_k(ranking: Tensor, layout: MaskLayout, counts: tuple[int, ...]) -> Tenso
     return torch.from_numpy(keep)
 
 
+def near_top_k(ranking: Tensor, layout: MaskLayout, counts: tuple[int, ...]) -> Tensor:
+    """Return a boolean vector that is true at about the ``counts`` largest entries of each layer: enough for training.
+
+    The threshold of a large layer is that of a sample.
+    """
+    values = ranking.numpy()
+    keep = np.empty(layout.size, dtype=np.bool_)
+    for (layer, span), count in zip(layout.spans(), counts, strict=True):
+        np.greater_equal(values[span], sampled_threshold(values[span], layer, count), out=keep[span])
+    return torch.from_numpy(keep)
+
+
+def sampled_threshold(values: NDArray[np.float32], layer: MaskLayer, count: int) -> np.float32:
+    """Return about the ``count``-th largest of a layer's values; exactly that of a small layer.
+
+    The sample takes every so many values. The stride has no factor in common with the rows of the layer, or the sample
+    would see some columns alone.
+    """
+    stride = max(1, len(values) // SAMPLED)
+    while math.gcd(stride, layer.fan_in) > 1:
+        stride += 1
+    sample = values[::stride]
+    return kth_largest(sample, max(1, round(count * len(sample) / len(values))))
+
+
 def to_mask(keep: Tensor, layout: MaskLayout) -> Mask:
     """Pack a boolean vector into a mask."""
     packed = np.packbits(keep.numpy(), bitorder="little").tobytes()
@@ -95,19 +122,19 @@ def weighted_mean(size: int, masks: Sequence[WeightedMask], vector_of: Callable[
     return mean
 
 
-def kept_weights(weights: Tensor, keep: Tensor) -> Tensor:
-    """Return the weights where the boolean vector ``keep`` is true, zeros elsewhere.
+def kept_weights(weights: Tensor, mask: Tensor) -> Tensor:
+    """Return the weights times a mask, both (weights,): boolean, or float32 strengths.
 
     By numpy, which multiplies floats by booleans in half of torch's time.
     """
-    return torch.from_numpy(weights.numpy() * keep.numpy())
+    return torch.from_numpy(weights.numpy() * mask.numpy())
 
 
 def _mark_largest(values: NDArray[np.float32], count: int, keep: NDArray[np.bool_]) -> None:
     if not 0 < count < len(values):
         keep[:] = count > 0
         return
-    threshold = _kth_largest(values, count)
+    threshold = kth_largest(values, count)
     np.greater_equal(values, threshold, out=keep)
     if np.count_nonzero(keep) != count:
         np.greater(values, threshold, out=keep)
@@ -115,10 +142,11 @@ def _mark_largest(values: NDArray[np.float32], count: int, keep: NDArray[np.bool
         keep[np.flatnonzero(values == threshold)[:missing]] = True
 
 
-def _kth_largest(values: NDArray[np.float32], count: int) -> np.float32:
-    """Return the ``count``-th largest value by selecting only among those near it (Floyd and Rivest 1975).
+def kth_largest(values: NDArray[np.float32], count: int) -> np.float32:
+    """Return the ``count``-th largest of the values; ``count`` is from 1 to their number.
 
-    A sorted sample brackets it; if the bracket misses, the whole layer is partitioned.
+    It is selected among those near it only (Floyd and Rivest 1975): a sorted sample brackets it. If the bracket misses,
+    the whole layer is partitioned.
     """
     candidates, rank = values, count
     if len(values) >= 4 * SAMPLE:

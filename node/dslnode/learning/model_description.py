@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 
 import numpy as np
+from torch import Tensor
 
+from dslnode.data.dataset import DataSet
 from dslnode.errors import ModelError
-from dslnode.inference.model_file import Description, Layer, PersonalModelFile, Score
+from dslnode.inference.model_file import MAX_SCALED_FEATURES, Description, InputScaling, Layer, PersonalModelFile, Score
 from dslnode.inference.operations import Operation
 from dslnode.learning.learner import Learner
 from dslnode.learning.operations_of import operations_of
@@ -18,6 +20,7 @@ from dslnode.protocol.mask import Mask
 def describe_model(learner: Learner, *, model: str, run_id: str = "", node: str = "", made_by: str = "") -> Description:
     """Return what all models of this learner have in common. ``model`` is the name by which it can be built again."""
     data, network, target = learner.data, learner.network, learner.data.target
+    centre, scale = learner.task.original_units()
     answers = np.flatnonzero(network.logit_offset.numpy() == 0)
     return Description(
         model=model,
@@ -30,16 +33,17 @@ def describe_model(learner: Learner, *, model: str, run_id: str = "", node: str 
             for layer, span in network.layout.spans()
         ),
         input_shape=data.input_shape,
-        full_scale=data.train.full_scale,
+        full_scale=data.train.full_scale * (1.0 if data.scaling is None else data.scaling.full_scale),
+        input_scaling=_input_scaling(data),
         outputs=data.output_count,
         answers=tuple(answers.tolist()) if len(answers) < len(network.logit_offset) else (),
         task=target.task,
         names=target.names,
         units=target.units,
-        centre=target.centre,
-        scale=target.scale,
+        centre=_per_output(centre, learner),
+        scale=_per_output(scale, learner),
         settings=_settings(learner.options) | _settings(learner.initialization),
-        data_schema=data.schema,
+        schema_values=None if data.schema is None else data.schema.model_dump(mode="json"),
         operations=_operations(learner),
     )
 
@@ -71,6 +75,21 @@ def _operations(learner: Learner) -> tuple[Operation, ...]:
         return operations_of(learner.network.model)
     except ModelError:
         return ()
+
+
+def _per_output(numbers: Tensor, learner: Learner) -> tuple[float, ...]:
+    """Return a number for each output where outputs are numbers in units, else nothing."""
+    if learner.data.train.values is None or not numbers.ndim:
+        return ()
+    return tuple(numbers.tolist())
+
+
+def _input_scaling(data: DataSet) -> InputScaling | None:
+    """Return how numbers of arrays are scaled; None for more features than a file describes."""
+    scaling = data.scaling
+    if scaling is None or len(scaling.centre) > MAX_SCALED_FEATURES:
+        return None
+    return InputScaling(centre=scaling.centre, scale=scaling.scale)
 
 
 def _settings(options: TrainingOptions | InitializationOptions) -> dict[str, str | float | int | bool | None]:

@@ -9,6 +9,7 @@ frozen ones that all nodes share.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +24,8 @@ ALEXNET_SMALLEST = 22
 CNN1D_SMALLEST = 4
 GRU_WIDTH = 64
 CODE_WIDTH = 32
-FIRST_SCALE = 0.1
-"""Of outputs that are numbers: a model that has learned nothing then answers about the mean."""
+FIRST_SCALE = 0.01
+"""Of outputs that are numbers: what has learned nothing then answers the mean, as the trivial predictor does."""
 
 
 class LocalScale(nn.Module):
@@ -38,6 +39,33 @@ class LocalScale(nn.Module):
     def forward(self, outputs: Tensor) -> Tensor:
         """Return the outputs scaled, then shifted."""
         return outputs * self.gain + self.bias
+
+
+class FromLastValues(nn.Module):
+    """A model that sees how a series differs from its last values, and foretells how it goes on from there.
+
+    Takes (n, steps, features) and gives (n, outputs). ``places`` say where in the flattened input each output's last
+    known value stands. It is subtracted from all steps of its feature, and added to the output times a gain that the
+    node itself trains. What has learned nothing foretells that nothing changes, and a series that drifts never leaves
+    the range that the model was trained in.
+    """
+
+    def __init__(self, model: nn.Module, places: Sequence[int], features: int) -> None:
+        super().__init__()
+        self.model = model
+        self.gain = nn.Parameter(torch.ones(len(places)))
+        self.columns = sorted({place % features for place in places})
+        subtracted = torch.zeros(features)
+        subtracted[self.columns] = 1.0
+        self.places: Tensor
+        self.subtracted: Tensor
+        self.register_buffer("places", torch.tensor(places), persistent=False)
+        self.register_buffer("subtracted", subtracted, persistent=False)
+
+    def forward(self, series: Tensor) -> Tensor:
+        """Return the last values times their gains, plus what the model says about the differences."""
+        changes: Tensor = self.model(series - series[:, -1:] * self.subtracted)
+        return changes + self.gain * series.flatten(1).index_select(1, self.places)
 
 
 class Recurrent(nn.Module):

@@ -8,7 +8,7 @@ from torch import nn
 
 from dslnode.errors import ModelError
 from dslnode.inference import operations as op
-from dslnode.learning.models import LocalScale, Recurrent, StepsLast
+from dslnode.learning.models import FromLastValues, LocalScale, Recurrent, StepsLast
 
 
 def operations_of(model: nn.Module) -> tuple[op.Operation, ...]:
@@ -20,6 +20,10 @@ def _translated(module: nn.Module, path: str) -> Iterator[op.Operation]:
     if isinstance(module, (nn.Sequential, Recurrent)):  # their parts come in the order in which they are used
         for name, child in module.named_children():
             yield from _translated(child, _joined(path, name))
+    elif isinstance(module, FromLastValues):
+        yield op.SubtractLast(columns=tuple(module.columns))
+        yield from _translated(module.model, _joined(path, "model"))
+        yield op.AddInputs(places=tuple(module.places.tolist()), gain=_joined(path, "gain"))
     elif not isinstance(module, IGNORED):
         translate = TRANSLATIONS.get(type(module))
         if translate is None:
@@ -138,12 +142,12 @@ def _gru(module: nn.Module, path: str) -> op.Operation:
     )
 
 
-def _activation(kind: str) -> Callable[[nn.Module, str], op.Operation]:
+def _activation(kind: op.ActivationKind) -> Callable[[nn.Module, str], op.Operation]:
     def translate(module: nn.Module, path: str) -> op.Operation:
         if isinstance(module, nn.GELU) and module.approximate != "none":
             raise ModelError(f"{path}: only the exact GELU can be exported")
         slope, alpha = getattr(module, "negative_slope", 0.01), getattr(module, "alpha", 1.0)
-        return op.Activation.model_validate({"kind": kind, "slope": slope, "alpha": alpha})
+        return op.Activation(kind=kind, slope=slope, alpha=alpha)
 
     return translate
 

@@ -33,6 +33,7 @@ class TrainingOptions:
     lr_decay_after_steps: int = 400  # adam: the rate then falls with the root of the number of steps; 0: never
     momentum: float = 0.9
     weight_decay: float = 0.0
+    mask_power: float = 0.0  # graded training: strengths of kept weights grow with this power; 0: binary, as the paper
     signed_scores: bool = True  # rank S itself (True), or |S| as the paper does
     alpha: float = 1.0  # aggregation strength, the paper's alpha
     mask_novelty: bool = True  # aggregate what masks say beyond the initial mask; False: plain masks, as the paper

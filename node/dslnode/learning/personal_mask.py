@@ -8,8 +8,9 @@ from torch import Tensor
 
 from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor
 from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.graded_mask import strengths
 from dslnode.learning.group_sparsity import dead_channels, drop_thin_channels, living_counts
-from dslnode.learning.masking import top_k
+from dslnode.learning.masking import near_top_k, top_k
 from dslnode.learning.options import TrainingOptions
 from dslnode.learning.state import LearnerState
 
@@ -37,3 +38,18 @@ def choose_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, options:
     if options.min_channel_fraction:
         keep = drop_thin_channels(keep, network.layout, network.counts, options.min_channel_fraction)
     return keep
+
+
+def training_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, options: TrainingOptions) -> Tensor:
+    """Return what the weights are multiplied by in training, (weights,): about the mask, or graded, float32 strengths.
+
+    Thresholds of large layers are those of a sample. With structured sparsity, or in the paper's form, the mask is
+    exact; it multiplies strengths.
+    """
+    structured = options.group_lasso or options.min_channel_fraction
+    exact = structured or not options.signed_scores
+    keep = choose_mask(network, tensor, scores, options) if exact else None
+    if options.mask_power:
+        graded = strengths(tensor, network.layout, network.counts, options.mask_power)
+        return graded if keep is None else graded * keep
+    return near_top_k(tensor, network.layout, network.counts) if keep is None else keep

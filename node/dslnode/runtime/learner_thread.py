@@ -102,10 +102,18 @@ class LearnerThread:
     def _train(self, number: int) -> TrainedRound:
         began, self._number = time.monotonic(), number
         before = self._learner.mask
+        if number == 0:
+            self._judge_untrained()
         progress = self._learner.train_round(number, self._interrupted.is_set)
         mask = self._learner.mask
         flips = Mask(mask.layout, mask.bits ^ before.bits)
         return TrainedRound(mask, progress, flips.layer_densities(), flips.density, time.monotonic() - began)
+
+    def _judge_untrained(self) -> None:
+        """Keep the untrained model until one is better: of numbers it answers the mean, which not all data beat."""
+        score = self._learner.score(self._interrupted.is_set)
+        if score is not None:
+            self._learner.keep_if_best(score)
 
     def _aggregate(self, neighbours: tuple[NeighbourMasks, ...], *, evaluate: bool) -> AggregatedRound:
         began = time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from pydantic import ValidationError
+import msgspec
 
 from dslnode.atomic_file import read_file, replace_file
 from dslnode.errors import ModelError, StateError
@@ -19,7 +19,7 @@ BEST, LAST = "best", "last"
 
 def save_description(directory: Path, description: Description) -> None:
     """Write what all models of a node have in common beside its state, unless it is there. Raises ``StateError``."""
-    file, content = directory / DESCRIPTION, description.model_dump_json(exclude_none=True, indent=1).encode()
+    file, content = directory / DESCRIPTION, msgspec.json.format(description.to_json(), indent=1)
     try:
         with contextlib.suppress(FileNotFoundError):
             if read_file(file, len(content)) == content:
@@ -53,14 +53,14 @@ def saved_model(directory: Path, which: str = BEST) -> PersonalModelFile:
 def _description(directory: Path) -> Description:
     file = directory / DESCRIPTION
     try:
-        return Description.model_validate_json(read_file(file, MAX_HEADER_BYTES))
+        return Description.from_json(read_file(file, MAX_HEADER_BYTES))
     except FileNotFoundError as error:
         raise StateError(
             f"{file}: there is no such file; give the --state-dir of a node that this release has run"
         ) from error
     except OSError as error:
         raise StateError(f"{file}: cannot be read ({error.strerror or error})") from error
-    except ValidationError as error:
+    except ValueError as error:
         raise StateError(f"{file}: is damaged; start the node again, which writes it anew") from error
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import numpy as np
 
 from dslnode.data.schema import Schema
@@ -71,7 +72,7 @@ class ServedModel:
             "task": description.task,
             "names": list(description.names),
             "units": list(description.units),
-            "score": None if self._model.score is None else self._model.score.model_dump(),
+            "score": None if self._model.score is None else msgspec.structs.asdict(self._model.score),
             "threshold": self._model.threshold,
             "input_shape": list(description.input_shape),
             "full_scale": description.full_scale,

@@ -107,6 +107,34 @@ def test_parquet_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
         load_data_set(f"parquet:{path}")
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_array_of_objects_gives_what_the_lines_give(tmp_path: Path, indent: int | None) -> None:
+    records = [{"a": {"x": n * n % 7, "y": "[,]" if n % 3 else "}"}, "label": n % 2} for n in range(20)]
+    lines, array = tmp_path / "a.jsonl", tmp_path / "a.json"
+    lines.write_text("".join(json.dumps(record) + "\n" for record in records))
+    array.write_text("\n " + json.dumps(records, indent=indent) + "\n")
+    one, other = (load_data_set(f"jsonl:{path}").train for path in (lines, array))
+    assert np.array_equal(one.stored, other.stored)
+    assert np.array_equal(one.labels, other.labels)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('[{"a": 1, "label": 0},\n 7]', r"line 2: a int stands where an object is expected"),
+        ('[{"a": 1, "label": 0}\n {"a": 2}]', r"line 1: .* neither a comma nor its end"),
+        ('[{"a": 1, "label": 0},\n\n {"a": 2, "label"', r"line 3: .*the array must hold JSON objects"),
+        ("[]", "no examples"),
+        ("[" * 100_000, "line 1: .*the array must hold JSON objects"),
+    ],
+)
+def test_a_broken_array_is_refused_at_its_line(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=expected):
+        load_data_set(f"jsonl:{path}")
+
+
 @fuzz
 @given(damages, st.sampled_from(["jsonl", "parquet", "sqlite"]))
 def test_fuzzed_sources(tmp_path: Path, how: Damage, kind: str) -> None:

@@ -16,7 +16,7 @@ from dslnode.data.readers.class_folders import LabelledFiles, Skipped, find_file
 from dslnode.data.readers.raw import MAX_FILE_BYTES, RawExamples, RawSet, check_size
 from dslnode.data.scaling import feature_scales, scaled
 from dslnode.data.schema import AudioShape, Schema
-from dslnode.data.spec import AudioOptions
+from dslnode.data.spec_options import AudioOptions
 from dslnode.errors import DataError
 
 SUFFIXES = frozenset({".wav", ".wave"})

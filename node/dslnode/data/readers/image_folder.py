@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dslnode.data.readers.class_folders import LabelledFiles, Skipped, find_files
 from dslnode.data.readers.raw import RawExamples, RawSet, check_size
 from dslnode.data.schema import ImageShape, Schema
-from dslnode.data.spec import ImageOptions
+from dslnode.data.spec_options import ImageOptions
 from dslnode.errors import DataError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dslnode.data.readers.raw import MAX_VALUES, existing_file
 from dslnode.data.schema import MAX_COLUMNS
-from dslnode.data.spec import CsvOptions
+from dslnode.data.spec_options import CsvOptions
 from dslnode.data.tables.dialect import Dialect, csv_reader, find_dialect, prepared
 from dslnode.data.tables.source import Chunk, chunk_rows, unique_names
 from dslnode.data.tables.text_stream import TextFile, open_text

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dslnode.data.readers.raw import MAX_CLASSES
 from dslnode.data.scaling import mean_scale
 from dslnode.data.schema import Column, ColumnKind, Schema, Series
-from dslnode.data.spec import TaskOptions
+from dslnode.data.spec_options import TaskOptions
 from dslnode.data.tables.cells import parse_number
 from dslnode.data.tables.columns import (
     describe_column,

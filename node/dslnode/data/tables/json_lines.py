@@ -1,26 +1,31 @@
-"""Reads JSON lines (`jsonl:`): one object per line, whose names are the columns; nested objects give `outer.inner`."""
+"""Reads JSON lines, or one array of objects (`jsonl:`): names are the columns; nested objects give `outer.inner`."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dslnode.data.schema import MAX_COLUMNS
-from dslnode.data.spec import TaskOptions
+from dslnode.data.spec_options import TaskOptions
 from dslnode.data.tables.source import Chunk, chunk_rows, unique_names
 from dslnode.data.tables.text_stream import TextFile, open_text
 from dslnode.errors import DataError
 
 SAMPLE_LINES = 1_000
 MAX_DEPTH = 8
+MAX_ARRAY_CHARACTERS = 2**26
+"""Of a file that is one array, which is read whole; lines are read one by one."""
+BLANK = re.compile(r"\s*")
+EXAMPLE = '{"speed": 3.5, "state": "ok"}'
 
 
 @dataclass(frozen=True, eq=False)
 class JsonLines:
-    """A file of JSON objects, one per line, whose names are known from its first lines."""
+    """A file of JSON objects, one per line or in one array, whose names are known from its first lines."""
 
     file: TextFile
     keys: tuple[str, ...]
@@ -38,7 +43,7 @@ class JsonLines:
         numbers: list[int] = []
         size = chunk_rows(len(self.names))
         positions = {key: position for position, key in enumerate(self.keys)}
-        for number, record, _ in _records(self.file):
+        for number, record in _records(self.file):
             row = [""] * len(self.keys)
             for key, value in record.items():
                 if key not in positions:
@@ -63,7 +68,7 @@ def open_json_lines(path: Path, options: TaskOptions) -> JsonLines:  # noqa: ARG
     """Find the names of a file of JSON lines. Raises ``DataError`` if it is none."""
     file = open_text(path)
     keys: dict[str, None] = {}
-    for count, (_, record, _) in enumerate(_records(file)):
+    for count, (_, record) in enumerate(_records(file)):
         keys.update(dict.fromkeys(record))
         if len(keys) > MAX_COLUMNS:
             raise DataError(f"{path}: over {MAX_COLUMNS} different names; this is no table")
@@ -74,25 +79,60 @@ def open_json_lines(path: Path, options: TaskOptions) -> JsonLines:  # noqa: ARG
     return JsonLines(file, tuple(keys), unique_names(tuple(keys)))
 
 
-def _records(file: TextFile) -> Iterator[tuple[int, dict[str, str], bool]]:
-    """Yield line number, flat object and whether the line has an end; a last line that is cut off is left out."""
+def _records(file: TextFile) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the flat objects, each with the number of the line that it begins at."""
+    first = next((line for line in file.lines() if line.strip()), "")
+    return _of_array(file) if first.lstrip().startswith("[") else _of_lines(file)
+
+
+def _of_lines(file: TextFile) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the objects of lines; a last line that is cut off is left out."""
     for number, line in enumerate(file.lines(), start=1):
         if not line.strip():
             continue
-        ended = line.endswith(("\n", "\r"))
         try:
-            value = json.loads(line)
-            if not isinstance(value, dict):
-                raise ValueError(f"a line holds a {type(value).__name__}, not an object")
-            record = flat_record(value)
+            record = _record(json.loads(line))
         except (ValueError, RecursionError) as error:
-            if not ended and number > 1:
+            if not line.endswith(("\n", "\r")) and number > 1:
                 return
             raise DataError(
-                f"{file.path}, line {number}: {error}; each line must be a JSON object, such as "
-                '{"speed": 3.5, "state": "ok"}'
+                f"{file.path}, line {number}: {error}; each line must be a JSON object, such as {EXAMPLE}"
             ) from error
-        yield number, record, ended
+        yield number, record
+
+
+def _of_array(file: TextFile) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the objects of one array, decoded one by one."""
+    text = file.text(MAX_ARRAY_CHARACTERS)
+    decoder, number, counted, place = json.JSONDecoder(), 1, 0, text.index("[") + 1
+    while True:
+        place = _after_blanks(text, place)
+        number, counted = number + text.count("\n", counted, place), place
+        try:
+            if text.startswith("]", place):
+                return
+            value, place = decoder.raw_decode(text, place)
+            record = _record(value)
+            place = _after_blanks(text, place)
+            if text[place : place + 1] not in (",", "]"):
+                raise ValueError("the array goes on with neither a comma nor its end")
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{file.path}, line {number}: {error}; the array must hold JSON objects, such as {EXAMPLE}"
+            ) from error
+        place += text.startswith(",", place)
+        yield number, record
+
+
+def _after_blanks(text: str, place: int) -> int:
+    found = BLANK.match(text, place)
+    return place if found is None else found.end()
+
+
+def _record(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError(f"a {type(value).__name__} stands where an object is expected")
+    return flat_record(value)
 
 
 def flat_record(value: dict[str, Any]) -> dict[str, str]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from dslnode.data.scaling import mean_scale, robust_scale
 from dslnode.data.schema import Column, Schema
-from dslnode.data.spec import FileSpec, TaskOptions
+from dslnode.data.spec import FileSpec
+from dslnode.data.spec_options import TaskOptions
 from dslnode.data.tables.encode import Encoder, Rows
 from dslnode.data.tables.inference import Wishes, infer_schema
 from dslnode.data.tables.profile import Profile, profile_table

@@ -11,7 +11,7 @@ import numpy as np
 
 from dslnode.data.readers.raw import existing_file
 from dslnode.data.schema import MAX_COLUMNS
-from dslnode.data.spec import TaskOptions
+from dslnode.data.spec_options import TaskOptions
 from dslnode.data.tables.source import Cells, Chunk, chunk_rows, unique_names
 from dslnode.errors import DataError
 

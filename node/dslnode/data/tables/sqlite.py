@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from dslnode.data.spec import SqliteOptions
+from dslnode.data.spec_options import SqliteOptions
 from dslnode.data.tables.source import Chunk, chunk_rows, unique_names
 from dslnode.errors import DataError
 

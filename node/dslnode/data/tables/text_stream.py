@@ -65,6 +65,14 @@ class TextFile:
                     raise DataError(f"{self.path}: unpacks to over {MAX_FILE_BYTES} characters; split the data set")
                 yield line
 
+    def text(self, limit: int) -> str:
+        """Return the whole text. Raises ``DataError`` if it has more than so many characters."""
+        with _reading(self.path), _open_unpacked(self.path) as stream:
+            text = io.TextIOWrapper(stream, encoding=self.encoding, errors="replace", newline="").read(limit + 1)
+        if len(text) > limit:
+            raise DataError(f"{self.path}: over {limit} characters, and this format is read whole; split the data set")
+        return text
+
 
 def open_text(path: Path, encoding: str = "") -> TextFile:
     """Find out packing and encoding, unless the encoding is given. Raises ``DataError``."""

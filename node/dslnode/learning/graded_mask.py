@@ -1,0 +1,50 @@
+"""Graded training: kept weights count by how far their scores lie above the threshold of their layer's mask.
+
+A hard mask jumps where a score crosses the threshold, and the mean of two nodes' scores is then not the mean of their
+models. A soft threshold with the straight-through gradient has no jump (STR: Kusupati et al. 2020; ST-3: Vanderschueren
+and De Vleeschouwer 2022). The mask is still the top-k of the intermediate aggregation tensor, and masks are all that
+nodes exchange.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dslnode.learning.masking import sampled_threshold
+from dslnode.protocol.mask import MaskLayer, MaskLayout
+
+
+def strengths(tensor: Tensor, layout: MaskLayout, counts: tuple[int, ...], power: float) -> Tensor:
+    """Return each weight's strength, float32 (weights,): 0 where it is not kept.
+
+    Of an intermediate aggregation tensor (weights,), the strength is ``c * (T - threshold) ** power``. The factor c of
+    a layer gives the kept weights of the seeded scores a root mean square of 1. ``power`` is above 0.
+    """
+    values = tensor.numpy()
+    found = np.empty_like(values)
+    for (layer, span), count in zip(layout.spans(), counts, strict=True):
+        above = np.subtract(values[span], sampled_threshold(values[span], layer, count), out=found[span])
+        np.maximum(above, 0, out=above)
+        _raise(above, power)
+        above *= np.float32(_factor(layer, count, power))
+    return torch.from_numpy(found)
+
+
+def _factor(layer: MaskLayer, count: int, power: float) -> float:
+    """Return c: seeded scores are uniform in +-1/sqrt(fan-in), so those kept lie evenly above the threshold."""
+    span = 2 * count / (layer.size * math.sqrt(layer.fan_in))
+    return math.sqrt(2 * power + 1) / math.pow(span, power)
+
+
+def _raise(values: np.ndarray, power: float) -> None:
+    """Raise to a power in place; roots of roots where that does it, a tenth of the time of ``numpy.power``."""
+    roots = -math.log2(power)
+    if roots == int(roots) and 0 <= roots <= 3:
+        for _ in range(int(roots)):
+            np.sqrt(values, out=values)
+    else:
+        np.power(values, np.float32(power), out=values)

@@ -1,0 +1,92 @@
+"""Graded training: strengths of the kept weights, and a learner that trains with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dslnode.data.dataset import DataSet, load_data_set
+from dslnode.data.partition import partition
+from dslnode.learning.graded_mask import strengths
+from dslnode.learning.initialization import seeded_scores
+from dslnode.learning.learner import Learner
+from dslnode.learning.masking import SAMPLED, keep_counts, top_k
+from dslnode.learning.options import TrainingOptions
+from dslnode.learning.personal_mask import choose_mask, training_mask
+from dslnode.protocol.mask import MaskLayer, MaskLayout
+
+LAYOUT = MaskLayout((MaskLayer("a", (40, 900)), MaskLayer("b", (8, 3, 5, 5))))
+COUNTS = keep_counts(LAYOUT, (0.3, 0.5))
+SEEDED = seeded_scores(LAYOUT, 4)
+
+
+@pytest.mark.parametrize("power", [0.25, 0.3, 0.5, 1.0])
+def test_seeded_scores_keep_a_root_mean_square_of_one(power: float) -> None:
+    found = strengths(SEEDED, LAYOUT, COUNTS, power)
+    for (_, span), count in zip(LAYOUT.spans(), COUNTS, strict=True):
+        assert float((found[span] ** 2).sum() / count) == pytest.approx(1, rel=0.1)
+
+
+@pytest.mark.parametrize("power", [0.25, 1.0])
+def test_what_counts_is_what_the_mask_keeps_and_more_the_further_above_the_threshold(power: float) -> None:
+    found = strengths(SEEDED, LAYOUT, COUNTS, power)
+    keep = top_k(SEEDED, LAYOUT, COUNTS)
+    for (layer, span), count in zip(LAYOUT.spans(), COUNTS, strict=True):
+        counted = found[span] > 0
+        if layer.size <= SAMPLED:
+            assert int(counted.sum()) == count - 1, "the one at the threshold itself counts nothing"
+            assert not (counted & ~keep[span]).any()
+        assert int((counted ^ keep[span]).sum()) < 0.05 * count
+        assert bool((found[span][SEEDED[span].argsort()].diff() >= 0).all())
+
+
+def test_the_power_is_that_of_the_distance() -> None:
+    root, plain = (strengths(SEEDED, LAYOUT, COUNTS, power).double() for power in (0.25, 1.0))
+    for _, span in LAYOUT.spans():
+        kept = plain[span] > 0
+        ratio = root[span][kept] / plain[span][kept] ** 0.25
+        assert torch.allclose(ratio, ratio[0].expand_as(ratio), rtol=1e-5)
+
+
+def test_the_tensor_itself_stays_as_it_was() -> None:
+    before = SEEDED.clone()
+    strengths(SEEDED, LAYOUT, COUNTS, 0.5)
+    assert torch.equal(SEEDED, before)
+
+
+def test_scores_that_are_all_alike_give_no_strength_and_no_warning() -> None:
+    with np.errstate(all="raise"):
+        assert not strengths(torch.zeros(LAYOUT.size), LAYOUT, COUNTS, 0.25).any()
+
+
+@pytest.fixture(scope="module")
+def digits() -> DataSet:
+    return partition(load_data_set("digits"), share=(1, 4), seed=1)
+
+
+def test_a_learner_trains_graded_and_its_personal_model_stays_binary(digits: DataSet) -> None:
+    learners = [Learner("mlp", digits, TrainingOptions(mask_power=power, local_steps=20)) for power in (0.0, 0.25)]
+    for learner in learners:
+        for _ in range(3):
+            learner.train_round()
+            learner.aggregate([])
+    binary, graded = learners
+    assert binary.mask != graded.mask
+    assert binary.mask.layer_counts() == graded.mask.layer_counts()
+    score = graded.score()
+    assert score is not None
+    assert score > 0.8
+    weights = graded.export().state_dict()["model.1.weight"]
+    assert len(torch.unique(weights.abs())) == 2  # 0 and the layer's constant
+
+
+def test_structured_sparsity_decides_which_weights_may_have_strengths(digits: DataSet) -> None:
+    options = TrainingOptions(mask_power=0.25, min_channel_fraction=0.9)
+    learner = Learner("mlp", digits, options)
+    network, tensor = learner.network, torch.from_numpy(learner.state()["scores"])
+    spread = network.expand_scores(tensor)
+    graded = training_mask(network, spread, tensor, options)
+    allowed = choose_mask(network, spread, tensor, options)
+    assert not graded[~allowed].any()
+    assert int(allowed.sum()) < sum(network.counts)
