@@ -109,6 +109,7 @@ def serving(result: Result) -> str:
     """Return the latency of predictions at rest, and beside training with and without giving way."""
     columns = [
         text("model", "model"),
+        number("rows", "rows per request"),
         text("beside", "beside"),
         number("p50_ms", "p50, ms", ".1f"),
         number("p99_ms", "p99, ms", ".1f"),

@@ -76,3 +76,12 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h11", None)
     with pytest.raises(SettingsError, match=r"needs the package h11; install it with: pip install 'dslnode\[serve\]'"):
         check_package()
+
+
+def test_a_node_that_serves_nothing_loads_nothing_of_it() -> None:
+    code = (
+        "import sys, dslnode.runtime.node;"
+        "print([name for name in sys.modules if name == 'h11' or name.startswith('dslnode.serving')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"

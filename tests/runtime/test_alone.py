@@ -8,7 +8,6 @@ from structlog.testing import capture_logs
 
 from dslnode.config.settings import Settings
 from dslnode.learning.learner import Learner
-from dslnode.learning.model_description import describe_model
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.runtime.build import build_alone, build_learner
 from dslnode.runtime.learner_thread import ALONE, LearnerThread
@@ -42,18 +41,6 @@ async def test_it_is_what_the_node_would_be_without_neighbours() -> None:
     assert found.alone == reference.score()
     assert learner.mask != alone.mask
     assert learner.data is alone.data, "examples are held once"
-    thread.close()
-
-
-async def test_each_step_gives_way_to_what_goes_first() -> None:
-    learner, alone = pair()
-    calls: list[int] = []
-    thread = LearnerThread(learner, alone=alone, give_way=lambda: calls.append(1))
-    await thread.train(0)
-    assert len(calls) >= SETTINGS.local_steps
-    taken: list[object] = []
-    await thread.hand_over_best(describe_model(learner, model="mlp"), taken.append)
-    assert len(taken) == 1
     thread.close()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -56,8 +55,18 @@ def predictions(service: Service) -> NodePredictions:
 )
 async def test_a_new_best_model_is_handed_over_and_without_one_the_present(best: Best | None, served: int) -> None:
     service = Service()
-    await predictions(service).aggregated(aggregated(best), cast(Any, Thread()))
-    assert len(service.served) == served
+    serving = predictions(service)
+    await serving.aggregated(aggregated(None), cast(Any, Thread()))
+    await serving.aggregated(aggregated(best), cast(Any, Thread()))
+    assert len(service.served) == 1 + served
+
+
+async def test_the_first_answer_waits_for_no_better_model() -> None:
+    service = Service()
+    serving, old = predictions(service), aggregated(Best(0, 0.9, False))
+    for _ in range(2):
+        await serving.aggregated(old, cast(Any, Thread()))
+    assert len(service.served) == 1, "the untrained model may be the best one for long"
 
 
 async def test_a_model_that_cannot_be_served_is_logged_once_and_rounds_go_on() -> None:
@@ -113,10 +122,3 @@ def test_a_model_of_its_own_code_is_refused() -> None:
     check_can_answer(DESCRIPTION)
     with pytest.raises(ModelError, match="--serve: the model 'mlp' cannot answer without torch and its own code"):
         check_can_answer(described(base=DESCRIPTION, **{"operations": ()}))
-
-
-def test_training_gives_way_as_the_service_says() -> None:
-    calls: list[bool] = []
-    service = SimpleNamespace(first=SimpleNamespace(give_way=lambda: calls.append(True)))
-    predictions(cast(Any, service)).give_way()
-    assert calls == [True]

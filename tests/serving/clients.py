@@ -18,7 +18,6 @@ from dslnode.inference.model_file import Description, PersonalModelFile
 from dslnode.serving.access import Access
 from dslnode.serving.application import Application
 from dslnode.serving.messages import Request, Response
-from dslnode.serving.priority import PredictionsFirst
 from dslnode.serving.served_model import ModelSlot, ServedModel
 from dslnode.serving.service import PredictionService, ServingOptions
 from dslnode.serving.serving_metrics import ServingMetrics
@@ -63,7 +62,6 @@ class Desk:
             ServingMetrics(self.registry),
             limits=limits,
             access=access or Access(),
-            first=PredictionsFirst(),
             exposition=(lambda: (generate_latest(self.registry), "text/plain")) if own_metrics else None,
         )
 

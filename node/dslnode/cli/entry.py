@@ -41,8 +41,6 @@ def main() -> None:
         run_any()
         return
     with process():
-        # Read by numpy when it loads: threads take time and memory to start, and so small products gain nothing
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         from dslnode.cli.predict import predict
 
         with until_reader_leaves():
@@ -53,6 +51,9 @@ def main() -> None:
 def process() -> Iterator[None]:
     """Prepare the process for a command; errors that a user can fix end it with one line, and without a stack trace."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what matters of the network is in our own log
+    # Read by numpy when it loads. By default it takes all processors, and its threads wait for each other in a loop:
+    # beside other work the prediction of a cnn takes 30 ms instead of 1. Training multiplies with torch, not with numpy
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for variable in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):  # read at import; of other programs
         os.environ.pop(variable, None)
     if os.getcwd() not in sys.path:  # at the end, so that no stray file there replaces an installed module

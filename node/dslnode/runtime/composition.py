@@ -17,7 +17,7 @@ from dslnode.runtime.event_bridge import EventBridge, Refusals
 from dslnode.runtime.learner_thread import LearnerThread
 from dslnode.runtime.mask_sender import MaskSender
 from dslnode.runtime.node_events import NodeEvent
-from dslnode.runtime.predictions import NodePredictions, node_predictions
+from dslnode.runtime.predictions import TRAINING_NICE, NodePredictions, node_predictions
 from dslnode.runtime.prepare import Prepared
 from dslnode.runtime.resume import snapshot
 from dslnode.runtime.tasks import BackgroundTasks
@@ -140,13 +140,13 @@ def build_core(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeCore:
         settings, learner.layouts, connections, status, metrics, state=prepared.state, log=log
     )
     predictions = node_predictions(settings, prepared.description, metrics.registry, log)
-    give_way = {} if predictions is None else {"give_way": predictions.give_way}
+    nice = settings.nice if predictions is None else max(settings.nice, TRAINING_NICE)
     return NodeCore(
         prepared=prepared,
         hooks=hooks,
         log=log,
         machine=machine,
-        learner_thread=LearnerThread(learner, settings.nice, alone=prepared.alone, **give_way),
+        learner_thread=LearnerThread(learner, nice, alone=prepared.alone),
         dispatcher=dispatcher,
         connections=connections,
         problems=problems,

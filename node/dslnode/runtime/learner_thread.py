@@ -27,27 +27,14 @@ ALONE = "alone."
 """Before the names of the arrays of the mask that learns without neighbours."""
 
 
-def _to_nobody() -> None:
-    """Return at once: nothing goes before the learner."""
-
-
 class LearnerThread:
     """Runs the learner's work in order, one call at a time. After ``interrupt`` a running call ends early.
 
     ``alone`` learns the same rounds without neighbours, each once its masks are sent, so that nobody waits for it.
-    ``give_way`` is called in the thread between two steps, and returns when what goes first is done.
     """
 
-    def __init__(
-        self,
-        learner: Learner,
-        nice: int = 0,
-        *,
-        alone: Learner | None = None,
-        give_way: Callable[[], None] = _to_nobody,
-    ) -> None:
+    def __init__(self, learner: Learner, nice: int = 0, *, alone: Learner | None = None) -> None:
         self._learner = learner
-        self._give_way = give_way
         self._alone = alone
         self._number = 0
         self._thread = ThreadPoolExecutor(1, "learner", os.nice, (nice,))  # a thread's own on Linux
@@ -112,16 +99,12 @@ class LearnerThread:
         written = await self._run(lambda: state.save(Snapshot(metadata, self._state())))
         return written, time.monotonic() - began
 
-    def _must_stop(self) -> bool:
-        self._give_way()
-        return self._interrupted.is_set()
-
     def _train(self, number: int) -> TrainedRound:
         began, self._number = time.monotonic(), number
         before = self._learner.mask
         if number == 0:
             self._judge_untrained()
-        progress = self._learner.train_round(number, self._must_stop)
+        progress = self._learner.train_round(number, self._interrupted.is_set)
         mask = self._learner.mask
         flips = Mask(mask.layout, mask.bits ^ before.bits)
         return TrainedRound(mask, progress, flips.layer_densities(), flips.density, time.monotonic() - began)
@@ -136,7 +119,7 @@ class LearnerThread:
         began = time.monotonic()
         masks = self._learner.aggregate(neighbours)
         seconds = time.monotonic() - began
-        held_out = self._learner.judge(self._must_stop) if evaluate else None
+        held_out = self._learner.judge(self._interrupted.is_set) if evaluate else None
         learner = self._learner
         best = self._best(is_new=held_out is not None and learner.keep_if_best(held_out.score))
         return AggregatedRound(
@@ -153,9 +136,9 @@ class LearnerThread:
         """Repeat the round without neighbours; return its held-out score if that is due."""
         if self._alone is None:
             return None
-        self._alone.train_round(self._number, self._must_stop)
+        self._alone.train_round(self._number, self._interrupted.is_set)
         self._alone.aggregate([])
-        return self._alone.score(self._must_stop) if evaluate else None
+        return self._alone.score(self._interrupted.is_set) if evaluate else None
 
     def _state(self) -> dict[str, np.ndarray]:
         alone = {} if self._alone is None else self._alone.state()

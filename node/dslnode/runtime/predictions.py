@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from dslnode.serving.service import PredictionService, ServingOptions
 
+TRAINING_NICE = 10
+"""Niceness of training beside predictions, at least: on one processor they then get nine parts of ten."""
 REMEDY = "give --serve-token-file FILE, or --serve-tls for mutual TLS"
 
 
@@ -35,16 +37,13 @@ class NodePredictions:
         self._description = description
         self._settings = settings
         self._log = log
+        self._is_serving = False
         self._problem = RecurringProblem("model not served", "model served again", log, _uncounted)
 
     @property
     def url(self) -> str:
         """Where people try the model."""
         return f"{self._service.scheme}://{self._settings.serve}/"
-
-    def give_way(self) -> None:
-        """Return once no prediction is being made, or after a moment: training calls it between two steps."""
-        self._service.first.give_way()
 
     async def start(self, saved: Path | None) -> None:
         """Answer from now on, with the best model in the state directory ``saved``. Raises ``ListenError``."""
@@ -54,8 +53,8 @@ class NodePredictions:
         self._log.info("serving predictions", address=self._settings.serve, port=port, scheme=self._service.scheme)
 
     async def aggregated(self, aggregated: AggregatedRound, learner: LearnerThread) -> None:
-        """Let the best model answer if it is a new one; where none is kept, the present one."""
-        if aggregated.best is None or aggregated.best.is_new:
+        """Let the best model answer if it is a new one, or none answers yet; where none is kept, the present one."""
+        if aggregated.best is None or aggregated.best.is_new or not self._is_serving:
             await self._attempt(learner.hand_over_best(self._description, self._service.replace))
 
     async def _attempt(self, replacing: Awaitable[None]) -> None:
@@ -65,6 +64,7 @@ class NodePredictions:
             self._problem.failed(str(error))
         else:
             self._problem.succeeded()
+            self._is_serving = True
 
     async def stop(self) -> None:
         """Take no request any more, and let those end that are being answered."""

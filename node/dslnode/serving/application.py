@@ -23,7 +23,6 @@ from dslnode.serving.access import Access
 from dslnode.serving.messages import Request, RequestError, Response, json_response
 from dslnode.serving.page import page
 from dslnode.serving.predictions import READERS, predict, read_inputs, write_answers
-from dslnode.serving.priority import PredictionsFirst
 from dslnode.serving.served_model import ModelSlot, ServedModel
 from dslnode.serving.serving_metrics import ServingMetrics
 
@@ -56,14 +55,12 @@ class Application:
         *,
         limits: Limits = DEFAULT_LIMITS,
         access: Access,
-        first: PredictionsFirst,
         exposition: Callable[[], tuple[bytes, str]] | None = None,
     ) -> None:
         self._slot = slot
         self._metrics = metrics
         self._limits = limits
         self._access = access
-        self._first = first
         self._exposition = exposition
         self._one_at_a_time = threading.Lock()
 
@@ -134,11 +131,7 @@ class Application:
     def _at_once(
         self, asked: Callable[[Request, ServedModel], Response], request: Request, model: ServedModel
     ) -> Response:
-        with (
-            self._first.answering(),
-            self._alone(),
-            np.errstate(all="ignore"),
-        ):  # infinities are looked for, and refused
+        with self._alone(), np.errstate(all="ignore"):  # infinities are looked for, and refused
             return asked(request, model)
 
     @contextmanager

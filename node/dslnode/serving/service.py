@@ -15,7 +15,6 @@ from dslnode.errors import SettingsError
 from dslnode.inference.model_file import PersonalModelFile
 from dslnode.serving.access import Access
 from dslnode.serving.application import Application
-from dslnode.serving.priority import PredictionsFirst
 from dslnode.serving.served_model import ModelSlot
 from dslnode.serving.serving_metrics import ServingMetrics
 from dslnode.telemetry.http_access import read_token
@@ -56,7 +55,6 @@ class PredictionService:
             from dslnode.security.tls_sockets import TlsSockets
 
             self._secure = TlsSockets(options.ticket, options.revoked)
-        self.first = PredictionsFirst()
         self._metrics = ServingMetrics(registry)
         self._slot = ModelSlot()
         self._application = Application(
@@ -64,7 +62,6 @@ class PredictionService:
             self._metrics,
             limits=options.limits,
             access=Access(token=token, host=options.address, own="" if self._secure is None else self._secure.own),
-            first=self.first,
             exposition=(lambda: (generate_latest(registry), CONTENT_TYPE_LATEST)) if own_metrics else None,
         )
         self._stop: Callable[[], None] = _nothing
