@@ -87,6 +87,7 @@ figures: $(VENV)/ready
 	$(BIN)/python -m benchmarks.wire --json $(FIGURES)/wire.json
 	$(BIN)/python -m benchmarks.tables --json $(FIGURES)/tables.json
 	$(BIN)/python -m benchmarks.attacks --json $(FIGURES)/attacks.json
+	$(BIN)/python -m benchmarks.inference --json $(FIGURES)/inference.json
 	$(BIN)/python -m benchmarks.endurance --json $(FIGURES)/endurance.json
 	$(BIN)/python -m benchmarks.results
 
