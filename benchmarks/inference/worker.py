@@ -7,9 +7,10 @@ outputs to all rows. It loads nothing but numpy and its runtime.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -22,8 +23,7 @@ def main() -> None:
     """Answer until standard input ends."""
     runtime, model, rows_file, shape, outputs_file, began = sys.argv[1:]
     answer = RUNTIMES[runtime](model)
-    rows = np.memmap(rows_file, np.float32, mode="r").reshape(-1, *map(int, shape.split("x")))
-    some = np.array(rows[:BATCH])
+    some = next(batches(rows_file, shape))
     answer(some[:1])
     print(time.monotonic() - float(began), flush=True)
     for line in sys.stdin:
@@ -39,10 +39,18 @@ def main() -> None:
         elif word == "peak":
             found = peak_mib()
         else:
-            parts = [answer(np.array(rows[start : start + BATCH])) for start in range(0, len(rows), BATCH)]
+            parts = [answer(batch) for batch in batches(rows_file, shape)]
             np.concatenate(parts).astype(np.float32).tofile(outputs_file)
             found = 0
         print(found, flush=True)
+
+
+def batches(rows_file: str, shape: str) -> Iterator[np.ndarray]:
+    """Yield the rows of a file of float32, so many at a time; ``shape`` is that of one, as ``1x28x28``."""
+    sides = tuple(map(int, shape.split("x")))
+    with open(rows_file, "rb") as file:
+        while len(values := np.fromfile(file, np.float32, BATCH * math.prod(sides))):
+            yield values.reshape(-1, *sides)
 
 
 def peak_mib() -> float:

@@ -83,10 +83,9 @@ class Predictor:
                 f"inputs have the shape {values.shape[1:]} per example, and this model was made for"
                 f" {description.input_shape}; give it what it was trained on"
             )
-        seen = as_seen(description, values)
+        batches = (values[start : start + self._batch] for start in range(0, len(values), self._batch))
         parts = [
-            numpy_runtime.run(description.operations, self._weights, seen[start : start + self._batch])
-            for start in range(0, len(seen), self._batch)
+            numpy_runtime.run(description.operations, self._weights, as_seen(description, batch)) for batch in batches
         ]
         found = np.concatenate(parts) if parts else np.empty((0, description.outputs), np.float32)
         if found.shape[1:] != (description.outputs,):
