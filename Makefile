@@ -86,8 +86,10 @@ figures: $(VENV)/ready
 	$(BIN)/python -m benchmarks.dslth --json $(FIGURES)/dslth.json --plots docs/results
 	$(BIN)/python -m benchmarks.wire --json $(FIGURES)/wire.json
 	$(BIN)/python -m benchmarks.tables --json $(FIGURES)/tables.json
+	$(BIN)/python -m benchmarks.frozen --json $(FIGURES)/frozen.json
 	$(BIN)/python -m benchmarks.attacks --json $(FIGURES)/attacks.json
 	$(BIN)/python -m benchmarks.serving --json $(FIGURES)/serving.json
+	$(BIN)/python -m benchmarks.inference --json $(FIGURES)/inference.json
 	$(BIN)/python -m benchmarks.endurance --json $(FIGURES)/endurance.json
 	$(BIN)/python -m benchmarks.results
 

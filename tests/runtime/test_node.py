@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import structlog
 import torch
@@ -21,10 +22,12 @@ import dslnode
 from dslnode import name_lookup
 from dslnode.cli.testbed import free_ports
 from dslnode.errors import ExitCode, ListenError, ModelError, StateError
+from dslnode.inference.model_file import pack, read_model
 from dslnode.name_lookup import Lookups
 from dslnode.runtime import node as module
 from dslnode.runtime.node import Node
 from dslnode.runtime.node_events import PeerDown, PeerUp, RoundFinished
+from dslnode.runtime.saved_models import saved_model
 from dslnode.security import tls_tunnels
 from tests.networks import Operator
 
@@ -188,3 +191,23 @@ async def test_a_reader_that_does_not_keep_up_loses_the_oldest_events(monkeypatc
     assert len(rest) <= 1
     with pytest.raises(RuntimeError, match="async with"):
         _ = Node(settings()).parts
+
+
+async def test_a_new_node_begins_with_the_model_in_a_file_and_a_saved_state_comes_first(tmp_path: Path) -> None:
+    veteran = settings(rounds=2, state_dir=tmp_path / "veteran", local_steps=30)
+    async with Node(veteran) as node:
+        await node.wait()
+    file = tmp_path / "model.dslm"
+    file.write_bytes(pack(saved_model(tmp_path / "veteran")))
+    new = settings(rounds=1, state_dir=tmp_path / "new", local_steps=30)
+    async with Node(new, begin_from=file) as node:
+        learner = node.parts.core.prepared.learner
+        assert learner.best is not None
+        assert learner.best.round == 0
+        assert np.array_equal(learner.parts_of(learner.best.mask).bits, read_model(file).mask)
+        await node.wait()
+    async with Node(settings(rounds=2, state_dir=tmp_path / "new", local_steps=30), begin_from=file) as node:
+        assert node.status()["round"] >= 1
+    with pytest.raises(ModelError, match="another network: the seed differ"):
+        async with Node(settings(seed=9), begin_from=file):
+            pass

@@ -39,6 +39,9 @@ EXAMPLES = {
         # Settings from a file, one of them overridden, another from the environment:
         DSLNODE_LOG_FORMAT=json dslnode start --config node.toml --rounds 100
 
+        # A new board that begins with what another one has learned:
+        dslnode start --from pump.dslm --ticket board-4.ticket --state-dir /var/lib/dslnode
+
         # The paper's released configuration on the small data set that comes along:
         dslnode start --algorithm authors --data digits
     """,

@@ -22,14 +22,25 @@ from dslnode.errors import ExitCode, SettingsError
 app = typer.Typer()
 
 
-def start(loaded: LoadedSettings) -> None:
+def start(
+    loaded: LoadedSettings,
+    begin_from: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            envvar="DSLNODE_FROM",
+            help="Begin with the model in this file, of another node or a backup, where no state is saved yet.",
+        ),
+    ] = None,
+) -> None:
     """Run one node until it is stopped, or for --rounds N."""
     endings = {signal.SIGHUP: ExitCode.HANGUP, signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
     for number, code in endings.items():
         signal.signal(number, lambda *_, code=code: os._exit(code))  # while torch loads; process 1 has no default
     from dslnode.cli.node_process import run_process
 
-    run_process(loaded.settings)
+    run_process(loaded.settings, begin_from)
 
 
 app.command("start", cls=CommandHelp)(with_settings(start))

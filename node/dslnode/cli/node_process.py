@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
@@ -28,11 +29,14 @@ SIGNALS = {
 """Each ends the node in good order. Ticket and revocation list are read again by themselves: no signal is needed."""
 
 
-def run_process(settings: Settings) -> NoReturn:
-    """Run a node to its end, and end the process with its exit code. Raises a ``DslnodeError`` if it cannot start."""
+def run_process(settings: Settings, begin_from: Path | None = None) -> NoReturn:
+    """Run a node to its end, and end the process with its exit code; ``begin_from`` as `Node` takes it.
+
+    Raises a ``DslnodeError`` if it cannot start.
+    """
     log = set_up_log(settings)
     torch.set_num_threads(settings.threads)
-    asyncio.run(_run(settings, log))
+    asyncio.run(_run(settings, log, begin_from))
     raise AssertionError("the process has ended")
 
 
@@ -53,9 +57,9 @@ def leave(code: ExitCode) -> NoReturn:
     os._exit(code)
 
 
-async def _run(settings: Settings, log: Logger) -> NoReturn:
+async def _run(settings: Settings, log: Logger, begin_from: Path | None) -> NoReturn:
     """Leave from within: the event loop's own end would wait for threads that load data or look up a name."""
-    node = Node(settings, log=log)
+    node = Node(settings, log=log, begin_from=begin_from)
     loop = asyncio.get_running_loop()
     for number, why in SIGNALS.items():
         loop.add_signal_handler(number, node.stop, why)

@@ -5,7 +5,7 @@ from __future__ import annotations
 SIGMOID = """
 static float sigmoid(float value)
 {
-    return (tanhf(value * 0.5f) + 1.0f) * 0.5f;
+    return 1.0f / (1.0f + expf(-value));
 }
 """
 
@@ -15,6 +15,11 @@ struct weights {
     const uint8_t *kept;
     const uint8_t *plus;
     float scale;
+#ifdef DSLNODE_FAST /* filled at the first call, for processors with vectors and megabytes */
+    float *wide;
+    uint32_t *taps;
+    int *is_filled;
+#endif
 };
 
 static int bit(const uint8_t *bits, size_t place)
@@ -24,6 +29,41 @@ static int bit(const uint8_t *bits, size_t place)
 """
 
 LINEAR = """
+#ifdef DSLNODE_FAST
+/* Each weight as a float, the units of an input side by side. */
+static void widen(const struct weights *weights, size_t inputs, size_t outputs)
+{
+    size_t place = 0, kept = 0;
+    for (size_t unit = 0; unit < outputs; unit++) {
+        for (size_t input = 0; input < inputs; input++, place++) {
+            float value = 0.0f;
+            if (bit(weights->kept, place)) {
+                value = bit(weights->plus, kept++) ? weights->scale : -weights->scale;
+            }
+            weights->wide[input * outputs + unit] = value;
+        }
+    }
+    *weights->is_filled = 1;
+}
+
+static void linear(const float *in, float *restrict out, size_t inputs, size_t outputs, const struct weights *weights,
+                   const float *bias)
+{
+    if (!*weights->is_filled) {
+        widen(weights, inputs, outputs);
+    }
+    for (size_t unit = 0; unit < outputs; unit++) {
+        out[unit] = bias ? bias[unit] : 0.0f;
+    }
+    for (size_t input = 0; input < inputs; input++) {
+        const float *wide = weights->wide + input * outputs;
+        float value = in[input];
+        for (size_t unit = 0; unit < outputs && value != 0.0f; unit++) {
+            out[unit] += value * wide[unit];
+        }
+    }
+}
+#else
 static void linear(const float *in, float *out, size_t inputs, size_t outputs, const struct weights *weights,
                    const float *bias)
 {
@@ -38,6 +78,7 @@ static void linear(const float *in, float *out, size_t inputs, size_t outputs, c
         out[unit] = sum * weights->scale + (bias ? bias[unit] : 0.0f);
     }
 }
+#endif
 """
 
 CONVOLUTION = """
@@ -49,42 +90,86 @@ struct convolution {
     size_t out_rows, out_columns;
 };
 
+/* Adds a window's values to the places of a unit, which lie as far apart as in the input, or takes them away. */
+static void add(const float *restrict window, float *restrict plane, const struct convolution *shape, int plus)
+{
+    if (shape->stride_rows == 1 && shape->stride_columns == 1) { /* what lies between the places is added to as well */
+        size_t length = (shape->out_rows - 1) * shape->columns + shape->out_columns;
+        for (size_t place = 0; place < length; place++) {
+            plane[place] += plus ? window[place] : -window[place];
+        }
+        return;
+    }
+    for (size_t row = 0; row < shape->out_rows; row++) {
+        const float *line = window + row * shape->stride_rows * shape->columns;
+        for (size_t column = 0; column < shape->out_columns; column++) {
+            float value = line[column * shape->stride_columns];
+            plane[row * shape->columns + column] += plus ? value : -value;
+        }
+    }
+}
+
+/* Where a weight looks in its group of channels. */
+static size_t tap_of(size_t weight, const struct convolution *shape)
+{
+    size_t column = weight % shape->kernel_columns, row = weight / shape->kernel_columns % shape->kernel_rows;
+    size_t channel = weight / shape->kernel_columns / shape->kernel_rows;
+    return (channel * shape->rows + row * shape->dilation_rows) * shape->columns + column * shape->dilation_columns;
+}
+
+#ifdef DSLNODE_FAST
+#define LAST_TAP UINT32_MAX
+
+/* Where the kept weights of each unit look, and their signs. */
+static void list_taps(const struct weights *weights, const struct convolution *shape)
+{
+    size_t count = shape->channels * shape->kernel_rows * shape->kernel_columns, place = 0, kept = 0, next = 0;
+    for (size_t unit = 0; unit < shape->outputs; unit++) {
+        for (size_t weight = 0; weight < count; weight++, place++) {
+            if (bit(weights->kept, place)) {
+                weights->taps[next] = (uint32_t)tap_of(weight, shape);
+                weights->wide[next++] = bit(weights->plus, kept++) ? 1.0f : -1.0f;
+            }
+        }
+        weights->taps[next++] = LAST_TAP;
+    }
+    *weights->is_filled = 1;
+}
+#endif
+
 static void convolution(const float *in, float *out, const struct convolution *shape, const struct weights *weights,
                         const float *bias)
 {
-    static uint32_t taps[MOST_TAPS]; /* where a unit's kept weights look: plus from the front, minus from the end */
-    size_t place = 0, kept = 0;
+    static float plane[LARGEST_PLANE];
+#ifdef DSLNODE_FAST
+    size_t next = 0;
+    if (!*weights->is_filled) {
+        list_taps(weights, shape);
+    }
+#else
+    size_t count = shape->channels * shape->kernel_rows * shape->kernel_columns, place = 0, kept = 0;
+#endif
     for (size_t unit = 0; unit < shape->outputs; unit++) {
         size_t number = unit / (shape->outputs / shape->groups);
         const float *group = in + number * shape->channels * shape->rows * shape->columns;
-        size_t plus = 0, minus = MOST_TAPS;
-        for (size_t channel = 0; channel < shape->channels; channel++) {
-            for (size_t row = 0; row < shape->kernel_rows; row++) {
-                for (size_t column = 0; column < shape->kernel_columns; column++, place++) {
-                    if (bit(weights->kept, place)) {
-                        uint32_t tap = (uint32_t)((channel * shape->rows + row * shape->dilation_rows) * shape->columns
-                                                  + column * shape->dilation_columns);
-                        if (bit(weights->plus, kept++)) {
-                            taps[plus++] = tap;
-                        } else {
-                            taps[--minus] = tap;
-                        }
-                    }
-                }
+        for (size_t each = 0; each < shape->out_rows * shape->columns; each++) {
+            plane[each] = 0.0f;
+        }
+#ifdef DSLNODE_FAST
+        for (; weights->taps[next] != LAST_TAP; next++) {
+            add(group + weights->taps[next], plane, shape, weights->wide[next] > 0.0f);
+        }
+        next++;
+#else
+        for (size_t weight = 0; weight < count; weight++, place++) {
+            if (bit(weights->kept, place)) {
+                add(group + tap_of(weight, shape), plane, shape, bit(weights->plus, kept++));
             }
         }
+#endif
         for (size_t row = 0; row < shape->out_rows; row++) {
             for (size_t column = 0; column < shape->out_columns; column++) {
-                const float *window = group + row * shape->stride_rows * shape->columns
-                                      + column * shape->stride_columns;
-                float sum = 0.0f;
-                for (size_t tap = 0; tap < plus; tap++) {
-                    sum += window[taps[tap]];
-                }
-                for (size_t tap = minus; tap < MOST_TAPS; tap++) {
-                    sum -= window[taps[tap]];
-                }
-                *out++ = sum * weights->scale + (bias ? bias[unit] : 0.0f);
+                *out++ = plane[row * shape->columns + column] * weights->scale + (bias ? bias[unit] : 0.0f);
             }
         }
     }
@@ -168,7 +253,8 @@ static void gru(const float *in, float *state, size_t steps, size_t features, si
         for (size_t unit = 0; unit < width; unit++) {
             float reset = sigmoid(ours[unit] + theirs[unit]);
             float update = sigmoid(ours[width + unit] + theirs[width + unit]);
-            float fresh = tanhf(ours[2 * width + unit] + reset * theirs[2 * width + unit]);
+            float sum = ours[2 * width + unit] + reset * theirs[2 * width + unit];
+            float fresh = 2.0f * sigmoid(2.0f * sum) - 1.0f; /* the tangent, in a third of the time of tanhf */
             state[unit] = (1.0f - update) * fresh + update * state[unit];
         }
     }

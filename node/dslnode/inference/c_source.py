@@ -8,8 +8,7 @@ with everything but plain characters escaped.
 from __future__ import annotations
 
 import math
-import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import singledispatch
 
 import numpy as np
@@ -20,18 +19,14 @@ from dslnode.data.target import Task
 from dslnode.errors import ModelError
 from dslnode.inference import operations as op
 from dslnode.inference.c_functions import ACTIVATIONS, FUNCTIONS, NEEDS
-from dslnode.inference.input_units import as_measured, input_units
+from dslnode.inference.c_test_program import test_program
+from dslnode.inference.c_text import array, bit_array, float_constant, string_constant
+from dslnode.inference.input_units import input_units
 from dslnode.inference.model_file import PersonalModelFile
 from dslnode.inference.numpy_runtime import folded, window_overhang
-from dslnode.inference.predictor import Predictor, interpret
+from dslnode.inference.predictor import Predictor
 
 Shape = tuple[int, ...]
-TOLERANCE = 1e-3
-"""By how much an output of the test program may differ, absolutely and by its size: float32 in another order."""
-BYTES_PER_LINE = 24
-NUMBERS_PER_LINE = 8
-PLAIN = (string.ascii_letters + string.digits + " .-_").encode()
-"""Characters that stand for themselves in a string constant."""
 
 
 def c_source(model: PersonalModelFile, rows: NDArray[np.float32]) -> dict[str, str]:
@@ -44,7 +39,7 @@ def c_source(model: PersonalModelFile, rows: NDArray[np.float32]) -> dict[str, s
     program = _Program(model)
     for operation in model.description.operations:
         emit(operation, program)
-    return {"model.h": _header(model), "model.c": _body(program), "test.c": _test(model, rows, outputs)}
+    return {"model.h": _header(model), "model.c": _body(program), "test.c": test_program(model, rows, outputs)}
 
 
 class _Program:
@@ -60,7 +55,7 @@ class _Program:
         self.constants: list[str] = []
         self.calls: list[str] = []
         self.used: set[str] = set()
-        self.most_taps = 0
+        self.largest_plane = 0
         self.widest_state = 0
         self._masks = {
             layer.name: (layer.scale, span)
@@ -90,21 +85,30 @@ class _Program:
             raise ModelError(f"the weights {name} are not masked, so they cannot be written as bits; use --format onnx")
         scale, span = self._masks[name]
         number, mask = len(self.constants), self.model.mask[span]
+        kept, outputs = int(mask.sum()), len(self.weights[name])
         plus = (self.weights[name].ravel() > 0)[mask == 1]
-        self.constants.append(_bits(f"kept_{number}", mask))
-        self.constants.append(_bits(f"plus_{number}", plus))
-        self.constants.append(
-            f"static const struct weights weights_{number} = {{kept_{number}, plus_{number}, {_number(scale)}}};"
-        )
+        self.constants.append(bit_array(f"kept_{number}", mask))
+        self.constants.append(bit_array(f"plus_{number}", plus))
+        fields = f"kept_{number}, plus_{number}, {float_constant(scale)}"
+        declaration = f"static const struct weights weights_{number} = {{{fields}"
+        wide, taps = (kept + outputs, kept + outputs) if self._has_taps(name) else (len(mask), 1)
+        fast = [f"static float wide_{number}[{wide}];", f"static uint32_t taps_{number}[{taps}];"]
+        fast += [f"static int is_filled_{number};"]
+        fast += [f"{declaration}, wide_{number}, taps_{number}, &is_filled_{number}}};"]
+        self.constants += ["#ifdef DSLNODE_FAST", *fast, "#else", f"{declaration}}};", "#endif"]
         self.used.add("weights")
         return f"&weights_{number}"
+
+    def _has_taps(self, name: str) -> bool:
+        """Return whether the tensor is that of a convolution: (outputs, channels, *kernel)."""
+        return self.weights[name].ndim > 2
 
     def numbers(self, values: NDArray[np.float32] | None) -> str:
         """Return the name of an array of constants, which is written here."""
         if values is None:
             return "NULL"
         name = f"numbers_{len(self.constants)}"
-        self.constants.append(_array(f"static const float {name}[{values.size}]", map(_number, values.ravel())))
+        self.constants.append(array(f"static const float {name}[{values.size}]", map(float_constant, values.ravel())))
         return name
 
     def record(self, kind: str, values: Sequence[int]) -> str:
@@ -162,7 +166,7 @@ def _subtract_last(operation: op.SubtractLast, program: _Program) -> None:
 @emit.register
 def _add_inputs(operation: op.AddInputs, program: _Program) -> None:
     for output, (place, gain) in enumerate(zip(operation.places, program.weights[operation.gain], strict=True)):
-        program.calls.append(f"{program.here}[{output}] += {_number(gain)} * input(in, {place});")
+        program.calls.append(f"{program.here}[{output}] += {float_constant(gain)} * input(in, {place});")
 
 
 @emit.register
@@ -175,7 +179,7 @@ def _convolution(operation: op.Convolution, program: _Program) -> None:
     sizes = [size for plane in (*planes, _plane(places)) for size in plane]
     shape = program.record("convolution", [operation.groups, channels, outputs, *sizes])
     weights, bias = program.masked(operation.weight), program.numbers(program.tensor(operation.bias))
-    program.most_taps = max(program.most_taps, channels * math.prod(kernel))
+    program.largest_plane = max(program.largest_plane, _plane(places)[0] * program.shape[-1])
     program.call_to((outputs, *places), "convolution", shape, weights, bias)
 
 
@@ -202,7 +206,8 @@ def _pooled(program: _Program, kernel: Sequence[int], stride: Sequence[int], *, 
 
 @emit.register
 def _activation(operation: op.Activation, program: _Program) -> None:
-    formula = ACTIVATIONS[operation.kind].format(slope=_number(operation.slope), alpha=_number(operation.alpha))
+    slope, alpha = float_constant(operation.slope), float_constant(operation.alpha)
+    formula = ACTIVATIONS[operation.kind].format(slope=slope, alpha=alpha)
     if "sigmoid" in formula:
         program.used.add("sigmoid")
     program.calls += [
@@ -246,7 +251,7 @@ def _pad(program: _Program, padding: Sequence[int], extra: Sequence[int], filler
     ends = [size + more for size, more in zip(padding, extra, strict=True)]
     (above, before), (below, behind) = _plane(padding, 0), _plane(ends, 0)
     padded = tuple(side + first + last for side, first, last in zip(sides, padding, ends, strict=True))
-    text = "-INFINITY" if math.isinf(filler) else _number(filler)
+    text = "-INFINITY" if math.isinf(filler) else float_constant(filler)
     program.call_to((channels, *padded), "pad", channels, *_plane(sides), above, below, before, behind, text)
 
 
@@ -270,6 +275,7 @@ def _header(model: PersonalModelFile) -> str:
     return f"""/* A personal model, written by dslnode export --format c.
  *
  *     cc -std=c99 -O2 -c model.c              # link it, with -lm
+ *     cc -std=c99 -O3 -march=native -DDSLNODE_FAST -c model.c   # for processors with vectors and memory
  *     cc -std=c99 -O2 model.c test.c -lm -o test && ./test
  */
 #ifndef DSLNODE_MODEL_H
@@ -306,11 +312,11 @@ def _body(program: _Program) -> str:
     description = program.model.description
     names = [description.target.class_name(place) for place in range(description.outputs)]
     parts = ["#include <math.h>", "#include <stddef.h>", "#include <stdint.h>", '#include "model.h"', ""]
-    parts += [f"const char dslnode_model[] = {_text(description.model)};"]
-    parts += [f"const char dslnode_task[] = {_text(description.task)};"]
-    parts += [_array("const char *const dslnode_names[DSLNODE_OUTPUTS]", map(_text, names))]
-    limits = {"MOST_TAPS": program.most_taps, "WIDEST_STATE": program.widest_state}
-    parts += [f"#define {name} {size}" for name, size in limits.items() if size]
+    parts += [f"const char dslnode_model[] = {string_constant(description.model)};"]
+    parts += [f"const char dslnode_task[] = {string_constant(description.task)};"]
+    parts += [array("const char *const dslnode_names[DSLNODE_OUTPUTS]", map(string_constant, names))]
+    sizes = {"LARGEST_PLANE": program.largest_plane, "WIDEST_STATE": program.widest_state}
+    parts += [f"#define {name} {size}" for name, size in sizes.items() if size]
     end, read_input = _end(program), _input_function(program)
     parts += [text for name, text in FUNCTIONS.items() if name in program.used]
     parts += [*program.constants, read_input]
@@ -323,10 +329,10 @@ def _body(program: _Program) -> str:
 def _input_function(program: _Program) -> str:
     """Return the C function that gives one input as the model sees it."""
     description, units = program.model.description, program.units
-    value = f"in[place] / {_number(description.full_scale)}"
+    value = f"in[place] / {float_constant(description.full_scale)}"
     if units is None:
         return f"static float input(const float *in, size_t place)\n{{\n    return {value};\n}}\n"
-    features, limit = len(units.centre), _number(LIMIT)
+    features, limit = len(units.centre), float_constant(LIMIT)
     centre, scale = program.numbers(units.centre), program.numbers(units.scale)
     return f"""/* In units of its column; what is missing (NaN) becomes the centre. */
 static float input(const float *in, size_t place)
@@ -374,7 +380,7 @@ def _class_end(program: _Program) -> list[str]:
     first = answers[0] if answers else 0
     condition = f"out[place] > out[best]{' && may_win[place]' if answers else ''}"
     if answers:
-        program.constants.append(_array("static const uint8_t may_win[DSLNODE_OUTPUTS]", may_win))
+        program.constants.append(array("static const uint8_t may_win[DSLNODE_OUTPUTS]", may_win))
     return [
         f"size_t best = {first};",
         *_each_output(f"out[place] = {program.here}[place];"),
@@ -392,73 +398,5 @@ def _anomaly_end(program: _Program) -> list[str]:
     return [
         "float error = 0.0f;",
         *_each_output(hand_out, difference, "error += difference * difference;"),
-        f"return error / (float)DSLNODE_OUTPUTS > {_number(threshold)};",
+        f"return error / (float)DSLNODE_OUTPUTS > {float_constant(threshold)};",
     ]
-
-
-def _test(model: PersonalModelFile, rows: NDArray[np.float32], raw: NDArray[np.float32]) -> str:
-    expected = interpret(model, raw, rows)
-    answers = [0] * len(rows)
-    found = expected.classes if expected.classes is not None else expected.anomalous
-    if found is not None:
-        answers = [int(answer) for answer in found]
-    outputs = (raw if expected.values is None else expected.values).astype(np.float32)
-    inputs = as_measured(model.description, rows)
-    return f"""/* Tries model.c on {len(rows)} rows: prints what differs, and returns how many do. */
-#include <math.h>
-#include <stdio.h>
-#include "model.h"
-
-#define ROWS {len(rows)}
-
-{_array("static const float rows[ROWS * DSLNODE_INPUTS]", map(_number, inputs.ravel()))}
-{_array("static const float outputs[ROWS * DSLNODE_OUTPUTS]", map(_number, outputs.ravel()))}
-{_array("static const int answers[ROWS]", map(str, answers))}
-
-int main(void)
-{{
-    static float out[DSLNODE_OUTPUTS];
-    int wrong = 0;
-    for (int row = 0; row < ROWS; row++) {{
-        int answer = dslnode_predict(rows + row * DSLNODE_INPUTS, out);
-        int differs = answer != answers[row];
-        for (int place = 0; place < DSLNODE_OUTPUTS; place++) {{
-            float wanted = outputs[row * DSLNODE_OUTPUTS + place];
-            differs |= !(fabsf(out[place] - wanted) <= {_number(TOLERANCE)} * (1.0f + fabsf(wanted)));
-        }}
-        if (differs) {{
-            printf("row %d: answer %d, expected %d\\n", row, answer, answers[row]);
-            wrong++;
-        }}
-    }}
-    printf("%s: %d of %d rows as expected\\n", dslnode_model, ROWS - wrong, ROWS);
-    return wrong;
-}}
-"""
-
-
-def _bits(name: str, bits: NDArray[np.generic]) -> str:
-    """Return an array of bits, the first in the lowest bit of the first byte. C has no empty arrays: one byte then."""
-    packed = np.packbits(bits.astype(np.uint8), bitorder="little").tobytes() or b"\0"
-    return _array(f"static const uint8_t {name}[{len(packed)}]", map(str, packed), BYTES_PER_LINE)
-
-
-def _array(declaration: str, values: Iterable[str], per_line: int = NUMBERS_PER_LINE) -> str:
-    entries = list(values)
-    lines = (", ".join(entries[start : start + per_line]) for start in range(0, len(entries), per_line))
-    return f"{declaration} = {{\n    " + ",\n    ".join(lines) + "\n};"
-
-
-def _number(value: float | np.floating) -> str:
-    """Return a float32 constant that is read as the same float32. ``ModelError`` for one that is no number."""
-    stored = float(np.float32(value))
-    if not math.isfinite(stored):
-        raise ModelError(f"the model holds the value {value}, which is no number; export another round")
-    text = f"{stored:.9g}"
-    return (text if {".", "e"} & set(text) else f"{text}.0") + "f"
-
-
-def _text(text: str) -> str:
-    """Return a string constant; all but plain characters as octal bytes, so that nothing ends it."""
-    plain = [chr(byte) if byte in PLAIN else f"\\{byte:03o}" for byte in text.encode()]
-    return '"' + "".join(plain) + '"'

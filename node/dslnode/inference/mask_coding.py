@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ LOWEST_STATE = 1 << 16
 MAX_LANES = 128
 BITS_PER_LANE = 2048
 """A mask has one lane for so many bits, up to ``MAX_LANES``."""
+Value = TypeVar("Value", np.uint8, np.uint16)
 Bits = NDArray[np.uint8]
 """One bit per entry, 0 or 1."""
 
@@ -60,11 +62,11 @@ def _measure(bits: Bits, reference: Bits, layout: MaskLayout) -> tuple[int, ...]
     return tuple(shares)
 
 
-def _spread(probabilities: Sequence[int], reference: Bits, layout: MaskLayout) -> NDArray[np.uint32]:
+def _spread(probabilities: Sequence[int], reference: Bits, layout: MaskLayout) -> NDArray[np.uint16]:
     """Return the probability of a one at each place, out of ``ONE``."""
-    spread = np.empty(layout.size, np.uint32)
+    spread = np.empty(layout.size, np.uint16)
     for index, (_, span) in enumerate(layout.spans()):
-        spread[span] = np.asarray(probabilities[2 * index : 2 * index + 2], np.uint32)[reference[span]]
+        spread[span] = np.asarray(probabilities[2 * index : 2 * index + 2], np.uint16)[reference[span]]
     return spread
 
 
@@ -72,16 +74,16 @@ def _lanes(size: int) -> int:
     return min(MAX_LANES, max(1, size // BITS_PER_LANE))
 
 
-def _in_lanes(values: NDArray[np.generic], lanes: int, filler: int) -> NDArray[np.uint64]:
+def _in_lanes(values: NDArray[Value], lanes: int, filler: int) -> NDArray[Value]:
     """Return values as rows of one per lane; the last row is filled up."""
     missing = -len(values) % lanes
-    padded = np.concatenate([values.astype(np.uint64), np.full(missing, filler, np.uint64)])
+    padded = np.concatenate([values, np.full(missing, filler, values.dtype)])
     return padded.reshape(-1, lanes)
 
 
-def _encode(bits: Bits, ones: NDArray[np.uint32]) -> bytes:
+def _encode(bits: Bits, ones: NDArray[np.uint16]) -> bytes:
     lanes = _lanes(len(bits))
-    rows, shares = _in_lanes(bits, lanes, 0), _in_lanes(ones, lanes, 1)
+    rows, shares = _in_lanes(bits, lanes, 0), _in_lanes(ones, lanes, 1).astype(np.uint64)
     frequencies = np.where(rows == 1, shares, ONE - shares)
     starts = np.where(rows == 1, 0, shares).astype(np.uint64)
     state = np.full(lanes, LOWEST_STATE, np.uint64)
@@ -96,7 +98,7 @@ def _encode(bits: Bits, ones: NDArray[np.uint32]) -> bytes:
     return state.astype("<u4").tobytes() + stream.astype("<u2").tobytes()
 
 
-def _decode(data: bytes, ones: NDArray[np.uint32]) -> Bits:
+def _decode(data: bytes, ones: NDArray[np.uint16]) -> Bits:
     lanes = _lanes(len(ones))
     if len(data) < 4 * lanes or len(data) % 2:
         raise ValueError("the coded mask is cut short")
@@ -105,7 +107,8 @@ def _decode(data: bytes, ones: NDArray[np.uint32]) -> Bits:
     shares = _in_lanes(ones, lanes, 1)
     rows = np.empty(shares.shape, np.uint8)
     position = 0
-    for row, share in zip(rows, shares, strict=True):
+    for row, narrow in zip(rows, shares, strict=True):
+        share = narrow.astype(np.uint64)  # here, since all at once take eight times the memory
         place = state & np.uint64(0xFFFF)
         is_one = place < share
         row[:] = is_one

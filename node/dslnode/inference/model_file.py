@@ -218,11 +218,15 @@ class PersonalModelFile:
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Return all weights by name: the frozen ones under the mask, and the others."""
         layout = self.description.mask_layout
-        signs = frozen_signs(layout, self.description.network_seed).astype(np.float32) * 2 - 1
+        signs = frozen_signs(layout, self.description.network_seed)
         weights = dict(self.tensors)
         for layer, (_, span) in zip(self.description.layers, layout.spans(), strict=True):
-            kept = signs[span] * self.mask[span]
-            weights[layer.name] = (kept * np.float32(layer.scale)).reshape(layer.shape)
+            frozen = signs[span].astype(np.float32)  # in place from here: a board may have little memory
+            frozen *= 2
+            frozen -= 1
+            frozen *= np.float32(layer.scale)
+            frozen *= self.mask[span]
+            weights[layer.name] = frozen.reshape(layer.shape)
         return weights
 
 

@@ -28,6 +28,8 @@ from dslnode.inference.operations import (
     SubtractLast,
 )
 
+LARGEST_COPY = 2**18
+"""Numbers of windows that are copied at once: what overlaps takes much memory side by side."""
 Array = NDArray[np.float32]
 Weights = Mapping[str, Array]
 
@@ -97,8 +99,13 @@ def _convolution(operation: Convolution, weights: Weights, values: Array) -> Arr
 def _product(windows: Array, kernel: Array) -> Array:
     """Return (n, *places, outputs) of windows (n, *places, inputs, *kernel) and a kernel (outputs, inputs, *kernel)."""
     places = windows.shape[: windows.ndim - kernel.ndim + 1]
-    matrix = windows.reshape(math.prod(places), -1)
-    return (matrix @ kernel.reshape(len(kernel), -1).T).reshape(*places, len(kernel))
+    weights = kernel.reshape(len(kernel), -1).T
+    at_once = max(1, LARGEST_COPY // max(1, math.prod(windows.shape[1:])))
+    parts = [
+        windows[start : start + at_once].reshape(-1, len(weights)) @ weights
+        for start in range(0, len(windows), at_once)
+    ]
+    return np.concatenate(parts).reshape(*places, len(kernel))
 
 
 @apply.register

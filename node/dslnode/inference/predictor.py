@@ -15,12 +15,13 @@ from dslnode.data.target import Task
 from dslnode.errors import ModelError
 from dslnode.inference import numpy_runtime
 from dslnode.inference.model_file import Description, PersonalModelFile, read_model
+from dslnode.inference.operations import Convolution
 
 if TYPE_CHECKING:
     from torch import nn
 
-BATCH = 64
-"""Rows that are answered at once: more need more memory, and hardly less time."""
+BATCH, CONVOLUTION_BATCH = 64, 8
+"""Rows that are answered at once, and by models with convolutions, whose values between layers are many per row."""
 NEVER = -1e9
 """What is added to the score of a class that the node does not answer."""
 Array = NDArray[np.float32]
@@ -65,6 +66,11 @@ class Predictor:
         return self.model.description
 
     @cached_property
+    def _batch(self) -> int:
+        convolves = any(isinstance(operation, Convolution) for operation in self.description.operations)
+        return CONVOLUTION_BATCH if convolves else BATCH
+
+    @cached_property
     def _weights(self) -> dict[str, Array]:
         return self.model.weights()
 
@@ -77,10 +83,9 @@ class Predictor:
                 f"inputs have the shape {values.shape[1:]} per example, and this model was made for"
                 f" {description.input_shape}; give it what it was trained on"
             )
-        seen = as_seen(description, values)
+        batches = (values[start : start + self._batch] for start in range(0, len(values), self._batch))
         parts = [
-            numpy_runtime.run(description.operations, self._weights, seen[start : start + BATCH])
-            for start in range(0, len(seen), BATCH)
+            numpy_runtime.run(description.operations, self._weights, as_seen(description, batch)) for batch in batches
         ]
         found = np.concatenate(parts) if parts else np.empty((0, description.outputs), np.float32)
         if found.shape[1:] != (description.outputs,):

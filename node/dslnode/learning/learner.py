@@ -11,10 +11,13 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from dslnode.data.dataset import DataSet
 from dslnode.data.target import Task
+from dslnode.errors import ModelError
+from dslnode.inference.model_file import PersonalModelFile
 from dslnode.inference.saved_arrays import LOCAL, MASK
 from dslnode.learning import aggregation, masking, state_arrays
 from dslnode.learning.batches import Batches, ExampleTensors, minibatches
@@ -38,6 +41,7 @@ from dslnode.learning.rng import generator, seeded_torch, torch_draws
 from dslnode.learning.score_consensus import ScoreConsensus
 from dslnode.learning.state import LearnerState
 from dslnode.learning.tasks.chosen import learning_task
+from dslnode.learning.warm_scores import warm_scores
 from dslnode.plugins import BUILT_IN_MODELS, model_factory
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask, MaskLayout
@@ -95,6 +99,7 @@ class Learner:
         self._best_score = BestScore()
         self.best: KeptModel | None = None
         self.threshold: float | None = None
+        self._keep: Tensor
         self._update_mask()
         self.initial_mask = self.mask
 
@@ -246,6 +251,32 @@ class Learner:
         self._state = state_arrays.from_arrays(self.network, arrays)
         self._consensus.has_learned = self._state.steps > 0
         self._update_mask()
+
+    def begin_from(self, file: PersonalModelFile) -> float:
+        """Begin with the mask and the local tensors of a model's file; return the part of the mask that scores imply.
+
+        That is 1, unless weights share scores. Until the first local steps the mask is the file's in any case, and it
+        is kept as the best so far. The file must be of the same network (`warm_start`). Raises ``ModelError`` if its
+        tensors do not fit.
+        """
+        wanted = file.mask.astype(bool)
+        scores = warm_scores(self.network, wanted, self.initialization.network_seed, signed=self.options.signed_scores)
+        local = {name: torch.from_numpy(np.array(tensor)) for name, tensor in file.tensors.items()}
+        try:
+            self.network.model.load_state_dict(local, strict=False)
+        except RuntimeError as error:
+            raise ModelError(f"--from: the tensors of the model do not fit: {error}; export it again") from error
+        self._state = replace(self._state, scores=scores, average=scores.clone())
+        self._consensus.has_learned = True
+        self._update_mask()
+        implied = float(np.mean(self._keep.numpy() == wanted))
+        self._keep = torch.from_numpy(wanted)
+        self.threshold = file.threshold
+        self._mask = masking.to_mask(self._keep, self.layout)
+        score = self.score()
+        if score is not None:
+            self.keep_if_best(score, 0)
+        return implied
 
     def _after_consensus(self, state: LearnerState, sent: Sequence[NeighbourMasks]) -> LearnerState:
         for neighbour in sent:

@@ -19,8 +19,9 @@ def frozen_signs(layout: MaskLayout, seed: int) -> NDArray[np.uint8]:
 
 def seeded_score_words(layout: MaskLayout, seed: int, index: int) -> NDArray[np.int32]:
     """Return the seeded scores of a layer as integers from 0 to 2^24 - 1: the larger, the higher the score."""
-    words = raw_words("scores", seed, index, layout.layers[index].size) >> np.uint32(8)
-    return words.astype(np.int32)
+    words = raw_words("scores", seed, index, layout.layers[index].size)
+    words >>= np.uint32(8)
+    return words.view(np.int32)
 
 
 def seeded_bits(layout: MaskLayout, seed: int, counts: Sequence[int]) -> NDArray[np.uint8]:
@@ -30,7 +31,14 @@ def seeded_bits(layout: MaskLayout, seed: int, counts: Sequence[int]) -> NDArray
     """
     bits = np.zeros(layout.size, np.uint8)
     for index, ((_, span), count) in enumerate(zip(layout.spans(), counts, strict=True)):
-        words = seeded_score_words(layout, seed, index)
-        order = np.argsort(-words, kind="stable")
-        bits[span.start + order[:count]] = 1
+        if count:
+            bits[span] = _highest(seeded_score_words(layout, seed, index), count)
     return bits
+
+
+def _highest(words: NDArray[np.int32], count: int) -> NDArray[np.bool_]:
+    """Return which are the ``count`` highest, of 1 at least; low places win ties."""
+    lowest = np.partition(words, len(words) - count)[len(words) - count]
+    chosen: NDArray[np.bool_] = words > lowest
+    chosen[np.flatnonzero(words == lowest)[: count - np.count_nonzero(chosen)]] = True
+    return chosen

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 def raw_words(purpose: str, seed: int, index: int, size: int) -> NDArray[np.uint32]:
     """Return ``size`` random 32-bit integers for one purpose and layer."""
-    words = _stream(purpose, seed, index).random_raw((size + 1) // 2).astype("<u8").view("<u4")
-    return words[:size].astype(np.uint32)
+    words = _stream(purpose, seed, index).random_raw((size + 1) // 2).astype("<u8", copy=False).view("<u4")
+    return words[:size].astype(np.uint32, copy=False)
 
 
 def random_bits(purpose: str, seed: int, index: int, size: int) -> NDArray[np.uint8]:
     """Return ``size`` random bits, a byte each, for one purpose and layer."""
-    words = _stream(purpose, seed, index).random_raw((size + 63) // 64).astype("<u8")
+    words = _stream(purpose, seed, index).random_raw((size + 63) // 64).astype("<u8", copy=False)
     return np.unpackbits(words.view(np.uint8), count=size, bitorder="little")
 
 

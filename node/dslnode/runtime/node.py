@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -41,12 +42,14 @@ MAX_WAITING_EVENTS = 1_000
 class Node:
     """One node: ``async with Node(settings) as node`` starts it, and stops it at the end.
 
-    Raises the ``DslnodeError`` that names the fault where the context begins. ``busy`` says, once it has ended,
+    Raises the ``DslnodeError`` that names the fault where the context begins. Without a saved state it begins with
+    the model in the file ``begin_from``, if one is given. ``busy`` says, once it has ended,
     whether a training step still runs in its thread, unwanted.
     """
 
-    def __init__(self, settings: Settings, *, log: Logger | None = None) -> None:
+    def __init__(self, settings: Settings, *, log: Logger | None = None, begin_from: Path | None = None) -> None:
         self.settings = settings
+        self._begin_from = begin_from
         self.busy = False
         self._log = library_logger() if log is None else log
         self._mailbox: asyncio.Queue[events.Event | None] = asyncio.Queue()
@@ -136,7 +139,9 @@ class Node:
     async def _prepare(self) -> Prepared | None:
         """Prepare in a thread, since data and model may take long; None if the node is told to stop meanwhile."""
         preparing = asyncio.create_task(
-            asyncio.to_thread(prepare, self.settings, resources=self._resources, log=self._log)
+            asyncio.to_thread(
+                prepare, self.settings, resources=self._resources, log=self._log, begin_from=self._begin_from
+            )
         )
         stopping = asyncio.create_task(self._stopped.wait())
         await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)

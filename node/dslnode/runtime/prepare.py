@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dslnode import __version__
@@ -12,10 +13,11 @@ from dslnode.addresses import announceable
 from dslnode.config.settings import Settings
 from dslnode.data.agreement import DataAgreement
 from dslnode.errors import ModelError, SettingsError, StateError
-from dslnode.inference.model_file import Description
+from dslnode.inference.model_file import Description, read_model
 from dslnode.learning.learner import Learner
 from dslnode.learning.model_description import describe_model
 from dslnode.learning.parameter_roles import Role, parameter_roles
+from dslnode.learning.warm_start import begin_from as begin_from_file
 from dslnode.overlay.mdns import check_discovery
 from dslnode.protocol.codec.mask_codec import READABLE, checksum
 from dslnode.runtime.build import build_alone, build_learner
@@ -53,9 +55,12 @@ class Prepared:
     alone: Learner | None = None
 
 
-def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger) -> Prepared:
+def prepare(
+    settings: Settings, *, resources: contextlib.ExitStack, log: Logger, begin_from: Path | None = None
+) -> Prepared:
     """Return it; what must be given back in the end is pushed on ``resources``.
 
+    Where no state is saved, the learner begins with the model in the file ``begin_from``, if there is one.
     Raises the ``DslnodeError`` that names the fault. Takes seconds where data and model are large.
     """
     check_exposure(settings.listen, settings.peers, settings.ticket, insecure=settings.insecure)
@@ -83,6 +88,8 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
     if settings.serve:
         check_can_answer(description)
     log.info("model", **model_line(learner))
+    if begin_from is not None:
+        _warm_start(learner, description, begin_from, state, log)
     if state is None:
         log.warning("no state directory", why="no --state-dir: a restart loses what was learned")
     channels = PlainChannels(anywhere=settings.insecure) if tunnels is None else TlsChannels(tunnels)
@@ -100,6 +107,17 @@ def prepare(settings: Settings, *, resources: contextlib.ExitStack, log: Logger)
         alone=build_alone(settings, learner),
         description=description,
     )
+
+
+def _warm_start(
+    learner: Learner, description: Description, file: Path, state: StateDirectory | None, log: Logger
+) -> None:
+    model = read_model(file)
+    if state is not None and state.peek() is not None:
+        log.info("saved state taken", why=f"--from {file} is for a node that has none")
+        return
+    implied = begin_from_file(learner, description, model)
+    log.info("begins with a model", file=str(file), round=model.round, node=model.description.node, implied=implied)
 
 
 def _described(learner: Learner, settings: Settings, state: StateDirectory | None, log: Logger) -> Description:
