@@ -44,6 +44,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "attacks": ("attacks", others.attacks),
     "tables": ("tables", others.tables),
     "frozen": ("frozen", others.frozen),
+    "inference": ("inference", others.inference),
     "endurance": ("endurance", others.endurance),
 }
 """By the name of a marker: the file of the result, and the function that draws it."""

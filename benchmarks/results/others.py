@@ -246,3 +246,19 @@ def frozen(result: Result) -> str:
         number("least", "least seed", ".1f"),
     ]
     return table(columns, result["rows"])
+
+
+def inference(result: Result) -> str:
+    """Return what each format and runtime takes, and how far its answers are from the learner's own."""
+    columns = [
+        text("model", "model"),
+        text("format", "format"),
+        text("runtime", "runtime"),
+        number("bytes", "bytes", ",d"),
+        number("load_seconds", "first answer, s", ".2f"),
+        number("ms_one", "one row, ms", ".3f"),
+        number("ms_256", "256 rows, ms", ".1f"),
+        number("resident_mb", "peak, MiB", ".1f"),
+        number("different_predictions", "other answers", "d"),
+    ]
+    return table(columns, result["rows"])

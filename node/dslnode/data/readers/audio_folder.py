@@ -33,6 +33,8 @@ FULL_SCALE = {1: 128.0, 2: 2.0**15, 3: 2.0**23, 4: 2.0**31}
 """The loudest value of a sample, by its bytes."""
 
 Floats = NDArray[np.float32]
+BROKEN = (wave.Error, EOFError, OSError, ValueError, ZeroDivisionError, RuntimeError)
+"""What ``wave`` raises for files that are damaged; RuntimeError where a chunk claims to go on after the end."""
 
 
 def read_audio_folder(directory: Path, options: AudioOptions, schema: Schema | None) -> RawSet:
@@ -72,7 +74,7 @@ def _find_shape(part: LabelledFiles, options: AudioOptions) -> AudioShape:
             with wave.open(str(path), "rb") as sound:
                 rates.append(sound.getframerate())
                 lengths.append(sound.getnframes() / sound.getframerate())
-        except (wave.Error, EOFError, OSError, ZeroDivisionError):
+        except BROKEN:
             continue
     if not lengths:
         raise DataError(f"{part.root}: none of its {len(part.files)} WAV files can be read; save them as PCM")
@@ -115,7 +117,7 @@ def _read_samples(path: Path, shape: AudioShape) -> Floats | None:
             wanted = min(sound.getnframes(), int(2 * shape.seconds * rate) + 1, MAX_FILE_BYTES // (channels * width))
             sound.setpos(max(0, (sound.getnframes() - wanted) // 2))
             samples = _decoded(sound.readframes(wanted), width).reshape(-1, channels).mean(axis=1)
-    except (wave.Error, EOFError, OSError, ValueError, ZeroDivisionError):
+    except BROKEN:
         return None
     if not len(samples) or rate < 1:
         return None
