@@ -65,6 +65,7 @@ def test_sign_masks_are_counted_as_nodes_settle() -> None:
 
 @pytest.mark.process
 @pytest.mark.skipif(missing() is not None, reason=f"needs network namespaces: {missing()}")
+@pytest.mark.slow  # `benchmarks.wire` itself, with four daemons
 def test_daemons_in_a_ring_are_counted_by_the_kernel() -> None:
     found = node_row("ring", TINY)
     assert found["rounds"] >= 60

@@ -132,7 +132,7 @@ def test_status_shows_a_running_node_and_its_unreached_peer() -> None:
 def test_a_node_in_a_long_training_step_stops_within_two_seconds(tmp_path: Path) -> None:
     """One step of this model takes many seconds; nothing of it is waited for, and nothing on disk is harmed."""
     np.savez(tmp_path / "big.npz", images=np.zeros((400, 64, 64), dtype=np.uint8), labels=np.arange(400) % 10)
-    options = ("--data", f"npz:{tmp_path / 'big.npz'}", "--model", "alexnet", "--batch-size", "320")
+    options = ("--data", f"npz:{tmp_path / 'big.npz'}", "--model", "alexnet", "--batch-size", "96")
     with NodeProcess("slow", free_port(), *options, "--state-dir", str(tmp_path / "state")) as node:
         node.wait_for_event("started")
         code, seconds = node.end(signal.SIGTERM)

@@ -84,8 +84,9 @@ EXAMPLES = {
         dslnode export --state-dir /var/lib/dslnode --output pump.dslm --round last
     """,
     "freeze": """
-        # Your module's function returns the network with its weights; the last layer is for other classes:
-        dslnode freeze my_models:pretrained --data images:photos --leave-out 'head.*' --output base.safetensors
+        # Your module's function returns the network with its weights; its head knows other classes:
+        dslnode freeze my_models:pretrained --data images:photos \\
+            --leave-out 'head.*' --output base.safetensors
         dslnode start --model my_models:pretrained --frozen base.safetensors --data images:photos
     """,
     "predict": """
