@@ -45,7 +45,7 @@ def export_model(
     elif form in CHECKED:
         size, checked = _write_checked(model, data, output, form)
     else:
-        size = _write(_sealed(WRITERS[form](model), seal), output)
+        size = write_file(_sealed(WRITERS[form](model), seal), output)
     score = "" if model.score is None else f", {model.score.name} {model.score.value:.4f}"
     return f"wrote {output}: {size:,} bytes, the model of round {model.round}{score}{checked}"
 
@@ -58,7 +58,8 @@ def _sealed(content: bytes, seal: Path | None) -> bytes:
     return with_seal(content, seal)
 
 
-def _write(content: bytes, output: Path) -> int:
+def write_file(content: bytes, output: Path) -> int:
+    """Write a file that the user named; return its bytes. Raises ``DslnodeError`` if that cannot be done."""
     try:
         output.write_bytes(content)
     except OSError as error:
@@ -76,7 +77,7 @@ def _write_source(model: PersonalModelFile, data: str | None, directory: Path) -
         directory.mkdir(exist_ok=True)
     except OSError as error:
         raise DslnodeError(f"{directory}: is not a directory, and cannot be made one; give another --output") from error
-    return sum(_write(text.encode(), directory / name) for name, text in texts.items())
+    return sum(write_file(text.encode(), directory / name) for name, text in texts.items())
 
 
 def _write_checked(model: PersonalModelFile, data: str | None, output: Path, form: ModelFormat) -> tuple[int, str]:
@@ -87,7 +88,7 @@ def _write_checked(model: PersonalModelFile, data: str | None, output: Path, for
     runtime, convert = CHECKED[form]
     content, difference = convert(model, rows)
     kind = "random rows" if data is None else "rows"
-    return _write(content, output), f"; {runtime} answers {len(rows)} {kind} alike, outputs within {difference:.1g}"
+    return write_file(content, output), f"; {runtime} answers {len(rows)} {kind} alike, outputs within {difference:.1g}"
 
 
 def _onnx(model: PersonalModelFile, rows: Rows) -> tuple[bytes, float]:

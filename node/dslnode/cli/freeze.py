@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors.torch import save
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from safetensors.numpy import save
+from torch import nn
 
+from dslnode.cli.export import write_file
 from dslnode.data.dataset import load_data_set
-from dslnode.errors import DslnodeError, ModelError, SettingsError
+from dslnode.errors import ModelError, SettingsError
 from dslnode.learning.learner import build_model
 from dslnode.learning.masking import layout_of
 from dslnode.learning.pretrained import PretrainedNetwork, read_pretrained
@@ -24,17 +27,11 @@ def freeze(model: str, *, weights: Path | None, data: str, leave_out: Sequence[s
     built = build_model(model, load_data_set(data), SEED)
     if weights is not None:
         _load(built, weights)
-    tensors = _kept(built, leave_out)
-    network = PretrainedNetwork({name: tensor.float().numpy() for name, tensor in tensors.items()})
-    shapes = {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
-    network.check(layout_of(built), shapes)
-    content = save({name: tensor.float().contiguous() for name, tensor in tensors.items()}, {"model": model})
-    try:
-        output.write_bytes(content)
-    except OSError as error:
-        raise DslnodeError(f"{output}: cannot be written ({error.strerror or error})") from error
+    network = PretrainedNetwork(_kept(built, leave_out))
+    network.check(layout_of(built), built.state_dict())
+    size = write_file(save(dict(network.tensors), {"model": model}), output)
     return (
-        f"wrote {output}: {len(content):,} bytes, {len(tensors)} tensors, digest {network.digest.hex()};"
+        f"wrote {output}: {size:,} bytes, {len(network.tensors)} tensors, digest {network.digest.hex()};"
         f" copy it to all nodes, then: dslnode start --model {model} --frozen {output}"
     )
 
@@ -56,8 +53,9 @@ def _load(model: nn.Module, weights: Path) -> None:
         ) from error
 
 
-def _kept(model: nn.Module, leave_out: Sequence[str]) -> dict[str, Tensor]:
-    tensors = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+def _kept(model: nn.Module, leave_out: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    floats = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    tensors = {name: tensor.float().contiguous().numpy() for name, tensor in floats.items()}
     for pattern in leave_out:
         matching = [name for name in tensors if fnmatchcase(name, pattern)]
         if not matching:

@@ -13,11 +13,12 @@ from typing import Annotated, Optional
 
 import typer
 
+from dslnode.cli.endings import ENDINGS
 from dslnode.cli.help import CommandHelp
 from dslnode.cli.options import with_settings
 from dslnode.cli.output import until_reader_leaves
 from dslnode.config.loader import LoadedSettings
-from dslnode.errors import ExitCode, SettingsError
+from dslnode.errors import SettingsError
 
 app = typer.Typer()
 
@@ -35,8 +36,7 @@ def start(
     ] = None,
 ) -> None:
     """Run one node until it is stopped, or for --rounds N."""
-    endings = {signal.SIGHUP: ExitCode.HANGUP, signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
-    for number, code in endings.items():
+    for number, code in ENDINGS.items():
         signal.signal(number, lambda *_, code=code: os._exit(code))  # while torch loads; process 1 has no default
     from dslnode.cli.node_process import run_process
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -14,19 +13,13 @@ from typing import Any, NoReturn
 
 import torch
 
+from dslnode.cli.endings import ENDINGS
 from dslnode.config.settings import Settings
 from dslnode.errors import ExitCode
 from dslnode.runtime.node import Node
 from dslnode.runtime.systemd import keep_told
 from dslnode.telemetry.log_stream import LogStream
 from dslnode.telemetry.logs import LIBRARIES, LibraryHandler, Logger, make_logger
-
-SIGNALS = {
-    signal.SIGHUP: ExitCode.HANGUP,
-    signal.SIGINT: ExitCode.INTERRUPTED,
-    signal.SIGTERM: ExitCode.TERMINATED,
-}
-"""Each ends the node in good order. Ticket and revocation list are read again by themselves: no signal is needed."""
 
 
 def run_process(settings: Settings, begin_from: Path | None = None) -> NoReturn:
@@ -61,7 +54,7 @@ async def _run(settings: Settings, log: Logger, begin_from: Path | None) -> NoRe
     """Leave from within: the event loop's own end would wait for threads that load data or look up a name."""
     node = Node(settings, log=log, begin_from=begin_from)
     loop = asyncio.get_running_loop()
-    for number, why in SIGNALS.items():
+    for number, why in ENDINGS.items():
         loop.add_signal_handler(number, node.stop, why)
     async with node:
         supervised = asyncio.create_task(keep_told(node.summary))

@@ -12,15 +12,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.process_collector import ProcessCollector
 
 from dslnode.addresses import bracketed, check_address, host_and_port
+from dslnode.cli.endings import ENDINGS
 from dslnode.errors import ExitCode, SettingsError
 from dslnode.inference.model_file import read_model
 from dslnode.serving.service import PredictionService, ServingOptions, check_exposure
-
-ENDINGS = {
-    signal.SIGHUP: ExitCode.HANGUP,
-    signal.SIGINT: ExitCode.INTERRUPTED,
-    signal.SIGTERM: ExitCode.TERMINATED,
-}
 
 
 def serve_model(file: Path, options: ServingOptions) -> ExitCode:

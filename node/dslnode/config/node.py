@@ -181,14 +181,9 @@ class NodeSettings(SettingsGroup):
     def _listen(cls, value: str) -> str:
         return check_address(value)
 
-    @field_validator("advertise")
+    @field_validator("advertise", "serve")
     @classmethod
-    def _advertise(cls, value: str) -> str:
-        return check_address(value) if value else value
-
-    @field_validator("serve")
-    @classmethod
-    def _serve(cls, value: str) -> str:
+    def _address_if_any(cls, value: str) -> str:
         return check_address(value) if value else value
 
     @field_validator("metrics")

@@ -18,6 +18,7 @@ from dslnode.data.scaling import LIMIT
 from dslnode.data.target import Task
 from dslnode.errors import ModelError
 from dslnode.inference import operations as op
+from dslnode.inference.answers import output_names
 from dslnode.inference.c_functions import ACTIVATIONS, FUNCTIONS, NEEDS
 from dslnode.inference.c_test_program import test_program
 from dslnode.inference.c_text import array, bit_array, float_constant, string_constant
@@ -310,7 +311,7 @@ def _meaning(task: str) -> str:
 
 def _body(program: _Program) -> str:
     description = program.model.description
-    names = [description.target.class_name(place) for place in range(description.outputs)]
+    names = output_names(description)
     parts = ["#include <math.h>", "#include <stddef.h>", "#include <stdint.h>", '#include "model.h"', ""]
     parts += [f"const char dslnode_model[] = {string_constant(description.model)};"]
     parts += [f"const char dslnode_task[] = {string_constant(description.task)};"]

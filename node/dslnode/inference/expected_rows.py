@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dslnode.inference.answers import output_names
 from dslnode.inference.model_file import Description
 from dslnode.inference.rows import without_targets
 
@@ -51,10 +52,10 @@ class ExpectedInput:
 
 def expected_input(description: Description) -> ExpectedInput:
     """Return what the model expects. Raises ``ModelError`` for a schema that makes no sense."""
-    schema, target = description.data_schema, description.target
+    schema = description.data_schema
     columns = () if schema is None else tuple(map(_column, without_targets(schema).columns))
     units = (*description.units, *[""] * description.outputs)
-    names = [target.class_name(place) for place in range(description.outputs)]
+    names = output_names(description)
     outputs = tuple(f"{name} ({unit})" if unit else name for name, unit in zip(names, units, strict=False))
     return ExpectedInput(
         task=description.task, about=_about(description, schema), columns=columns, outputs=_shortened(outputs)

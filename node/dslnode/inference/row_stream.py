@@ -13,7 +13,8 @@ from dslnode.data.tables.encode import Encoder
 from dslnode.data.tables.source import Chunk
 from dslnode.errors import DataError
 from dslnode.inference.model_file import Description
-from dslnode.inference.rows import Examples, trained_schema, without_targets
+from dslnode.inference.row_batch import row_schema
+from dslnode.inference.rows import Examples
 
 MAX_LINE_CHARACTERS = 2**20
 SEPARATOR = ","
@@ -52,12 +53,12 @@ def stream_rows(stream: TextIO, description: Description) -> Iterator[Examples]:
 
 
 def _row_schema(description: Description) -> Schema:
-    schema = trained_schema(description)
-    if schema is None or not schema.columns:
+    schema = row_schema(description)
+    if schema is None:
         raise DataError("--data -: the model has no schema of columns; give it a file, as --data of dslnode start")
     if schema.series is not None:
         raise DataError("--data -: the model answers windows of several rows; give them as a file (csv:FILE)")
-    return without_targets(schema)
+    return schema
 
 
 def _example(encoder: Encoder, names: tuple[str, ...], cells: list[str], line: int) -> Examples:

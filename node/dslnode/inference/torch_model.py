@@ -17,6 +17,7 @@ from dslnode.data.scaling import LIMIT
 from dslnode.data.target import Task
 from dslnode.errors import ModelError
 from dslnode.inference import operations as op
+from dslnode.inference.answers import output_names
 from dslnode.inference.export_check import checked_difference, metadata
 from dslnode.inference.input_units import InputUnits, as_measured, input_units
 from dslnode.inference.model_file import PersonalModelFile
@@ -40,7 +41,7 @@ class PersonalModule(nn.Module):
         description, weights = model.description, model.weights()
         units, classes = input_units(description), description.task == Task.CLASSIFICATION
         self.task = description.task
-        self.names = tuple(description.target.class_name(place) for place in range(description.outputs))
+        self.names = tuple(output_names(description))
         divided = [] if description.full_scale == 1 else [_Divided(description.full_scale)]
         self.normalisation = nn.Sequential(*divided, *([] if units is None else [_Scaled(units)]))
         self.layers = _Layers([module_of(operation, weights) for operation in description.operations])

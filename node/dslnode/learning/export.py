@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.masking import from_mask, tensors_of
-from dslnode.protocol.mask import Mask, MaskLayout
+from dslnode.protocol.mask import Mask
 
 
 class PersonalModel(nn.Module):
@@ -51,22 +51,16 @@ def bake(model: nn.Module, weights: Tensor, mask: Mask) -> nn.Module:
 class MaskParts:
     """What a file must hold of a mask: its bits where the weights follow from the seed, else the kept weights.
 
-    ``bits`` uint8 (weights of ``layout``,), ``kept`` float32 by parameter name. One of them is empty.
+    ``packed`` uint8 (bytes,) is the mask as it is packed, ``kept`` float32 by parameter name. One of them is empty.
     """
 
-    layout: MaskLayout
-    bits: NDArray[np.uint8]
+    packed: NDArray[np.uint8]
     kept: dict[str, NDArray[np.float32]]
 
 
 def mask_parts(network: FrozenNetwork, mask: Mask, *, seeded: bool) -> MaskParts:
     """Return what a file must hold of a mask over a network that is ``seeded`` as a whole, or is not."""
-    packed = np.frombuffer(mask.to_bytes(), np.uint8)
-    bits = np.unpackbits(packed, count=mask.layout.size, bitorder="little")
     if seeded:
-        return MaskParts(network.layout, bits, {})
-    kept = {
-        layer.name: np.multiply(network.weights[span].numpy(), bits[span], dtype=np.float32).reshape(layer.shape)
-        for layer, span in network.layout.spans()
-    }
-    return MaskParts(MaskLayout(()), bits[:0], kept)
+        return MaskParts(np.frombuffer(mask.to_bytes(), np.uint8), {})
+    kept = network.masked_weights(from_mask(mask))
+    return MaskParts(np.empty(0, np.uint8), {name: tensor.numpy() for name, tensor in kept.items()})

@@ -26,8 +26,6 @@ from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 SMALL_LAYER = 16_384
 """Layers of at most so many weights have a score for each; larger ones have at least so many scores."""
-
-
 SHARING = b"strided"
 """Which weights share a score. Nodes of releases that drew them by lot build another network."""
 
@@ -86,11 +84,8 @@ class FrozenNetwork:
             return scores if start is None else scores + start
         start = self.sharing.seeded if start is None else start
         spread = torch.empty_like(start)
-        for own, rows in self._shared_rows():
-            moved = scores[own]
-            for part in rows:
-                found, begun, signs = (_in_rows(vector, part, moved) for vector in (spread, start, self.sharing.signs))
-                torch.addcmul(begun, signs, moved[: found.shape[1]], out=found)
+        for span, own in self._spans():
+            _move_in_turn(start[span], self.sharing.signs[span], scores[own], out=spread[span])
         return spread
 
     def masked_weights(self, mask: Tensor) -> dict[str, Tensor]:
@@ -103,9 +98,8 @@ class FrozenNetwork:
             return gradient
         signed = gradient * self.sharing.signs
         reduced = torch.empty(self.score_layout.size)
-        for own, (whole, rest) in self._shared_rows():
-            torch.sum(_in_rows(signed, whole, reduced[own]), dim=0, out=reduced[own])
-            reduced[own][: rest.stop - rest.start] += signed[rest]
+        for span, own in self._spans():
+            _sum_in_turn(signed[span], out=reduced[own])
         return reduced
 
     def at_mask(self, at_weights: Mapping[str, Tensor]) -> Tensor:
@@ -118,11 +112,9 @@ class FrozenNetwork:
         if self.sharing is None:
             return self.at_mask(at_weights)
         reduced = torch.empty(self.score_layout.size)
-        for (layer, span), (own, (whole, rest)) in zip(self.layout.spans(), self._shared_rows(), strict=True):
-            signed = at_weights[layer.name].float().reshape(-1) * self._signed_weights[span]
-            rows = signed[: whole.stop - whole.start]
-            torch.sum(rows.view(-1, own.stop - own.start), dim=0, out=reduced[own])
-            reduced[own][: rest.stop - rest.start] += signed[len(rows) :]
+        for layer, (span, own) in zip(self.layout.layers, self._spans(), strict=True):
+            gradient = at_weights[layer.name].float().reshape(-1)
+            _sum_in_turn(gradient * self._signed_weights[span], out=reduced[own])
         return reduced
 
     @cached_property
@@ -130,17 +122,30 @@ class FrozenNetwork:
         assert self.sharing is not None
         return self.weights * self.sharing.signs
 
-    def _shared_rows(self) -> Iterator[tuple[slice, tuple[slice, slice]]]:
-        """Yield where the scores of each layer are, and where its weights: whole rows of them, and the rest."""
-        for (layer, span), (scores, own) in zip(self.layout.spans(), self.score_layout.spans(), strict=True):
-            end = span.start + layer.size // scores.size * scores.size
-            yield own, (slice(span.start, end), slice(end, span.stop))
+    def _spans(self) -> Iterator[tuple[slice, slice]]:
+        """Yield where each layer's weights are, and where its scores."""
+        for (_, span), (_, own) in zip(self.layout.spans(), self.score_layout.spans(), strict=True):
+            yield span, own
 
 
-def _in_rows(vector: Tensor, part: slice, scores: Tensor) -> Tensor:
-    """Return a view of a part of a vector as rows of one layer's scores; what is less than a row is one row."""
-    values = vector[part]
-    return values.view(-1, min(len(values), len(scores)) or 1)
+def _move_in_turn(start: Tensor, signs: Tensor, scores: Tensor, *, out: Tensor) -> None:
+    """Put where a layer's weights start, moved by their scores as the signs say, into ``out``: (weights,) each."""
+    whole = _whole_rows(start, scores)
+    begun, turned, found = (tensor[:whole].view(-1, len(scores)) for tensor in (start, signs, out))
+    torch.addcmul(begun, turned, scores, out=found)
+    torch.addcmul(start[whole:], signs[whole:], scores[: len(start) - whole], out=out[whole:])
+
+
+def _sum_in_turn(values: Tensor, *, out: Tensor) -> None:
+    """Add up the values (weights,) of the weights that share each score, into ``out`` (scores,)."""
+    whole = _whole_rows(values, out)
+    torch.sum(values[:whole].view(-1, len(out)), dim=0, out=out)
+    out[: len(values) - whole] += values[whole:]
+
+
+def _whole_rows(weights: Tensor, scores: Tensor) -> int:
+    """Return how many weights make whole rows of the scores; the rest is less than a row."""
+    return len(weights) // len(scores) * len(scores)
 
 
 def shared_layout(layout: MaskLayout, weights_per_score: int) -> MaskLayout:

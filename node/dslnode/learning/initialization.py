@@ -68,8 +68,7 @@ def _keep_ratios(
 
 def _take_over(model: nn.Module, layout: MaskLayout, weights: Tensor, pretrained: PretrainedNetwork) -> None:
     """Put the pretrained weights in their place; what is not masked starts from the file's values, too."""
-    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    pretrained.check(layout, shapes)
+    pretrained.check(layout, model.state_dict())
     for layer, span in layout.spans():
         if pretrained.has(layer):
             weights[span] = torch.from_numpy(pretrained.tensors[layer.name].ravel())

@@ -239,8 +239,7 @@ class Learner:
         """Return copies of all that a checkpoint must hold, as arrays by name."""
         parts = self.parts_of(self.mask)
         kept = {LOCAL + name: tensor for name, tensor in parts.kept.items()}
-        packed = np.packbits(parts.bits, bitorder="little")
-        return {**state_arrays.to_arrays(self.network, self._state), **kept, MASK: packed}
+        return {**state_arrays.to_arrays(self.network, self._state), **kept, MASK: parts.packed}
 
     def parts_of(self, mask: Mask) -> MaskParts:
         """Return what a file must hold of a mask of this learner."""

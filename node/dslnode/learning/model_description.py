@@ -57,7 +57,7 @@ def personal_model(learner: Learner, description: Description, *, best: bool = T
     return PersonalModelFile(
         description=description,
         round=learner.finished_rounds if kept is None else kept.round,
-        mask=parts.bits,
+        mask=np.unpackbits(parts.packed, count=description.mask_layout.size, bitorder="little"),
         tensors={**tensors, **parts.kept},
         score=score,
         threshold=learner.threshold,

@@ -12,12 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dslnode.errors import ModelError
 from dslnode.protocol.mask import MaskLayer, MaskLayout
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MAX_FILE_BYTES = 2**32
 MAX_TENSORS = 10_000
@@ -45,10 +49,10 @@ class PretrainedNetwork:
         """Return whether the file has this layer's weights."""
         return layer.name in self.tensors
 
-    def check(self, layout: MaskLayout, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def check(self, layout: MaskLayout, parameters: Mapping[str, Tensor]) -> None:
         """Raise ``ModelError`` unless all are parameters of these names and shapes, and some of them are masked."""
         for name, tensor in self.tensors.items():
-            expected = shapes.get(name)
+            expected = tuple(parameters[name].shape) if name in parameters else None
             if expected != tensor.shape:
                 problem = (
                     "is no parameter of the model" if expected is None else f"has the shape {expected} in the model"

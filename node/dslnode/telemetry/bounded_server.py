@@ -76,14 +76,10 @@ class BoundedServer(ThreadingMixIn, TCPServer):
         """Answer a connection in a thread of its own, once there is room."""
         with self.lock:
             self.begun[request] = time.monotonic()
-            surplus = self.surplus(len(self.begun) - self.max_connections)
+            surplus = list(self.begun)[: max(len(self.begun) - self.max_connections, 0)]
         for connection in surplus:
             self.close_early(connection, "full")
         super().process_request(request, client_address)
-
-    def surplus(self, count: int) -> list[socket.socket]:
-        """Return the connections that make room for ``count``; called with the lock held."""
-        return list(self.begun)[: max(count, 0)]
 
     def shutdown_request(self, request: Any) -> None:
         """Forget a connection that is answered, and close it."""
