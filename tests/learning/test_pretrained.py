@@ -11,10 +11,12 @@ import torch
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
+from dslnode.cli.model_view import show_difference, show_model
 from dslnode.data.dataset import DataSet, load_data_set
 from dslnode.data.partition import partition
 from dslnode.errors import ModelError
 from dslnode.inference.model_file import pack, unpack
+from dslnode.inference.onnx_model import onnx_model
 from dslnode.inference.predictor import Predictor
 from dslnode.learning.learner import Learner
 from dslnode.learning.masking import from_mask
@@ -22,6 +24,7 @@ from dslnode.learning.model_description import describe_model, personal_model
 from dslnode.learning.models import mlp
 from dslnode.learning.options import InitializationOptions, TrainingOptions
 from dslnode.learning.pretrained import SPREAD, PretrainedNetwork, read_pretrained, starting_scores
+from dslnode.learning.warm_start import begin_from
 from dslnode.protocol.mask import MaskLayer
 
 BODY = np.asarray(np.random.default_rng(1).normal(size=(256, 64)) / 8, dtype=np.float32)
@@ -147,3 +150,27 @@ def test_a_file_is_read_as_it_was_written_and_refused_if_it_is_none(tmp_path: Pa
     save_file({"1.weight": np.full((2, 2), np.nan, np.float32)}, path)
     with pytest.raises(ModelError, match=r"1\.weight holds what is no finite number"):
         read_pretrained(path)
+
+
+def test_what_needs_a_mask_is_refused_for_a_model_that_holds_weights(digits: DataSet) -> None:
+    learner = learner_of(digits)
+    learner.train_round()
+    description = describe_model(learner, model="mlp")
+    file = personal_model(learner, description, best=False)
+    with pytest.raises(ModelError, match="--from: a node over a pretrained network cannot begin with a file"):
+        begin_from(learner, description, file)
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(ModelError, match="int8 does not hold exactly; use --format onnx"):
+        onnx_model(file, digits.train.stored[:2].astype(np.float32), int8=True)
+
+
+def test_its_file_is_described_by_the_weights_that_it_holds(
+    digits: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learner = learner_of(digits)
+    path = tmp_path / "m.dslm"
+    path.write_bytes(pack(personal_model(learner, describe_model(learner, model="mlp"), best=False)))
+    show_model(path, as_json=False)
+    assert "weights        18,944, held as they are: over a pretrained network" in capsys.readouterr().out
+    with pytest.raises(ModelError, match="hold weights of a pretrained network; only masks can be compared"):
+        show_difference(path, path)

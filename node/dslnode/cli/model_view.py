@@ -30,6 +30,8 @@ def show_difference(first: Path, second: Path) -> None:
     layouts = [model.description.mask_layout for model in models]
     if layouts[0] != layouts[1] or models[0].description.network_seed != models[1].description.network_seed:
         raise ModelError(f"{first} and {second} are masks of different networks; only those of one can be compared")
+    if not layouts[0].layers:
+        raise ModelError(f"{first} and {second} hold weights of a pretrained network; only masks can be compared")
     for layer, span in layouts[0].spans():
         agreement = float(np.mean(models[0].mask[span] == models[1].mask[span]))
         densities = [float(model.mask[span].mean()) for model in models]
@@ -46,13 +48,22 @@ def verify_model(file: Path, ticket: Path | None = None) -> None:
         from dslnode.inference.model_seal import check_seal
 
         whose = f"sealed by {check_seal(content, str(file), ticket).name}"
-    print(f"{file}: is whole; round {model.round}, {model.mask.size:,} weights, {whose}")
+    print(f"{file}: is whole; round {model.round}, {weight_count(model):,} weights, {whose}")
+
+
+def weight_count(model: PersonalModelFile) -> int:
+    """Return how many weights a model has: masked ones, or where none are, those that its file holds."""
+    return model.mask.size or sum(tensor.size for tensor in model.tensors.values())
+
+
+def _kept(model: PersonalModelFile) -> str:
+    return f"kept {int(model.mask.sum()):,}" if model.mask.size else "held as they are: over a pretrained network"
 
 
 def facts_of(model: PersonalModelFile, size: int) -> dict[str, Any]:
     """Return what people ask of a model first."""
     description = model.description
-    weights = model.mask.size
+    weights = weight_count(model)
     score = "not measured" if model.score is None else f"{model.score.name} {model.score.value:.4f}"
     return {
         "model": description.model,
@@ -64,7 +75,7 @@ def facts_of(model: PersonalModelFile, size: int) -> dict[str, Any]:
         "run": description.run_id,
         "round": model.round,
         "score": score,
-        "weights": f"{weights:,}, kept {int(model.mask.sum()):,}",
+        "weights": f"{weights:,}, {_kept(model)}",
         "bytes": f"{size:,}, one of {4 * weights / max(1, size):.0f} of float32",
         "runs": "with numpy alone" if description.operations else "with torch and the model's own code",
         "made by": description.made_by,

@@ -35,7 +35,8 @@ def onnx_model(model: PersonalModelFile, rows: Array, *, int8: bool = False) -> 
 
     The rows are as `read_examples` gives them; the file takes numbers of a table in their units. With ``int8`` masked
     weights are int8. Raises ``SettingsError`` without the extra, ``ModelError`` if onnxruntime answers anything else
-    than numpy, or with int8 anything at all else than with float32.
+    than numpy, or with int8 anything at all else than with float32, and for a model without masked weights that is
+    to be int8.
     """
     try:
         import onnx  # noqa: F401
@@ -44,6 +45,8 @@ def onnx_model(model: PersonalModelFile, rows: Array, *, int8: bool = False) -> 
         raise SettingsError(
             "--format onnx needs the packages onnx and onnxruntime; install them with: pip install 'dslnode[export]'"
         ) from error
+    if int8 and not model.description.layers:
+        raise ModelError("the model's weights are any numbers, which int8 does not hold exactly; use --format onnx")
     expected = Predictor(model).outputs(rows)  # refuses a model whose operations do not fit, too
     content, inputs = _content(model, int8=False), as_measured(model.description, rows)
     found = _run(content, inputs)

@@ -25,6 +25,11 @@ def begin_from(learner: Learner, own: Description, file: PersonalModelFile) -> f
 
     Raises ``ModelError`` with the first difference in words if the file is of another network, or of other data.
     """
+    if learner.pretrained is not None:
+        raise ModelError(
+            "--from: a node over a pretrained network cannot begin with a file, which holds no mask then; leave --from"
+            " out, or copy the --state-dir of the other node without its node-id"
+        )
     check_same_network(file.description, own)
     return learner.begin_from(file)
 
