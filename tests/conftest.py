@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 from pathlib import Path
@@ -11,6 +12,8 @@ from hypothesis import settings
 
 from tests.networks import Operator
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# For torch, here and in the processes that tests start: threads of several tests at once wait for each other
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 

@@ -37,6 +37,7 @@ COLUMNS = (
     Column("case", "case"),
     Column("model", "model"),
     Column("method", "method"),
+    Column("form", "form"),
     Column("seed_count", "seeds"),
     Column("accuracy", "accuracy", ".1f"),
     Column("worst_node", "worst node", ".1f"),

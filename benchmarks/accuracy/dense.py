@@ -42,6 +42,7 @@ class Dense:
         self.network = build_network(world, own_classes=own_classes)
         self.traffic = Traffic()
         self.local_steps = local_steps
+        self.form = "float32"
         self._measured = measured
         self._rate = rate
         self._rounds = rounds if cosine else None

@@ -42,6 +42,7 @@ class DisPFL:
         self.network = build_network(world, own_classes=own_classes)
         self.traffic = Traffic(density=DENSITY)
         self.local_steps = local_steps
+        self.form = "float32"
         self._rounds, self._rate, self._momentum, self._prune = rounds, rate, momentum, prune
         self._decay_rounds = rounds if cosine else None
         self._neighbours = world.neighbours

@@ -38,6 +38,7 @@ class FedPM:
         self.network = build_network(world, own_classes=own_classes)
         self.traffic = Traffic()
         self.local_steps = local_steps
+        self.form = "float32"
         self._rate, self._momentum, self._reset = rate, momentum, reset
         self._neighbours = world.neighbours
         self._batches = streams(world, BATCH_SIZE)

@@ -27,7 +27,7 @@ from dslnode.runtime.build import initialization_options, training_options
 class MaskGossip:
     """Nodes that learn masks and exchange keep or sign masks; ``linked=False`` leaves each on its own.
 
-    Measured are the masks after the local steps, and the personal model's, which a daemon has after aggregation.
+    Measured are the personal models, which a daemon has after aggregation, and binary masks also after local steps.
     """
 
     def __init__(self, world: World, options: Mapping[str, Any], *, linked: bool = True) -> None:
@@ -41,6 +41,7 @@ class MaskGossip:
         self.network = build_network(world, own_classes=common.own_classes)
         self.traffic = Traffic()
         self.local_steps = common.local_steps
+        self.form: str = common.personal
 
     def round(self, number: int) -> None:
         """Run one round of all nodes, and count what they sent."""
@@ -58,12 +59,12 @@ class MaskGossip:
         self.traffic.density = sum(mask.density for mask in masks) / len(masks)
 
     def personal(self, *, last: bool) -> Candidates:  # noqa: ARG002 (quick enough at any time)
-        """Return the masked networks after local training, and the personal models."""
-        pairs = list(zip(self._learners, self._masks, strict=True))
-        return {
-            "local": [learner.network.weights * from_mask(mask) for learner, mask in pairs],
-            "aggregated": [learner.network.weights * from_mask(learner.mask) for learner, _ in pairs],
-        }
+        """Return the personal models; binary ones as they are after local training, too."""
+        found = {"aggregated": [learner.network.weights * learner.form.factors for learner in self._learners]}
+        if self.form == "binary":
+            pairs = zip(self._learners, self._masks, strict=True)
+            found["local"] = [learner.network.weights * from_mask(mask) for learner, mask in pairs]
+        return found
 
 
 class Lockstep:

@@ -32,6 +32,7 @@ class Method(Protocol):
     network: Network
     traffic: Traffic
     local_steps: int  # a round
+    form: str  # of the models that ``personal`` returns: ``float32``, or one of masks
 
     def round(self, number: int) -> None:
         """Let every node train and exchange once."""

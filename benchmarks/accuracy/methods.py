@@ -59,6 +59,7 @@ SGD_STAGES = (
 
 RECIPES: dict[str, Recipe] = {
     "ours": Recipe(lambda world, options, _: MaskGossip(world, options), masked=True),
+    "ours_binary": Recipe(lambda world, options, _: MaskGossip(world, options), {"personal": "binary"}, masked=True),
     "masks_alone": Recipe(lambda world, options, _: MaskGossip(world, options, linked=False), masked=True),
     "authors": Recipe(lambda world, options, _: MaskGossip(world, options), PRESETS["authors"], masked=True),
     "dense_alone": Recipe(lambda world, options, rounds: Dense(world, "alone", rounds, **options), SGD, SGD_STAGES),

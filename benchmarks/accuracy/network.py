@@ -16,6 +16,7 @@ from dslnode.data.dataset import Examples
 from dslnode.learning.evaluation import EVALUATION_BATCH
 from dslnode.learning.initialization import NEVER, seeded_scores
 from dslnode.learning.masking import tensors_of
+from dslnode.learning.tasks.classification import class_prior
 from dslnode.protocol.mask import MaskLayout
 
 
@@ -48,13 +49,19 @@ class Network:
 
 
 def build_network(world: World, *, own_classes: bool) -> Network:
-    """Return the network; ``own_classes`` lets a node train and answer over the classes of its own data only."""
+    """Return the network; ``own_classes`` lets a node train and answer over the classes of its own data only.
+
+    Where these are uneven, all methods train and answer with the class prior, as the learner's loss has it.
+    """
     offsets = []
     for data in world.nodes:
         offset = torch.zeros(data.train.class_count)
         if own_classes:
             offset += NEVER
             offset[list(data.classes)] = 0
+        prior = class_prior(data.train.train.labels, data.train.class_count)
+        if prior is not None:
+            offset += torch.from_numpy(prior)
         offsets.append(offset)
     return Network(world.model(), world.layout, tuple(offsets))
 

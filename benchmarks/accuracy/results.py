@@ -74,7 +74,7 @@ def _curve(group: list[Record]) -> list[Point]:
 
 def _row(group: list[Record]) -> Record:
     first = group[0]
-    row: Record = {name: first[name] for name in ("case", "method", "model", "measured", "options")}
+    row: Record = {name: first[name] for name in ("case", "method", "model", "form", "measured", "options")}
     row["seed_count"] = len(group)
     means = [statistics.mean(record["nodes"]) for record in group]
     row["accuracy"] = statistics.mean(means)

@@ -53,6 +53,7 @@ def run(job: Job, *, test: bool = True, case: Case | None = None) -> Record:
     way, weights, validation = _best_way(world, method)
     curve.append(_point(method, count, validation))
     record = {**job.identity(), "rounds": count, "local_steps": count * method.local_steps, "measured": way}
+    record |= {"form": method.form}
     record |= {"validation": 100 * statistics.mean(validation), "curve": curve}
     if test:
         tests = [data.test for data in world.nodes]

@@ -26,19 +26,21 @@ from benchmarks.accuracy.results import ResultsFile, table
 from benchmarks.accuracy.run import Job, Record, run
 from dslnode.config.presets import PRESETS
 from dslnode.data.dataset import Examples
-from dslnode.learning.masking import from_mask
+from dslnode.learning.frozen_network import shared_layout
+from dslnode.learning.options import DEFAULT_INITIALIZATION
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 DIGITS = Case("digits", "classes:4", 60, nodes=4, graph="complete", data="digits")
 CONTRACT = {
-    "case", "method", "seed_count", "accuracy", "worst_node", "payload_bits", "raw_bits", "nominal_bits", "local_steps",
+    "case", "method", "form", "seed_count", "accuracy", "worst_node", "payload_bits", "raw_bits", "nominal_bits",
+    "local_steps",
 }  # fmt: skip
 ALONE = {"masks_alone", "dense_alone"}
 
 
 def digits_job(method: str, options: Options | None = None) -> Job:
-    steps = {"authors": 2, "ours": 60, "masks_alone": 60}.get(method, 20)  # two rounds
+    steps = {"authors": 2}.get(method, 20)  # two rounds
     chosen = RECIPES[method].options if options is None else options
     return Job("digits", method, "mlp", 1, steps, chosen, curve_points=2)
 
@@ -171,7 +173,8 @@ class TestSplit:
 class TestMethods:
     def test_the_names_are_those_of_the_issue(self) -> None:
         assert set(RECIPES) == {
-            "ours", "masks_alone", "authors", "dense_alone", "dpsgd", "dpsgd_finetuned", "dispfl", "fedpm",
+            "ours", "ours_binary", "masks_alone", "authors", "dense_alone", "dpsgd", "dpsgd_finetuned", "dispfl",
+            "fedpm",
         }  # fmt: skip
 
     @pytest.mark.parametrize("method", list(RECIPES))
@@ -193,7 +196,8 @@ class TestMethods:
         layout = MaskLayout((MaskLayer("hidden", (256, 64)), MaskLayer("last", (10, 256))))
         messages = 2 * 4 * 3  # rounds, nodes, neighbours
         assert records["dpsgd"]["payload_bits"] == 32 * layout.size * messages
-        assert records["ours"]["raw_bits"] == (layout.size + 2 * 32) * messages, "signs, and a scale a layer"
+        scores = shared_layout(layout, DEFAULT_INITIALIZATION.weights_per_score).size
+        assert records["ours"]["raw_bits"] == (scores + 2 * 32) * messages, "signs, and a scale a layer"
         assert records["authors"]["raw_bits"] == layout.size * messages
         assert records["authors"]["nominal_bits"] < records["authors"]["raw_bits"]
         kept = sum(layer_counts(layout, DENSITY))
@@ -250,7 +254,7 @@ class TestMethods:
             alone.round(number)
             linked.round(number)
         assert alone.traffic.sent.raw == 0 < linked.traffic.sent.payload
-        assert not torch.equal(alone.personal(last=True)["local"][0], linked.personal(last=True)["local"][0])
+        assert not torch.equal(alone.personal(last=True)["aggregated"][0], linked.personal(last=True)["aggregated"][0])
 
     def test_lockstep_is_train_all_then_aggregate_all(self, world: World) -> None:
         keep = {"exchange": "keep"}
@@ -263,7 +267,7 @@ class TestMethods:
             masks = [learner.mask for learner in learners]
             for node, learner in enumerate(learners):
                 learner.aggregate([NeighbourMasks(str(peer), masks[peer], (), 0) for peer in world.neighbours[node]])
-        expected = [learner.network.weights * from_mask(learner.mask) for learner in learners]
+        expected = [learner.network.weights * learner.form.factors for learner in learners]
         assert all(map(torch.equal, method.personal(last=True)["aggregated"], expected))
 
     def test_measuring_the_authors_form_on_the_way_changes_nothing(self, world: World) -> None:
@@ -285,7 +289,7 @@ class TestMethods:
         mixed = build_world(replace(DIGITS, keep_ratios=(0.1, 0.7)), "mlp", 1)
         method = MaskGossip(mixed, {})
         method.round(0)
-        kept = [float((model != 0).float().mean()) for model in method.personal(last=True)["local"]]
+        kept = [float((model != 0).float().mean()) for model in method.personal(last=True)["aggregated"]]
         assert kept == pytest.approx([0.1, 0.7, 0.1, 0.7], abs=0.01)
 
     def test_a_changed_default_is_another_result(self) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings
-from dslnode.inference.saved_arrays import MASK
+from dslnode.inference.saved_arrays import LEVELS, MASK, STEPS
 from dslnode.learning.learner import Learner
 from dslnode.protocol.codec.delta import Reference
 from dslnode.protocol.codec.mask_codec import READABLE
@@ -108,15 +108,16 @@ def _run_learners(case: str) -> dict[str, Any]:
     }
 
 
+PERSONAL = {MASK, LEVELS, STEPS}
+"""Arrays of the personal model: masks have digests of their own."""
 RECORDED_NAMES = {"collaboration_weight": "leaning"}
 """Arrays of the state that had another name when the golden digests were recorded."""
 
 
 def _state(node: Learner) -> dict[str, np.ndarray]:
-    """Return the arrays that were recorded; the mask came later, and has digests of its own."""
+    """Return the arrays that were recorded; the mask came later, and levels, which another zlib may pack otherwise."""
     arrays = node.state()
-    del arrays[MASK]
-    return {RECORDED_NAMES.get(name, name): array for name, array in arrays.items()}
+    return {RECORDED_NAMES.get(name, name): array for name, array in arrays.items() if name not in PERSONAL}
 
 
 def _heard(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from dataclasses import replace
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from dslnode.errors import ModelError
 from dslnode.inference import model_file
+from dslnode.inference.levels import Levels
 from dslnode.inference.model_file import (
     CHECKSUM_BYTES,
     HEAD,
@@ -110,8 +112,39 @@ def test_a_cut_file_is_refused(kept: int) -> None:
 def test_a_file_of_a_later_format_is_named_as_such() -> None:
     content = bytearray(pack(example()))
     content[8:10] = struct.pack("<H", 9)
-    with pytest.raises(ValueError, match="of format 9, and this release reads up to 2; install a newer dslnode"):
+    with pytest.raises(ValueError, match="of format 9, and this release reads up to 3; install a newer dslnode"):
         unpack(bytes(content))
+
+
+def levelled() -> PersonalModelFile:
+    """Return the example with a level for each kept weight."""
+    codes = example().mask * (1 + np.arange(len(example().mask), dtype=np.uint8) % 7)
+    return replace(example(), levels=Levels(codes, tuple(0.25 + 0.1 * i for i in range(len(described().layers)))))
+
+
+def test_levels_come_back_in_a_file_of_the_third_format_and_scale_the_weights() -> None:
+    content = pack(levelled())
+    assert content[8:10] == b"\x03\0"
+    found, plain = unpack(content), unpack(pack(example()))
+    assert found.levels is not None
+    strengths = found.levels.strengths(found.description.mask_layout)
+    for layer, span in found.description.mask_layout.spans():
+        expected = plain.weights()[layer.name] * strengths[span].reshape(layer.shape)
+        assert np.allclose(found.weights()[layer.name], expected, rtol=1e-6)
+    assert plain.levels is None
+
+
+@pytest.mark.parametrize("size", ["0", "5", "999999"])
+def test_levels_whose_length_lies_are_refused(size: str) -> None:
+    content = pack(levelled())
+    lengths = HEAD.unpack_from(content)
+    text = zlib.decompress(content[HEAD.size : HEAD.size + lengths[2]]).decode()
+    packed = zlib.compress(re.sub(r'"size":\d+', f'"size":{size}', text).encode())
+    body = (
+        HEAD.pack(*lengths[:2], len(packed), *lengths[3:]) + packed + content[HEAD.size + lengths[2] : -CHECKSUM_BYTES]
+    )
+    with pytest.raises(ValueError, match=r"coded mask|levels"):
+        unpack(body + checksum(body))
 
 
 def test_only_a_file_with_an_input_scaling_needs_the_second_format() -> None:
@@ -154,7 +187,8 @@ def header_text() -> str:
         ('"3.bias"', '"4.bias"', "lacks the weights 4.bias"),
         ('"round":12', '"round":-1', "round"),
         ('"op":"flatten"', '"op":"system"', "operations"),
-        ('"round":12', '"round":12,"strengths":{"levels":7}', "strengths of weights"),
+        ('"round":12', '"round":12,"strengths":{"steps":[0.1],"size":3}', "another number of layers"),
+        ('"round":12', '"round":12,"strengths":{"steps":[0.0],"size":3}', "steps"),
         ('"round":12', '"round":12,"threshold":1e999', "out of range"),
         ('"round":12', '"round":12,"settings":' + 100_000 * "[", "does not fit"),
         ("{", "", "does not fit"),

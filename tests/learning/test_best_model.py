@@ -44,7 +44,7 @@ def test_what_is_exported_is_the_best_and_learning_goes_on(digits: DataSet) -> N
     assert torch.equal(learner.export()(images), then)
     assert learner.best is not None
     assert (learner.best.round, learner.best.score) == (1, 0.9)
-    assert learner.best.mask != learner.mask
+    assert learner.best.form.mask != learner.mask
 
 
 def test_with_keep_last_the_present_model_is_exported(digits: DataSet) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from dslnode.data.dataset import DataSet, load_data_set
 from dslnode.data.partition import partition
-from dslnode.learning.graded_mask import strengths
+from dslnode.learning.graded_mask import layer_powers, strengths
 from dslnode.learning.initialization import seeded_scores
 from dslnode.learning.learner import Learner
 from dslnode.learning.masking import SAMPLED, keep_counts, top_k
@@ -23,14 +23,14 @@ SEEDED = seeded_scores(LAYOUT, 4)
 
 @pytest.mark.parametrize("power", [0.25, 0.3, 0.5, 1.0])
 def test_seeded_scores_keep_a_root_mean_square_of_one(power: float) -> None:
-    found = strengths(SEEDED, LAYOUT, COUNTS, power)
+    found = strengths(SEEDED, LAYOUT, COUNTS, (power, power))
     for (_, span), count in zip(LAYOUT.spans(), COUNTS, strict=True):
         assert float((found[span] ** 2).sum() / count) == pytest.approx(1, rel=0.1)
 
 
 @pytest.mark.parametrize("power", [0.25, 1.0])
 def test_what_counts_is_what_the_mask_keeps_and_more_the_further_above_the_threshold(power: float) -> None:
-    found = strengths(SEEDED, LAYOUT, COUNTS, power)
+    found = strengths(SEEDED, LAYOUT, COUNTS, (power, power))
     keep = top_k(SEEDED, LAYOUT, COUNTS)
     for (layer, span), count in zip(LAYOUT.spans(), COUNTS, strict=True):
         counted = found[span] > 0
@@ -42,22 +42,33 @@ def test_what_counts_is_what_the_mask_keeps_and_more_the_further_above_the_thres
 
 
 def test_the_power_is_that_of_the_distance() -> None:
-    root, plain = (strengths(SEEDED, LAYOUT, COUNTS, power).double() for power in (0.25, 1.0))
+    root, plain = (strengths(SEEDED, LAYOUT, COUNTS, (power, power)).double() for power in (0.25, 1.0))
     for _, span in LAYOUT.spans():
         kept = plain[span] > 0
         ratio = root[span][kept] / plain[span][kept] ** 0.25
         assert torch.allclose(ratio, ratio[0].expand_as(ratio), rtol=1e-5)
 
 
+def test_a_layer_without_a_power_is_binary() -> None:
+    found = strengths(SEEDED, LAYOUT, COUNTS, (0.25, 0.0))
+    (_, graded), (_, binary) = LAYOUT.spans()
+    assert len(found[graded].unique()) > 1000
+    assert set(found[binary].tolist()) == {0.0, 1.0}
+
+
+def test_convolutions_train_as_they_are_exported() -> None:
+    assert layer_powers(LAYOUT, 0.25) == (0.25, 0.0)
+
+
 def test_the_tensor_itself_stays_as_it_was() -> None:
     before = SEEDED.clone()
-    strengths(SEEDED, LAYOUT, COUNTS, 0.5)
+    strengths(SEEDED, LAYOUT, COUNTS, (0.5, 0.5))
     assert torch.equal(SEEDED, before)
 
 
 def test_scores_that_are_all_alike_give_no_strength_and_no_warning() -> None:
     with np.errstate(all="raise"):
-        assert not strengths(torch.zeros(LAYOUT.size), LAYOUT, COUNTS, 0.25).any()
+        assert not strengths(torch.zeros(LAYOUT.size), LAYOUT, COUNTS, (0.25, 0.25)).any()
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +76,11 @@ def digits() -> DataSet:
     return partition(load_data_set("digits"), share=(1, 4), seed=1)
 
 
-def test_a_learner_trains_graded_and_its_personal_model_stays_binary(digits: DataSet) -> None:
-    learners = [Learner("mlp", digits, TrainingOptions(mask_power=power, local_steps=20)) for power in (0.0, 0.25)]
+def test_a_learner_trains_graded_and_its_personal_model_may_be_binary(digits: DataSet) -> None:
+    learners = [
+        Learner("mlp", digits, TrainingOptions(mask_power=power, personal="binary", local_steps=20))
+        for power in (0.0, 0.25)
+    ]
     for learner in learners:
         for _ in range(3):
             learner.train_round()

@@ -20,6 +20,7 @@ from dslnode.learning.export import PersonalModel, bake
 from dslnode.learning.learner import Learner
 from dslnode.learning.models import cnn, mlp
 from dslnode.learning.options import FineTuning, InitializationOptions, TrainingOptions
+from dslnode.learning.personal_form import PersonalForm
 from dslnode.learning.results import Progress
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask, MaskLayout
@@ -329,12 +330,12 @@ def test_the_exported_model_is_smaller_by_the_units_that_died(digits: DataSet) -
     exported = learner.export()
     assert len(exported.model.get_parameter("1.weight")) <= int(kept.sum())
     images = torch.from_numpy(digits.train.images)
-    whole = bake(learner.network.model, learner.network.weights, learner.mask)
+    whole = bake(learner.network.model, learner.network.weights, learner.form)
     assert torch.allclose(exported(images), whole(images), atol=1e-4)
 
 
 def test_silence_leaves_the_neighbour_mean(digits: DataSet) -> None:
-    learner = learner_of(digits)
+    learner = learner_of(digits, plan=replace(PLAN, adaptive_collaboration=False))
     run_rounds(learner, range(1))
     before = learner.state()
     assert before["neighbour_mean"].any()
@@ -474,7 +475,7 @@ def test_no_layer_is_dead_after_training_with_the_defaults(digits: DataSet, name
     for number in range(4):
         learner.train_round(number, never)
         learner.aggregate([heard("a", learner.mask)])
-    exported = bake(learner.network.model, learner.network.weights, learner.mask)  # with all dead units
+    exported = bake(learner.network.model, learner.network.weights, PersonalForm(learner.mask))  # with all dead units
     alive = watch_units(exported)
     logits = exported(torch.from_numpy(data.train.images))
     nn.functional.cross_entropy(logits, torch.from_numpy(data.train.labels)).backward()

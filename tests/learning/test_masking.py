@@ -17,6 +17,7 @@ from dslnode.learning import masking
 from dslnode.learning.export import bake
 from dslnode.learning.frozen_network import fingerprint, frozen_weights
 from dslnode.learning.initialization import seeded_scores
+from dslnode.learning.personal_form import PersonalForm
 from dslnode.protocol.frozen_bits import frozen_signs
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
@@ -135,7 +136,7 @@ def test_baking_gives_a_plain_model_with_the_masked_weights_and_leaves_the_skele
     layout = masking.layout_of(model)
     weights = frozen_weights(layout, 1, (0.5, 0.5))
     mask = masking.to_mask(masking.top_k(seeded_scores(layout, 1), layout, (6, 3)), layout)
-    baked = bake(model, weights, mask)
+    baked = bake(model, weights, PersonalForm(mask))
     kept = torch.cat([baked.get_parameter(layer.name).flatten() for layer in layout.layers])
     assert torch.equal(kept, weights * masking.from_mask(mask))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())

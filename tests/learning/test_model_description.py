@@ -17,6 +17,7 @@ from dslnode.inference.predictor import Predictor
 from dslnode.inference.rows import read_examples
 from dslnode.learning.learner import Learner
 from dslnode.learning.model_description import describe_model, personal_model
+from dslnode.learning.options import Personal, TrainingOptions
 
 
 def series(task: Task) -> DataSet:
@@ -125,11 +126,12 @@ def test_the_last_model_is_not_the_best_one() -> None:
     assert description.full_scale == 16
 
 
-def test_a_seed_and_a_mask_are_a_thirtieth_of_the_weights() -> None:
+@pytest.mark.parametrize(("form", "part"), [("binary", 32), ("levels", 25), ("graded", 13)])
+def test_a_seed_and_a_mask_are_a_small_part_of_the_weights(form: Personal, part: int) -> None:
     draws = np.random.default_rng(1)
     images = draws.integers(0, 255, (200, 1, 28, 28)).astype(np.uint8)
     data = DataSet(Examples(images, draws.integers(0, 10, 200), 255.0), None, 10, "noise")
-    learner = Learner("mlp", data, seed=1)
+    learner = Learner("mlp", data, TrainingOptions(personal=form), seed=1)
     learner.train_round()
     content = pack(personal_model(learner, describe_model(learner, model="mlp")))
-    assert len(content) < 4 * learner.layout.size / 32
+    assert len(content) < 4 * learner.layout.size / part

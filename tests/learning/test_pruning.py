@@ -15,6 +15,7 @@ from dslnode.learning import masking
 from dslnode.learning.export import bake
 from dslnode.learning.frozen_network import frozen_weights
 from dslnode.learning.models import alexnet, cnn, mlp
+from dslnode.learning.personal_form import PersonalForm
 from dslnode.learning.pruning import prune_dead_units
 from dslnode.protocol.mask import MaskLayout
 
@@ -30,7 +31,7 @@ def masked(model: nn.Module, kept: Sequence[Sequence[int]], density: float = 0.9
         dead = torch.ones(layer.shape[0], dtype=torch.bool)
         dead[list(channels)] = False
         keep[span].view(layer.shape[0], -1)[dead] = False
-    return bake(model, frozen_weights(layout, 1, ratios), masking.to_mask(keep, layout))
+    return bake(model, frozen_weights(layout, 1, ratios), PersonalForm(masking.to_mask(keep, layout)))
 
 
 def shapes(model: nn.Module) -> list[tuple[int, ...]]:
@@ -305,7 +306,7 @@ def test_any_mask_keeps_its_answers(kept: set[int], alive: set[int], read: set[i
     for number in read:
         masking.tensors_of(keep, LAYOUT)["6.weight" if number > 4 else "8.weight"][:, number % 5] = True
     weights = frozen_weights(LAYOUT, 1, (0.3,) * 4)
-    baked = bake(small(), weights, masking.to_mask(keep, LAYOUT)).eval()
+    baked = bake(small(), weights, PersonalForm(masking.to_mask(keep, LAYOUT))).eval()
     inputs = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     smaller = prune_dead_units(baked, inputs)
     with torch.no_grad():

@@ -51,9 +51,10 @@ def start(learner: Learner, file: PersonalModelFile) -> float:
 
 @pytest.mark.parametrize("options", [TrainingOptions(), AUTHORS], ids=["default", "sizes of scores"])
 def test_a_new_node_has_the_accuracy_of_the_file_at_once(options: TrainingOptions) -> None:
-    veteran = Learner("mlp", digits(1), options, seed=3)
+    own_scores = InitializationOptions(network_seed=3, node_seed=3, weights_per_score=1)
+    veteran = Learner("mlp", digits(1), options, own_scores)
     file = learned(veteran)
-    new = Learner("mlp", digits(2), options, seed=3)
+    new = Learner("mlp", digits(2), options, own_scores)
     seeded = new.score()
     assert seeded is not None
     assert start(new, file) == 1

@@ -36,9 +36,12 @@ def another(field: str) -> object:
         return default + 1
     if isinstance(default, float):
         return default / 2 + 0.125
-    return {"robust_aggregation": "clipped", "linear_keep_ratio": 0.7, "layer_keep_ratios": {"a*": 0.1, "b": 0.2}}[
-        field
-    ]
+    return {
+        "robust_aggregation": "clipped",
+        "linear_keep_ratio": 0.7,
+        "mask_power": 0.5,
+        "layer_keep_ratios": {"a*": 0.1, "b": 0.2},
+    }[field]
 
 
 def with_only(field: str) -> Settings:

@@ -178,7 +178,7 @@ async def test_the_best_model_is_saved_at_once_and_found_again_after_a_restart(t
     resume.restore_best(again.state, settings, again.learner, library_logger())
     again.learner.restore(node.kept().arrays)
     assert again.learner.best is not None
-    assert (again.learner.best.round, again.learner.best.mask) == (1, best)
+    assert (again.learner.best.round, again.learner.best.form.mask) == (1, best)
     assert again.learner.mask == node.learner.mask != best
     node.worker.close()
     again.worker.close()

@@ -34,5 +34,5 @@ async def test_the_untrained_model_is_the_best_until_a_round_is_better(learnable
     assert found.best is not None
     assert (found.best.round == 0) is not learnable
     if not learnable:
-        assert learner.best.mask == untrained
+        assert learner.best.form.mask == untrained
         assert learner.best.score == score

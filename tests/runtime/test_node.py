@@ -204,7 +204,7 @@ async def test_a_new_node_begins_with_the_model_in_a_file_and_a_saved_state_come
         learner = node.parts.core.prepared.learner
         assert learner.best is not None
         assert learner.best.round == 0
-        assert np.packbits(read_model(file).mask, bitorder="little").tobytes() == learner.best.mask.to_bytes()
+        assert np.packbits(read_model(file).mask, bitorder="little").tobytes() == learner.best.form.mask.to_bytes()
         await node.wait()
     async with Node(settings(rounds=2, state_dir=tmp_path / "new", local_steps=30), begin_from=file) as node:
         assert node.status()["round"] >= 1

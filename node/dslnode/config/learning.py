@@ -15,6 +15,7 @@ from dslnode.learning.options import (
     DEFAULT_TRAINING,
     FineTuning,
     Keep,
+    Personal,
     RobustAggregation,
     StepRule,
 )
@@ -205,12 +206,12 @@ class LearningSettings(SettingsGroup):
     )
     momentum: float = Field(DEFAULT_TRAINING.momentum, ge=0, lt=1, description="Momentum of the scores' steps.")
     weight_decay: float = Field(DEFAULT_TRAINING.weight_decay, ge=0, description="Weight decay of the scores.")
-    mask_power: float = Field(
+    mask_power: float | None = Field(
         DEFAULT_TRAINING.mask_power,
         ge=0,
         le=2,
         description="Graded training: how much a kept weight counts grows with this power of its score above the "
-        "threshold. 0: all kept weights count alike, as in the paper.",
+        "threshold. 0: all kept weights count alike, as in the paper. Default: 1, for a binary personal model 0.25.",
     )
     signed_scores: bool = Field(
         DEFAULT_TRAINING.signed_scores, description="Rank the scores themselves; off: their size, as in the paper."
@@ -230,6 +231,11 @@ class LearningSettings(SettingsGroup):
         False,
         description="Train a second mask without neighbours on the same minibatches, to measure what they bring. "
         "Costs as much time and memory for learning again.",
+    )
+    personal: Personal = Field(
+        DEFAULT_TRAINING.personal,
+        description="Form of the personal model: the mask alone (binary), with strengths of the kept weights in seven "
+        "levels (levels), or finer ones (graded). Strengths are never sent, and come of mask_power.",
     )
     keep: Keep = Field(
         DEFAULT_TRAINING.keep,

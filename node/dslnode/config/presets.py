@@ -10,6 +10,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "exchange": "keep",
         "weights_per_score": 1,
         "mask_power": 0.0,
+        "personal": "binary",
         "signed_scores": False,
         "shared_scores": False,
         "scale_kept": False,

@@ -13,7 +13,7 @@ WEIGHTS = """
 /* One bit per weight says whether it is kept, one bit per kept weight whether it is plus. */
 struct weights {
     const uint8_t *kept;
-    const uint8_t *plus;
+    const uint8_t *plus;%(fields)s
     float scale;
 #ifdef DSLNODE_FAST /* filled at the first call, for processors with vectors and megabytes */
     float *wide;
@@ -26,7 +26,46 @@ static int bit(const uint8_t *bits, size_t place)
 {
     return bits[place >> 3] >> (place & 7) & 1;
 }
-"""
+%(functions)s"""
+
+BINARY = {
+    "fields": "",
+    "functions": """
+/* What a kept weight is, in units of the scale: 1 or -1. */
+static float factor(const struct weights *weights, size_t kept)
+{
+    return bit(weights->plus, kept) ? 1.0f : -1.0f;
+}
+
+static float times(float value, float factor)
+{
+    return factor > 0.0f ? value : -value; /* no processor needs to multiply */
+}
+""",
+}
+"""What the weights of a binary mask add to ``WEIGHTS``."""
+
+LEVELS = {
+    "fields": """
+    const uint8_t *levels; /* `width` bits per kept weight, the lowest first, and a byte more */
+    size_t width;""",
+    "functions": """
+/* What a kept weight is, in units of the scale: its level, or minus that. */
+static float factor(const struct weights *weights, size_t kept)
+{
+    size_t place = kept * weights->width;
+    uint32_t pair = weights->levels[place >> 3] | (uint32_t)weights->levels[(place >> 3) + 1] << 8;
+    float level = (float)(pair >> (place & 7) & ((1u << weights->width) - 1));
+    return bit(weights->plus, kept) ? level : -level;
+}
+
+static float times(float value, float factor)
+{
+    return value * factor;
+}
+""",
+}
+"""What weights with levels add to ``WEIGHTS``."""
 
 LINEAR = """
 #ifdef DSLNODE_FAST
@@ -38,7 +77,7 @@ static void widen(const struct weights *weights, size_t inputs, size_t outputs)
         for (size_t input = 0; input < inputs; input++, place++) {
             float value = 0.0f;
             if (bit(weights->kept, place)) {
-                value = bit(weights->plus, kept++) ? weights->scale : -weights->scale;
+                value = times(weights->scale, factor(weights, kept++));
             }
             weights->wide[input * outputs + unit] = value;
         }
@@ -72,7 +111,7 @@ static void linear(const float *in, float *out, size_t inputs, size_t outputs, c
         float sum = 0.0f;
         for (size_t input = 0; input < inputs; input++, place++) {
             if (bit(weights->kept, place)) {
-                sum += bit(weights->plus, kept++) ? in[input] : -in[input];
+                sum += times(in[input], factor(weights, kept++));
             }
         }
         out[unit] = sum * weights->scale + (bias ? bias[unit] : 0.0f);
@@ -90,21 +129,20 @@ struct convolution {
     size_t out_rows, out_columns;
 };
 
-/* Adds a window's values to the places of a unit, which lie as far apart as in the input, or takes them away. */
-static void add(const float *restrict window, float *restrict plane, const struct convolution *shape, int plus)
+/* Adds a window's values times a factor to the places of a unit, which lie as far apart as in the input. */
+static void add(const float *restrict window, float *restrict plane, const struct convolution *shape, float factor)
 {
     if (shape->stride_rows == 1 && shape->stride_columns == 1) { /* what lies between the places is added to as well */
         size_t length = (shape->out_rows - 1) * shape->columns + shape->out_columns;
         for (size_t place = 0; place < length; place++) {
-            plane[place] += plus ? window[place] : -window[place];
+            plane[place] += times(window[place], factor);
         }
         return;
     }
     for (size_t row = 0; row < shape->out_rows; row++) {
         const float *line = window + row * shape->stride_rows * shape->columns;
         for (size_t column = 0; column < shape->out_columns; column++) {
-            float value = line[column * shape->stride_columns];
-            plane[row * shape->columns + column] += plus ? value : -value;
+            plane[row * shape->columns + column] += times(line[column * shape->stride_columns], factor);
         }
     }
 }
@@ -120,7 +158,7 @@ static size_t tap_of(size_t weight, const struct convolution *shape)
 #ifdef DSLNODE_FAST
 #define LAST_TAP UINT32_MAX
 
-/* Where the kept weights of each unit look, and their signs. */
+/* Where the kept weights of each unit look, and what they are. */
 static void list_taps(const struct weights *weights, const struct convolution *shape)
 {
     size_t count = shape->channels * shape->kernel_rows * shape->kernel_columns, place = 0, kept = 0, next = 0;
@@ -128,7 +166,7 @@ static void list_taps(const struct weights *weights, const struct convolution *s
         for (size_t weight = 0; weight < count; weight++, place++) {
             if (bit(weights->kept, place)) {
                 weights->taps[next] = (uint32_t)tap_of(weight, shape);
-                weights->wide[next++] = bit(weights->plus, kept++) ? 1.0f : -1.0f;
+                weights->wide[next++] = factor(weights, kept++);
             }
         }
         weights->taps[next++] = LAST_TAP;
@@ -157,13 +195,13 @@ static void convolution(const float *in, float *out, const struct convolution *s
         }
 #ifdef DSLNODE_FAST
         for (; weights->taps[next] != LAST_TAP; next++) {
-            add(group + weights->taps[next], plane, shape, weights->wide[next] > 0.0f);
+            add(group + weights->taps[next], plane, shape, weights->wide[next]);
         }
         next++;
 #else
         for (size_t weight = 0; weight < count; weight++, place++) {
             if (bit(weights->kept, place)) {
-                add(group + tap_of(weight, shape), plane, shape, bit(weights->plus, kept++));
+                add(group + tap_of(weight, shape), plane, shape, factor(weights, kept++));
             }
         }
 #endif
@@ -263,7 +301,6 @@ static void gru(const float *in, float *state, size_t steps, size_t features, si
 
 FUNCTIONS = {
     "sigmoid": SIGMOID,
-    "weights": WEIGHTS,
     "linear": LINEAR,
     "convolution": CONVOLUTION,
     "pad": PAD,

@@ -19,9 +19,9 @@ from dslnode.data.target import Task
 from dslnode.errors import ModelError
 from dslnode.inference import operations as op
 from dslnode.inference.answers import output_names
-from dslnode.inference.c_functions import ACTIVATIONS, FUNCTIONS, NEEDS
+from dslnode.inference.c_functions import ACTIVATIONS, BINARY, FUNCTIONS, LEVELS, NEEDS, WEIGHTS
 from dslnode.inference.c_test_program import test_program
-from dslnode.inference.c_text import array, bit_array, float_constant, string_constant
+from dslnode.inference.c_text import array, bit_array, float_constant, level_array, string_constant
 from dslnode.inference.input_units import input_units
 from dslnode.inference.model_file import PersonalModelFile
 from dslnode.inference.numpy_runtime import folded, window_overhang
@@ -59,8 +59,8 @@ class _Program:
         self.largest_plane = 0
         self.widest_state = 0
         self._masks = {
-            layer.name: (layer.scale, span)
-            for layer, (_, span) in zip(model.description.layers, model.description.mask_layout.spans(), strict=True)
+            layer.name: (unit, span)
+            for unit, (layer, span) in zip(model.units(), model.description.mask_layout.spans(), strict=True)
         }
 
     @property
@@ -84,13 +84,19 @@ class _Program:
         """Return the address of a masked tensor's constants, which are written here."""
         if name not in self._masks:
             raise ModelError(f"the weights {name} are not masked, so they cannot be written as bits; use --format onnx")
-        scale, span = self._masks[name]
+        unit, span = self._masks[name]
         number, mask = len(self.constants), self.model.mask[span]
         kept, outputs = int(mask.sum()), len(self.weights[name])
         plus = (self.weights[name].ravel() > 0)[mask == 1]
         self.constants.append(bit_array(f"kept_{number}", mask))
         self.constants.append(bit_array(f"plus_{number}", plus))
-        fields = f"kept_{number}, plus_{number}, {float_constant(scale)}"
+        fields = f"kept_{number}, plus_{number}, "
+        if self.model.levels is not None:
+            codes = self.model.levels.codes[span][mask == 1]
+            width = int(codes.max(initial=1)).bit_length()
+            self.constants.append(level_array(f"levels_{number}", codes, width))
+            fields += f"levels_{number}, {width}, "
+        fields += float_constant(unit)
         declaration = f"static const struct weights weights_{number} = {{{fields}"
         wide, taps = (kept + outputs, kept + outputs) if self._has_taps(name) else (len(mask), 1)
         fast = [f"static float wide_{number}[{wide}];", f"static uint32_t taps_{number}[{taps}];"]
@@ -319,7 +325,9 @@ def _body(program: _Program) -> str:
     sizes = {"LARGEST_PLANE": program.largest_plane, "WIDEST_STATE": program.widest_state}
     parts += [f"#define {name} {size}" for name, size in sizes.items() if size]
     end, read_input = _end(program), _input_function(program)
-    parts += [text for name, text in FUNCTIONS.items() if name in program.used]
+    weights = WEIGHTS % (BINARY if program.model.levels is None else LEVELS)
+    functions = {"weights": weights, **FUNCTIONS}
+    parts += [text for name, text in functions.items() if name in program.used]
     parts += [*program.constants, read_input]
     parts += [f"static float buffer_{place}[{size}];" for place, size in enumerate(program.sizes)]
     parts += ["", "int dslnode_predict(const float *in, float *out)", "{"]

@@ -23,6 +23,13 @@ def bit_array(name: str, bits: NDArray[np.generic]) -> str:
     return array(f"static const uint8_t {name}[{len(packed)}]", map(str, packed), BYTES_PER_LINE)
 
 
+def level_array(name: str, codes: NDArray[np.uint8], width: int) -> str:
+    """Return an array of numbers of ``width`` bits each, the lowest first; a byte more lets pairs be read."""
+    bits = np.unpackbits(codes[:, None], axis=1, count=width, bitorder="little")
+    packed = np.packbits(bits.ravel(), bitorder="little").tobytes() + b"\0"
+    return array(f"static const uint8_t {name}[{len(packed)}]", map(str, packed), BYTES_PER_LINE)
+
+
 def array(declaration: str, values: Iterable[str], per_line: int = NUMBERS_PER_LINE) -> str:
     entries = list(values)
     lines = (", ".join(entries[start : start + per_line]) for start in range(0, len(entries), per_line))

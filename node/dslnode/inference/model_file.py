@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from dslnode.data.target import Target
 from dslnode.errors import ModelError
+from dslnode.inference.levels import Levels, decode_codes, encode_codes
 from dslnode.inference.mask_coding import Bits, CodedMask, decode_mask, encode_mask
 from dslnode.inference.operations import Operation, weight_names
 from dslnode.protocol.frozen_bits import frozen_signs, seeded_bits
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 
 MAGIC = b"DSLM\r\n\x1a\n"
 """A copy that changed line ends, or stopped at a control character, does not begin so."""
-VERSION = 2
-"""Files without an input scaling are written as version 1, which earlier releases read."""
+VERSION = 3
+"""Files with levels are of it. Those without are written as version 2, and without an input scaling as version 1, which
+earlier releases read."""
 HEAD = struct.Struct("<8sHIIIH")
 """Magic, version, and the lengths of header, mask, tensors and seal."""
 CHECKSUM_BYTES = 16
@@ -83,9 +85,10 @@ class Score(_Part, frozen=True, kw_only=True):
 
 
 class Strengths(_Part, frozen=True, kw_only=True):
-    """Private strengths of the kept weights, of which this version has none: a later one codes them here."""
+    """Strengths of the kept weights: the step of each layer, and how many bytes after the mask hold their levels."""
 
-    levels: Annotated[int, Meta(ge=2, le=16)]
+    steps: Annotated[tuple[Positive, ...], Meta(max_length=MAX_LAYERS)]
+    size: Annotated[int, Meta(ge=0, le=MAX_FILE_BYTES)]
 
 
 class Description(_Part, frozen=True, kw_only=True, dict=True):
@@ -205,27 +208,38 @@ class Seal:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PersonalModelFile:
-    """A personal model: its description, its mask as bits uint8 (weights,), and its other tensors, float32 by name."""
+    """A personal model: its description, its mask as bits uint8 (weights,), and its other tensors, float32 by name.
+
+    ``levels`` say how strong the kept weights are; without any, all are alike.
+    """
 
     description: Description
     round: int
     mask: Bits
+    levels: Levels | None = None
     tensors: Tensors = field(default_factory=dict)
     score: Score | None = None
     threshold: float | None = None
     seal: Seal | None = None
+
+    def units(self) -> tuple[np.float32, ...]:
+        """Return what each layer's weights are whole multiples of: its scale, times the step of its levels."""
+        steps = (1.0,) * len(self.description.layers) if self.levels is None else self.levels.steps
+        pairs = zip(self.description.layers, steps, strict=True)
+        return tuple(np.float32(layer.scale) * np.float32(step) for layer, step in pairs)
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Return all weights by name: the frozen ones under the mask, and the others."""
         layout = self.description.mask_layout
         signs = frozen_signs(layout, self.description.network_seed)
         weights = dict(self.tensors)
-        for layer, (_, span) in zip(self.description.layers, layout.spans(), strict=True):
+        factors = self.mask if self.levels is None else self.levels.codes
+        for (layer, span), unit in zip(layout.spans(), self.units(), strict=True):
             frozen = signs[span].astype(np.float32)  # in place from here: a board may have little memory
             frozen *= 2
             frozen -= 1
-            frozen *= np.float32(layer.scale)
-            frozen *= self.mask[span]
+            frozen *= unit
+            frozen *= factors[span]
             weights[layer.name] = frozen.reshape(layer.shape)
         return weights
 
@@ -235,6 +249,7 @@ def pack(model: PersonalModelFile) -> bytes:
     layout, seed = model.description.mask_layout, model.description.network_seed
     kept = tuple(int(model.mask[span].sum()) for _, span in layout.spans())
     coded = encode_mask(model.mask, seeded_bits(layout, seed, kept), layout)
+    levels = b"" if model.levels is None else encode_codes(model.levels.codes)
     header = Header(
         description=model.description,
         round=model.round,
@@ -242,12 +257,19 @@ def pack(model: PersonalModelFile) -> bytes:
         mask=MaskHeader(kept=kept, shares=coded.probabilities, digest=_digest(model.mask)),
         score=model.score,
         threshold=model.threshold,
+        strengths=None if model.levels is None else Strengths(steps=model.levels.steps, size=len(levels)),
     )
     text = zlib.compress(_checked_json(header), 9)
     tensors = _pack_tensors(model.tensors)
-    version = 1 if model.description.input_scaling is None else VERSION
-    body = HEAD.pack(MAGIC, version, len(text), len(coded.data), len(tensors), 0) + text + coded.data + tensors
+    mask = coded.data + levels
+    body = HEAD.pack(MAGIC, _version(model), len(text), len(mask), len(tensors), 0) + text + mask + tensors
     return body + checksum(body)
+
+
+def _version(model: PersonalModelFile) -> int:
+    if model.levels is not None:
+        return VERSION
+    return 1 if model.description.input_scaling is None else 2
 
 
 def sealed(content: bytes, seal: Seal) -> bytes:
@@ -313,10 +335,16 @@ def unpack(content: bytes) -> PersonalModelFile:
     missing = weight_names(description.operations) - tensors.keys() - {layer.name for layer in description.layers}
     if missing:
         raise ValueError(f"lacks the weights {', '.join(sorted(missing))}; export the model again")
+    end = header_length + mask_length
+    middle = end - (0 if header.strengths is None else header.strengths.size)
+    if middle < header_length:
+        raise ValueError("has levels that are cut short; export the model again")
+    mask = _read_mask(header, parts[header_length:middle])
     return PersonalModelFile(
         description=description,
         round=header.round,
-        mask=_read_mask(header, parts[header_length : header_length + mask_length]),
+        mask=mask,
+        levels=_read_levels(header, parts[middle:end], mask),
         tensors=tensors,
         score=header.score,
         threshold=header.threshold,
@@ -335,10 +363,9 @@ def _read_header(compressed: bytes) -> Header:
         raise ValueError("has a header that cannot be read; export the model again") from error
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f"has a header that does not fit ({error}); export it again") from None
-    if header.strengths is not None:
-        raise ValueError("has strengths of weights, which this release does not read; install a newer dslnode")
-    layers, mask = len(header.description.layers), header.mask
-    if (len(mask.kept), len(mask.shares)) != (layers, 2 * layers):
+    layers, mask, strengths = len(header.description.layers), header.mask, header.strengths
+    steps = layers if strengths is None else len(strengths.steps)
+    if (len(mask.kept), len(mask.shares), steps) != (layers, 2 * layers, layers):
         raise ValueError("has a mask of another number of layers; export the model again")
     if header.description.mask_layout.digest.hex() != header.layout:
         raise ValueError("names another layout than its layers have; export the model again")
@@ -353,6 +380,12 @@ def _read_mask(header: Header, data: bytes) -> Bits:
     if _digest(mask) != header.mask.digest:
         raise ValueError("decodes to another mask than was stored; export the model again")
     return mask
+
+
+def _read_levels(header: Header, data: bytes, mask: Bits) -> Levels | None:
+    if header.strengths is None:
+        return None
+    return Levels(decode_codes(data, mask), header.strengths.steps)
 
 
 def _digest(mask: Bits) -> str:

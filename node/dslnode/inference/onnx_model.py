@@ -104,7 +104,8 @@ class _Graph:
     def __init__(self, model: PersonalModelFile, *, int8: bool) -> None:
         self.model = model
         self.weights = model.weights()
-        self._scales = {layer.name: layer.scale for layer in model.description.layers} if int8 else {}
+        names = [layer.name for layer in model.description.layers]
+        self._units = dict(zip(names, model.units(), strict=True)) if int8 else {}
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.here = "inputs"
@@ -132,17 +133,18 @@ class _Graph:
         return name
 
     def weight(self, name: str, arrange: Callable[[Array], Array] = np.asarray) -> str:
-        """Return the name of a tensor's values, arranged; masked ones are int8 and a scale if that is asked for."""
+        """Return the name of a tensor's values, arranged; masked ones are int8 and their unit if that is asked for."""
         values = arrange(self.weights[name])
-        if name not in self._scales:
+        if name not in self._units:
             return self.constant(values)
         from onnx import TensorProto, helper
 
-        signs, weight = f"signs_{len(self.nodes)}", f"weight_{len(self.nodes)}"
-        small, scale = self.constant(np.sign(values).astype(np.int8)), self.constant(np.float32(self._scales[name]))
+        whole, weight = f"whole_{len(self.nodes)}", f"weight_{len(self.nodes)}"
+        unit = self._units[name]
+        small, scale = self.constant(np.rint(values / unit).astype(np.int8)), self.constant(unit)
         # Not DequantizeLinear: runtimes fold a product of constants when they load, and then run as with float32
-        self.nodes.append(helper.make_node("Cast", [small], [signs], to=TensorProto.FLOAT))
-        self.nodes.append(helper.make_node("Mul", [signs, scale], [weight]))
+        self.nodes.append(helper.make_node("Cast", [small], [whole], to=TensorProto.FLOAT))
+        self.nodes.append(helper.make_node("Mul", [whole, scale], [weight]))
         return weight
 
     def bias(self, name: str | None) -> list[str]:

@@ -8,12 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dslnode.inference.levels import Levels, decode_codes, encode_codes
 from dslnode.inference.model_file import Description, PersonalModelFile, Score
 
 MASK = "mask"
 """The name of the packed mask, uint8 (bytes,)."""
+LEVELS, STEPS = "levels", "level_steps"
+"""The names of the codes of the kept weights, coded uint8 (bytes,), and of the step of each layer, float64."""
 LOCAL = "local."
 """Before the names of what is neither frozen nor masked: biases, norms, buffers."""
+
+
+def model_arrays(packed: NDArray[np.uint8], levels: Levels | None) -> dict[str, NDArray[Any]]:
+    """Return the arrays that hold a mask, packed uint8 (bytes,), and levels, if any."""
+    if levels is None:
+        return {MASK: packed}
+    coded = np.frombuffer(encode_codes(levels.codes), np.uint8)
+    return {MASK: packed, LEVELS: coded, STEPS: np.array(levels.steps, np.float64)}
 
 
 def model_from_arrays(
@@ -33,11 +44,22 @@ def model_from_arrays(
         for name, array in arrays.items()
         if name.startswith(LOCAL) and array.dtype.kind == "f"
     }
+    mask = np.unpackbits(packed, count=size, bitorder="little")
     return PersonalModelFile(
         description=description,
         round=round_number,
-        mask=np.unpackbits(packed, count=size, bitorder="little"),
+        mask=mask,
+        levels=_levels(description, arrays, mask),
         tensors=tensors,
         score=score,
         threshold=threshold,
     )
+
+
+def _levels(description: Description, arrays: Mapping[str, NDArray[Any]], mask: NDArray[np.uint8]) -> Levels | None:
+    if LEVELS not in arrays:
+        return None
+    steps = arrays.get(STEPS, np.empty(0))
+    if steps.shape != (len(description.layers),) or not (np.isfinite(steps) & (steps > 0)).all():
+        raise ValueError("holds levels without a step for each layer; let the node do a round")
+    return Levels(decode_codes(arrays[LEVELS].astype(np.uint8).tobytes(), mask), tuple(steps.tolist()))

@@ -18,7 +18,7 @@ from dslnode.learning.robust_aggregation import robust_weights
 from dslnode.learning.state import LearnerState
 from dslnode.protocol.mask import MaskLayout
 
-HALF_WEIGHT_EXAMPLES = 300
+HALF_WEIGHT_EXAMPLES = 1_000
 """A node with so many training examples moves half as far towards its neighbours' scores as one with hardly any."""
 
 

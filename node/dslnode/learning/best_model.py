@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dslnode.protocol.mask import Mask
+from dslnode.learning.personal_form import PersonalForm
 
 SMOOTHING = 0.5
 """Part of the smoothed score that stays with each measurement: one lucky measurement does not decide."""
@@ -15,11 +15,11 @@ SMOOTHING = 0.5
 
 @dataclass(frozen=True, eq=False)
 class KeptModel:
-    """A personal model as it was after ``round`` finished rounds: its mask, and what is the node's own by name."""
+    """A personal model as it was after ``round`` finished rounds: its form, and what is the node's own by name."""
 
     round: int
     score: float
-    mask: Mask
+    form: PersonalForm
     local: Mapping[str, Tensor]
 
 

@@ -25,14 +25,14 @@ class Answers:
 @torch.no_grad()
 def evaluate(
     network: FrozenNetwork,
-    keep: Tensor,
+    factors: Tensor,
     task: LearningTask,
     batches: Iterable[tuple[Tensor, Tensor]],
     stop: Callable[[], bool],
 ) -> Answers | None:
-    """Return the answers of the network under a mask to all batches; None if ``stop`` ends it early."""
+    """Return the answers to all batches, the weights times factors (weights,); None if ``stop`` ends it early."""
     network.model.eval()
-    kept = network.masked_weights(keep)
+    kept = network.masked_weights(factors)
     predictions, wanted = [], []
     for inputs, targets in batches:
         if stop():

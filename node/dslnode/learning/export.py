@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dslnode.inference.levels import Levels
 from dslnode.learning.frozen_network import FrozenNetwork
-from dslnode.learning.masking import from_mask, tensors_of
-from dslnode.protocol.mask import Mask
+from dslnode.learning.masking import tensors_of
+from dslnode.learning.personal_form import PersonalForm
 
 
 class PersonalModel(nn.Module):
@@ -37,10 +38,10 @@ class PersonalModel(nn.Module):
         return self.centre + self.scale * (outputs + self.logit_offset)
 
 
-def bake(model: nn.Module, weights: Tensor, mask: Mask) -> nn.Module:
-    """Return a copy of ``model`` whose maskable parameters are ``weights * mask``: a plain model to export or serve."""
+def bake(model: nn.Module, weights: Tensor, form: PersonalForm) -> nn.Module:
+    """Return a copy of ``model`` whose maskable parameters are the weights under a form: plain, to export or serve."""
     baked = copy.deepcopy(model)
-    kept = tensors_of(weights * from_mask(mask), mask.layout)
+    kept = tensors_of(weights * form.factors, form.mask.layout)
     with torch.no_grad():
         for name, tensor in kept.items():
             baked.get_parameter(name).copy_(tensor)
@@ -48,19 +49,21 @@ def bake(model: nn.Module, weights: Tensor, mask: Mask) -> nn.Module:
 
 
 @dataclass(frozen=True, eq=False)
-class MaskParts:
-    """What a file must hold of a mask: its bits where the weights follow from the seed, else the kept weights.
+class ModelParts:
+    """What a file must hold of a personal model: mask and levels where the weights follow from the seed, else these.
 
-    ``packed`` uint8 (bytes,) is the mask as it is packed, ``kept`` float32 by parameter name. One of them is empty.
+    ``packed`` uint8 (bytes,) is the mask as it is packed, ``kept`` the weights float32 by parameter name. One of them
+    is empty; ``levels`` are None without ``packed``, and in the binary form.
     """
 
     packed: NDArray[np.uint8]
+    levels: Levels | None
     kept: dict[str, NDArray[np.float32]]
 
 
-def mask_parts(network: FrozenNetwork, mask: Mask, *, seeded: bool) -> MaskParts:
-    """Return what a file must hold of a mask over a network that is ``seeded`` as a whole, or is not."""
+def model_parts(network: FrozenNetwork, form: PersonalForm, *, seeded: bool) -> ModelParts:
+    """Return what a file must hold of a form over a network that is ``seeded`` as a whole, or is not."""
     if seeded:
-        return MaskParts(np.frombuffer(mask.to_bytes(), np.uint8), {})
-    kept = network.masked_weights(from_mask(mask))
-    return MaskParts(np.empty(0, np.uint8), {name: tensor.numpy() for name, tensor in kept.items()})
+        return ModelParts(np.frombuffer(form.mask.to_bytes(), np.uint8), form.levels, {})
+    kept = network.masked_weights(form.factors)
+    return ModelParts(np.empty(0, np.uint8), None, {name: tensor.numpy() for name, tensor in kept.items()})

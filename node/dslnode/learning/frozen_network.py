@@ -24,7 +24,7 @@ from dslnode.learning.parameter_roles import Role, names_of, parameter_roles
 from dslnode.protocol.frozen_bits import frozen_signs
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
-SMALL_LAYER = 16_384
+SMALL_LAYER = 8_192
 """Layers of at most so many weights have a score for each; larger ones have at least so many scores."""
 SHARING = b"strided"
 """Which weights share a score. Nodes of releases that drew them by lot build another network."""

@@ -18,19 +18,32 @@ from dslnode.learning.masking import sampled_threshold
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 
-def strengths(tensor: Tensor, layout: MaskLayout, counts: tuple[int, ...], power: float) -> Tensor:
+def layer_powers(layout: MaskLayout, power: float) -> tuple[float, ...]:
+    """Return each layer's power: ``power`` for linear layers, 0 for convolutions, which train as they are exported.
+
+    Few weights of a convolution each count in many places. Its mask made binary is another filter, and costs several
+    points of accuracy; a linear layer of many inputs hardly changes (docs/results/ablations.md).
+    """
+    return tuple(power if len(layer.shape) == 2 else 0.0 for layer in layout.layers)
+
+
+def strengths(tensor: Tensor, layout: MaskLayout, counts: tuple[int, ...], powers: tuple[float, ...]) -> Tensor:
     """Return each weight's strength, float32 (weights,): 0 where it is not kept.
 
-    Of an intermediate aggregation tensor (weights,), the strength is ``c * (T - threshold) ** power``. The factor c of
-    a layer gives the kept weights of the seeded scores a root mean square of 1. ``power`` is above 0.
+    Of an intermediate aggregation tensor (weights,), the strength is ``c * (T - threshold) ** power``, with a power of
+    each layer, at least 0. The factor c of a layer gives the kept weights of the seeded scores a root mean square of 1.
     """
     values = tensor.numpy()
     found = np.empty_like(values)
-    for (layer, span), count in zip(layout.spans(), counts, strict=True):
-        above = np.subtract(values[span], sampled_threshold(values[span], layer, count), out=found[span])
-        np.maximum(above, 0, out=above)
-        _raise(above, power)
-        above *= np.float32(_factor(layer, count, power))
+    for (layer, span), count, power in zip(layout.spans(), counts, powers, strict=True):
+        threshold, own = sampled_threshold(values[span], layer, count), found[span]
+        if power == 0:
+            np.greater_equal(values[span], threshold, out=own)
+            continue
+        np.subtract(values[span], threshold, out=own)
+        np.maximum(own, 0, out=own)
+        _raise(own, power)
+        own *= np.float32(_factor(layer, count, power))
     return torch.from_numpy(found)
 
 

@@ -18,13 +18,13 @@ from dslnode.data.dataset import DataSet
 from dslnode.data.target import Task
 from dslnode.errors import ModelError
 from dslnode.inference.model_file import PersonalModelFile
-from dslnode.inference.saved_arrays import LOCAL, MASK
+from dslnode.inference.saved_arrays import LOCAL, model_arrays
 from dslnode.learning import aggregation, masking, state_arrays
 from dslnode.learning.batches import Batches, ExampleTensors, minibatches
 from dslnode.learning.best_model import BestScore, KeptModel
 from dslnode.learning.collaboration import accept_if_not_worse
 from dslnode.learning.evaluation import EVALUATION_BATCH, Answers, evaluate
-from dslnode.learning.export import MaskParts, PersonalModel, bake, mask_parts
+from dslnode.learning.export import ModelParts, PersonalModel, bake, model_parts
 from dslnode.learning.fine_tuning import fine_tuned
 from dslnode.learning.frozen_network import fingerprint
 from dslnode.learning.initial_masks import InitialMasks
@@ -33,6 +33,7 @@ from dslnode.learning.local_training import train_locally
 from dslnode.learning.model_check import check_model
 from dslnode.learning.models import FromLastValues
 from dslnode.learning.options import DEFAULT_TRAINING, InitializationOptions, TrainingOptions
+from dslnode.learning.personal_form import PersonalForm, personal_form
 from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
 from dslnode.learning.pretrained import PretrainedNetwork
 from dslnode.learning.pruning import prune_dead_units
@@ -100,6 +101,7 @@ class Learner:
         self.best: KeptModel | None = None
         self.threshold: float | None = None
         self._keep: Tensor
+        self._form: PersonalForm | None
         self._update_mask()
         self.initial_mask = self.mask
 
@@ -115,8 +117,16 @@ class Learner:
 
     @property
     def mask(self) -> Mask:
-        """The node's newest mask M; the personal model is the frozen network under it."""
+        """The node's newest mask M."""
         return self._mask
+
+    @property
+    def form(self) -> PersonalForm:
+        """The personal model's form: the frozen network under it is the personal model."""
+        if self._form is None:
+            tensor = aggregation_tensor(self.network, self._state, self.options)
+            self._form = personal_form(self.network, tensor, self._keep, self._mask, self.options)
+        return self._form
 
     @property
     def collaboration_weight(self) -> float:
@@ -219,17 +229,17 @@ class Learner:
         if self.options.keep == "last" or not self._best_score.add(score):
             return False
         number = self._round + 1 if finished is None else finished
-        self.best = KeptModel(number, score, self.mask, self.local_tensors())
+        self.best = KeptModel(number, score, self.form, self.local_tensors())
         return True
 
     def export(self) -> PersonalModel:
         """Return the personal model as a plain module for evaluation, its answers this node's.
 
-        It is the best one where one is kept, else the present one. The mask is baked into its weights, and it is
+        It is the best one where one is kept, else the present one. Its form is baked into its weights, and it is
         smaller by the units that the mask left dead.
         """
-        mask, local = (self.mask, self.local_tensors()) if self.best is None else (self.best.mask, self.best.local)
-        baked = bake(self.network.model, self.network.weights, mask)
+        form, local = (self.form, self.local_tensors()) if self.best is None else (self.best.form, self.best.local)
+        baked = bake(self.network.model, self.network.weights, form)
         baked.load_state_dict(dict(local), strict=False)
         images, _ = self._examples.at(slice(PROBE_EXAMPLES))
         centre, scale = self.task.original_units()
@@ -237,13 +247,14 @@ class Learner:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of all that a checkpoint must hold, as arrays by name."""
-        parts = self.parts_of(self.mask)
+        parts = self.parts_of(self.form)
         kept = {LOCAL + name: tensor for name, tensor in parts.kept.items()}
-        return {**state_arrays.to_arrays(self.network, self._state), **kept, MASK: parts.packed}
+        own = model_arrays(parts.packed, parts.levels)
+        return {**state_arrays.to_arrays(self.network, self._state), **kept, **own}
 
-    def parts_of(self, mask: Mask) -> MaskParts:
-        """Return what a file must hold of a mask of this learner."""
-        return mask_parts(self.network, mask, seeded=self.pretrained is None)
+    def parts_of(self, form: PersonalForm) -> ModelParts:
+        """Return what a file must hold of a form of this learner's model."""
+        return model_parts(self.network, form, seeded=self.pretrained is None)
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from what ``state`` returned; ``StateError`` if it was made for another model."""
@@ -272,6 +283,7 @@ class Learner:
         self._keep = torch.from_numpy(wanted)
         self.threshold = file.threshold
         self._mask = masking.to_mask(self._keep, self.layout)
+        self._form = PersonalForm(self._mask, file.levels)
         score = self.score()
         if score is not None:
             self.keep_if_best(score, 0)
@@ -339,12 +351,13 @@ class Learner:
         return {name: own.clone() for name, own in model.state_dict().items() if own.data_ptr() not in masked}
 
     def _measure(self, examples: ExampleTensors, stop: Callable[[], bool]) -> Answers | None:
-        return evaluate(self.network, self._keep, self.task, examples.parts(EVALUATION_BATCH), stop)
+        return evaluate(self.network, self.form.factors, self.task, examples.parts(EVALUATION_BATCH), stop)
 
     def _update_mask(self) -> None:
         tensor = aggregation_tensor(self.network, self._state, self.options)
         self._keep = choose_mask(self.network, tensor, self._state.scores, self.options)
         self._mask = masking.to_mask(self._keep, self.layout)
+        self._form = None
 
     def _batches(self, purpose: str) -> Batches:
         draws = generator(purpose, self.initialization.node_seed, self._round)

@@ -22,7 +22,7 @@ def linear_outputs(
     train: Examples,
     wanted_of: Callable[[NDArray[np.int64]], NDArray[Any]],
     held_out: Examples,
-    weights: NDArray[np.float32] | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return what a linear model answers for the held-out examples, (m, outputs).
 
@@ -35,7 +35,7 @@ def linear_outputs(
     centre, spread = inputs.mean(axis=0), inputs.std(axis=0)
     spread[spread == 0] = 1
     inputs = (inputs - centre) / spread
-    counts = np.ones(len(rows)) if weights is None else weights[rows].astype(np.float64)
+    counts = np.ones(len(rows)) if weights is None else weights[rows]
     mean = np.average(wanted, axis=0, weights=counts)
     shift = np.average(inputs, axis=0, weights=counts)
     root = np.sqrt(counts)[:, None]

@@ -52,12 +52,13 @@ def personal_model(learner: Learner, description: Description, *, best: bool = T
     kept = learner.best if best else None
     local = learner.local_tensors() if kept is None else kept.local
     score = None if kept is None else Score(name=learner.task.score_name, value=kept.score)
-    parts = learner.parts_of(learner.mask if kept is None else kept.mask)
+    parts = learner.parts_of(learner.form if kept is None else kept.form)
     tensors = {name: tensor.float().numpy() for name, tensor in local.items() if tensor.is_floating_point()}
     return PersonalModelFile(
         description=description,
         round=learner.finished_rounds if kept is None else kept.round,
         mask=np.unpackbits(parts.packed, count=description.mask_layout.size, bitorder="little"),
+        levels=parts.levels,
         tensors={**tensors, **parts.kept},
         score=score,
         threshold=learner.threshold,

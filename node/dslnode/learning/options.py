@@ -12,7 +12,12 @@ from typing import Literal
 
 FineTuning = Literal["off", "stale", "fresh"]
 Keep = Literal["best", "last"]
+Personal = Literal["binary", "levels", "graded"]
 StepRule = Literal["adam", "momentum"]
+
+
+POWER_OF_FORM: dict[Personal, float] = {"binary": 0.25, "levels": 1.0, "graded": 1.0}
+"""The more strengths differ in training, the more their mean with the neighbours' is worth, and the mask alone less."""
 
 
 class RobustAggregation(StrEnum):
@@ -26,14 +31,14 @@ class RobustAggregation(StrEnum):
 class TrainingOptions:
     """How one node trains its scores and aggregates those of its neighbours."""
 
-    local_steps: int = 30  # minibatches per round
+    local_steps: int = 10  # minibatches per round
     batch_size: int = 32  # examples per minibatch
     step_rule: StepRule = "adam"
-    learning_rate: float = 0.06  # adam: relative to each layer's score scale; momentum: absolute
+    learning_rate: float = 0.1  # adam: relative to each layer's score scale; momentum: absolute
     lr_decay_after_steps: int = 400  # adam: the rate then falls with the root of the number of steps; 0: never
     momentum: float = 0.9
     weight_decay: float = 0.0
-    mask_power: float = 0.0  # graded training: strengths of kept weights grow with this power; 0: binary, as the paper
+    mask_power: float | None = None  # of graded training; 0: binary, as the paper; None: by the form, see power
     signed_scores: bool = True  # rank S itself (True), or |S| as the paper does
     alpha: float = 1.0  # aggregation strength, the paper's alpha
     mask_novelty: bool = True  # aggregate what masks say beyond the initial mask; False: plain masks, as the paper
@@ -45,9 +50,20 @@ class TrainingOptions:
     send_threshold: float = 0.2  # part of what was learned that a neighbour may lack before it is sent a mask
     group_lasso: float = 0.0  # lambda; adam: relative, momentum: as the loss; larger: more channels die
     min_channel_fraction: float = 0.0  # drop channels that keep less than this part of their share; 0: off
+    personal: Personal = "levels"  # what answers and is exported: the mask alone, or strengths with it
     keep: Keep = "best"  # the model that is exported: the best by held-out score, or that of the last round
     fine_tuning: FineTuning = "off"
     fine_tuning_rate: float = 10.0  # the paper's eta_f
+
+    @property
+    def power(self) -> float:
+        """The power of graded training: ``mask_power``, or what is best for the personal model's form.
+
+        Strengths are powers of signed scores: where their sizes are ranked, as in the paper, training is binary.
+        """
+        if self.mask_power is not None:
+            return self.mask_power
+        return POWER_OF_FORM[self.personal] if self.signed_scores else 0.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,7 @@ class InitializationOptions:
     linear_keep_ratio: float | None = None  # of layers with two dimensions; None: as keep_ratio
     layer_keep_ratios: tuple[tuple[str, float], ...] = ()  # (name pattern, ratio), the first match wins
     pretrained_keep_ratio: float = 0.8  # of layers of a pretrained network, where no pattern says otherwise
-    weights_per_score: int = 4  # weights of a large layer that share a score
+    weights_per_score: int = 14  # weights of a large layer that share a score
     shared_scores: bool = True  # every node starts from the same seeded scores
     scale_kept: bool = True  # frozen weights scaled for the keep ratio; False: the framework's default scale
     random_first_mean: bool = False  # the first neighbour mean is a Bernoulli draw, as the authors' is

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -22,30 +23,40 @@ UNEVEN = 2.0
 """Times as many training examples of one class as of another, above which classes count alike however rare."""
 
 
+def class_prior(labels: NDArray[np.int64], class_count: int) -> NDArray[np.float32] | None:
+    """Return the logarithm of each class's share of the labels (n,), float32 (classes,); None if they are even.
+
+    One example more is counted of each, so that all are finite. Classes without an example do not make them uneven.
+    """
+    counts = np.bincount(labels, minlength=class_count)
+    present = counts[counts > 0]
+    if not len(present) or present.max() <= UNEVEN * present.min():
+        return None
+    prior: NDArray[np.float32] = np.log((counts + 1) / (counts.sum() + class_count)).astype(np.float32)
+    return prior
+
+
 class Classification(LearningTask):
     """Cross-entropy over classes; the score is accuracy, or balanced accuracy where the node's classes are uneven.
 
-    With uneven classes the plain accuracy rewards a model that never answers the rare ones. There each example
-    weighs as the inverse of its class's number, and the score is the mean of the classes' recalls.
+    With uneven classes the plain accuracy rewards a model that never answers the rare ones. There the score is the mean
+    of the classes' recalls, and the loss has the logarithm of each class's share added to its logit (logit adjustment:
+    Menon et al. 2021): outputs then say how well an example fits a class, however common that is.
     """
 
     has_classes: ClassVar[bool] = True
 
     def __init__(self, data: DataSet) -> None:
         super().__init__(data)
-        counts = np.bincount(data.train.labels, minlength=data.class_count)
-        present = counts[counts > 0]
-        self.uneven = bool(len(present) and present.max() > UNEVEN * present.min())
+        prior = class_prior(data.train.labels, data.class_count)
+        self.uneven = prior is not None
         self.metric_name = "balanced accuracy" if self.uneven else "accuracy"
-        weights = np.divide(present.sum() / max(1, len(present)), counts, out=np.zeros(len(counts)), where=counts > 0)
-        self._class_weights = torch.from_numpy(weights.astype(np.float32)) if self.uneven else None
+        self._prior = None if prior is None else torch.from_numpy(prior)
         self._names = output_names(data)
 
     def loss(self, outputs: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:  # noqa: ARG002
-        """Return the cross-entropy; with uneven classes each example weighted for its class."""
-        if self._class_weights is None:
-            return cross_entropy(outputs, targets)
-        return (cross_entropy(outputs, targets, reduction="none") * self._class_weights[targets]).mean()
+        """Return the cross-entropy; with uneven classes that of the outputs and the shares of the classes."""
+        return cross_entropy(outputs if self._prior is None else outputs + self._prior, targets)
 
     def predictions(self, outputs: Tensor, inputs: Tensor) -> Tensor:  # noqa: ARG002
         """Return the likeliest class of each example, int64 (batch,)."""
@@ -65,10 +76,11 @@ class Classification(LearningTask):
         """Return the commonest class as every answer, and a linear model."""
         majority = np.full(len(held_out), np.bincount(train.labels).argmax())
         trivial = Baseline("majority", self.score(majority, held_out.labels), trivial=True)
-        classes = np.unique(train.labels)
+        classes, counts = np.unique(train.labels, return_counts=True)
         if len(classes) > MAX_LINEAR_CLASSES:
             return (trivial,)
-        weights = None if self._class_weights is None else self._class_weights.numpy()[train.labels]
+        each = len(train) / len(classes) / counts
+        weights = each[np.searchsorted(classes, train.labels)] if self.uneven else None
         outputs = linear_outputs(train, lambda rows: train.labels[rows, None] == classes, held_out, weights)
         linear = classes[outputs.argmax(axis=1)]
         return trivial, Baseline("linear", self.score(linear, held_out.labels), trivial=False)
