@@ -13,6 +13,7 @@ from dslnode.data.target import Task
 from dslnode.learning.options import (
     DEFAULT_INITIALIZATION,
     DEFAULT_TRAINING,
+    Device,
     FineTuning,
     Keep,
     Personal,
@@ -188,6 +189,10 @@ class LearningSettings(SettingsGroup):
     own_classes: bool = Field(
         DEFAULT_INITIALIZATION.own_classes,
         description="Train and answer over the node's own classes only; off: over all classes of the run.",
+    )
+    device: Device = Field(
+        DEFAULT_TRAINING.device,
+        description="Where the network runs: cpu, cuda or mps. What nodes exchange is the same on all.",
     )
     step_rule: StepRule = Field(
         DEFAULT_TRAINING.step_rule,

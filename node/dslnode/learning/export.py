@@ -40,7 +40,7 @@ class PersonalModel(nn.Module):
 
 def bake(model: nn.Module, weights: Tensor, form: PersonalForm) -> nn.Module:
     """Return a copy of ``model`` whose maskable parameters are the weights under a form: plain, to export or serve."""
-    baked = copy.deepcopy(model)
+    baked = copy.deepcopy(model).cpu()
     kept = tensors_of(weights * form.factors, form.mask.layout)
     with torch.no_grad():
         for name, tensor in kept.items():

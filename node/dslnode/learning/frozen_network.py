@@ -24,6 +24,7 @@ from dslnode.learning.parameter_roles import Role, names_of, parameter_roles
 from dslnode.protocol.frozen_bits import frozen_signs
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
+CPU = torch.device("cpu")
 SMALL_LAYER = 8_192
 """Layers of at most so many weights have a score for each; larger ones have at least so many scores."""
 SHARING = b"strided"
@@ -57,6 +58,7 @@ class FrozenNetwork:
     weights: Tensor
     counts: tuple[int, ...]
     logit_offset: Tensor
+    device: torch.device = CPU  # of the model; all tensors here are on the CPU
 
     @cached_property
     def local_parameters(self) -> dict[str, nn.Parameter]:
@@ -65,14 +67,14 @@ class FrozenNetwork:
         return {name: self.model.get_parameter(name) for name in names}
 
     def run(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """Return the outputs (batch, outputs), float32, of the model with these weights."""
+        """Return the outputs (batch, outputs), float32 on the CPU, of the model with these weights."""
         logits: Tensor = self.output(weights, inputs)
-        return logits.float() + self.logit_offset
+        return logits.float().cpu() + self.logit_offset
 
     def output(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Any:
         """Return what the model itself returns with these weights, each in the model's own precision."""
-        own = {name: tensor.to(self.model.get_parameter(name).dtype) for name, tensor in weights.items()}
-        return functional_call(self.model, own, (inputs,))
+        own = {name: tensor.to(self.device, self.model.get_parameter(name).dtype) for name, tensor in weights.items()}
+        return functional_call(self.model, own, (inputs.to(self.device),))
 
     def expand_scores(self, scores: Tensor, start: Tensor | None = None) -> Tensor:
         """Return each weight's score S, shape ``(layout.size,)``.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dslnode.data.dataset import DataSet
 from dslnode.learning.frozen_network import (
+    CPU,
     FrozenNetwork,
     ScoreSharing,
     framework_scale,
@@ -39,8 +40,10 @@ def frozen_network(
     task: LearningTask,
     *,
     pretrained: PretrainedNetwork | None = None,
+    device: torch.device = CPU,
 ) -> FrozenNetwork:
-    """Return the frozen network as this node sees it: seeded, or as far as it goes pretrained.
+    """Return the frozen network as this node sees it: seeded, or as far as it goes pretrained. The model moves to
+    ``device``.
 
     Raises ``SettingsError`` if a keep-ratio pattern matches nothing, ``ModelError`` if the pretrained network is none
     of this model.
@@ -53,7 +56,8 @@ def frozen_network(
     scores = shared_layout(layout, options.weights_per_score)
     sharing = draw_sharing(layout, scores, options.network_seed, pretrained)
     counts = keep_counts(layout, ratios)
-    return FrozenNetwork(model, layout, scores, sharing, weights, counts, _logit_offset(options, data, task))
+    offset = _logit_offset(options, data, task)
+    return FrozenNetwork(model.to(device), layout, scores, sharing, weights, counts, offset, device)
 
 
 def _keep_ratios(

@@ -23,6 +23,7 @@ from dslnode.learning import aggregation, masking, state_arrays
 from dslnode.learning.batches import Batches, ExampleTensors, minibatches
 from dslnode.learning.best_model import BestScore, KeptModel
 from dslnode.learning.collaboration import accept_if_not_worse
+from dslnode.learning.device import torch_device
 from dslnode.learning.evaluation import EVALUATION_BATCH, Answers, evaluate
 from dslnode.learning.export import ModelParts, PersonalModel, bake, model_parts
 from dslnode.learning.fine_tuning import fine_tuned
@@ -65,7 +66,7 @@ class Learner:
     set that this node holds. ``seed`` is that of the frozen network; nodes of a run share it. More is set by
     ``initialization``, whose seeds then count. ``pretrained`` takes the place of seeded weights. Raises ``ModelError``
     if the model has nothing to mask, or does not fit the data or the pretrained network, ``SettingsError`` if a
-    keep-ratio pattern matches no layer.
+    keep-ratio pattern matches no layer, or there is no such device.
     """
 
     def __init__(
@@ -92,7 +93,8 @@ class Learner:
         judging = self._held_out is not None and options.adaptive_collaboration
         self._judged = self._held_out.thinned(JUDGED_EXAMPLES) if self._held_out and judging else None
         self.pretrained = pretrained
-        self.network = frozen_network(model, layout, start, data, self.task, pretrained=pretrained)
+        device = torch_device(options.device)
+        self.network = frozen_network(model, layout, start, data, self.task, pretrained=pretrained, device=device)
         self._initial_masks = InitialMasks(layout, start.network_seed, pretrained)
         self._state = initial_state(self.network, start, pretrained)
         self._consensus = ScoreConsensus(self.network, self._state.scores, options.send_threshold)
@@ -348,7 +350,9 @@ class Learner:
         """Return copies of what is neither frozen nor masked, nor tied to what is."""
         model = self.network.model
         masked = {model.get_parameter(layer.name).data_ptr() for layer in self.layout.layers}
-        return {name: own.clone() for name, own in model.state_dict().items() if own.data_ptr() not in masked}
+        return {
+            name: own.to("cpu", copy=True) for name, own in model.state_dict().items() if own.data_ptr() not in masked
+        }
 
     def _measure(self, examples: ExampleTensors, stop: Callable[[], bool]) -> Answers | None:
         return evaluate(self.network, self.form.factors, self.task, examples.parts(EVALUATION_BATCH), stop)

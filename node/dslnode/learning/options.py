@@ -12,6 +12,7 @@ from typing import Literal
 
 FineTuning = Literal["off", "stale", "fresh"]
 Keep = Literal["best", "last"]
+Device = Literal["cpu", "cuda", "mps"]
 Personal = Literal["binary", "levels", "graded"]
 StepRule = Literal["adam", "momentum"]
 
@@ -33,6 +34,7 @@ class TrainingOptions:
 
     local_steps: int = 10  # minibatches per round
     batch_size: int = 32  # examples per minibatch
+    device: Device = "cpu"  # where the network runs; all else stays on the CPU
     step_rule: StepRule = "adam"
     learning_rate: float = 0.1  # adam: relative to each layer's score scale; momentum: absolute
     lr_decay_after_steps: int = 400  # adam: the rate then falls with the root of the number of steps; 0: never

@@ -48,7 +48,11 @@ def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> Lea
         tensors[name] = torch.from_numpy(np.array(arrays[name]))
     local = {name.removeprefix(LOCAL): t for name, t in tensors.items() if name.startswith(LOCAL)}
     network.model.load_state_dict(local, strict=False)
-    moments = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items() if name in _moments(network)}
+    moments = {
+        name: torch.from_numpy(np.array(array)).to(network.device)
+        for name, array in arrays.items()
+        if name in _moments(network)
+    }
     return LearnerState(
         scores=tensors["scores"],
         average=tensors["average"],
@@ -65,7 +69,7 @@ def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> Lea
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
     """Return a copy as numpy has it; values of a precision that numpy lacks become float32, which holds them all."""
-    tensor = tensor.detach()
+    tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy().copy()
 
 
