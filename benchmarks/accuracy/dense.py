@@ -52,7 +52,7 @@ class Dense:
         self._batches = streams(world, BATCH_SIZE)
         self._weights = [dense_start(world) for _ in world.nodes]
         self._velocities = [torch.zeros(world.layout.size) for _ in world.nodes]
-        self._trained = self._weights
+        self.trained = self._weights
 
     def round(self, number: int) -> None:
         """Let every node train, then average unless alone."""
@@ -61,15 +61,15 @@ class Dense:
             self._train(node, self._weights[node], self._velocities[node], self.local_steps, rate)
         if self._measured == "alone":
             return
-        self._trained = self._weights
-        self._weights = [average(self._trained, row) for row in self._mixing]
+        self.trained = self._weights
+        self._weights = [average(self.trained, row) for row in self._mixing]
         self.traffic.sent += float_message(self.network.layout.size).times(self._links)
 
     def personal(self, *, last: bool) -> Candidates:
         """Return the models, see the class."""
         if self._measured != "finetuned":
             return {"local" if self._measured == "alone" else "averaged": self._weights}
-        found = {"local": self._trained}
+        found = {"local": self.trained}
         if last:
             nodes = range(len(self._weights))
             found["finetuned"] = [self._finetuned(node, self._rate) for node in nodes]

@@ -32,11 +32,11 @@ class MaskGossip:
 
     def __init__(self, world: World, options: Mapping[str, Any], *, linked: bool = True) -> None:
         common = node_settings(world, 0, options)
-        self._learners = learners_of(world, options)
-        neighbours = world.neighbours if linked else tuple(() for _ in world.nodes)
-        self._lockstep = Lockstep(self._learners, neighbours, common.exchange)
-        self._masks = [learner.mask for learner in self._learners]
-        self._before = [_boolean(learner.mask) if common.shared_scores else None for learner in self._learners]
+        self.learners = learners_of(world, options)
+        self.neighbours = world.neighbours if linked else tuple(() for _ in world.nodes)
+        self._lockstep = Lockstep(self.learners, self.neighbours, common.exchange)
+        self._masks = [learner.mask for learner in self.learners]
+        self._before = [_boolean(learner.mask) if common.shared_scores else None for learner in self.learners]
         self._kinds = common.exchange.kinds
         self.network = build_network(world, own_classes=common.own_classes)
         self.traffic = Traffic()
@@ -60,9 +60,9 @@ class MaskGossip:
 
     def personal(self, *, last: bool) -> Candidates:  # noqa: ARG002 (quick enough at any time)
         """Return the personal models; binary ones as they are after local training, too."""
-        found = {"aggregated": [learner.network.weights * learner.form.factors for learner in self._learners]}
+        found = {"aggregated": [learner.network.weights * learner.form.factors for learner in self.learners]}
         if self.form == "binary":
-            pairs = zip(self._learners, self._masks, strict=True)
+            pairs = zip(self.learners, self._masks, strict=True)
             found["local"] = [learner.network.weights * from_mask(mask) for learner, mask in pairs]
         return found
 
@@ -79,7 +79,7 @@ class Lockstep:
         self._next: deque[tuple[int, events.Command]] = deque()
         for node in range(len(learners)):
             for peer in neighbours[node]:
-                self._feed(node, events.PeerUp(_name(peer), 0))
+                self._feed(node, events.PeerUp(node_name(peer), 0))
         self._settle(lambda _: True)
         for node in range(len(learners)):
             self._feed(node, events.Started())
@@ -113,12 +113,12 @@ class Lockstep:
                 self._masks[node] = learner.mask
                 self._feed(node, events.Trained(learner.mask))
             case events.SendMask(peer, message):
-                self._feed(int(peer), events.Received(_name(node), message))
+                self._feed(int(peer), events.Received(node_name(node), message))
             case events.SendSignMasks(number, peers, then):
                 for peer, signs in learner.make_steps(number, peers).items():
                     self._deliver(node, int(peer), signs, then)
             case events.OpenExchange(peer):
-                self._feed(int(peer), events.ExchangeStateReceived(_name(node), learner.open_exchange(peer)))
+                self._feed(int(peer), events.ExchangeStateReceived(node_name(node), learner.open_exchange(peer)))
             case events.Resynchronize(peer, greeting):
                 learner.resynchronize(peer, greeting)
             case events.Aggregate(number, heard):
@@ -130,13 +130,13 @@ class Lockstep:
         """Hand a neighbour its part of a round: a step, and the keep mask if one goes with it."""
         match signs:
             case ExchangeState():
-                self._feed(peer, events.ExchangeStateReceived(_name(node), signs))
+                self._feed(peer, events.ExchangeStateReceived(node_name(node), signs))
             case Unchanged():
-                self._feed(peer, events.Received(_name(node), signs))
+                self._feed(peer, events.Received(node_name(node), signs))
             case MaskMessage():
                 self._signs.append(signs)
                 for part in (signs, keep) if keep is not None else (signs,):
-                    self._feed(peer, events.Received(_name(node), part))
+                    self._feed(peer, events.Received(node_name(node), part))
 
     def _feed(self, node: int, event: events.Event) -> None:
         self._next.extend((node, command) for command in self._machines[node].handle(event))
@@ -177,7 +177,8 @@ def _boolean(mask: Mask) -> Tensor:
     return from_mask(mask).bool()
 
 
-def _name(node: int) -> str:
+def node_name(node: int) -> str:
+    """Return a node's name among its neighbours."""
     return f"{node:04}"
 
 

@@ -167,6 +167,10 @@ class Learner:
         """Take in what a neighbour knows of this node's scores; return the sign masks that it lost."""
         return self._consensus.resynchronize(neighbour, state)
 
+    def replica_of(self, neighbour: str) -> Tensor:
+        """Return what this node knows of a neighbour's scores, (scores,); the seeded ones before its first step."""
+        return self._consensus.replica_of(neighbour)
+
     def make_steps(self, round_number: int, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
         """Return the sign mask to send to each neighbour that keeps up (paper, step 5)."""
         return self._consensus.make_steps(round_number, self._state.scores, neighbours)

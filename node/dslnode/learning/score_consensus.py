@@ -183,6 +183,10 @@ class ScoreConsensus:
         peer.incoming = IncomingReplica(scores, length, step.sequence, step.counts)
         self._acknowledge(neighbour, epoch=step.epoch, sequence=step.acknowledged)
 
+    def replica_of(self, neighbour: str) -> Tensor:
+        """Return this node's replica of a neighbour's scores, float32 (scores,)."""
+        return self._peer(neighbour).incoming.scores
+
     def implied_mask(self, neighbour: str) -> Mask | None:
         """Return the keep mask that follows from a neighbour's replica; None before its first step, or warming up."""
         peer = self._peer(neighbour)
