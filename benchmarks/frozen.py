@@ -27,7 +27,7 @@ from dslnode.learning.pretrained import PretrainedNetwork
 
 BEFORE, AFTER = (0, 2, 5, 7, 8), (1, 3, 4, 6, 9)
 CLASSES, NODES, IMAGES, BATCH = 10, 4, 15, 32
-PRETRAINING_STEPS, ROUNDS, QUICK_ROUNDS = 800, 8, 2
+PRETRAINING_STEPS, ROUNDS, QUICK_ROUNDS = 800, 24, 6
 STEPS_PER_ROUND = dslnode.TrainingOptions().local_steps
 SEEDS = (1, 2, 3)
 HEAD = "9.weight"

@@ -33,7 +33,7 @@ from dslnode.runtime.build import initialization_options, training_options
 
 FULL = Case("Fashion-MNIST, everybody linked with everybody", "classes:4", 4 * 15, nodes=10, graph="complete")
 QUICK = Case("digits, random graph", "classes:4", 8 * 15, data="digits")
-ROUNDS = 8
+ROUNDS = 24
 SEEDS = (1, 2, 3)
 SHARES = (0.2, 0.1, 0.3)  # first what the goal is about, should the benchmark be interrupted
 RULES = ("off", "clipped")

@@ -21,7 +21,7 @@ from benchmarks.tables import learning, reference
 from benchmarks.tables.catalogue import CASES, Case
 from dslnode.learning.learner import Learner
 
-ROUNDS, QUICK_ROUNDS = 40, 10
+ROUNDS, QUICK_ROUNDS = 120, 30
 SEEDS = (1, 2, 3)
 WITHIN, WITHIN_OF_ERROR = 0.02, 0.05
 """How far below scikit-learn's MLP alone a node alone may be: two points, or that part of what the MLP lacks of 1."""

@@ -90,5 +90,5 @@ def test_choices_are_those_that_settings_take() -> None:
     assert not is_closed("model")
     assert "mlp" in choices("model")
     assert choices("name") == ()
-    assert "[default: 30]" in helped("start")
+    assert "[default: 10]" in helped("start")
     assert "--exchange keep|sign|both" in helped("start")

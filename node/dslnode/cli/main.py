@@ -245,7 +245,7 @@ def top(
 @app.command(cls=CommandHelp)
 def demo(
     nodes: Annotated[int, typer.Option(min=2, max=20, help="How many daemons to start.")] = 4,
-    rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Rounds that each node does.")] = 40,
+    rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Rounds that each node does.")] = 120,
     data: Annotated[str, typer.Option(help="Data set, as for dslnode start.")] = "digits",
     report: Annotated[
         Optional[Path],  # noqa: UP045

@@ -51,7 +51,7 @@ def test_before_a_node_starts(tmp_path: Path) -> None:
     } <= found.keys()
     assert "is free" in found["listen"][0]["what"]
     assert "a state of" in found["disk"][0]["what"]
-    assert "18.9 kbit" in found["bits"][0]["what"]
+    assert "10.8 kbit" in found["bits"][0]["what"]
     assert not (tmp_path / "state").exists(), "it changes nothing"
 
 
