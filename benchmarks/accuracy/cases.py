@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.accuracy.graphs import GRAPHS, Neighbours
+from benchmarks.accuracy.graphs import GRAPHS
 from benchmarks.daemons import FASHION_MNIST
 from dslnode.data.dataset import DataSet, Examples, load_data_set
 from dslnode.data.partition import PartitionSpec, parse_split, split_held_out, take_partition

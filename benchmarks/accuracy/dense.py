@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.accuracy.bits import float_message
 from benchmarks.accuracy.cases import World
-from benchmarks.accuracy.graphs import link_count, metropolis
+from benchmarks.accuracy.graphs import metropolis
 from benchmarks.accuracy.method import BATCH_SIZE, LOCAL_STEPS, Candidates, Traffic
 from benchmarks.accuracy.network import build_network, dense_start, streams
 

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from benchmarks.accuracy.bits import flipped, mask_message, sign_message
 from benchmarks.accuracy.cases import World
-from benchmarks.accuracy.graphs import Neighbours
 from benchmarks.accuracy.method import Candidates, Traffic
 from benchmarks.accuracy.network import build_network
 from dslnode.config.settings import Settings
@@ -22,6 +21,7 @@ from dslnode.protocol.mask import Mask
 from dslnode.protocol.messages import Exchange, ExchangeState, MaskKind, MaskMessage, RoundMessage, Unchanged
 from dslnode.protocol.round_machine import RoundMachine
 from dslnode.runtime.build import initialization_options, training_options
+from dslnode.simulation.topology import Neighbours
 
 
 class MaskGossip:

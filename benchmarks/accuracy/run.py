@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from benchmarks.accuracy.cases import Case, World, build_world, case_over
-from benchmarks.accuracy.graphs import link_count
 from benchmarks.accuracy.method import Method
 from benchmarks.accuracy.methods import RECIPES, Options
 from dslnode.data.dataset import Examples
