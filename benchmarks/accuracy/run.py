@@ -14,6 +14,7 @@ from benchmarks.accuracy.cases import Case, World, build_world, case_over
 from benchmarks.accuracy.method import Method
 from benchmarks.accuracy.methods import RECIPES, Options
 from dslnode.data.dataset import Examples
+from dslnode.simulation.topology import link_count
 
 Record = dict[str, Any]
 

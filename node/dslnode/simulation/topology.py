@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ MAX_DEGREE = 100
 """As many neighbours as a daemon can have."""
 GEOMETRIC_DEGREE = 8.0
 BARABASI_LINKS = 3
+MAX_BARABASI_LINKS = 30
 
 
 def topology_of(text: str, count: int, seed: int) -> Neighbours:
@@ -41,7 +43,7 @@ def topology_of(text: str, count: int, seed: int) -> Neighbours:
     drawn: dict[str, Callable[[float], Neighbours]] = {
         "erdos": lambda degree: erdos_renyi(count, seed, min(1.0, degree / max(1, count - 1))),
         "geometric": lambda degree: geometric(count, seed, degree),
-        "barabasi": lambda links: barabasi(count, seed, int(links)),
+        "barabasi": lambda links: barabasi(count, seed, int(min(links, MAX_BARABASI_LINKS))),
     }
     usual = {"geometric": GEOMETRIC_DEGREE, "barabasi": BARABASI_LINKS}
     if name in drawn:
@@ -154,7 +156,7 @@ def joined(neighbours: Neighbours) -> Neighbours:
         if node not in seen:
             first_of_parts.append(node)
             seen |= _reached(neighbours, node)
-    bridges = list(zip(first_of_parts, first_of_parts[1:], strict=False))
+    bridges = list(pairwise(first_of_parts))
     return from_edges(len(neighbours), [*edges_of(neighbours), *bridges]) if bridges else neighbours
 
 
