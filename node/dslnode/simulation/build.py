@@ -30,7 +30,6 @@ from dslnode.runtime.prepare import NODE_ID_BYTES, node_info
 from dslnode.runtime.traffic_accounting import largest_cost
 from dslnode.simulation.boards import Board
 from dslnode.simulation.event_queue import EventQueue
-from dslnode.simulation.framing import CoroutineRunner
 from dslnode.simulation.happenings import Happening
 from dslnode.simulation.hostile import ATTACKS, SILENT, HostileLearner
 from dslnode.simulation.plan import SimulationPlan
@@ -73,7 +72,6 @@ class NetworkBuilder:
         self._common = CommonParts()
         self._pretrained = pretrained_network(settings)
         self._queue: EventQueue[Happening] = EventQueue()
-        self._runner = CoroutineRunner()
 
     def learners(self) -> Iterator[VirtualLearner]:
         """Yield the learner of every node, in order."""
@@ -97,9 +95,7 @@ class NetworkBuilder:
         """Return the network, before anything happens in it."""
         settings, plan = self._settings, self._plan
         network = VirtualNetwork(without_silent(plan), self._network_rules(learners[0]), self._queue, on_record)
-        environment = NodeEnvironment(
-            queue=self._queue, runner=self._runner, line=plan.line, rules=_round_rules(settings)
-        )
+        environment = NodeEnvironment(queue=self._queue, line=plan.line, rules=_round_rules(settings))
         nodes = []
         for number, (learner, board) in enumerate(zip(learners, plan.boards, strict=True)):
             node = VirtualNode(
@@ -117,10 +113,6 @@ class NetworkBuilder:
             nodes.append(node)
         network.begin(nodes)
         return network
-
-    def close(self) -> None:
-        """Give back what the builder took."""
-        self._runner.close()
 
     def _network_rules(self, learner: VirtualLearner) -> NetworkRules:
         settings = self._settings

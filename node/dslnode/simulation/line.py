@@ -61,9 +61,7 @@ class Line:
     def queue(self, peer: str, message: LinkMessage) -> None:
         """Queue a message; a keep mask replaces one that still waits for the same neighbour."""
         if is_keep_mask(message):
-            self.waiting = deque(
-                (to, other) for to, other in self.waiting if to != peer or not is_keep_mask(other)
-            )
+            self.waiting = deque((to, other) for to, other in self.waiting if to != peer or not is_keep_mask(other))
         self.waiting.append((peer, message))
 
     def drop(self, peer: str) -> None:

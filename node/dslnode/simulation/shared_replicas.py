@@ -7,7 +7,7 @@ before. What is handed over is what the receiver would have computed, to the bit
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -20,8 +20,11 @@ from dslnode.protocol.messages import MaskMessage, step_of
 
 @dataclass(frozen=True, eq=False)
 class _KnownStep:
-    before: Tensor
-    after: AppliedStep
+    """What a step made of a replica; neither is kept for it."""
+
+    before: weakref.ref[Tensor]
+    after: weakref.ref[Tensor]
+    checksum: bytes
 
 
 class SharedReplicas:
@@ -36,16 +39,23 @@ class SharedReplicas:
         """Return the one tensor of this content; ``digest`` is its checksum, if it is known."""
         return self._tensors.setdefault(digest or checksum(tensor), tensor)
 
-    def remember(self, replica: Tensor, step: QuantizedStep) -> None:
-        """Note what a step makes of a replica, for as long as its signs are on their way."""
-        after = AppliedStep(self.tensor(step.replica, step.checksum), step.checksum)
-        self._steps[id(step.signs)] = _KnownStep(replica, after)
+    def remember(self, replica: Tensor, step: QuantizedStep) -> QuantizedStep:
+        """Note what a step makes of a replica, for as long as its signs are on their way; return it with that shared.
+
+        A node that quantizes twice in a round, since links opened one after the other, then holds one replica.
+        """
+        after = self.tensor(step.replica, step.checksum)
+        self._steps[id(step.signs)] = _KnownStep(weakref.ref(replica), weakref.ref(after), step.checksum)
         weakref.finalize(step.signs, self._steps.pop, id(step.signs), None).atexit = False
+        return replace(step, replica=after)
 
     def after(self, replica: Tensor, signs: Mask) -> AppliedStep | None:
         """Return what a step makes of this very replica, if that is known."""
         known = self._steps.get(id(signs))
-        return known.after if known is not None and known.before is replica else None
+        if known is None or known.before() is not replica:
+            return None
+        after = known.after()
+        return None if after is None else AppliedStep(after, known.checksum)
 
     def mask(self, replica: Tensor, counts: tuple[int, ...]) -> Mask | None:
         """Return the keep mask that follows from this very replica, if it is known."""
@@ -70,9 +80,7 @@ class SharingConsensus(ScoreConsensus):
 
     def _quantized(self, replica: Tensor, scores: Tensor) -> QuantizedStep | None:
         step = super()._quantized(replica, scores)
-        if step is not None:
-            self._shared.remember(replica, step)
-        return step
+        return None if step is None else self._shared.remember(replica, step)
 
     def _applied(self, replica: Tensor, message: MaskMessage) -> AppliedStep:
         known = self._shared.after(replica, message.mask)

@@ -67,4 +67,3 @@ class VirtualLearner(Learner):
     def _begin_exchanges(self) -> None:
         seeded, threshold = self._consensus._seeded_scores, self.options.send_threshold
         self._consensus = SharingConsensus(self.network, seeded, threshold, self._common.replicas)
-

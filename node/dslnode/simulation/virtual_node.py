@@ -6,6 +6,7 @@ one message at a time.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from dslnode.simulation.event_queue import EventQueue
 from dslnode.simulation.happenings import DeadlineOver, Happening, LineFree, MessageArrives, WorkDone
 from dslnode.simulation.line import Line, LinkEnd
 from dslnode.simulation.link_model import LinkModel, transfer
-from dslnode.simulation.framing import CoroutineRunner
+from dslnode.simulation.framing import framed, result_of
 from dslnode.simulation.records import RoundRecord
 from dslnode.simulation.virtual_learner import VirtualLearner
 from dslnode.transport.encode_cache import EncodeCache
@@ -48,7 +49,6 @@ class NodeEnvironment:
     """What all nodes of a simulation have around them."""
 
     queue: EventQueue[Happening]
-    runner: CoroutineRunner
     line: LinkModel
     rules: RoundRules
 
@@ -79,7 +79,7 @@ class VirtualNode:
         self.links: dict[str, LinkEnd] = {}
         self.traffic: dict[str, Traffic] = {}
         self.references: dict[str, MaskReferences] = {}
-        self.cache = EncodeCache()
+        self.cache = EncodeCache(large=math.inf)
         self.scheduler: ExchangeScheduler | None = None
         self.refused = 0
         self.round_began = 0.0
@@ -142,12 +142,10 @@ class VirtualNode:
         self._work.clear()
         self._line = Line()
         self.references.clear()
-        self.cache = EncodeCache()
+        self.cache = EncodeCache(large=math.inf)
         self.learner.restart()
         former = self.machine
-        self.machine = replace(
-            former, neighbours={}, own_mask=None, phase=events.Phase.STARTING, timed_out_round=-1
-        )
+        self.machine = replace(former, neighbours={}, own_mask=None, phase=events.Phase.STARTING, timed_out_round=-1)
         self._deadline = RoundDeadline(self._environment.rules.round_deadline)
 
     def on_work_done(self, command: events.Command) -> None:
@@ -221,9 +219,7 @@ class VirtualNode:
                 self._staleness = fmean([each.staleness for each in heard]) if heard else 0.0
                 self._score = self.learner.score() if self._is_judged(number) else None
                 self.feed(events.Aggregated(masks))
-            case (
-                events.SendSignMasks() | events.OpenExchange() | events.Resynchronize() | events.ForgetPeers()
-            ):
+            case events.SendSignMasks() | events.OpenExchange() | events.Resynchronize() | events.ForgetPeers():
                 for peer, message in messages_of(self.learner, command):
                     self.send(peer, message)
 
@@ -231,7 +227,7 @@ class VirtualNode:
         """Return whom the data plan sends nothing this round, and who exchanges at intervals."""
         if self.scheduler is None:
             return frozenset(), frozenset()
-        return self._environment.runner.run(self.scheduler.decide())
+        return result_of(self.scheduler.decide())
 
     def _is_judged(self, number: int) -> bool:
         rules = self._environment.rules
@@ -248,10 +244,10 @@ class VirtualNode:
             return
         peer, message = self._line.waiting.popleft()
         end, queue = self.links[peer], self._environment.queue
-        framed = self._environment.runner.framed(end.encoder, message)
-        cost = transfer(self._environment.line, framed.framed_bytes, self.draws)
+        size = framed(end.encoder, message)
+        cost = transfer(self._environment.line, size.framed_bytes, self.draws)
         wire_bytes = cost.wire_bytes + cost.resent_bytes
-        framed.count_in(self.traffic[peer].sent, wire_bytes=wire_bytes, resent_bytes=cost.resent_bytes)
+        size.count_in(self.traffic[peer].sent, wire_bytes=wire_bytes, resent_bytes=cost.resent_bytes)
         end.last_arrival = max(end.last_arrival, queue.now + cost.seconds)  # TCP keeps the order
         reference = end.sent_reference(message)
         arrives = MessageArrives(
@@ -259,7 +255,7 @@ class VirtualNode:
             receiver=node_number(peer),
             link=end.number,
             message=message,
-            framed=framed,
+            framed=size,
             wire_bytes=wire_bytes,
             reference=reference,
         )
