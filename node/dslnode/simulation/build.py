@@ -26,7 +26,7 @@ from dslnode.runtime.build import (
     pretrained_network,
     training_options,
 )
-from dslnode.runtime.prepare import NODE_ID_BYTES, node_info
+from dslnode.runtime.prepare import node_info
 from dslnode.runtime.traffic_accounting import largest_cost
 from dslnode.simulation.boards import Board
 from dslnode.simulation.event_queue import EventQueue
@@ -40,6 +40,7 @@ from dslnode.simulation.virtual_network import NetworkRules, VirtualNetwork
 from dslnode.simulation.virtual_node import NodeEnvironment, RoundRules, VirtualNode
 from dslnode.telemetry.logs import library_logger
 from dslnode.transport.frame_codec import LinkParameters
+from dslnode.transport.handshake import NODE_ID_BYTES
 from dslnode.transport.traffic import GRPC_FRAMING
 
 

@@ -1,4 +1,4 @@
-"""Hostile nodes: they keep to the protocol, so nothing of theirs is refused, and send scores that they did not learn."""
+"""Hostile nodes: they keep to the protocol, so nothing is refused, and send scores that they did not learn."""
 
 from __future__ import annotations
 

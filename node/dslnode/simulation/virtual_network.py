@@ -93,7 +93,8 @@ class VirtualNetwork:
         """Take in that a node has finished a round; it may leave then."""
         self._on_record(record)
         node = self.nodes[record.node]
-        rounds = absence_rounds(self._rules.churn, node.draws) if self._rules.churn else 0.0
+        is_last = record.round == node.machine.limit
+        rounds = 0.0 if is_last or not self._rules.churn else absence_rounds(self._rules.churn, node.draws)
         if rounds:
             self.departures += 1
             self._part(node)
@@ -163,6 +164,7 @@ class VirtualNetwork:
         rounds = one.machine.round, other.machine.round
         for node, end, their_round in zip((one, other), ends, reversed(rounds), strict=True):
             node.open_link(end, their_round=their_round)
+        for node in (one, other):
             if len(node.links) == len(self.neighbours[node.number]):
                 node.start()
 

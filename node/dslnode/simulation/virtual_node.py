@@ -18,16 +18,16 @@ from dslnode.accounting.exchange_pacing import ExchangeScheduler
 from dslnode.learning.results import Progress
 from dslnode.protocol import events
 from dslnode.protocol.codec.reference import MaskReferences
-from dslnode.protocol.messages import IntervalRequest, MaskMessage, Unchanged
+from dslnode.protocol.messages import ExchangeState, IntervalRequest, MaskMessage, Unchanged
 from dslnode.protocol.round_deadline import RoundDeadline
 from dslnode.protocol.round_machine import RoundMachine
 from dslnode.simulation.boards import AGGREGATION_STEPS, STEPS_PER_NEIGHBOUR, Board
 from dslnode.simulation.command_messages import messages_of
 from dslnode.simulation.event_queue import EventQueue
+from dslnode.simulation.framing import framed, result_of
 from dslnode.simulation.happenings import DeadlineOver, Happening, LineFree, MessageArrives, WorkDone
 from dslnode.simulation.line import Line, LinkEnd
 from dslnode.simulation.link_model import LinkModel, transfer
-from dslnode.simulation.framing import framed, result_of
 from dslnode.simulation.records import RoundRecord
 from dslnode.simulation.virtual_learner import VirtualLearner
 from dslnode.transport.encode_cache import EncodeCache
@@ -171,7 +171,7 @@ class VirtualNode:
             case IntervalRequest():
                 if self.scheduler is not None:
                     self.scheduler.on_interval_request(peer, message)
-            case _:
+            case ExchangeState():
                 self.feed(events.ExchangeStateReceived(peer, message))
 
     def _carry_out(self, command: events.Command) -> None:

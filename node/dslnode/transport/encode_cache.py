@@ -28,8 +28,9 @@ class _Entry:
 
 
 class EncodeCache:
-    """The last coded masks of a node. All its links share one cache. Masks of more weights than ``large`` are coded in a
-    thread of their own.
+    """The last coded masks of a node. All its links share one cache.
+
+    Masks of more weights than ``large`` are coded in a thread of their own.
     """
 
     def __init__(self, large: float = LARGE) -> None:

@@ -1,0 +1,96 @@
+"""Runs a simulation with a progress bar, and leaves its report: ``dslnode simulate``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dslnode.cli.formatting import percent, si_amount
+from dslnode.config.loader import LoadedSettings
+from dslnode.errors import ExitCode, SettingsError
+from dslnode.simulation.records import RoundSummary, summaries
+from dslnode.simulation.report.report import write_report
+from dslnode.simulation.simulation import Simulation, SimulationOptions, prepare_simulation
+
+SHOWN_ROUNDS = 12
+
+
+def run_simulation(loaded: LoadedSettings, options: SimulationOptions, directory: Path) -> ExitCode:
+    """Run it to its end, or to Ctrl-C, and write what was done; return why it ended.
+
+    Raises a ``DslnodeError`` that says what is wrong with settings, data or model.
+    """
+    torch.set_num_threads(loaded.settings.threads)
+    console = Console()
+    simulation = Simulation(prepare_simulation(options, loaded.settings))
+    make_directory(directory)
+    code = _run(simulation, console)
+    command = shlex.join(["dslnode", *sys.argv[1:]])
+    write_report(directory, command, loaded, simulation.prepared, simulation.records)
+    console.print(_table(simulation))
+    console.print(f"the report: {directory / 'page.html'}", soft_wrap=True, highlight=False)
+    return code
+
+
+def make_directory(directory: Path) -> None:
+    """Make the directory of the report, unless there is one. Raises ``SettingsError`` if that cannot be."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"--report {directory}: cannot be made ({error.strerror}); name another one") from error
+
+
+def _run(simulation: Simulation, console: Console) -> ExitCode:
+    prepared = simulation.prepared
+    nodes = len(prepared.plan.boards)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        building = progress.add_task("nodes built", total=nodes)
+        running = progress.add_task("rounds of nodes", total=nodes * prepared.settings.rounds)
+        try:
+            for built in simulation.build():
+                progress.update(building, completed=built)
+            for finished in simulation.run():
+                progress.update(running, completed=finished)
+        except KeyboardInterrupt:
+            console.print("interrupted; the report has what was done")
+            return ExitCode.INTERRUPTED
+    return ExitCode.DONE
+
+
+def _table(simulation: Simulation) -> Table:
+    table = Table(title="Nodes that are not hostile", title_justify="left", box=None, pad_edge=False)
+    headings = ("round", "nodes", "mean score", "worst", "sent per node", "on the wire", "seconds", "staleness")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    boards = simulation.prepared.plan.boards
+    rounds = summaries(record for record in simulation.records if not boards[record.node].hostile)
+    every = max(1, -(-len(rounds) // SHOWN_ROUNDS))
+    for each in [*rounds[:-1][::every], *rounds[-1:]]:
+        table.add_row(*_row(each))
+    return table
+
+
+def _row(each: RoundSummary) -> tuple[str, ...]:
+    return (
+        str(each.round),
+        str(each.nodes),
+        percent(each.mean_score),
+        percent(each.worst_score),
+        si_amount(each.mean_payload_bits, "bit"),
+        si_amount(each.mean_wire_bytes),
+        f"{each.median_seconds:,.1f}",
+        f"{each.mean_staleness:.2f}",
+    )

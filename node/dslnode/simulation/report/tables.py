@@ -1,0 +1,39 @@
+"""The tables of a simulation: every node and round, every node, every edge; as CSV, the rounds as Parquet, too."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from importlib.util import find_spec
+from pathlib import Path
+
+from dslnode.simulation.plan import SimulationPlan
+from dslnode.simulation.records import RoundRecord
+from dslnode.simulation.topology import write_edges
+
+ROUND_FIELDS = [field.name for field in fields(RoundRecord)]
+
+
+def write_tables(directory: Path, plan: SimulationPlan, records: Sequence[RoundRecord]) -> None:
+    """Write ``rounds.csv``, ``nodes.csv`` and ``edges.txt``; ``rounds.parquet`` where pyarrow is installed."""
+    with (directory / "rounds.csv").open("w", newline="", encoding="utf-8") as target:
+        writer = csv.DictWriter(target, ROUND_FIELDS)
+        writer.writeheader()
+        writer.writerows(asdict(record) for record in records)
+    with (directory / "nodes.csv").open("w", newline="", encoding="utf-8") as target:
+        rows = csv.writer(target)
+        rows.writerow(["node", "share", "keep_ratio", "step_seconds", "hostile", "neighbours"])
+        for number, (board, peers) in enumerate(zip(plan.boards, plan.neighbours, strict=True)):
+            share = f"{board.part}/{plan.parts}"
+            rows.writerow([number, share, board.keep_ratio, board.step_seconds, board.hostile, len(peers)])
+    write_edges(directory / "edges.txt", plan.neighbours)
+    if find_spec("pyarrow") is not None:
+        _write_parquet(directory / "rounds.parquet", records)
+
+
+def _write_parquet(file: Path, records: Sequence[RoundRecord]) -> None:
+    from pyarrow import parquet, table
+
+    columns = {name: [getattr(record, name) for record in records] for name in ROUND_FIELDS}
+    parquet.write_table(table(columns), file)

@@ -1,0 +1,131 @@
+"""A simulation from its settings to its records: prepared, then run step by step until it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from dslnode.config.settings import Settings
+from dslnode.data.dataset import DataSet
+from dslnode.errors import SettingsError
+from dslnode.simulation.boards import MAX_SPEED_SIGMA, parse_keep_ratios
+from dslnode.simulation.build import NetworkBuilder, cut_data, load_whole
+from dslnode.simulation.hostile import parse_hostility
+from dslnode.simulation.link_model import parse_link
+from dslnode.simulation.plan import SimulationPlan, part_count, plan_boards
+from dslnode.simulation.records import RoundRecord
+from dslnode.simulation.topology import topology_of
+from dslnode.simulation.virtual_network import VirtualNetwork
+
+USUAL_ROUNDS = 20
+MOST_ROUNDS = 10_000
+"""Rounds of a simulation that is to reach a score, if nobody says how many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulationOptions:
+    """What a user asks for beside the settings of a node, as text where it has a form of its own."""
+
+    nodes: int
+    topology: str
+    link: str = ""
+    keep_ratio: str = ""
+    hostile: str = ""
+    churn: float = 0.0
+    speed_sigma: float = 0.0
+    step_time: float = 0.01
+    parts: int = 0
+    until_score: float | None = None
+    wait_for_peers: float = 60.0
+
+
+@dataclass(frozen=True)
+class PreparedSimulation:
+    """The settings of all nodes, the plan, and the parts of the data."""
+
+    settings: Settings
+    plan: SimulationPlan
+    parts: list[DataSet]
+
+
+def prepare_simulation(options: SimulationOptions, settings: Settings) -> PreparedSimulation:
+    """Return what is simulated. Raises ``SettingsError``, ``DataError`` or ``ModelError``, saying what to fix."""
+    if not 0 <= options.churn < 1 or not 0 <= options.speed_sigma <= MAX_SPEED_SIGMA or options.step_time <= 0:
+        raise SettingsError(
+            f"--churn goes from 0 to below 1, --speed from 0 to {MAX_SPEED_SIGMA:g}, and --step-time is above 0"
+        )
+    usual = USUAL_ROUNDS if options.until_score is None else MOST_ROUNDS
+    chosen = {"rounds": settings.rounds or usual, "wait_for_peers": options.wait_for_peers}
+    settings = settings.model_copy(update=chosen)
+    whole = load_whole(settings)
+    parts = options.parts or part_count(options.nodes, len(whole.train))
+    plan = SimulationPlan(
+        neighbours=topology_of(options.topology, options.nodes, settings.seed),
+        boards=plan_boards(
+            options.nodes,
+            keep_ratios=parse_keep_ratios(options.keep_ratio) if options.keep_ratio else (settings.keep_ratio,),
+            parts=parts,
+            step_time=options.step_time,
+            speed_sigma=options.speed_sigma,
+            hostility=parse_hostility(options.hostile) if options.hostile else None,
+            seed=settings.seed,
+        ),
+        parts=parts,
+        line=parse_link(options.link),
+        churn=options.churn,
+        until_score=options.until_score,
+    )
+    return PreparedSimulation(settings, plan, cut_data(settings, whole, parts))
+
+
+@dataclass
+class Simulation:
+    """A simulation that runs: ``run`` goes on with it, ``records`` is what came of it so far."""
+
+    prepared: PreparedSimulation
+    records: list[RoundRecord] = field(default_factory=list)
+    network: VirtualNetwork | None = None
+
+    def build(self) -> Iterator[int]:
+        """Build the nodes; yield how many there are so far."""
+        builder = NetworkBuilder(self.prepared.settings, self.prepared.plan, self.prepared.parts)
+        learners = []
+        for learner in builder.learners():
+            learners.append(learner)
+            yield len(learners)
+        self.network = builder.network(learners, self.records.append)
+
+    def run(self) -> Iterator[int]:
+        """Run until all rounds are done or the score is reached; yield how many rounds of nodes are finished."""
+        assert self.network is not None, "built before"
+        seen, scores = len(self.records), LatestScores(self.prepared.plan)
+        for record in self.records:
+            scores.add(record)
+        while not scores.reached and self.network.step():
+            for record in self.records[seen:]:
+                scores.add(record)
+            if len(self.records) > seen:
+                seen = len(self.records)
+                yield seen
+
+
+class LatestScores:
+    """The newest score of every honest node, and whether their mean is what is asked for."""
+
+    def __init__(self, plan: SimulationPlan) -> None:
+        self._wanted = plan.until_score
+        self._honest = {i for i, board in enumerate(plan.boards) if not board.hostile}
+        self._scores: dict[int, float] = {}
+        self._sum = 0.0
+
+    def add(self, record: RoundRecord) -> None:
+        """Take in what a node measured, if it did."""
+        if record.score is not None and record.node in self._honest:
+            self._sum += record.score - self._scores.get(record.node, 0.0)
+            self._scores[record.node] = record.score
+
+    @property
+    def reached(self) -> bool:
+        """Whether all honest nodes have a score, and the mean of them is high enough."""
+        complete = 0 < len(self._scores) == len(self._honest)
+        return self._wanted is not None and complete and self._sum >= self._wanted * len(self._honest)
