@@ -14,6 +14,7 @@ from rich.table import Table
 from dslnode.cli.formatting import percent, si_amount
 from dslnode.config.loader import LoadedSettings
 from dslnode.errors import ExitCode, SettingsError
+from dslnode.simulation.checkpoints import Checkpoints, identity_of
 from dslnode.simulation.records import RoundSummary, summaries
 from dslnode.simulation.report.report import write_report
 from dslnode.simulation.simulation import Simulation, SimulationOptions, prepare_simulation
@@ -21,15 +22,22 @@ from dslnode.simulation.simulation import Simulation, SimulationOptions, prepare
 SHOWN_ROUNDS = 12
 
 
-def run_simulation(loaded: LoadedSettings, options: SimulationOptions, directory: Path) -> ExitCode:
+def run_simulation(
+    loaded: LoadedSettings, options: SimulationOptions, directory: Path, *, checkpoint_every: int, resume: bool
+) -> ExitCode:
     """Run it to its end, or to Ctrl-C, and write what was done; return why it ended.
 
     Raises a ``DslnodeError`` that says what is wrong with settings, data or model.
     """
     torch.set_num_threads(loaded.settings.threads)
     console = Console()
-    simulation = Simulation(prepare_simulation(options, loaded.settings))
+    prepared = prepare_simulation(options, loaded.settings)
     make_directory(directory)
+    identity = identity_of(prepared.settings.model_dump_json(exclude={"rounds", "name"}), prepared.plan)
+    checkpoints = Checkpoints(directory, identity, nodes=options.nodes, every=checkpoint_every)
+    if not resume:
+        checkpoints.clear()
+    simulation = Simulation(prepared, checkpoints, resume)
     code = _run(simulation, console)
     command = shlex.join(["dslnode", *sys.argv[1:]])
     write_report(directory, command, loaded, simulation.prepared, simulation.records)

@@ -82,6 +82,13 @@ def simulate(
             help="Virtual seconds that a node waits for its links before its first round.",
         ),
     ] = 60.0,
+    checkpoint_every: Annotated[
+        int,
+        typer.Option(metavar="ROUNDS", min=0, help="Rounds between two states on disk, half a MB per node. 0: none."),
+    ] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the state that --checkpoint-every left in --report.")
+    ] = False,
     until: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(metavar="SCORE", help="End once the mean score of the honest nodes is as high."),
@@ -107,7 +114,7 @@ def simulate(
         until_score=until,
         wait_for_peers=wait_for_peers,
     )
-    raise typer.Exit(run_simulation(loaded, options, report))
+    raise typer.Exit(run_simulation(loaded, options, report, checkpoint_every=checkpoint_every, resume=resume))
 
 
 app.command("simulate", cls=CommandHelp)(with_settings(simulate, without=NOT_SIMULATED))

@@ -97,7 +97,6 @@ class NetworkBuilder:
         settings, plan = self._settings, self._plan
         network = VirtualNetwork(without_silent(plan), self._network_rules(learners[0]), self._queue, on_record)
         environment = NodeEnvironment(queue=self._queue, line=plan.line, rules=_round_rules(settings))
-        nodes = []
         for number, (learner, board) in enumerate(zip(learners, plan.boards, strict=True)):
             node = VirtualNode(
                 number,
@@ -111,8 +110,7 @@ class NetworkBuilder:
             )
             if settings.data_cap:
                 node.scheduler = self._scheduler(node, parse_cap(settings.data_cap))
-            nodes.append(node)
-        network.begin(nodes)
+            network.nodes.append(node)
         return network
 
     def _network_rules(self, learner: VirtualLearner) -> NetworkRules:

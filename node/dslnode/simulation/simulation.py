@@ -10,6 +10,7 @@ from dslnode.data.dataset import DataSet
 from dslnode.errors import SettingsError
 from dslnode.simulation.boards import MAX_SPEED_SIGMA, parse_keep_ratios
 from dslnode.simulation.build import NetworkBuilder, cut_data, load_whole
+from dslnode.simulation.checkpoints import Checkpoints
 from dslnode.simulation.hostile import parse_hostility
 from dslnode.simulation.link_model import parse_link
 from dslnode.simulation.plan import SimulationPlan, part_count, plan_boards
@@ -80,33 +81,53 @@ def prepare_simulation(options: SimulationOptions, settings: Settings) -> Prepar
 
 @dataclass
 class Simulation:
-    """A simulation that runs: ``run`` goes on with it, ``records`` is what came of it so far."""
+    """A simulation that runs: ``run`` goes on with it, ``records`` is what came of it so far.
+
+    With ``checkpoints`` the nodes' states are saved now and then; with ``resume`` it goes on from there.
+    """
 
     prepared: PreparedSimulation
+    checkpoints: Checkpoints | None = None
+    resume: bool = False
     records: list[RoundRecord] = field(default_factory=list)
     network: VirtualNetwork | None = None
 
     def build(self) -> Iterator[int]:
-        """Build the nodes; yield how many there are so far."""
+        """Build the nodes; yield how many there are so far. Raises ``StateError`` if it cannot be resumed."""
+        if self.checkpoints is not None and self.resume:
+            self.records = self.checkpoints.load_records()
         builder = NetworkBuilder(self.prepared.settings, self.prepared.plan, self.prepared.parts)
+        last = {record.node: record for record in self.records}
         learners = []
-        for learner in builder.learners():
+        for number, learner in enumerate(builder.learners()):
+            if self.checkpoints is not None and number in last:
+                learner.restore(self.checkpoints.load_node(number, last[number].round))
             learners.append(learner)
             yield len(learners)
-        self.network = builder.network(learners, self.records.append)
+        self.network = builder.network(learners, self._take)
+        if last:
+            self.network.resume(last)
+        else:
+            self.network.begin()
 
     def run(self) -> Iterator[int]:
         """Run until all rounds are done or the score is reached; yield how many rounds of nodes are finished."""
         assert self.network is not None, "built before"
-        seen, scores = len(self.records), LatestScores(self.prepared.plan)
-        for record in self.records:
-            scores.add(record)
-        while not scores.reached and self.network.step():
+        seen, scores = 0, LatestScores(self.prepared.plan)
+        while True:
             for record in self.records[seen:]:
                 scores.add(record)
             if len(self.records) > seen:
                 seen = len(self.records)
                 yield seen
+            if scores.reached or not self.network.step():
+                return
+
+    def _take(self, record: RoundRecord) -> None:
+        self.records.append(record)
+        if self.checkpoints is not None and self.network is not None and self.checkpoints.is_due(record.round):
+            node = self.network.nodes[record.node]
+            self.checkpoints.save(record.node, self.records, node.learner.state())
 
 
 class LatestScores:

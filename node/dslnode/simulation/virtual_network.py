@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dslnode.protocol.codec.delta import Reference
@@ -27,10 +27,12 @@ from dslnode.simulation.records import RoundRecord
 from dslnode.simulation.topology import Neighbours, edges_of
 from dslnode.simulation.virtual_node import VirtualNode, node_key
 from dslnode.transport.frame_codec import LinkParameters
-from dslnode.transport.traffic import Traffic
+from dslnode.transport.traffic import Flow, Traffic
 
 UNUSED = MaskReferences.from_start(None)
 """The references of links on which no keep masks travel."""
+BEFORE = "before"
+"""In place of a neighbour: the traffic of a simulation that is resumed."""
 HANDSHAKE_TRIPS = 4
 """Round trips until a link is open: TCP, TLS, HTTP/2 and the hellos."""
 
@@ -57,20 +59,27 @@ class VirtualNetwork:
         on_record: Callable[[RoundRecord], None],
     ) -> None:
         self.neighbours = neighbours
-        self.nodes: Sequence[VirtualNode] = ()
+        self.nodes: list[VirtualNode] = []
         self.departures = 0
         self._rules = rules
         self._queue = queue
         self._on_record = on_record
         self._links = 0  # opened so far
 
-    def begin(self, nodes: Sequence[VirtualNode]) -> None:
+    def begin(self) -> None:
         """Start all nodes at once, and have their links open."""
-        self.nodes = nodes
         for edge in edges_of(self.neighbours):
             self._plan_link(*edge)
-        for node in nodes:
+        for node in self.nodes:
             self._plan_start(node)
+
+    def resume(self, last: Mapping[int, RoundRecord]) -> None:
+        """Start every node again at the time of its ``last`` record, with what it had sent by then."""
+        for node in self.nodes:
+            record = last[node.number]
+            node.present, node.machine.round = False, record.round
+            node.traffic[BEFORE] = Traffic(sent=Flow(payload_bits=record.payload_bits, link_bytes=record.wire_bytes))
+            self._queue.plan(record.seconds, NodeReturns(node.number))
 
     def step(self) -> bool:
         """Let the next thing happen; return whether there was one."""
