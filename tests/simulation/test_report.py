@@ -89,15 +89,15 @@ def test_the_tickets_are_commands_that_there_are(directory: Path) -> None:
     lines = (directory / "tickets.sh").read_text(encoding="utf-8").splitlines()
     assert lines[:2] == ["set -e", "dslnode ca init"]
     words = shlex.split(lines[2])
-    assert words[:4] == ["dslnode", "ca", "issue", "node-0"]
-    assert words[words.index("--peers") + 1] == "node-1:7711,node-5:7711"
+    assert words[:4] == ["dslnode", "ca", "issue", "node-1"]
+    assert words[words.index("--peers") + 1] == "node-2:7711,node-6:7711"
     assert {"split=classes:4", "share=1/4", "keep_ratio=0.2"} <= set(words)
     assert len(lines) == 2 + 6
 
 
 def test_the_compose_file_has_a_service_for_every_node(directory: Path) -> None:
     compose = yaml.safe_load((directory / "compose.yml").read_text(encoding="utf-8"))
-    assert list(compose["services"]) == [f"node-{i}" for i in range(6)]
+    assert list(compose["services"]) == [f"node-{i}" for i in range(1, 7)]
     assert compose["services"]["node-3"]["hostname"] == "node-3"
     assert set(compose["volumes"]) == set(compose["services"])
 

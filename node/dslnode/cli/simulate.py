@@ -85,8 +85,9 @@ def _table(simulation: Simulation) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     boards = simulation.prepared.plan.boards
     rounds = summaries(record for record in simulation.records if not boards[record.node].hostile)
-    every = max(1, -(-len(rounds) // SHOWN_ROUNDS))
-    for each in [*rounds[:-1][::every], *rounds[-1:]]:
+    measured = [each for each in rounds[:-1] if each.mean_score is not None]
+    every = max(1, -(-len(measured) // SHOWN_ROUNDS))
+    for each in [*measured[::every], *rounds[-1:]]:
         table.add_row(*_row(each))
     return table
 

@@ -28,6 +28,11 @@ class Board:
     hostile: str = ""
 
 
+def node_name(number: int) -> str:
+    """Return the name of a simulated node, by its number from 0: its host name, and what its own draws follow from."""
+    return f"node-{number + 1}"
+
+
 def step_seconds(median: float, sigma: float, count: int, seed: int) -> tuple[float, ...]:
     """Return the seconds per local step of every board: lognormal around the median; 0 makes all alike."""
     draws = np.random.Generator(np.random.PCG64([seed, count, 1])).standard_normal(count)

@@ -28,7 +28,7 @@ from dslnode.runtime.build import (
 )
 from dslnode.runtime.prepare import node_info
 from dslnode.runtime.traffic_accounting import largest_cost
-from dslnode.simulation.boards import Board
+from dslnode.simulation.boards import Board, node_name
 from dslnode.simulation.event_queue import EventQueue
 from dslnode.simulation.happenings import Happening
 from dslnode.simulation.hostile import ATTACKS, SILENT, HostileLearner
@@ -54,7 +54,7 @@ def load_whole(settings: Settings) -> DataSet:
 
 def board_settings(settings: Settings, number: int, board: Board, parts: int) -> Settings:
     """Return the settings of one node's daemon."""
-    own = {"name": f"node-{number}", "keep_ratio": board.keep_ratio, "share": f"{board.part}/{parts}"}
+    own = {"name": node_name(number), "keep_ratio": board.keep_ratio, "share": f"{board.part}/{parts}"}
     return settings.model_copy(update=own)
 
 

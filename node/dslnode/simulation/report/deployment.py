@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
+from dslnode.simulation.boards import node_name
 from dslnode.simulation.build import without_silent
 from dslnode.simulation.plan import SimulationPlan
 
@@ -54,11 +55,6 @@ def compose_file(plan: SimulationPlan) -> str:
     services = [_service(number) for number in range(len(plan.boards))]
     volumes = [f"  {node_name(number)}:" for number in range(len(plan.boards))]
     return COMPOSE_HEAD + "".join(services) + "\nvolumes:\n" + "\n".join(volumes) + "\n"
-
-
-def node_name(number: int) -> str:
-    """Return the name of a simulated node, which is its host name in the compose file."""
-    return f"node-{number}"
 
 
 def _service(number: int) -> str:
