@@ -1,4 +1,4 @@
-"""Cost of a simulated node: seconds per round and memory, from 100 to 10,000 nodes: ``python -m benchmarks.simulation``.
+"""Cost of a simulated node, seconds per round and memory, from 100 to 10,000: ``python -m benchmarks.simulation``.
 
 Digits and mlp, with the defaults of a daemon; a random graph with eight neighbours per node. Each size runs in a fresh
 process with one thread. ``mb_per_node`` is what the process grew by per node, from before its nodes were built to its

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from dslnode.cli.testbed import clean_environment
 from dslnode.errors import ExitCode
-from tests.cli.test_main import SECONDS, clean_environment, complaint, run
+from tests.cli.test_main import SECONDS, complaint, run
 
 SMALL = ("simulate", "--nodes", "4", "--topology", "ring", "--rounds", "2", "--local-steps", "3", "--model", "mlp")
 
@@ -26,6 +27,27 @@ def test_it_prints_a_table_and_leaves_a_report(tmp_path: Path) -> None:
     names = {"rounds.csv", "nodes.csv", "edges.txt", "page.html", "settings.toml", "command.txt", "tickets.sh"}
     assert names <= {file.name for file in report.iterdir()}
     assert (report / "command.txt").read_text().startswith("dslnode simulate --nodes 4")
+
+
+def test_a_grid_is_one_table_over_seeds_and_leaves_out_what_is_done(tmp_path: Path) -> None:
+    report = tmp_path / "grid"
+    options = (*SMALL, "--grid", "local-steps=2,4", "--report", str(report))
+    first = run(*options, "--grid", "seed=1")
+    assert first.returncode == ExitCode.DONE, first.stderr
+    assert "local_steps  seeds" in first.stdout
+    assert (report / "run-2" / "page.html").exists()
+    again = run(*options, "--grid", "seed=1,2", "--resume")
+    assert again.returncode == ExitCode.DONE, again.stderr
+    assert "local_steps 2, seed 1" not in again.stdout, "is done already"
+    assert "local_steps 2, seed 2" in again.stdout
+    with (report / "grid.csv").open(encoding="utf-8") as rows:
+        assert sum(1 for _ in rows) == 1 + 4
+
+
+def test_the_runs_of_another_grid_are_not_taken_for_this_one(tmp_path: Path) -> None:
+    (tmp_path / "grid.csv").write_text("seed,rounds\n1,2\n")
+    said = complaint(ExitCode.STATE, *SMALL, "--grid", "local-steps=2", "--resume", "--report", str(tmp_path))
+    assert "is not of this grid" in said
 
 
 def test_after_ctrl_c_there_is_a_report_and_it_can_go_on(tmp_path: Path) -> None:

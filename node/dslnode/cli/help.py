@@ -126,6 +126,9 @@ EXAMPLES = {
 
         # Until the mean score is 0.95, with a data cap, and a fifth of the nodes hostile:
         dslnode simulate --nodes 50 --until 0.95 --data-cap 2MB/day --hostile 0.2:inverted --report plan
+
+        # One table over settings and seeds:
+        dslnode simulate --nodes 50 --grid local-steps=10,30 --grid seed=1,2,3 --report steps
     """,
     "demo": """
         dslnode demo --nodes 6 --rounds 60 --report demo.json

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,28 +23,43 @@ from dslnode.simulation.simulation import Simulation, SimulationOptions, prepare
 SHOWN_ROUNDS = 12
 
 
-def run_simulation(
-    loaded: LoadedSettings, options: SimulationOptions, directory: Path, *, checkpoint_every: int, resume: bool
-) -> ExitCode:
-    """Run it to its end, or to Ctrl-C, and write what was done; return why it ended.
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What one simulation is to do, and where its report goes."""
+
+    loaded: LoadedSettings
+    options: SimulationOptions
+    directory: Path
+    checkpoint_every: int = 0
+    resume: bool = False
+
+
+def run_simulation(request: Request) -> ExitCode:
+    """Run it to its end, or to Ctrl-C, and write and show what was done; return why it ended.
 
     Raises a ``DslnodeError`` that says what is wrong with settings, data or model.
     """
-    torch.set_num_threads(loaded.settings.threads)
     console = Console()
-    prepared = prepare_simulation(options, loaded.settings)
+    code, simulation = simulate(request, console)
+    console.print(_table(simulation))
+    console.print(f"the report: {request.directory / 'page.html'}", soft_wrap=True, highlight=False)
+    return code
+
+
+def simulate(request: Request, console: Console) -> tuple[ExitCode, Simulation]:
+    """Run a simulation and write its report; return why it ended, and the simulation."""
+    loaded, directory = request.loaded, request.directory
+    torch.set_num_threads(loaded.settings.threads)
+    prepared = prepare_simulation(request.options, loaded.settings)
     make_directory(directory)
     identity = identity_of(prepared.settings.model_dump_json(exclude={"rounds", "name"}), prepared.plan)
-    checkpoints = Checkpoints(directory, identity, nodes=options.nodes, every=checkpoint_every)
-    if not resume:
+    checkpoints = Checkpoints(directory, identity, nodes=request.options.nodes, every=request.checkpoint_every)
+    if not request.resume:
         checkpoints.clear()
-    simulation = Simulation(prepared, checkpoints, resume)
+    simulation = Simulation(prepared, checkpoints, request.resume)
     code = _run(simulation, console)
-    command = shlex.join(["dslnode", *sys.argv[1:]])
-    write_report(directory, command, loaded, simulation.prepared, simulation.records)
-    console.print(_table(simulation))
-    console.print(f"the report: {directory / 'page.html'}", soft_wrap=True, highlight=False)
-    return code
+    write_report(directory, shlex.join(["dslnode", *sys.argv[1:]]), loaded, prepared, simulation.records)
+    return code, simulation
 
 
 def make_directory(directory: Path) -> None:

@@ -87,8 +87,19 @@ def simulate(
         typer.Option(metavar="ROUNDS", min=0, help="Rounds between two states on disk, half a MB per node. 0: none."),
     ] = 0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the state that --checkpoint-every left in --report.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on from the state that --checkpoint-every left in --report; of a grid, from its last run.",
+        ),
     ] = False,
+    grid: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar="NAME=A,B,...",
+            help="Simulate with each of these values of a setting or option, such as seed=1,2,3; may be repeated.",
+        ),
+    ] = None,
     until: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(metavar="SCORE", help="End once the mean score of the honest nodes is as high."),
@@ -98,7 +109,8 @@ def simulate(
 
     The same learner, rounds, codec and data plan as in real nodes, so that boards, lines and caps can be planned.
     """
-    from dslnode.cli.simulate import run_simulation
+    from dslnode.cli.simulate import Request, run_simulation
+    from dslnode.cli.simulate_grid import run_grid
     from dslnode.simulation.simulation import SimulationOptions
 
     options = SimulationOptions(
@@ -114,7 +126,10 @@ def simulate(
         until_score=until,
         wait_for_peers=wait_for_peers,
     )
-    raise typer.Exit(run_simulation(loaded, options, report, checkpoint_every=checkpoint_every, resume=resume))
+    request = Request(
+        loaded=loaded, options=options, directory=report, checkpoint_every=checkpoint_every, resume=resume
+    )
+    raise typer.Exit(run_grid(request, grid) if grid else run_simulation(request))
 
 
 app.command("simulate", cls=CommandHelp)(with_settings(simulate, without=NOT_SIMULATED))
