@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from dslnode.errors import SettingsError
-from dslnode.simulation.boards import ABSENT_ROUNDS, absence_rounds, parse_keep_ratios, step_seconds
+from dslnode.simulation.boards import ABSENT_ROUNDS, absence_rounds, drawn_step_seconds, parse_keep_ratios
 
 
 def test_speeds_are_lognormal_around_the_median() -> None:
-    seconds = step_seconds(0.02, 0.5, 4_000, 1)
+    seconds = drawn_step_seconds(0.02, 0.5, 4_000, 1)
     assert median(seconds) == pytest.approx(0.02, rel=0.05)
     assert stdev(np.log(seconds)) == pytest.approx(0.5, rel=0.05)
-    assert set(step_seconds(0.02, 0.0, 5, 1)) == {0.02}
+    assert set(drawn_step_seconds(0.02, 0.0, 5, 1)) == {0.02}
 
 
 def test_absences_come_with_their_probability_and_last_a_few_rounds() -> None:

@@ -16,6 +16,7 @@ from dslnode.cli.formatting import percent, si_amount
 from dslnode.config.loader import LoadedSettings
 from dslnode.errors import ExitCode, SettingsError
 from dslnode.simulation.checkpoints import Checkpoints, identity_of
+from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.records import RoundSummary, summaries
 from dslnode.simulation.report.report import write_report
 from dslnode.simulation.simulation import Simulation, SimulationOptions, prepare_simulation
@@ -32,6 +33,7 @@ class Request:
     directory: Path
     checkpoint_every: int = 0
     resume: bool = False
+    like: Likeness | None = None
 
 
 def run_simulation(request: Request) -> ExitCode:
@@ -50,7 +52,7 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, Simulation]:
     """Run a simulation and write its report; return why it ended, and the simulation."""
     loaded, directory = request.loaded, request.directory
     torch.set_num_threads(loaded.settings.threads)
-    prepared = prepare_simulation(request.options, loaded.settings)
+    prepared = prepare_simulation(request.options, loaded.settings, request.like)
     make_directory(directory)
     identity = identity_of(prepared.settings.model_dump_json(exclude={"rounds", "name"}), prepared.plan)
     checkpoints = Checkpoints(directory, identity, nodes=request.options.nodes, every=request.checkpoint_every)
@@ -82,7 +84,8 @@ def _run(simulation: Simulation, console: Console) -> ExitCode:
     )
     with Progress(*columns, console=console) as progress:
         building = progress.add_task("nodes built", total=nodes)
-        running = progress.add_task("rounds of nodes", total=nodes * prepared.settings.rounds)
+        total = nodes * prepared.settings.rounds if prepared.plan.until_score is None else None
+        running = progress.add_task("rounds of nodes", total=total)
         try:
             for built in simulation.build():
                 progress.update(building, completed=built)

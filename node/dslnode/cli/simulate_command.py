@@ -14,6 +14,7 @@ from dslnode.config.settings import Settings, section_of
 
 app = typer.Typer()
 
+USUAL_NODES = 20
 NOT_SIMULATED = {
     name
     for name in Settings.model_fields
@@ -32,7 +33,10 @@ NOT_SIMULATED = {
 
 def simulate(
     loaded: LoadedSettings,
-    nodes: Annotated[int, typer.Option(min=1, max=100_000, help="How many nodes.")] = 20,
+    nodes: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, max=100_000, help="How many nodes. Default: 20, or as many as --like has."),
+    ] = None,
     topology: Annotated[
         str,
         typer.Option(
@@ -93,6 +97,17 @@ def simulate(
             help="Go on from the state that --checkpoint-every left in --report; of a grid, from its last run.",
         ),
     ] = False,
+    like: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Take graph, keep ratios, seconds per round and data cap from the network of this running node.",
+        ),
+    ] = None,
+    ticket: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="Any ticket of the network that --like asks, if it has one."),
+    ] = None,
     grid: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
@@ -111,10 +126,13 @@ def simulate(
     """
     from dslnode.cli.simulate import Request, run_simulation
     from dslnode.cli.simulate_grid import run_grid
+    from dslnode.cli.simulate_like import ask_likeness
     from dslnode.simulation.simulation import SimulationOptions
 
+    likeness = None if like is None else ask_likeness(like, ticket)
+    usual = USUAL_NODES if likeness is None else len(likeness.neighbours)
     options = SimulationOptions(
-        nodes=nodes,
+        nodes=nodes or usual,
         topology=topology,
         link=link,
         keep_ratio=keep_ratio or "",
@@ -127,7 +145,12 @@ def simulate(
         wait_for_peers=wait_for_peers,
     )
     request = Request(
-        loaded=loaded, options=options, directory=report, checkpoint_every=checkpoint_every, resume=resume
+        loaded=loaded,
+        options=options,
+        directory=report,
+        checkpoint_every=checkpoint_every,
+        resume=resume,
+        like=likeness,
     )
     raise typer.Exit(run_grid(request, grid) if grid else run_simulation(request))
 

@@ -33,7 +33,7 @@ def node_name(number: int) -> str:
     return f"node-{number + 1}"
 
 
-def step_seconds(median: float, sigma: float, count: int, seed: int) -> tuple[float, ...]:
+def drawn_step_seconds(median: float, sigma: float, count: int, seed: int) -> tuple[float, ...]:
     """Return the seconds per local step of every board: lognormal around the median; 0 makes all alike."""
     draws = np.random.Generator(np.random.PCG64([seed, count, 1])).standard_normal(count)
     return tuple(median * math.exp(sigma * float(draw)) for draw in draws)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dslnode.errors import SettingsError
-from dslnode.simulation.boards import Board, step_seconds
+from dslnode.simulation.boards import Board
 from dslnode.simulation.hostile import Hostility, hostile_nodes
 from dslnode.simulation.link_model import LinkModel
 from dslnode.simulation.topology import MAX_DEGREE, MAX_NODES, Neighbours
@@ -41,26 +41,23 @@ class SimulationPlan:
 
 
 def plan_boards(
-    count: int,
+    step_seconds: tuple[float, ...],
     *,
     keep_ratios: tuple[float, ...],
     parts: int,
-    step_time: float,
-    speed_sigma: float,
     hostility: Hostility | None,
     seed: int,
 ) -> tuple[Board, ...]:
-    """Return the boards of ``count`` nodes: keep ratios and parts of the data are dealt in turn, the rest by seed."""
-    seconds = step_seconds(step_time, speed_sigma, count, seed)
-    hostile = set() if hostility is None else set(hostile_nodes(count, hostility.share, seed))
+    """Return a board for each node's ``step_seconds``: keep ratios and parts of the data are dealt in turn."""
+    hostile = set() if hostility is None else set(hostile_nodes(len(step_seconds), hostility.share, seed))
     return tuple(
         Board(
-            step_seconds=seconds[i],
+            step_seconds=seconds,
             keep_ratio=keep_ratios[i % len(keep_ratios)],
             part=1 + i % parts,
             hostile=hostility.kind if hostility is not None and i in hostile else "",
         )
-        for i in range(count)
+        for i, seconds in enumerate(step_seconds)
     )
 
 

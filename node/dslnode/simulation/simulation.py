@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
 from dslnode.errors import SettingsError
-from dslnode.simulation.boards import MAX_SPEED_SIGMA, parse_keep_ratios
+from dslnode.simulation.boards import MAX_SPEED_SIGMA, drawn_step_seconds, parse_keep_ratios
 from dslnode.simulation.build import NetworkBuilder, cut_data, load_whole
 from dslnode.simulation.checkpoints import Checkpoints
 from dslnode.simulation.hostile import parse_hostility
+from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.link_model import parse_link
 from dslnode.simulation.plan import SimulationPlan, part_count, plan_boards
 from dslnode.simulation.records import RoundRecord
-from dslnode.simulation.topology import topology_of
+from dslnode.simulation.topology import Neighbours, topology_of
 from dslnode.simulation.virtual_network import VirtualNetwork
 
 USUAL_ROUNDS = 20
@@ -49,25 +50,25 @@ class PreparedSimulation:
     parts: list[DataSet]
 
 
-def prepare_simulation(options: SimulationOptions, settings: Settings) -> PreparedSimulation:
-    """Return what is simulated. Raises ``SettingsError``, ``DataError`` or ``ModelError``, saying what to fix."""
-    if not 0 <= options.churn < 1 or not 0 <= options.speed_sigma <= MAX_SPEED_SIGMA or options.step_time <= 0:
-        raise SettingsError(
-            f"--churn goes from 0 to below 1, --speed from 0 to {MAX_SPEED_SIGMA:g}, and --step-time is above 0"
-        )
-    usual = USUAL_ROUNDS if options.until_score is None else MOST_ROUNDS
-    chosen = {"rounds": settings.rounds or usual, "wait_for_peers": options.wait_for_peers}
-    settings = settings.model_copy(update=chosen)
+def prepare_simulation(
+    options: SimulationOptions, settings: Settings, like: Likeness | None = None
+) -> PreparedSimulation:
+    """Return what is simulated; ``like`` a running network where that is given.
+
+    Graph, speeds, keep ratio and data cap are then that network's, unless the options or settings have the last two.
+    Raises ``SettingsError``, ``DataError`` or ``ModelError``, saying what to fix.
+    """
+    _check(options)
+    own = None if like is None else like.grown(options.nodes, settings.seed)
+    settings = _completed(settings, options, own)
     whole = load_whole(settings)
     parts = options.parts or part_count(options.nodes, len(whole.train))
     plan = SimulationPlan(
-        neighbours=topology_of(options.topology, options.nodes, settings.seed),
+        neighbours=_neighbours(options, settings, own),
         boards=plan_boards(
-            options.nodes,
-            keep_ratios=parse_keep_ratios(options.keep_ratio) if options.keep_ratio else (settings.keep_ratio,),
+            _step_seconds(options, settings, own),
+            keep_ratios=_keep_ratios(options, settings, own),
             parts=parts,
-            step_time=options.step_time,
-            speed_sigma=options.speed_sigma,
             hostility=parse_hostility(options.hostile) if options.hostile else None,
             seed=settings.seed,
         ),
@@ -77,6 +78,36 @@ def prepare_simulation(options: SimulationOptions, settings: Settings) -> Prepar
         until_score=options.until_score,
     )
     return PreparedSimulation(settings, plan, cut_data(settings, whole, parts))
+
+
+def _check(options: SimulationOptions) -> None:
+    if not 0 <= options.churn < 1 or not 0 <= options.speed_sigma <= MAX_SPEED_SIGMA or options.step_time <= 0:
+        raise SettingsError(
+            f"--churn goes from 0 to below 1, --speed from 0 to {MAX_SPEED_SIGMA:g}, and --step-time is above 0"
+        )
+
+
+def _completed(settings: Settings, options: SimulationOptions, like: Likeness | None) -> Settings:
+    usual = USUAL_ROUNDS if options.until_score is None else MOST_ROUNDS
+    cap = settings.data_cap or ("" if like is None else like.data_cap)
+    chosen = {"rounds": settings.rounds or usual, "wait_for_peers": options.wait_for_peers, "data_cap": cap}
+    return settings.model_copy(update=chosen)
+
+
+def _neighbours(options: SimulationOptions, settings: Settings, like: Likeness | None) -> Neighbours:
+    return topology_of(options.topology, options.nodes, settings.seed) if like is None else like.neighbours
+
+
+def _step_seconds(options: SimulationOptions, settings: Settings, like: Likeness | None) -> tuple[float, ...]:
+    if like is not None:
+        return tuple(seconds / settings.local_steps for seconds in like.round_seconds)
+    return drawn_step_seconds(options.step_time, options.speed_sigma, options.nodes, settings.seed)
+
+
+def _keep_ratios(options: SimulationOptions, settings: Settings, like: Likeness | None) -> tuple[float, ...]:
+    if options.keep_ratio:
+        return parse_keep_ratios(options.keep_ratio)
+    return (settings.keep_ratio,) if like is None else like.keep_ratios
 
 
 @dataclass
