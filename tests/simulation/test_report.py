@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from dslnode.config.loader import LoadedSettings, load
+from dslnode.errors import SettingsError
 from dslnode.simulation.plan import SimulationPlan
 from dslnode.simulation.records import summaries
 from dslnode.simulation.report.deployment import ticket_commands
@@ -34,7 +35,7 @@ def ended() -> Simulation:
 def directory(ended: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("report")
     loaded: LoadedSettings = load({"split": "classes:4", "rounds": "3"}, {}, None)
-    write_report(target, COMMAND, loaded, ended.prepared, ended.records)
+    write_report(target, COMMAND, loaded, ended)
     return target
 
 
@@ -79,6 +80,7 @@ def test_the_page_loads_and_runs_nothing_and_its_pictures_are_well_formed(direct
     assert page.links == []
     assert "script" not in page.tags
     assert "dslnode simulate --nodes 6 &lt;&amp;&gt;" in text
+    assert f"a node sends {32 * 18_944 * 2:,} bits per round" in text, "a ring has two neighbours"
     pictures = ["<svg" + part.partition("</svg>")[0] + "</svg>" for part in text.split("<svg")[1:]]
     assert len(pictures) == 7
     for picture in pictures:
@@ -140,3 +142,9 @@ def test_silent_nodes_get_no_links_in_the_tickets() -> None:
 def test_settings_are_written_as_a_ticket_reads_them() -> None:
     values = ((1, 2), {"head.*": 0.5}, True, "sign")
     assert [text_of(value) for value in values] == ["1,2", "head.*=0.5", "True", "sign"]
+
+
+def test_a_directory_that_cannot_be_written_is_named(ended: Simulation, tmp_path: Path) -> None:
+    (tmp_path / "rounds.csv").mkdir()
+    with pytest.raises(SettingsError, match="cannot be written"):
+        write_report(tmp_path, COMMAND, load({}, {}, None), ended)

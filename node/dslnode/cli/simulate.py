@@ -44,6 +44,7 @@ def run_simulation(request: Request) -> ExitCode:
     console = Console()
     code, simulation = simulate(request, console)
     console.print(_table(simulation))
+    console.print(_incidents(simulation))
     console.print(f"the report: {request.directory / 'page.html'}", soft_wrap=True, highlight=False)
     return code
 
@@ -60,7 +61,7 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, Simulation]:
         checkpoints.clear()
     simulation = Simulation(prepared, checkpoints, request.resume)
     code = _run(simulation, console)
-    write_report(directory, shlex.join(["dslnode", *sys.argv[1:]]), loaded, prepared, simulation.records)
+    write_report(directory, shlex.join(["dslnode", *sys.argv[1:]]), loaded, simulation)
     return code, simulation
 
 
@@ -109,6 +110,16 @@ def _table(simulation: Simulation) -> Table:
     for each in [*measured[::every], *rounds[-1:]]:
         table.add_row(*_row(each))
     return table
+
+
+def _incidents(simulation: Simulation) -> str:
+    """Return what happened beside learning, in one line."""
+    network = simulation.network
+    if network is None:
+        return "no node was ready"
+    resets = sum(node.learner.restarts for node in network.nodes)
+    refused = sum(node.refused for node in network.nodes)
+    return f"{network.departures} departures, {resets} resets of replicas, {refused} messages refused"
 
 
 def _row(each: RoundSummary) -> tuple[str, ...]:

@@ -123,6 +123,11 @@ class Simulation:
     records: list[RoundRecord] = field(default_factory=list)
     network: VirtualNetwork | None = None
 
+    @property
+    def weights(self) -> int:
+        """The number of weights of the model; 0 before the nodes are built."""
+        return 0 if self.network is None else self.network.nodes[0].learner.layout.size
+
     def build(self) -> Iterator[int]:
         """Build the nodes; yield how many there are so far. Raises ``StateError`` if it cannot be resumed."""
         if self.checkpoints is not None and self.resume:

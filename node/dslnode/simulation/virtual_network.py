@@ -71,7 +71,8 @@ class VirtualNetwork:
         for edge in edges_of(self.neighbours):
             self._plan_link(*edge)
         for node in self.nodes:
-            self._plan_start(node)
+            wait = self._rules.wait_for_peers if self.neighbours[node.number] else 0.0
+            self._queue.plan(wait, StartsAnyway(node.number, node.life))
 
     def resume(self, last: Mapping[int, RoundRecord]) -> None:
         """Start every node again at the time of its ``last`` record, with what it had sent by then."""
@@ -149,10 +150,7 @@ class VirtualNetwork:
         for peer in self.neighbours[node.number]:
             if self.nodes[peer].present:
                 self._plan_link(node.number, peer)
-        self._plan_start(node)
-
-    def _plan_start(self, node: VirtualNode) -> None:
-        self._queue.plan(self._rules.wait_for_peers, StartsAnyway(node.number, node.life))
+        node.start()
 
     def _plan_link(self, first: int, second: int) -> None:
         one, other = self.nodes[first], self.nodes[second]

@@ -7,7 +7,6 @@ one message at a time.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -21,13 +20,14 @@ from dslnode.protocol.codec.reference import MaskReferences
 from dslnode.protocol.messages import ExchangeState, IntervalRequest, MaskMessage, Unchanged
 from dslnode.protocol.round_deadline import RoundDeadline
 from dslnode.protocol.round_machine import RoundMachine
-from dslnode.simulation.boards import AGGREGATION_STEPS, STEPS_PER_NEIGHBOUR, Board
+from dslnode.simulation.boards import Board
 from dslnode.simulation.command_messages import messages_of
 from dslnode.simulation.event_queue import EventQueue
 from dslnode.simulation.framing import framed, result_of
 from dslnode.simulation.happenings import DeadlineOver, Happening, LineFree, MessageArrives, WorkDone
 from dslnode.simulation.line import Line, LinkEnd
 from dslnode.simulation.link_model import LinkModel, transfer
+from dslnode.simulation.processor import Processor
 from dslnode.simulation.records import RoundRecord
 from dslnode.simulation.virtual_learner import VirtualLearner
 from dslnode.transport.encode_cache import EncodeCache
@@ -86,8 +86,7 @@ class VirtualNode:
         self._environment = environment
         self._finished, self._left = finished, left
         self._deadline = RoundDeadline(environment.rules.round_deadline)
-        self._work: deque[events.Command] = deque()
-        self._working = False
+        self._processor = self._new_processor()
         self._line = Line()
         self._progress: Progress | None = None
         self._staleness = 0.0
@@ -138,9 +137,8 @@ class VirtualNode:
     def leave(self) -> None:
         """Stop, as a daemon does: what it has not finished is lost, and so are the replicas of its neighbours."""
         self.life += 1
-        self.present = self.started = self._working = False
-        self._work.clear()
-        self._line = Line()
+        self.present = self.started = False
+        self._processor, self._line = self._new_processor(), Line()
         self.references.clear()
         self.cache = EncodeCache(large=math.inf)
         self.learner.restart()
@@ -150,9 +148,7 @@ class VirtualNode:
 
     def on_work_done(self, command: events.Command) -> None:
         """Do what the processor took this time for, and go on with what waits."""
-        self._working = False
-        self._do(command)
-        self._use_processor()
+        self._processor.done(command)
 
     def on_line_free(self) -> None:
         """Send what waits."""
@@ -174,6 +170,14 @@ class VirtualNode:
             case ExchangeState():
                 self.feed(events.ExchangeStateReceived(peer, message))
 
+    def _new_processor(self) -> Processor:
+        life, queue = self.life, self._environment.queue
+
+        def plan(seconds: float, command: events.Command) -> None:
+            queue.plan(seconds, WorkDone(self.number, life, command))
+
+        return Processor(self.board, self.learner.options, plan=plan, work=self._do)
+
     def _carry_out(self, command: events.Command) -> None:
         match command:
             case events.SendMask(peer, message):
@@ -187,27 +191,7 @@ class VirtualNode:
             case events.Finish():
                 self._left(self.number)
             case _:
-                self._work.append(command)
-                self._use_processor()
-
-    def _use_processor(self) -> None:
-        while self._work and not self._working:
-            command = self._work.popleft()
-            seconds = self._seconds(command)
-            if seconds:
-                self._working = True
-                self._environment.queue.plan(seconds, WorkDone(self.number, self.life, command))
-            else:
-                self._do(command)
-
-    def _seconds(self, command: events.Command) -> float:
-        """Return how long the processor takes; the steps of the exchange take none."""
-        step = self.board.step_seconds
-        if isinstance(command, events.Train):
-            return step * self.learner.options.local_steps
-        if isinstance(command, events.Aggregate):
-            return step * (AGGREGATION_STEPS + STEPS_PER_NEIGHBOUR * len(command.neighbours))
-        return 0.0
+                self._processor.take(command)
 
     def _do(self, command: events.Command) -> None:
         match command:

@@ -10,7 +10,7 @@ from dslnode.simulation.plan import SimulationPlan
 from dslnode.simulation.records import RoundRecord, RoundSummary, summaries
 from dslnode.simulation.report.layout import MAX_SPRING_NODES, places_of
 from dslnode.simulation.report.svg import Curve, Point, graph_picture, line_plot
-from dslnode.simulation.topology import edges_of
+from dslnode.simulation.topology import edges_of, link_count
 
 STYLE = """
 :root { --ground: #f5f6f8; --panel: #fff; --line: #e1e5ea; --text: #16202c; --quiet: #5b6878; --first: #0f766e;
@@ -46,11 +46,22 @@ class _Picture:
     note: str = ""
 
 
-def page(title: str, command: str, score_name: str, plan: SimulationPlan, records: Sequence[RoundRecord]) -> str:
-    """Return the HTML text. ``command`` is what repeats the simulation, ``score_name`` that of the task's score."""
+@dataclass(frozen=True, kw_only=True)
+class PageFacts:
+    """What a page says beside its records: what repeats the simulation, the task's score, and the model's weights."""
+
+    title: str
+    command: str
+    score_name: str
+    weights: int
+
+
+def page(facts: PageFacts, plan: SimulationPlan, records: Sequence[RoundRecord]) -> str:
+    """Return the HTML text."""
+    title = escape(facts.title)
     honest = [record for record in records if not plan.boards[record.node].hostile]
     rounds = summaries(honest)
-    pictures = [*_score_pictures(score_name, rounds), *_cost_pictures(rounds), _graph(plan, records)]
+    pictures = [*_score_pictures(facts, plan, rounds), *_cost_pictures(rounds), _graph(plan, records)]
     sections = "\n".join(
         f"<section><h2>{escape(picture.title)}</h2>{picture.content}<p>{escape(picture.note)}</p></section>"
         for picture in pictures
@@ -58,14 +69,15 @@ def page(title: str, command: str, score_name: str, plan: SimulationPlan, record
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="color-scheme" content="light dark">\n<title>{escape(title)}</title>\n<style>{STYLE}</style>\n'
-        f"</head>\n<body>\n<main>\n<header><h1>{escape(title)}</h1><p><code>{escape(command)}</code></p></header>\n"
-        f'{sections}\n<section class="wide"><h2>Rounds</h2><div class="scroll">{_table(score_name, rounds)}</div>'
+        f'<meta name="color-scheme" content="light dark">\n<title>{title}</title>\n<style>{STYLE}</style>\n'
+        f"</head>\n<body>\n<main>\n<header><h1>{title}</h1><p><code>{escape(facts.command)}</code></p></header>\n"
+        f'{sections}\n<section class="wide"><h2>Rounds</h2><div class="scroll">{_table(facts.score_name, rounds)}</div>'
         "</section>\n</main>\n</body>\n</html>\n"
     )
 
 
-def _score_pictures(name: str, rounds: Sequence[RoundSummary]) -> list[_Picture]:
+def _score_pictures(facts: PageFacts, plan: SimulationPlan, rounds: Sequence[RoundSummary]) -> list[_Picture]:
+    name = facts.score_name
     measured = [each for each in rounds if each.mean_score is not None and each.worst_score is not None]
 
     def curves(across: str) -> list[Curve]:
@@ -76,11 +88,13 @@ def _score_pictures(name: str, rounds: Sequence[RoundSummary]) -> list[_Picture]
         return found
 
     percent = name == "accuracy"
+    dense = 32 * facts.weights * link_count(plan.neighbours) / len(plan.neighbours)
     return [
         _Picture("Score by round", line_plot(curves("round"), across="round", along=name, percent=percent)),
         _Picture(
             "Score by bits",
             line_plot(curves("mean_payload_bits"), across="payload bits sent per node", along=name, percent=percent),
+            f"To average float32 models with the same neighbours (D-PSGD), a node sends {dense:,.0f} bits per round.",
         ),
         _Picture(
             "Score by time",

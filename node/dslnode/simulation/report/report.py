@@ -2,47 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dslnode.config.loader import LoadedSettings
 from dslnode.config.toml import settings_as_toml
+from dslnode.errors import SettingsError
 from dslnode.learning.tasks.chosen import learning_task
-from dslnode.simulation.records import RoundRecord
 from dslnode.simulation.report.deployment import compose_file, ticket_commands
-from dslnode.simulation.report.page import page
+from dslnode.simulation.report.page import PageFacts, page
 from dslnode.simulation.report.tables import write_tables
-from dslnode.simulation.simulation import PreparedSimulation
+from dslnode.simulation.simulation import PreparedSimulation, Simulation
+
+OWN_SETTINGS = ("name", "keep_ratio", "share")
+"""What differs from node to node."""
 
 
-def write_report(
-    directory: Path,
-    command: str,
-    loaded: LoadedSettings,
-    prepared: PreparedSimulation,
-    records: Sequence[RoundRecord],
-) -> None:
-    """Write all files of the report; former ones of the same names are replaced. Raises ``OSError``."""
-    plan = prepared.plan
-    write_tables(directory, plan, records)
-    score = learning_task(prepared.parts[0]).score_name
-    title = f"{len(plan.boards)} simulated nodes, {prepared.settings.data}"
-    chosen = {
-        name: text_of(getattr(prepared.settings, name))
-        for name, origin in loaded.origins.items()
-        if origin != "default" and name not in ("name", "keep_ratio")
-    }
-    chosen["rounds"] = str(prepared.settings.rounds)
-    tickets = "\n".join(["set -e", *ticket_commands(plan, chosen)])
-    files = {
-        "page.html": page(title, command, score, plan, records),
-        "settings.toml": settings_as_toml(loaded),
+def write_report(directory: Path, command: str, loaded: LoadedSettings, simulation: Simulation) -> None:
+    """Write all files of the report; former ones of the same names are replaced. Raises ``SettingsError``."""
+    prepared, plan = simulation.prepared, simulation.prepared.plan
+    facts = PageFacts(
+        title=f"{len(plan.boards)} simulated nodes, {prepared.settings.data}",
+        command=command,
+        score_name=learning_task(prepared.parts[0]).score_name,
+        weights=simulation.weights,
+    )
+    texts = {
+        "page.html": page(facts, plan, simulation.records),
+        "settings.toml": settings_as_toml(replace(loaded, settings=prepared.settings)),
         "command.txt": command,
-        "tickets.sh": tickets,
+        "tickets.sh": "\n".join(["set -e", *ticket_commands(plan, chosen_settings(loaded, prepared))]),
         "compose.yml": compose_file(plan),
     }
-    for name, text in files.items():
-        (directory / name).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+    try:
+        write_tables(directory, plan, simulation.records)
+        for name, text in texts.items():
+            (directory / name).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"--report {directory}: cannot be written ({error.strerror}); name another one") from error
+
+
+def chosen_settings(loaded: LoadedSettings, prepared: PreparedSimulation) -> dict[str, str]:
+    """Return the settings that all nodes have in common and somebody chose, as text by name."""
+    chosen = [name for name, origin in loaded.origins.items() if origin != "default"]
+    names = [*(name for name in chosen if name not in (*OWN_SETTINGS, "rounds")), "rounds"]
+    return {name: text_of(getattr(prepared.settings, name)) for name in names}
 
 
 def text_of(value: object) -> str:

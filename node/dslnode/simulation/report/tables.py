@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from importlib.util import find_spec
 from pathlib import Path
 
+from dslnode.simulation.boards import node_name
 from dslnode.simulation.plan import SimulationPlan
 from dslnode.simulation.records import RoundRecord
 from dslnode.simulation.topology import write_edges
@@ -23,10 +24,12 @@ def write_tables(directory: Path, plan: SimulationPlan, records: Sequence[RoundR
         writer.writerows(asdict(record) for record in records)
     with (directory / "nodes.csv").open("w", newline="", encoding="utf-8") as target:
         rows = csv.writer(target)
-        rows.writerow(["node", "share", "keep_ratio", "step_seconds", "hostile", "neighbours"])
+        rows.writerow(["node", "name", "share", "keep_ratio", "step_seconds", "hostile", "neighbours"])
         for number, (board, peers) in enumerate(zip(plan.boards, plan.neighbours, strict=True)):
             share = f"{board.part}/{plan.parts}"
-            rows.writerow([number, share, board.keep_ratio, board.step_seconds, board.hostile, len(peers)])
+            rows.writerow(
+                [number, node_name(number), share, board.keep_ratio, board.step_seconds, board.hostile, len(peers)]
+            )
     write_edges(directory / "edges.txt", plan.neighbours)
     if find_spec("pyarrow") is not None:
         _write_parquet(directory / "rounds.parquet", records)
