@@ -35,13 +35,14 @@ def test_a_grid_is_one_table_over_seeds_and_leaves_out_what_is_done(tmp_path: Pa
     first = run(*options, "--grid", "seed=1")
     assert first.returncode == ExitCode.DONE, first.stderr
     assert "local_steps  seeds" in first.stdout
-    assert (report / "run-2" / "page.html").exists()
+    assert (report / "local_steps=4,seed=1" / "page.html").exists()
     again = run(*options, "--grid", "seed=1,2", "--resume")
     assert again.returncode == ExitCode.DONE, again.stderr
     assert "local_steps 2, seed 1" not in again.stdout, "is done already"
     assert "local_steps 2, seed 2" in again.stdout
     with (report / "grid.csv").open(encoding="utf-8") as rows:
         assert sum(1 for _ in rows) == 1 + 4
+    assert "local_steps 4</text>" in (report / "grid.html").read_text(encoding="utf-8")
 
 
 def test_the_runs_of_another_grid_are_not_taken_for_this_one(tmp_path: Path) -> None:

@@ -16,9 +16,11 @@ from dslnode.errors import SettingsError
 from dslnode.simulation.plan import SimulationPlan
 from dslnode.simulation.records import summaries
 from dslnode.simulation.report.deployment import ticket_commands
+from dslnode.simulation.report.grid_page import Course, grid_page
 from dslnode.simulation.report.layout import places_of
 from dslnode.simulation.report.report import text_of, write_report
 from dslnode.simulation.report.svg import Curve, amount, line_plot
+from dslnode.simulation.report.tables import read_hostile, read_rounds
 from dslnode.simulation.simulation import Simulation
 from dslnode.simulation.topology import read_edges, ring, topology_of
 from tests.simulation.networks import finished
@@ -148,3 +150,33 @@ def test_a_directory_that_cannot_be_written_is_named(ended: Simulation, tmp_path
     (tmp_path / "rounds.csv").mkdir()
     with pytest.raises(SettingsError, match="cannot be written"):
         write_report(tmp_path, COMMAND, load({}, {}, None), ended)
+
+
+def test_rounds_and_hostile_nodes_are_read_back(ended: Simulation, directory: Path) -> None:
+    assert read_rounds(directory / "rounds.csv") == ended.records
+    boards = ended.prepared.plan.boards
+    assert read_hostile(directory / "nodes.csv") == {i for i, board in enumerate(boards) if board.hostile}
+
+
+@pytest.mark.parametrize("text", ["node,round\n1,2\n", "node\nx\n"])
+def test_rows_of_something_else_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rounds.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"a row is not that of a round|invalid literal"):
+        read_rounds(tmp_path / "rounds.csv")
+
+
+def test_the_page_of_a_grid_has_a_curve_for_every_combination_over_seeds(ended: Simulation) -> None:
+    rounds = summaries(ended.records)
+    courses = [Course(f"steps {steps}", rounds) for steps in (10, 30) for _ in range(2)]
+    text = grid_page("4 simulations", "dslnode simulate", courses)
+    pictures = ["<svg" + part.partition("</svg>")[0] + "</svg>" for part in text.split("<svg")[1:]]
+    assert [len(ElementTree.fromstring(each).findall("{*}polyline")) for each in pictures] == [2, 2, 2]
+    many = grid_page("many", "dslnode simulate", [Course(str(i), rounds) for i in range(20)])
+    assert "The first 12 of 20 combinations are drawn." in many
+
+
+def test_a_simulation_that_was_interrupted_while_it_was_built_leaves_a_report(
+    ended: Simulation, tmp_path: Path
+) -> None:
+    write_report(tmp_path, COMMAND, load({}, {}, None), Simulation(ended.prepared))
+    assert "Nothing was measured." in (tmp_path / "page.html").read_text(encoding="utf-8")

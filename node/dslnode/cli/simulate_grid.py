@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,6 +17,10 @@ from dslnode.cli.formatting import percent, si_amount
 from dslnode.cli.simulate import Request, make_directory, simulate
 from dslnode.errors import ExitCode, StateError
 from dslnode.simulation.grid import Combination, Outcome, combinations, outcome, over_seeds, varied
+from dslnode.simulation.records import summaries
+from dslnode.simulation.report.grid_page import Course, grid_page
+from dslnode.simulation.report.report import write
+from dslnode.simulation.report.tables import read_hostile, read_rounds
 
 Found = list[tuple[Combination, Outcome]]
 MAX_FILE_BYTES = 64 << 20
@@ -25,7 +32,7 @@ def run_grid(request: Request, axes: Sequence[str]) -> ExitCode:
     With ``resume`` those are left out that ``grid.csv`` has. Raises a ``DslnodeError`` that says what is wrong.
     """
     console, runs = Console(), combinations(axes)
-    requests = [_request(request, combination, number) for number, combination in enumerate(runs, start=1)]
+    requests = [_request(request, combination) for combination in runs]
     make_directory(request.directory)
     file = request.directory / "grid.csv"
     found = read_outcomes(file, list(runs[0])) if request.resume and file.exists() else []
@@ -41,8 +48,12 @@ def run_grid(request: Request, axes: Sequence[str]) -> ExitCode:
         hostile = frozenset(i for i, board in enumerate(boards) if board.hostile)
         found.append((combination, outcome(simulation.records, hostile=hostile)))
         write_outcomes(file, found)
+    page = request.directory / "grid.html"
+    courses = [_course(request.directory, combination) for combination, _ in found]
+    command = shlex.join(["dslnode", *sys.argv[1:]])
+    write(page, grid_page(f"{len(found)} simulations", command, courses))
     console.print(_table(found))
-    console.print(f"all runs: {file}", soft_wrap=True, highlight=False)
+    console.print(f"all runs: {file}, {page}", soft_wrap=True, highlight=False)
     return code
 
 
@@ -68,11 +79,29 @@ def write_outcomes(file: Path, found: Found) -> None:
         writer.writerows({**combination, **asdict(each)} for combination, each in found)
 
 
-def _request(request: Request, combination: Combination, number: int) -> Request:
+def run_name(combination: Combination) -> str:
+    """Return the name of a run's directory: its values, without what a file's name should not have."""
+    return re.sub(r"[^A-Za-z0-9._=,-]", "_", ",".join(f"{name}={value}" for name, value in combination.items()))
+
+
+def _course(directory: Path, combination: Combination) -> Course:
+    place = directory / run_name(combination)
+    name = ", ".join(f"{name} {value}" for name, value in combination.items() if name != "seed") or "all seeds"
+    try:
+        hostile = read_hostile(place / "nodes.csv")
+        records = read_rounds(place / "rounds.csv")
+    except (OSError, ValueError) as error:
+        raise StateError(f"{place}: cannot be read ({error}); leave --resume out to run it again") from error
+    return Course(name, summaries(record for record in records if record.node not in hostile))
+
+
+def _request(request: Request, combination: Combination) -> Request:
     settings, options = varied(request.loaded.settings, request.options, combination)
     origins = {**request.loaded.origins, **{name: "--grid" for name in combination if name in request.loaded.origins}}
     loaded = replace(request.loaded, settings=settings, origins=origins)
-    return replace(request, loaded=loaded, options=options, directory=request.directory / f"run-{number}", resume=False)
+    return replace(
+        request, loaded=loaded, options=options, directory=request.directory / run_name(combination), resume=False
+    )
 
 
 def _outcome(row: dict[str, str]) -> Outcome:

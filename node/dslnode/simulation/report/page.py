@@ -28,7 +28,8 @@ section { background: var(--panel); border: 1px solid var(--line); border-radius
 header p, section p { color: var(--quiet); overflow-wrap: anywhere; }
 svg { width: 100%; height: auto; display: block; }
 .curve { fill: none; stroke-width: 2.5; stroke-linejoin: round; } .curve.first { stroke: var(--first); }
-.curve.second { stroke: var(--second); } .name { font-size: 13px; font-weight: 600; }
+.curve.second { stroke: var(--second); } .name { font-size: 13px; font-weight: 600;
+  text-anchor: end; }
 .name.first { fill: var(--first); } .name.second { fill: var(--second); } .grid { stroke: var(--line); }
 .tick { font-size: 12px; fill: var(--quiet); } .tick.y { text-anchor: end; } .tick.x, .axis { text-anchor: middle; }
 .axis { font-size: 13px; fill: var(--text); } .edges { stroke: var(--quiet); stroke-opacity: .25; fill: none; }
@@ -40,10 +41,13 @@ MAX_TABLE_ROWS = 50
 
 
 @dataclass(frozen=True)
-class _Picture:
+class Picture:
+    """One part of a page: its content is HTML, title and note are text."""
+
     title: str
     content: str
     note: str = ""
+    is_wide: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,25 +62,31 @@ class PageFacts:
 
 def page(facts: PageFacts, plan: SimulationPlan, records: Sequence[RoundRecord]) -> str:
     """Return the HTML text."""
-    title = escape(facts.title)
     honest = [record for record in records if not plan.boards[record.node].hostile]
     rounds = summaries(honest)
     pictures = [*_score_pictures(facts, plan, rounds), *_cost_pictures(rounds), _graph(plan, records)]
+    table = f'<div class="scroll">{_table(facts.score_name, rounds)}</div>'
+    return document(facts.title, facts.command, [*pictures, Picture("Rounds", table, is_wide=True)])
+
+
+def document(title: str, command: str, pictures: Sequence[Picture]) -> str:
+    """Return a page with these pictures as HTML text."""
     sections = "\n".join(
-        f"<section><h2>{escape(picture.title)}</h2>{picture.content}<p>{escape(picture.note)}</p></section>"
+        f"<section{' class=wide' if picture.is_wide else ''}><h2>{escape(picture.title)}</h2>{picture.content}"
+        f"<p>{escape(picture.note)}</p></section>"
         for picture in pictures
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="color-scheme" content="light dark">\n<title>{title}</title>\n<style>{STYLE}</style>\n'
-        f"</head>\n<body>\n<main>\n<header><h1>{title}</h1><p><code>{escape(facts.command)}</code></p></header>\n"
-        f'{sections}\n<section class="wide"><h2>Rounds</h2><div class="scroll">{_table(facts.score_name, rounds)}</div>'
-        "</section>\n</main>\n</body>\n</html>\n"
+        f'<meta name="color-scheme" content="light dark">\n<title>{escape(title)}</title>\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<header><h1>{escape(title)}</h1><p><code>{escape(command)}</code></p></header>\n"
+        f"{sections}\n</main>\n</body>\n</html>\n"
     )
 
 
-def _score_pictures(facts: PageFacts, plan: SimulationPlan, rounds: Sequence[RoundSummary]) -> list[_Picture]:
+def _score_pictures(facts: PageFacts, plan: SimulationPlan, rounds: Sequence[RoundSummary]) -> list[Picture]:
     name = facts.score_name
     measured = [each for each in rounds if each.mean_score is not None and each.worst_score is not None]
 
@@ -90,32 +100,32 @@ def _score_pictures(facts: PageFacts, plan: SimulationPlan, rounds: Sequence[Rou
     percent = name == "accuracy"
     dense = 32 * facts.weights * link_count(plan.neighbours) / len(plan.neighbours)
     return [
-        _Picture("Score by round", line_plot(curves("round"), across="round", along=name, percent=percent)),
-        _Picture(
+        Picture("Score by round", line_plot(curves("round"), across="round", along=name, percent=percent)),
+        Picture(
             "Score by bits",
             line_plot(curves("mean_payload_bits"), across="payload bits sent per node", along=name, percent=percent),
             f"To average float32 models with the same neighbours (D-PSGD), a node sends {dense:,.0f} bits per round.",
         ),
-        _Picture(
+        Picture(
             "Score by time",
             line_plot(curves("median_seconds"), across="virtual seconds", along=name, percent=percent),
         ),
     ]
 
 
-def _cost_pictures(rounds: Sequence[RoundSummary]) -> list[_Picture]:
+def _cost_pictures(rounds: Sequence[RoundSummary]) -> list[Picture]:
     def plot(value: str, along: str) -> str:
         points: list[Point] = [(each.round, getattr(each, value)) for each in rounds]
         return line_plot([Curve(along, points)], across="round", along=along)
 
     return [
-        _Picture("Bits", plot("mean_payload_bits", "payload bits sent per node")),
-        _Picture("Time", plot("median_seconds", "virtual seconds of the median node")),
-        _Picture("Staleness", plot("mean_staleness", "rounds since neighbours' masks arrived")),
+        Picture("Bits", plot("mean_payload_bits", "payload bits sent per node")),
+        Picture("Time", plot("median_seconds", "virtual seconds of the median node")),
+        Picture("Staleness", plot("mean_staleness", "rounds since neighbours' masks arrived")),
     ]
 
 
-def _graph(plan: SimulationPlan, records: Sequence[RoundRecord]) -> _Picture:
+def _graph(plan: SimulationPlan, records: Sequence[RoundRecord]) -> Picture:
     scores = {record.node: record.score for record in records if record.score is not None}
     low, high = (min(scores.values()), max(scores.values())) if scores else (0.0, 0.0)
     colours, titles = [], []
@@ -131,7 +141,7 @@ def _graph(plan: SimulationPlan, records: Sequence[RoundRecord]) -> _Picture:
     edges = edges_of(plan.neighbours) if is_small else []
     note = f"Yellow is {low:.3f}, blue {high:.3f}; grey was not measured, hostile nodes are red."
     note += "" if is_small else " The links are not drawn: there are too many nodes."
-    return _Picture("Nodes by score", graph_picture(places_of(plan.neighbours), edges, colours, titles), note)
+    return Picture("Nodes by score", graph_picture(places_of(plan.neighbours), edges, colours, titles), note)
 
 
 def _table(name: str, rounds: Sequence[RoundSummary]) -> str:

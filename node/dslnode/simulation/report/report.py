@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,12 +36,16 @@ def write_report(directory: Path, command: str, loaded: LoadedSettings, simulati
         "tickets.sh": "\n".join(["set -e", *ticket_commands(plan, chosen_settings(loaded, prepared))]),
         "compose.yml": compose_file(plan),
     }
-    try:
+    with _explained(directory):
         write_tables(directory, plan, simulation.records)
-        for name, text in texts.items():
-            (directory / name).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"--report {directory}: cannot be written ({error.strerror}); name another one") from error
+    for name, text in texts.items():
+        write(directory / name, text)
+
+
+def write(file: Path, text: str) -> None:
+    """Write one file of a report. Raises ``SettingsError`` if it cannot be written."""
+    with _explained(file.parent):
+        file.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
 
 
 def chosen_settings(loaded: LoadedSettings, prepared: PreparedSimulation) -> dict[str, str]:
@@ -56,3 +62,11 @@ def text_of(value: object) -> str:
     if isinstance(value, dict):
         return ",".join(f"{name}={part}" for name, part in value.items())
     return str(value)
+
+
+@contextlib.contextmanager
+def _explained(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(f"--report {directory}: cannot be written ({error.strerror}); name another one") from error

@@ -16,11 +16,12 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Curve:
-    """A line of points with its name; ``style`` is the class by which the page colours it."""
+    """A line of points with its name. The page colours it by the class ``style``, or it has a ``colour`` of its own."""
 
     name: str
     points: Sequence[Point]
     style: str = "first"
+    colour: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,12 @@ def line_plot(curves: Sequence[Curve], *, across: str, along: str, percent: bool
     y_axis = _Axis(*_bounds(ys), HEIGHT - BOTTOM, TOP)
     parts = [*_grid(x_axis, y_axis, percent=percent)]
     for number, curve in enumerate(curves):
-        path = " ".join(f"{x_axis.place(x):.1f},{y_axis.place(y):.1f}" for x, y in curve.points)
-        parts.append(f'<polyline class="curve {curve.style}" points="{path}"/>')
+        parts += _drawn(curve, [(x_axis.place(x), y_axis.place(y)) for x, y in curve.points])
         if len(curves) > 1:
-            at = TOP + 14 + 16 * number
-            parts.append(f'<text class="name {curve.style}" x="{LEFT + 10}" y="{at}">{escape(curve.name)}</text>')
+            at = HEIGHT - BOTTOM - 10 - 16 * (len(curves) - 1 - number)
+            fill = f' style="fill:{curve.colour}"' if curve.colour else ""
+            name = escape(curve.name)
+            parts.append(f'<text class="name {curve.style}" x="{WIDTH - RIGHT - 8}" y="{at}"{fill}>{name}</text>')
     parts.append(f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}">{escape(across)}</text>')
     middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(f'<text class="axis" transform="translate(12 {middle}) rotate(-90)">{escape(along)}</text>')
@@ -80,6 +82,14 @@ def amount(value: float) -> str:
         if abs(value) >= size:
             return f"{value / size:.3g}{unit}"
     return f"{value:.3g}"
+
+
+def _drawn(curve: Curve, places: Sequence[Point]) -> list[str]:
+    """Return the line through its places, and a dot where there is but one."""
+    stroke = f' style="stroke:{curve.colour}"' if curve.colour else ""
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    dots = [f'<circle class="curve {curve.style}" cx="{x:.1f}" cy="{y:.1f}" r="2"{stroke}/>' for x, y in places]
+    return [f'<polyline class="curve {curve.style}" points="{path}"{stroke}/>', *(dots if len(dots) == 1 else [])]
 
 
 def _grid(x_axis: _Axis, y_axis: _Axis, *, percent: bool) -> list[str]:
