@@ -123,6 +123,7 @@ def simulate(
     """Simulate a network of nodes on this machine, in virtual time.
 
     The same learner, rounds, codec and data plan as in real nodes, so that boards, lines and caps can be planned.
+    Ends after 20 rounds of every node, unless --rounds or --until say otherwise.
     """
     from dslnode.cli.simulate import Request, run_simulation
     from dslnode.cli.simulate_grid import run_grid
