@@ -10,26 +10,25 @@ With ``--runs FILE`` every finished run is added to the file, and runs results t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks.accuracy.cases import Case, World, build_world, missing_data
 from benchmarks.accuracy.masks import Lockstep, node_settings
 from benchmarks.accuracy.network import build_network
 from benchmarks.processes import processes
 from benchmarks.report import Column, Report, Row, argument_parser, publish
-from dslnode.learning.learner import Learner
 from dslnode.learning.masking import from_mask
-from dslnode.protocol.messages import Exchange, RoundMessage
+from dslnode.protocol.messages import Exchange
 from dslnode.runtime.build import initialization_options, training_options
+from dslnode.simulation.hostile import ATTACKS, SILENT, HostileLearner, hostile_nodes
+from dslnode.simulation.virtual_learner import CommonParts, VirtualLearner
 
 FULL = Case("Fashion-MNIST, everybody linked with everybody", "classes:4", 4 * 15, nodes=10, graph="complete")
 QUICK = Case("digits, random graph", "classes:4", 8 * 15, data="digits")
@@ -37,81 +36,6 @@ ROUNDS = 24
 SEEDS = (1, 2, 3)
 SHARES = (0.2, 0.1, 0.3)  # first what the goal is about, should the benchmark be interrupted
 RULES = ("off", "clipped")
-LOUD = 10.0
-"""Factor by which a loud node exaggerates."""
-
-
-class HostileLearner(Learner):
-    """A neighbour that keeps to the protocol, and sends other scores than its own, or claims another density."""
-
-    attack: Attack
-    remembered: Tensor | None = None
-
-    def make_steps(self, round_number: int, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
-        """Return sign masks of the attack's scores."""
-        return self._consensus.make_steps(round_number, self.attack(self, round_number), neighbours)
-
-    @property
-    def learned(self) -> Tensor:
-        """Difference of the scores from those that all start from."""
-        return self._state.scores - self._consensus._seeded_scores
-
-    def pretend(self, learned: Tensor) -> Tensor:
-        """Return the scores of a node that has learned this difference."""
-        return self._consensus._seeded_scores + learned
-
-    def claim(self, part: float) -> None:
-        """Claim to keep this part of every layer."""
-        counts = tuple(max(1, round(part * layer.size)) for layer in self.layout.layers)
-        self._consensus._network = replace(self.network, counts=counts)
-
-
-Attack = Callable[[HostileLearner, int], Tensor]
-
-
-def _random(node: HostileLearner, number: int) -> Tensor:
-    """Send noise, another every round, as far from the start as learned scores."""
-    noise = torch.randn(node.learned.shape, generator=torch.Generator().manual_seed(number))
-    return node.pretend(noise * node.learned.square().mean().sqrt())
-
-
-def _constant(node: HostileLearner, number: int) -> Tensor:
-    """Send scores that all rise, round after round: sign masks of ones only."""
-    return node.pretend(torch.full_like(node.learned, float(node.learned.abs().mean()) * (number + 1)))
-
-
-def _inverted(node: HostileLearner, _: int) -> Tensor:
-    """Send the opposite of what was learned."""
-    return node.pretend(-node.learned)
-
-
-def _loud(node: HostileLearner, _: int) -> Tensor:
-    """Send the opposite, ``LOUD`` times as far."""
-    return node.pretend(-LOUD * node.learned)
-
-
-def _replayed(node: HostileLearner, number: int) -> Tensor:
-    """Send the scores of the first round for ever."""
-    if node.remembered is None or number == 0:
-        node.remembered = node.pretend(node.learned)
-    return node.remembered
-
-
-def _dense(node: HostileLearner, _: int) -> Tensor:
-    """Send the opposite, and claim to keep nine tenths of the weights, not three."""
-    node.claim(0.9)
-    return node.pretend(-node.learned)
-
-
-ATTACKS: dict[str, Attack] = {
-    "random": _random,
-    "constant": _constant,
-    "inverted": _inverted,
-    "loud": _loud,
-    "replayed": _replayed,
-    "other density": _dense,
-}
-SILENT = "silent"
 
 
 @dataclass(frozen=True)
@@ -130,7 +54,7 @@ def accuracies(job: Job) -> list[float]:
     """Run the job; return the test accuracy of every node's personal model, percent."""
     torch.set_num_threads(1)
     world = build_world(job.case, "mlp", job.seed)
-    hostile = set(hostile_nodes(job))
+    hostile = set(_hostile_nodes(job))
     lockstep = Lockstep(learners := _learners(world, job, hostile), _links(world, job, hostile), Exchange.SIGN)
     for number in range(job.rounds):
         lockstep.round(number)
@@ -140,20 +64,19 @@ def accuracies(job: Job) -> list[float]:
     return [100 * network.accuracy(own, i, world.nodes[i].test) for i, own in enumerate(weights)]
 
 
-def hostile_nodes(job: Job) -> list[int]:
-    """Return the hostile nodes: the first ones of a fixed order, so that a larger share contains the smaller ones."""
-    order = np.random.Generator(np.random.PCG64(job.seed)).permutation(job.case.nodes)
-    return [int(node) for node in order[: round(job.share * job.case.nodes)]]
+def _hostile_nodes(job: Job) -> list[int]:
+    return hostile_nodes(job.case.nodes, job.share, job.seed)
 
 
-def _learners(world: World, job: Job, hostile: set[int]) -> list[Learner]:
-    learners: list[Learner] = []
+def _learners(world: World, job: Job, hostile: set[int]) -> list[VirtualLearner]:
+    learners, common = list[VirtualLearner](), CommonParts()
     for i, data in enumerate(world.nodes):
         own = node_settings(world, i, {"robust_aggregation": job.rule})
-        learner_type = HostileLearner if i in hostile else Learner
-        learner = learner_type(world.model(), data.train, training_options(own), initialization_options(own))
+        learner_type = HostileLearner if i in hostile else VirtualLearner
+        start = initialization_options(own)
+        learner = learner_type(world.model(), data.train, training_options(own), start, common=common)
         if isinstance(learner, HostileLearner):
-            learner.attack = ATTACKS.get(job.kind, _inverted)
+            learner.attack = ATTACKS.get(job.kind, ATTACKS["inverted"])
         learners.append(learner)
     return learners
 
@@ -186,7 +109,7 @@ def _figures(results: dict[Job, list[float]], kind: str, share: float) -> Row:
     row: Row = {}
     for rule in RULES:
         jobs = [job for job in results if (job.kind, job.share, job.rule) == (kind, share, rule)]
-        honest = [(job, i) for job in jobs for i in range(job.case.nodes) if i not in hostile_nodes(job)]
+        honest = [(job, i) for job in jobs for i in range(job.case.nodes) if i not in _hostile_nodes(job)]
         before = [results[replace(job, kind=SILENT, share=0.0, rule="off")][i] for job, i in honest]
         after = [results[job][i] for job, i in honest]
         row |= {f"{rule}_accuracy": mean(after), f"{rule}_loss": mean(before) - mean(after)}
@@ -225,7 +148,7 @@ def run(jobs: Sequence[Job], file: Path | None, count: int) -> dict[Job, list[fl
             if file is not None:
                 with file.open("a", encoding="utf-8") as lines:
                     lines.write(json.dumps({"job": asdict(job), "accuracies": result}) + "\n")
-            honest = mean(value for i, value in enumerate(result) if i not in hostile_nodes(job))
+            honest = mean(value for i, value in enumerate(result) if i not in _hostile_nodes(job))
             print(f"seed {job.seed}, {job.share:.0%} {job.kind}, {job.rule}: {honest:.1f} %", flush=True)
     return {job: results[job] for job in jobs}
 

@@ -21,6 +21,7 @@ PURE = [
     *(f"dslnode.transport.{name}" for name in ("handshake", "peer_bans", "rate_limit")),
     *(f"dslnode.accounting.{name}" for name in ("ledger", "data_plan")),
     *("dslnode.config.quantities", "dslnode.runtime.training_limits"),
+    *(f"dslnode.simulation.{name}" for name in ("boards", "event_queue", "link_model", "plan", "records")),
 ]
 """Modules that only decide: what they are told is all they know."""
 READS_THE_CLOCK = ("time.", "datetime.now", "random.", "secrets.", "os.", "socket.")
@@ -29,6 +30,7 @@ READERS_OF_SETTINGS = {
     "dslnode",  # the public API, which has them as one of its names
     *(name for name in MODULES if name.startswith(("dslnode.config.", "dslnode.cli."))),
     "dslnode.telemetry.node_status",
+    *(f"dslnode.simulation.{name}" for name in ("build", "grid", "simulation")),
     *(
         f"dslnode.runtime.{name}"
         for name in (
@@ -65,7 +67,7 @@ def calls(tree: ast.AST) -> Iterator[ast.Call]:
 
 def test_there_is_something_to_look_at() -> None:
     assert {"dslnode.protocol.round_machine", "dslnode.learning.learner", "dslnode.cli.main"} <= MODULES.keys()
-    assert len(PACKAGES) == 13
+    assert len(PACKAGES) == 14
     assert "torch" in roots(tree_of("dslnode.learning.learner"))
 
 

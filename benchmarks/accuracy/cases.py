@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.accuracy.graphs import GRAPHS, Neighbours
+from benchmarks.accuracy.graphs import GRAPHS
 from benchmarks.daemons import FASHION_MNIST
 from dslnode.data.dataset import DataSet, Examples, load_data_set
 from dslnode.data.partition import PartitionSpec, parse_split, split_held_out, take_partition
 from dslnode.learning.masking import layout_of
 from dslnode.learning.models import alexnet, cnn, mlp
 from dslnode.protocol.mask import MaskLayout
+from dslnode.simulation.topology import Neighbours
 
 MODELS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {"mlp": mlp, "cnn": cnn, "alexnet": alexnet}
 VALIDATION_FRACTION = 0.05  # of the training images: 300 a class of Fashion-MNIST

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from benchmarks.accuracy.bits import float_message
 from benchmarks.accuracy.cases import World
-from benchmarks.accuracy.graphs import link_count, metropolis
+from benchmarks.accuracy.graphs import metropolis
 from benchmarks.accuracy.method import BATCH_SIZE, LOCAL_STEPS, Candidates, Traffic
 from benchmarks.accuracy.network import build_network, dense_start, streams
+from dslnode.simulation.topology import link_count
 
 Measured = Literal["alone", "averaged", "finetuned"]
 FINE_TUNING_STEPS = 2 * LOCAL_STEPS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from benchmarks.accuracy.bits import flipped, mask_message, sign_message
 from benchmarks.accuracy.cases import World
-from benchmarks.accuracy.graphs import Neighbours
 from benchmarks.accuracy.method import Candidates, Traffic
 from benchmarks.accuracy.network import build_network
 from dslnode.config.settings import Settings
@@ -19,9 +18,11 @@ from dslnode.learning.learner import Learner
 from dslnode.learning.masking import from_mask
 from dslnode.protocol import events
 from dslnode.protocol.mask import Mask
-from dslnode.protocol.messages import Exchange, ExchangeState, MaskKind, MaskMessage, RoundMessage, Unchanged
+from dslnode.protocol.messages import Exchange, ExchangeState, MaskKind, MaskMessage, RoundMessage
 from dslnode.protocol.round_machine import RoundMachine
 from dslnode.runtime.build import initialization_options, training_options
+from dslnode.simulation.command_messages import messages_of
+from dslnode.simulation.topology import Neighbours
 
 
 class MaskGossip:
@@ -70,7 +71,7 @@ class MaskGossip:
 class Lockstep:
     """Executes the round machines' commands, node after node; every message arrives, at once and in order."""
 
-    def __init__(self, learners: list[Learner], neighbours: Neighbours, exchange: Exchange) -> None:
+    def __init__(self, learners: Sequence[Learner], neighbours: Neighbours, exchange: Exchange) -> None:
         self.neighbours = neighbours
         self._learners = learners
         self._machines = [RoundMachine(exchange=exchange) for _ in learners]
@@ -112,31 +113,27 @@ class Lockstep:
                 learner.train_round(number, _never)
                 self._masks[node] = learner.mask
                 self._feed(node, events.Trained(learner.mask))
-            case events.SendMask(peer, message):
-                self._feed(int(peer), events.Received(node_name(node), message))
-            case events.SendSignMasks(number, peers, then):
-                for peer, signs in learner.make_steps(number, peers).items():
-                    self._deliver(node, int(peer), signs, then)
-            case events.OpenExchange(peer):
-                self._feed(int(peer), events.ExchangeStateReceived(node_name(node), learner.open_exchange(peer)))
-            case events.Resynchronize(peer, greeting):
-                learner.resynchronize(peer, greeting)
-            case events.Aggregate(number, heard):
+            case events.Aggregate(_, heard):
                 self._feed(node, events.Aggregated(learner.aggregate(heard)))
+            case (
+                events.SendMask()
+                | events.SendSignMasks()
+                | events.OpenExchange()
+                | events.Resynchronize()
+                | events.ForgetPeers()
+            ):
+                for peer, message in messages_of(learner, command):
+                    self._deliver(node, int(peer), message)
             case _:  # deadlines do not pass here, and nothing is kept
                 pass
 
-    def _deliver(self, node: int, peer: int, signs: RoundMessage, keep: MaskMessage | None) -> None:
-        """Hand a neighbour its part of a round: a step, and the keep mask if one goes with it."""
-        match signs:
-            case ExchangeState():
-                self._feed(peer, events.ExchangeStateReceived(node_name(node), signs))
-            case Unchanged():
-                self._feed(peer, events.Received(node_name(node), signs))
-            case MaskMessage():
-                self._signs.append(signs)
-                for part in (signs, keep) if keep is not None else (signs,):
-                    self._feed(peer, events.Received(node_name(node), part))
+    def _deliver(self, node: int, peer: int, message: RoundMessage) -> None:
+        if isinstance(message, ExchangeState):
+            self._feed(peer, events.ExchangeStateReceived(node_name(node), message))
+            return
+        if isinstance(message, MaskMessage) and message.kind is MaskKind.SIGN:
+            self._signs.append(message)
+        self._feed(peer, events.Received(node_name(node), message))
 
     def _feed(self, node: int, event: events.Event) -> None:
         self._next.extend((node, command) for command in self._machines[node].handle(event))

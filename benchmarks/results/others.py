@@ -21,7 +21,7 @@ LIES = {
     "random": "random scores, others in each round",
     "constant": "that every score rises: constant masks",
     "loud": "the contrary, ten times as strongly",
-    "other density": "the contrary, and another density (0.9)",
+    "dense": "the contrary, and another density (0.9)",
     "replayed": "always what they knew after the first round",
     "silent": "nothing at all",
 }

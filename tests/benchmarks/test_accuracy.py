@@ -60,23 +60,6 @@ def rows_of(examples: Examples) -> set[bytes]:
 
 
 class TestGraphs:
-    def test_the_drawn_graph_is_connected_symmetric_and_of_the_right_density(self) -> None:
-        drawn = [graphs.erdos_renyi(20, seed) for seed in range(30)]
-        assert all(graphs.is_connected(graph) for graph in drawn)
-        assert all(i in graph[j] and j != i for graph in drawn for i, around in enumerate(graph) for j in around)
-        mean_degree = np.mean([graphs.link_count(graph) / 20 for graph in drawn])
-        assert mean_degree == pytest.approx(0.55 * 19, abs=0.5)
-
-    def test_it_follows_from_the_seed(self) -> None:
-        assert graphs.erdos_renyi(20, 3) == graphs.erdos_renyi(20, 3) != graphs.erdos_renyi(20, 4)
-
-    def test_two_islands_are_not_connected(self) -> None:
-        assert not graphs.is_connected(((1,), (0,), (3,), (2,)))
-
-    @pytest.mark.parametrize(("count", "degree"), [(2, 1), (3, 2), (20, 2)])
-    def test_a_ring_joins_two(self, count: int, degree: int) -> None:
-        assert [len(around) for around in graphs.ring(count)] == [degree] * count
-
     @pytest.mark.parametrize("name", sorted(graphs.GRAPHS))
     def test_metropolis_weights_are_doubly_stochastic(self, name: str) -> None:
         rows = graphs.metropolis(graphs.GRAPHS[name](8, 1))

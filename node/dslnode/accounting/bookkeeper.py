@@ -11,10 +11,11 @@ from pathlib import Path
 from dslnode.accounting.ledger import Amounts, Direction, Ledger, Row
 from dslnode.accounting.ledger_file import LedgerState, LoadedLedger, pack, read_ledger, save
 from dslnode.accounting.ledger_messages import amounts_of
+from dslnode.accounting.metered_network import MeteredNetwork
 from dslnode.errors import StateError
 from dslnode.telemetry.logs import Logger
 from dslnode.telemetry.recurring_problem import RecurringProblem
-from dslnode.transport.connection_manager import OTHERS, ConnectionManager
+from dslnode.transport.connection_manager import OTHERS
 
 BOOK_INTERVAL_SECONDS = 5.0
 SAVE_INTERVAL_SECONDS = 600.0
@@ -30,7 +31,7 @@ class Bookkeeper:
 
     def __init__(
         self,
-        network: ConnectionManager,
+        network: MeteredNetwork,
         directory: Path | None,
         log: Logger,
         clock: Callable[[], float] = time.time,

@@ -20,10 +20,10 @@ from dslnode.accounting.data_plan import (
     used_bytes,
 )
 from dslnode.accounting.ledger import total
+from dslnode.accounting.metered_network import MeteredLink, MeteredNetwork
 from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, PERIOD_SECONDS, CapPeriod, DataCap
 from dslnode.protocol.messages import IntervalRequest
-from dslnode.transport.connection_manager import MAX_ACCOUNTS, ConnectionManager
-from dslnode.transport.link import Link
+from dslnode.transport.connection_manager import MAX_ACCOUNTS
 from dslnode.transport.traffic import Traffic
 
 RESERVES_PER_CAP = 100
@@ -62,7 +62,7 @@ class _PeerState:
     mask_bytes: int = -1  # sent until the last exchange
     requested_interval_seconds: float = 0.0  # by the neighbour
     announced_interval_seconds: int = 0  # to the neighbour
-    link: Link | None = None
+    link: MeteredLink | None = None
 
 
 class ExchangeScheduler:
@@ -72,7 +72,7 @@ class ExchangeScheduler:
         self,
         cap: DataCap | None,
         max_mask_bytes: int,
-        network: ConnectionManager,
+        network: MeteredNetwork,
         bookkeeper: Bookkeeper,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

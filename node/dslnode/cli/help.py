@@ -119,6 +119,17 @@ EXAMPLES = {
         dslnode doctor --config node.toml           # the same options as for start
         dslnode doctor --json | jq -r '.findings[] | select(.level != "ok") | .fix'
     """,
+    "simulate": """
+        # 200 boards on thin lines, a tenth of them away after each round; the report is for a browser:
+        dslnode simulate --nodes 200 --topology erdos:10 --split classes:4 --rounds 20 \\
+            --link 50kbit/s,200ms,2% --churn 0.1 --report plan
+
+        # Until the mean score is 0.95, with a data cap, and a fifth of the nodes hostile:
+        dslnode simulate --nodes 50 --until 0.95 --data-cap 2MB/day --hostile 0.2:inverted --report plan
+
+        # One table over settings and seeds:
+        dslnode simulate --nodes 50 --grid local-steps=10,30 --grid seed=1,2,3 --report steps
+    """,
     "demo": """
         dslnode demo --nodes 6 --rounds 60 --report demo.json
     """,

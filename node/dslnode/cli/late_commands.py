@@ -17,6 +17,7 @@ LATE = {
     "data": "data",
     "model": "model",
     "doctor": "node_commands",
+    "simulate": "simulate_command",
 }
 """The module of ``dslnode.cli`` in which each is found; a command beside others, or all that the module has."""
 

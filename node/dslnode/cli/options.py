@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -20,11 +20,14 @@ ConfigFile = Annotated[
 ]
 
 
-def with_settings(command: Callable[..., None], *, examine: bool = False) -> Callable[..., None]:
+def with_settings(
+    command: Callable[..., None], *, examine: bool = False, without: Container[str] = ()
+) -> Callable[..., None]:
     """Give a command one option for every setting, documented by the settings themselves, after those of its own.
 
     ``command`` takes the loaded settings, then its own options by name. The settings' text goes to ``loader.load``, so
-    that a value means the same from every source; ``examine`` is passed on to it.
+    that a value means the same from every source; ``examine`` is passed on to it. The settings ``without`` get no
+    option, nor do those whose name an option of the command has.
     """
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
 
@@ -35,7 +38,8 @@ def with_settings(command: Callable[..., None], *, examine: bool = False) -> Cal
 
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     parameters.append(inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile))
-    parameters += [_option(name) for name in Settings.model_fields]
+    taken = {parameter.name for parameter in own}
+    parameters += [_option(name) for name in Settings.model_fields if name not in without and name not in taken]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__doc__ = command.__doc__

@@ -79,6 +79,14 @@ class IncomingReplica:
     keep_counts: tuple[int, ...] = ()  # the neighbour's, per layer; empty before its first step
 
 
+@dataclass(frozen=True, eq=False)
+class AppliedStep:
+    """A replica after a step, float32 (scores,), and its checksum of 8 bytes."""
+
+    replica: Tensor
+    checksum: bytes
+
+
 @dataclass
 class PeerReplicas:
     """The exchange with one neighbour: both replicas, their epoch, and its state (see the module)."""
@@ -175,12 +183,12 @@ class ScoreConsensus:
         incoming = peer.incoming
         if step.epoch < peer.epoch or step.sequence <= incoming.acknowledged:
             return
-        scores = apply_step(incoming.scores, message.mask, step.scales)
-        if step.sequence != incoming.acknowledged + 1 or checksum(scores) != step.checksum:
+        after = self._applied(incoming.scores, message)
+        if step.sequence != incoming.acknowledged + 1 or after.checksum != step.checksum:
             self._reset(neighbour, epoch=peer.epoch + 1)
             return
         length = step_length(message.mask, step.scales)
-        peer.incoming = IncomingReplica(scores, length, step.sequence, step.counts)
+        peer.incoming = IncomingReplica(after.replica, length, step.sequence, step.counts)
         self._acknowledge(neighbour, epoch=step.epoch, sequence=step.acknowledged)
 
     def replica_of(self, neighbour: str) -> Tensor:
@@ -192,8 +200,7 @@ class ScoreConsensus:
         peer = self._peer(neighbour)
         if not peer.incoming.keep_counts or self._is_warming_up(peer):
             return None
-        scores = self._network.expand_scores(peer.incoming.scores)
-        return to_mask(top_k(scores, self._network.layout, peer.incoming.keep_counts), self._network.layout)
+        return self._mask_of(peer.incoming.scores, peer.incoming.keep_counts)
 
     def consensus_step(
         self, neighbours: Sequence[str], step_size: float, rule: RobustAggregation = RobustAggregation.OFF
@@ -224,6 +231,16 @@ class ScoreConsensus:
         """Drop the exchanges with these neighbours and the memory that they take."""
         for neighbour in neighbours:
             self._peers.pop(neighbour, None)
+
+    def _applied(self, replica: Tensor, message: MaskMessage) -> AppliedStep:
+        """Return what a step makes of a replica, which is left as it is."""
+        scores = apply_step(replica, message.mask, step_of(message).scales)
+        return AppliedStep(scores, checksum(scores))
+
+    def _mask_of(self, replica: Tensor, counts: tuple[int, ...]) -> Mask:
+        """Return the keep mask that follows from a replica and the keep counts of its layers."""
+        scores = self._network.expand_scores(replica)
+        return to_mask(top_k(scores, self._network.layout, counts), self._network.layout)
 
     def _quantized(self, replica: Tensor, scores: Tensor) -> QuantizedStep | None:
         """Return the step of a replica of our scores; None if it lacks too little of what was learned."""

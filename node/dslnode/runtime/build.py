@@ -19,22 +19,26 @@ from dslnode.learning.pretrained import PretrainedNetwork, read_pretrained
 
 def node_data(settings: Settings) -> DataSet:
     """Return the part of the data set that this node holds, train and held-out."""
-    part = PartitionSpec(
-        classes=settings.classes or None,
-        share=parse_share(settings.share),
-        split=parse_split(settings.split),
-        samples_per_class=settings.samples_per_class,
-        seed=settings.seed,
-    )
     data = load_node_part(
         settings.data,
-        part,
+        partition_spec(settings),
         held_out_fraction=settings.held_out_fraction,
         class_count=settings.class_count,
         schema=read_schema(settings.schema) if settings.schema else None,
         task=settings.task if settings.task in set(Task) else "",
     )
     return with_task(data, settings.task)
+
+
+def partition_spec(settings: Settings) -> PartitionSpec:
+    """Return which part of the data set the node holds."""
+    return PartitionSpec(
+        classes=settings.classes or None,
+        share=parse_share(settings.share),
+        split=parse_split(settings.split),
+        samples_per_class=settings.samples_per_class,
+        seed=settings.seed,
+    )
 
 
 def training_options(settings: Settings) -> TrainingOptions:

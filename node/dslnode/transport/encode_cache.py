@@ -28,9 +28,13 @@ class _Entry:
 
 
 class EncodeCache:
-    """The last coded masks of a node. All its links share one cache."""
+    """The last coded masks of a node. All its links share one cache.
 
-    def __init__(self) -> None:
+    Masks of more weights than ``large`` are coded in a thread of their own.
+    """
+
+    def __init__(self, large: float = LARGE) -> None:
+        self._large = large
         self._entries: deque[_Entry] = deque(maxlen=CACHED_MASKS)
         self._lock = asyncio.Lock()
 
@@ -42,7 +46,7 @@ class EncodeCache:
             matching = (entry for entry in self._entries if entry.matches(message, readable, reference))
             entry = next(matching, None)
             if entry is None:
-                large = message.mask.layout.size > LARGE
+                large = message.mask.layout.size > self._large
                 work = asyncio.to_thread(encode_for, readable, message, choice, reference) if large else None
                 coded, after = encode_for(readable, message, choice, reference) if work is None else await work
                 entry = _Entry(message, readable, reference, coded, after)

@@ -1,0 +1,135 @@
+"""Runs a simulation with a progress bar, and leaves its report: ``dslnode simulate``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dslnode.cli.formatting import percent, si_amount
+from dslnode.config.loader import LoadedSettings
+from dslnode.errors import ExitCode, SettingsError
+from dslnode.simulation.checkpoints import Checkpoints, identity_of
+from dslnode.simulation.likeness import Likeness
+from dslnode.simulation.records import RoundSummary, summaries
+from dslnode.simulation.report.report import write_report
+from dslnode.simulation.simulation import Simulation, SimulationOptions, prepare_simulation
+
+SHOWN_ROUNDS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What one simulation is to do, and where its report goes."""
+
+    loaded: LoadedSettings
+    options: SimulationOptions
+    directory: Path
+    checkpoint_every: int = 0
+    resume: bool = False
+    like: Likeness | None = None
+
+
+def run_simulation(request: Request) -> ExitCode:
+    """Run it to its end, or to Ctrl-C, and write and show what was done; return why it ended.
+
+    Raises a ``DslnodeError`` that says what is wrong with settings, data or model.
+    """
+    console = Console()
+    code, simulation = simulate(request, console)
+    console.print(_table(simulation))
+    console.print(_incidents(simulation))
+    console.print(f"the report: {request.directory / 'page.html'}", soft_wrap=True, highlight=False)
+    return code
+
+
+def simulate(request: Request, console: Console) -> tuple[ExitCode, Simulation]:
+    """Run a simulation and write its report; return why it ended, and the simulation."""
+    loaded, directory = request.loaded, request.directory
+    torch.set_num_threads(loaded.settings.threads)
+    prepared = prepare_simulation(request.options, loaded.settings, request.like)
+    make_directory(directory)
+    identity = identity_of(prepared.settings.model_dump_json(exclude={"rounds", "name"}), prepared.plan)
+    checkpoints = Checkpoints(directory, identity, nodes=request.options.nodes, every=request.checkpoint_every)
+    if not request.resume:
+        checkpoints.clear()
+    simulation = Simulation(prepared, checkpoints, request.resume)
+    code = _run(simulation, console)
+    write_report(directory, shlex.join(["dslnode", *sys.argv[1:]]), loaded, simulation)
+    return code, simulation
+
+
+def make_directory(directory: Path) -> None:
+    """Make the directory of the report, unless there is one. Raises ``SettingsError`` if that cannot be."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"--report {directory}: cannot be made ({error.strerror}); name another one") from error
+
+
+def _run(simulation: Simulation, console: Console) -> ExitCode:
+    prepared = simulation.prepared
+    nodes = len(prepared.plan.boards)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        building = progress.add_task("nodes built", total=nodes)
+        total = nodes * prepared.settings.rounds if prepared.plan.until_score is None else None
+        running = progress.add_task("rounds of nodes", total=total)
+        try:
+            for built in simulation.build():
+                progress.update(building, completed=built)
+            for finished in simulation.run():
+                progress.update(running, completed=finished)
+        except KeyboardInterrupt:
+            console.print("interrupted; the report has what was done")
+            return ExitCode.INTERRUPTED
+    return ExitCode.DONE
+
+
+def _table(simulation: Simulation) -> Table:
+    table = Table(title="Nodes that are not hostile", title_justify="left", box=None, pad_edge=False)
+    headings = ("round", "nodes", "mean score", "worst", "sent per node", "on the wire", "seconds", "staleness")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    boards = simulation.prepared.plan.boards
+    rounds = summaries(record for record in simulation.records if not boards[record.node].hostile)
+    measured = [each for each in rounds[:-1] if each.mean_score is not None]
+    every = max(1, -(-len(measured) // SHOWN_ROUNDS))
+    for each in [*measured[::every], *rounds[-1:]]:
+        table.add_row(*_row(each))
+    return table
+
+
+def _incidents(simulation: Simulation) -> str:
+    """Return what happened beside learning, in one line."""
+    network = simulation.network
+    if network is None:
+        return "no node was ready"
+    resets = sum(node.learner.restarts for node in network.nodes)
+    refused = sum(node.refused for node in network.nodes)
+    return f"{network.departures} departures, {resets} resets of replicas, {refused} messages refused"
+
+
+def _row(each: RoundSummary) -> tuple[str, ...]:
+    return (
+        str(each.round),
+        str(each.nodes),
+        percent(each.mean_score),
+        percent(each.worst_score),
+        si_amount(each.mean_payload_bits, "bit"),
+        si_amount(each.mean_wire_bytes),
+        f"{each.median_seconds:,.1f}",
+        f"{each.mean_staleness:.2f}",
+    )

@@ -1,0 +1,159 @@
+"""The command ``dslnode simulate``: its options, and those settings of a node that a simulated one has, too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from dslnode.cli.help import CommandHelp
+from dslnode.cli.options import with_settings
+from dslnode.config.loader import LoadedSettings
+from dslnode.config.settings import Settings, section_of
+
+app = typer.Typer()
+
+USUAL_NODES = 20
+NOT_SIMULATED = {
+    name
+    for name in Settings.model_fields
+    if section_of(name)
+    in (
+        "The node and its neighbours",
+        "Predictions over HTTP",
+        "When to train",
+        "Log",
+        "Comparison, and the model that is kept",
+    )
+    or name in ("nice", "share")
+}
+"""Settings of what a simulated node does not have, or what differs from node to node."""
+
+
+def simulate(
+    loaded: LoadedSettings,
+    nodes: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, max=100_000, help="How many nodes. Default: 20, or as many as --like has."),
+    ] = None,
+    topology: Annotated[
+        str,
+        typer.Option(
+            metavar="GRAPH",
+            help="Who is linked: ring, complete, erdos:DEGREE, geometric[:DEGREE], barabasi[:LINKS], or a file with "
+            "two node numbers in each line.",
+        ),
+    ] = "erdos:6",
+    *,
+    report: Annotated[
+        Path, typer.Option(metavar="DIRECTORY", help="Where tables, page and deployment files go.")
+    ] = Path("simulation"),
+    link: Annotated[
+        str, typer.Option(metavar="RATE,DELAY,LOSS", help="The line of every node: 50kbit/s,200ms,2%.")
+    ] = "10Mbit/s,10ms",
+    keep_ratio: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="RATIO|A..B", help="Keep ratio; of a range, five ratios are dealt in turn."),
+    ] = None,
+    churn: Annotated[float, typer.Option(metavar="P", help="Probability of being away after a round.")] = 0.0,
+    hostile: Annotated[
+        str,
+        typer.Option(
+            metavar="P:KIND", help="Part of nodes that lie: random, constant, inverted, loud, replayed, dense, silent."
+        ),
+    ] = "",
+    speed: Annotated[
+        float, typer.Option(metavar="SIGMA", help="How unlike the boards' speeds are: sigma of a lognormal. 0: alike.")
+    ] = 0.0,
+    step_time: Annotated[
+        float, typer.Option(metavar="SECONDS", help="What a local step takes on the median board.")
+    ] = 0.01,
+    parts: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=10_000,
+            help="Parts that the data are cut into; nodes take them in turn. 0: as many as nodes, of 50 examples each.",
+        ),
+    ] = 0,
+    wait_for_peers: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            max=86_400,
+            help="Virtual seconds that a node waits for its links before its first round.",
+        ),
+    ] = 60.0,
+    checkpoint_every: Annotated[
+        int,
+        typer.Option(metavar="ROUNDS", min=0, help="Rounds between two states on disk, half a MB per node. 0: none."),
+    ] = 0,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on from the state that --checkpoint-every left in --report; of a grid, from its last run.",
+        ),
+    ] = False,
+    like: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Take graph, keep ratios, seconds per round and data cap from the network of this running node.",
+        ),
+    ] = None,
+    ticket: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="Any ticket of the network that --like asks, if it has one."),
+    ] = None,
+    grid: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar="NAME=A,B,...",
+            help="Simulate with each of these values of a setting or option, such as seed=1,2,3; may be repeated.",
+        ),
+    ] = None,
+    until: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(metavar="SCORE", help="End once the mean score of the honest nodes is as high."),
+    ] = None,
+) -> None:
+    """Simulate a network of nodes on this machine, in virtual time.
+
+    The same learner, rounds, codec and data plan as in real nodes, so that boards, lines and caps can be planned.
+    Ends after 20 rounds of every node, unless --rounds or --until say otherwise.
+    """
+    from dslnode.cli.simulate import Request, run_simulation
+    from dslnode.cli.simulate_grid import run_grid
+    from dslnode.cli.simulate_like import ask_likeness
+    from dslnode.simulation.simulation import SimulationOptions
+
+    likeness = None if like is None else ask_likeness(like, ticket)
+    usual = USUAL_NODES if likeness is None else len(likeness.neighbours)
+    options = SimulationOptions(
+        nodes=nodes or usual,
+        topology=topology,
+        link=link,
+        keep_ratio=keep_ratio or "",
+        hostile=hostile,
+        churn=churn,
+        speed_sigma=speed,
+        step_time=step_time,
+        parts=parts,
+        until_score=until,
+        wait_for_peers=wait_for_peers,
+    )
+    request = Request(
+        loaded=loaded,
+        options=options,
+        directory=report,
+        checkpoint_every=checkpoint_every,
+        resume=resume,
+        like=likeness,
+    )
+    raise typer.Exit(run_grid(request, grid) if grid else run_simulation(request))
+
+
+app.command("simulate", cls=CommandHelp)(with_settings(simulate, without=NOT_SIMULATED))

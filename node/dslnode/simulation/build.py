@@ -1,0 +1,162 @@
+"""From settings and a plan to a network that can run: data, learners, nodes, links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from dslnode.accounting.bookkeeper import Bookkeeper
+from dslnode.accounting.exchange_pacing import ExchangeScheduler
+from dslnode.config.quantities import DataCap, parse_cap
+from dslnode.config.settings import Settings
+from dslnode.data.dataset import DataSet, load_data_set
+from dslnode.data.partition import node_part, split_held_out
+from dslnode.data.schema_file import read_schema
+from dslnode.data.target import Task
+from dslnode.data.task_choice import with_task
+from dslnode.learning.learner import build_model
+from dslnode.protocol.codec.mask_codec import READABLE, Codec
+from dslnode.protocol.messages import MaskKind
+from dslnode.protocol.round_machine import RoundMachine
+from dslnode.runtime.build import (
+    initialization_options,
+    partition_spec,
+    pretrained_network,
+    training_options,
+)
+from dslnode.runtime.prepare import node_info
+from dslnode.runtime.traffic_accounting import largest_cost
+from dslnode.simulation.boards import Board, node_name
+from dslnode.simulation.event_queue import EventQueue
+from dslnode.simulation.happenings import Happening
+from dslnode.simulation.hostile import ATTACKS, SILENT, HostileLearner
+from dslnode.simulation.plan import SimulationPlan
+from dslnode.simulation.records import RoundRecord
+from dslnode.simulation.topology import Neighbours
+from dslnode.simulation.virtual_learner import CommonParts, VirtualLearner
+from dslnode.simulation.virtual_network import NetworkRules, VirtualNetwork
+from dslnode.simulation.virtual_node import NodeEnvironment, RoundRules, VirtualNode
+from dslnode.telemetry.logs import library_logger
+from dslnode.transport.frame_codec import LinkParameters
+from dslnode.transport.handshake import NODE_ID_BYTES
+from dslnode.transport.traffic import GRPC_FRAMING
+
+
+def load_whole(settings: Settings) -> DataSet:
+    """Return the data set that the nodes get their parts of. Raises ``DataError`` or ``SettingsError``."""
+    task = settings.task if settings.task in set(Task) else ""
+    schema = read_schema(settings.schema) if settings.schema else None
+    whole = load_data_set(settings.data, settings.class_count, schema=schema, task=task)
+    return split_held_out(whole, settings.held_out_fraction, settings.seed)
+
+
+def board_settings(settings: Settings, number: int, board: Board, parts: int) -> Settings:
+    """Return the settings of one node's daemon."""
+    own = {"name": node_name(number), "keep_ratio": board.keep_ratio, "share": f"{board.part}/{parts}"}
+    return settings.model_copy(update=own)
+
+
+def cut_data(settings: Settings, whole: DataSet, parts: int) -> list[DataSet]:
+    """Return the parts of the data; nodes that hold the same part share it."""
+    spec = partition_spec(settings)
+    specs = [replace(spec, share=(number, parts)) for number in range(1, parts + 1)]
+    return [with_task(node_part(whole, settings.held_out_fraction, own), settings.task) for own in specs]
+
+
+class NetworkBuilder:
+    """Builds the nodes of a plan, one after the other, and the network of them."""
+
+    def __init__(self, settings: Settings, plan: SimulationPlan, parts: list[DataSet]) -> None:
+        self._settings, self._plan, self._parts = settings, plan, parts
+        self._common = CommonParts()
+        self._pretrained = pretrained_network(settings)
+        self._queue: EventQueue[Happening] = EventQueue()
+
+    def learners(self) -> Iterator[VirtualLearner]:
+        """Yield the learner of every node, in order."""
+        for number, board in enumerate(self._plan.boards):
+            own = board_settings(self._settings, number, board, self._plan.parts)
+            data = self._parts[board.part - 1]
+            attack = ATTACKS.get(board.hostile)
+            learner = (VirtualLearner if attack is None else HostileLearner)(
+                build_model(own.model, data, own.seed),
+                data,
+                training_options(own),
+                initialization_options(own),
+                common=self._common,
+                pretrained=self._pretrained,
+            )
+            if isinstance(learner, HostileLearner) and attack is not None:
+                learner.attack = attack
+            yield learner
+
+    def network(self, learners: list[VirtualLearner], on_record: Callable[[RoundRecord], None]) -> VirtualNetwork:
+        """Return the network, before anything happens in it."""
+        settings, plan = self._settings, self._plan
+        network = VirtualNetwork(without_silent(plan), self._network_rules(learners[0]), self._queue, on_record)
+        environment = NodeEnvironment(queue=self._queue, line=plan.line, rules=_round_rules(settings))
+        for number, (learner, board) in enumerate(zip(learners, plan.boards, strict=True)):
+            node = VirtualNode(
+                number,
+                learner,
+                _machine(settings),
+                board=board,
+                environment=environment,
+                draws=np.random.Generator(np.random.PCG64([settings.seed, number, 2])),
+                finished=network.round_finished,
+                left=network.node_finished,
+            )
+            if settings.data_cap:
+                node.scheduler = self._scheduler(node, parse_cap(settings.data_cap))
+            network.nodes.append(node)
+        return network
+
+    def _network_rules(self, learner: VirtualLearner) -> NetworkRules:
+        settings = self._settings
+        info = node_info(settings, learner, bytes(NODE_ID_BYTES))
+        parameters = LinkParameters(
+            READABLE - {Codec.RAW}, MaskKind.KEEP in settings.exchange.kinds, settings.send_threshold
+        )
+        return NetworkRules(
+            line=self._plan.line,
+            parameters=parameters,
+            hello_bytes=info.to_proto(0).ByteSize() + GRPC_FRAMING,
+            wait_for_peers=settings.wait_for_peers,
+            churn=self._plan.churn,
+        )
+
+    def _scheduler(self, node: VirtualNode, cap: DataCap) -> ExchangeScheduler:
+        queue = self._queue
+        bookkeeper = Bookkeeper(node, None, library_logger(), clock=lambda: queue.now)
+        largest = largest_cost(self._settings, node.learner.layouts)
+        return ExchangeScheduler(cap, largest, node, bookkeeper, clock=lambda: queue.now)
+
+
+def without_silent(plan: SimulationPlan) -> Neighbours:
+    """Return the graph without the links of silent nodes."""
+    silent = {i for i, board in enumerate(plan.boards) if board.hostile == SILENT}
+    if not silent:
+        return plan.neighbours
+    return tuple(
+        () if i in silent else tuple(peer for peer in peers if peer not in silent)
+        for i, peers in enumerate(plan.neighbours)
+    )
+
+
+def _machine(settings: Settings) -> RoundMachine:
+    return RoundMachine(
+        limit=settings.rounds,
+        max_staleness=settings.max_staleness,
+        exchange=settings.exchange,
+        max_lead=settings.max_lead,
+    )
+
+
+def _round_rules(settings: Settings) -> RoundRules:
+    return RoundRules(
+        rounds=settings.rounds,
+        round_deadline=settings.round_deadline,
+        evaluate_every=settings.evaluate_every,
+    )

@@ -1,0 +1,115 @@
+"""A grid of simulations: every combination of the values of some settings and options, and what came of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from statistics import fmean
+
+from pydantic import TypeAdapter, ValidationError
+
+from dslnode.config.settings import Settings
+from dslnode.errors import SettingsError
+from dslnode.simulation.records import RoundRecord, summaries
+from dslnode.simulation.simulation import SimulationOptions
+
+MAX_RUNS = 10_000
+Combination = Mapping[str, str]
+"""Values as text, by the name of the setting or option."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of one simulation: its last round, the honest nodes' last scores, and what a node sent in the mean."""
+
+    rounds: float
+    mean_score: float | None
+    worst_score: float | None
+    payload_bits: float
+    wire_bytes: float
+    seconds: float
+
+
+def combinations(axes: Sequence[str]) -> list[Combination]:
+    """Return every combination of ``NAME=VALUE,VALUE,...``, the last axis changing fastest.
+
+    Raises ``SettingsError`` if an axis is of another form, or there are too many combinations.
+    """
+    parsed = dict(_axis(text) for text in axes)
+    if len(parsed) < len(axes):
+        raise SettingsError("--grid: a setting has two axes; give all its values to one")
+    runs: list[Combination] = [dict(zip(parsed, values, strict=True)) for values in product(*parsed.values())]
+    if len(runs) > MAX_RUNS:
+        raise SettingsError(f"--grid: makes {len(runs):,} simulations; {MAX_RUNS:,} are the most")
+    return runs
+
+
+def varied(
+    settings: Settings, options: SimulationOptions, combination: Combination
+) -> tuple[Settings, SimulationOptions]:
+    """Return settings and options with the values of a combination. Raises ``SettingsError`` if one is wrong."""
+    own = {name: value for name, value in combination.items() if name in asdict(options)}
+    others = {name: value for name, value in combination.items() if name not in own}
+    unknown = [name for name in others if name not in Settings.model_fields]
+    if unknown:
+        raise SettingsError(f"--grid {unknown[0]}: there is no setting and no option of this name")
+    try:
+        return (
+            Settings(**{**settings.model_dump(), **others}),
+            TypeAdapter(SimulationOptions).validate_python({**asdict(options), **own}),
+        )
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        name = problem["loc"][0] if problem["loc"] else ""
+        raise SettingsError(f"--grid {name}={combination.get(str(name), '')}: {problem['msg']}") from error
+
+
+def outcome(records: Sequence[RoundRecord], *, hostile: frozenset[int]) -> Outcome:
+    """Return what came of a simulation that has finished at least one round."""
+    honest = [record for record in records if record.node not in hostile]
+    last = summaries(honest)[-1]
+    scores = {record.node: record.score for record in honest if record.score is not None}
+    return Outcome(
+        rounds=last.round,
+        mean_score=fmean(scores.values()) if scores else None,
+        worst_score=min(scores.values()) if scores else None,
+        payload_bits=last.mean_payload_bits,
+        wire_bytes=last.mean_wire_bytes,
+        seconds=last.median_seconds,
+    )
+
+
+def over_seeds(outcomes: Sequence[tuple[Combination, Outcome]]) -> Iterator[tuple[Combination, int, Outcome]]:
+    """Yield every combination but for its seed, with the number of seeds, and the mean outcome."""
+    groups: dict[tuple[tuple[str, str], ...], list[Outcome]] = {}
+    for combination, found in outcomes:
+        key = tuple((name, value) for name, value in combination.items() if name != "seed")
+        groups.setdefault(key, []).append(found)
+    for key, group in groups.items():
+        yield dict(key), len(group), _mean(group)
+
+
+def _mean(group: Sequence[Outcome]) -> Outcome:
+    """Return the mean of several outcomes; a score is None where one of them has none."""
+
+    def score(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return fmean(known) if len(known) == len(values) else None
+
+    return Outcome(
+        rounds=fmean(found.rounds for found in group),
+        mean_score=score([found.mean_score for found in group]),
+        worst_score=score([found.worst_score for found in group]),
+        payload_bits=fmean(found.payload_bits for found in group),
+        wire_bytes=fmean(found.wire_bytes for found in group),
+        seconds=fmean(found.seconds for found in group),
+    )
+
+
+def _axis(text: str) -> tuple[str, tuple[str, ...]]:
+    name, equals, values = text.partition("=")
+    found = tuple(value.strip() for value in values.split(","))
+    if not name or not equals or not all(found) or len(set(found)) < len(found):
+        raise SettingsError(f"--grid {text}: is not of the form NAME=VALUE,VALUE, with different values")
+    return name.strip().replace("-", "_"), found

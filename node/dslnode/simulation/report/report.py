@@ -1,0 +1,72 @@
+"""The directory that a simulation leaves: tables, page, settings, the command, and files to do it on boards."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from dslnode.config.loader import LoadedSettings
+from dslnode.config.toml import settings_as_toml
+from dslnode.errors import SettingsError
+from dslnode.learning.tasks.chosen import learning_task
+from dslnode.simulation.report.deployment import compose_file, ticket_commands
+from dslnode.simulation.report.page import PageFacts, page
+from dslnode.simulation.report.tables import write_tables
+from dslnode.simulation.simulation import PreparedSimulation, Simulation
+
+OWN_SETTINGS = ("name", "keep_ratio", "share")
+"""What differs from node to node."""
+
+
+def write_report(directory: Path, command: str, loaded: LoadedSettings, simulation: Simulation) -> None:
+    """Write all files of the report; former ones of the same names are replaced. Raises ``SettingsError``."""
+    prepared, plan = simulation.prepared, simulation.prepared.plan
+    facts = PageFacts(
+        title=f"{len(plan.boards)} simulated nodes, {prepared.settings.data}",
+        command=command,
+        score_name=learning_task(prepared.parts[0]).score_name,
+        weights=simulation.weights,
+    )
+    texts = {
+        "page.html": page(facts, plan, simulation.records),
+        "settings.toml": settings_as_toml(replace(loaded, settings=prepared.settings)),
+        "command.txt": command,
+        "tickets.sh": "\n".join(["set -e", *ticket_commands(plan, chosen_settings(loaded, prepared))]),
+        "compose.yml": compose_file(plan),
+    }
+    with _explained(directory):
+        write_tables(directory, plan, simulation.records)
+    for name, text in texts.items():
+        write(directory / name, text)
+
+
+def write(file: Path, text: str) -> None:
+    """Write one file of a report. Raises ``SettingsError`` if it cannot be written."""
+    with _explained(file.parent):
+        file.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+def chosen_settings(loaded: LoadedSettings, prepared: PreparedSimulation) -> dict[str, str]:
+    """Return the settings that all nodes have in common and somebody chose, as text by name."""
+    chosen = [name for name, origin in loaded.origins.items() if origin != "default"]
+    names = [*(name for name in chosen if name not in (*OWN_SETTINGS, "rounds")), "rounds"]
+    return {name: text_of(getattr(prepared.settings, name)) for name in names}
+
+
+def text_of(value: object) -> str:
+    """Return a setting's value as the text that ``--set`` reads."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, dict):
+        return ",".join(f"{name}={part}" for name, part in value.items())
+    return str(value)
+
+
+@contextlib.contextmanager
+def _explained(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(f"--report {directory}: cannot be written ({error.strerror}); name another one") from error

@@ -1,0 +1,76 @@
+"""The tables of a simulation: every node and round, every node, every edge; as CSV, the rounds as Parquet, too."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from importlib.util import find_spec
+from pathlib import Path
+
+from dslnode.simulation.boards import node_name
+from dslnode.simulation.plan import SimulationPlan
+from dslnode.simulation.records import RoundRecord
+from dslnode.simulation.topology import write_edges
+
+MAX_FILE_BYTES = 4 << 30
+ROUND_FIELDS = [field.name for field in fields(RoundRecord)]
+
+
+def write_tables(directory: Path, plan: SimulationPlan, records: Sequence[RoundRecord]) -> None:
+    """Write ``rounds.csv``, ``nodes.csv`` and ``edges.txt``; ``rounds.parquet`` where pyarrow is installed."""
+    with (directory / "rounds.csv").open("w", newline="", encoding="utf-8") as target:
+        writer = csv.DictWriter(target, ROUND_FIELDS)
+        writer.writeheader()
+        writer.writerows(asdict(record) for record in records)
+    with (directory / "nodes.csv").open("w", newline="", encoding="utf-8") as target:
+        rows = csv.writer(target)
+        rows.writerow(["node", "name", "share", "keep_ratio", "step_seconds", "hostile", "neighbours"])
+        for number, (board, peers) in enumerate(zip(plan.boards, plan.neighbours, strict=True)):
+            share = f"{board.part}/{plan.parts}"
+            rows.writerow(
+                [number, node_name(number), share, board.keep_ratio, board.step_seconds, board.hostile, len(peers)]
+            )
+    write_edges(directory / "edges.txt", plan.neighbours)
+    if find_spec("pyarrow") is not None:
+        _write_parquet(directory / "rounds.parquet", records)
+
+
+def read_rounds(file: Path) -> list[RoundRecord]:
+    """Return the records in a ``rounds.csv``. Raises ``OSError`` or ``ValueError`` if it cannot be read."""
+    if file.stat().st_size > MAX_FILE_BYTES:
+        raise ValueError(f"{file} is larger than {MAX_FILE_BYTES >> 30} GiB")
+    with file.open(newline="", encoding="utf-8") as source:
+        return [_record(row) for row in csv.DictReader(source)]
+
+
+def read_hostile(file: Path) -> frozenset[int]:
+    """Return the hostile nodes in a ``nodes.csv``. Raises ``OSError`` or ``ValueError`` if it cannot be read."""
+    with file.open(newline="", encoding="utf-8") as source:
+        return frozenset(int(row["node"]) for row in csv.DictReader(source) if row.get("hostile"))
+
+
+def _record(row: dict[str, str]) -> RoundRecord:
+    try:
+        return RoundRecord(
+            node=int(row["node"]),
+            round=int(row["round"]),
+            seconds=float(row["seconds"]),
+            round_seconds=float(row["round_seconds"]),
+            score=float(row["score"]) if row["score"] else None,
+            loss=float(row["loss"]),
+            neighbours=int(row["neighbours"]),
+            staleness=float(row["staleness"]),
+            density=float(row["density"]),
+            payload_bits=int(row["payload_bits"]),
+            wire_bytes=int(row["wire_bytes"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"a row is not that of a round ({error})") from error
+
+
+def _write_parquet(file: Path, records: Sequence[RoundRecord]) -> None:
+    from pyarrow import parquet, table
+
+    columns = {name: [getattr(record, name) for record in records] for name in ROUND_FIELDS}
+    parquet.write_table(table(columns), file)

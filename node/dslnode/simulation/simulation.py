@@ -1,0 +1,188 @@
+"""A simulation from its settings to its records: prepared, then run step by step until it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from dslnode.config.settings import Settings
+from dslnode.data.dataset import DataSet
+from dslnode.errors import SettingsError
+from dslnode.simulation.boards import MAX_SPEED_SIGMA, drawn_step_seconds, parse_keep_ratios
+from dslnode.simulation.build import NetworkBuilder, cut_data, load_whole
+from dslnode.simulation.checkpoints import Checkpoints
+from dslnode.simulation.hostile import parse_hostility
+from dslnode.simulation.likeness import Likeness
+from dslnode.simulation.link_model import parse_link
+from dslnode.simulation.plan import SimulationPlan, part_count, plan_boards
+from dslnode.simulation.records import RoundRecord
+from dslnode.simulation.topology import Neighbours, topology_of
+from dslnode.simulation.virtual_network import VirtualNetwork
+
+USUAL_ROUNDS = 20
+MOST_ROUNDS = 10_000
+"""Rounds of a simulation that is to reach a score, if nobody says how many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulationOptions:
+    """What a user asks for beside the settings of a node, as text where it has a form of its own."""
+
+    nodes: int
+    topology: str
+    link: str = ""
+    keep_ratio: str = ""
+    hostile: str = ""
+    churn: float = 0.0
+    speed_sigma: float = 0.0
+    step_time: float = 0.01
+    parts: int = 0
+    until_score: float | None = None
+    wait_for_peers: float = 60.0
+
+
+@dataclass(frozen=True)
+class PreparedSimulation:
+    """The settings of all nodes, the plan, and the parts of the data."""
+
+    settings: Settings
+    plan: SimulationPlan
+    parts: list[DataSet]
+
+
+def prepare_simulation(
+    options: SimulationOptions, settings: Settings, like: Likeness | None = None
+) -> PreparedSimulation:
+    """Return what is simulated; ``like`` a running network where that is given.
+
+    Graph, speeds, keep ratio and data cap are then that network's, unless the options or settings have the last two.
+    Raises ``SettingsError``, ``DataError`` or ``ModelError``, saying what to fix.
+    """
+    _check(options)
+    own = None if like is None else like.grown(options.nodes, settings.seed)
+    settings = _completed(settings, options, own)
+    whole = load_whole(settings)
+    parts = options.parts or part_count(options.nodes, len(whole.train))
+    plan = SimulationPlan(
+        neighbours=_neighbours(options, settings, own),
+        boards=plan_boards(
+            _step_seconds(options, settings, own),
+            keep_ratios=_keep_ratios(options, settings, own),
+            parts=parts,
+            hostility=parse_hostility(options.hostile) if options.hostile else None,
+            seed=settings.seed,
+        ),
+        parts=parts,
+        line=parse_link(options.link),
+        churn=options.churn,
+        until_score=options.until_score,
+    )
+    return PreparedSimulation(settings, plan, cut_data(settings, whole, parts))
+
+
+def _check(options: SimulationOptions) -> None:
+    if not 0 <= options.churn < 1 or not 0 <= options.speed_sigma <= MAX_SPEED_SIGMA or options.step_time <= 0:
+        raise SettingsError(
+            f"--churn goes from 0 to below 1, --speed from 0 to {MAX_SPEED_SIGMA:g}, and --step-time is above 0"
+        )
+
+
+def _completed(settings: Settings, options: SimulationOptions, like: Likeness | None) -> Settings:
+    usual = USUAL_ROUNDS if options.until_score is None else MOST_ROUNDS
+    cap = settings.data_cap or ("" if like is None else like.data_cap)
+    chosen = {"rounds": settings.rounds or usual, "wait_for_peers": options.wait_for_peers, "data_cap": cap}
+    return settings.model_copy(update=chosen)
+
+
+def _neighbours(options: SimulationOptions, settings: Settings, like: Likeness | None) -> Neighbours:
+    return topology_of(options.topology, options.nodes, settings.seed) if like is None else like.neighbours
+
+
+def _step_seconds(options: SimulationOptions, settings: Settings, like: Likeness | None) -> tuple[float, ...]:
+    if like is not None:
+        return tuple(seconds / settings.local_steps for seconds in like.round_seconds)
+    return drawn_step_seconds(options.step_time, options.speed_sigma, options.nodes, settings.seed)
+
+
+def _keep_ratios(options: SimulationOptions, settings: Settings, like: Likeness | None) -> tuple[float, ...]:
+    if options.keep_ratio:
+        return parse_keep_ratios(options.keep_ratio)
+    return (settings.keep_ratio,) if like is None else like.keep_ratios
+
+
+@dataclass
+class Simulation:
+    """A simulation that runs: ``run`` goes on with it, ``records`` is what came of it so far.
+
+    With ``checkpoints`` the nodes' states are saved now and then; with ``resume`` it goes on from there.
+    """
+
+    prepared: PreparedSimulation
+    checkpoints: Checkpoints | None = None
+    resume: bool = False
+    records: list[RoundRecord] = field(default_factory=list)
+    network: VirtualNetwork | None = None
+
+    @property
+    def weights(self) -> int:
+        """The number of weights of the model; 0 before the nodes are built."""
+        return 0 if self.network is None else self.network.nodes[0].learner.layout.size
+
+    def build(self) -> Iterator[int]:
+        """Build the nodes; yield how many there are so far. Raises ``StateError`` if it cannot be resumed."""
+        if self.checkpoints is not None and self.resume:
+            self.records = self.checkpoints.load_records()
+        builder = NetworkBuilder(self.prepared.settings, self.prepared.plan, self.prepared.parts)
+        last = {record.node: record for record in self.records}
+        learners = []
+        for number, learner in enumerate(builder.learners()):
+            if self.checkpoints is not None and number in last:
+                learner.restore(self.checkpoints.load_node(number, last[number].round))
+            learners.append(learner)
+            yield len(learners)
+        self.network = builder.network(learners, self._take)
+        if last:
+            self.network.resume(last)
+        else:
+            self.network.begin()
+
+    def run(self) -> Iterator[int]:
+        """Run until all rounds are done or the score is reached; yield how many rounds of nodes are finished."""
+        assert self.network is not None, "built before"
+        seen, scores = 0, LatestScores(self.prepared.plan)
+        while True:
+            for record in self.records[seen:]:
+                scores.add(record)
+            if len(self.records) > seen:
+                seen = len(self.records)
+                yield seen
+            if scores.reached or not self.network.step():
+                return
+
+    def _take(self, record: RoundRecord) -> None:
+        self.records.append(record)
+        if self.checkpoints is not None and self.network is not None and self.checkpoints.is_due(record.round):
+            node = self.network.nodes[record.node]
+            self.checkpoints.save(record.node, self.records, node.learner.state())
+
+
+class LatestScores:
+    """The newest score of every honest node, and whether their mean is what is asked for."""
+
+    def __init__(self, plan: SimulationPlan) -> None:
+        self._wanted = plan.until_score
+        self._honest = {i for i, board in enumerate(plan.boards) if not board.hostile}
+        self._scores: dict[int, float] = {}
+        self._sum = 0.0
+
+    def add(self, record: RoundRecord) -> None:
+        """Take in what a node measured, if it did."""
+        if record.score is not None and record.node in self._honest:
+            self._sum += record.score - self._scores.get(record.node, 0.0)
+            self._scores[record.node] = record.score
+
+    @property
+    def reached(self) -> bool:
+        """Whether all honest nodes have a score, and the mean of them is high enough."""
+        complete = 0 < len(self._scores) == len(self._honest)
+        return self._wanted is not None and complete and self._sum >= self._wanted * len(self._honest)

@@ -1,0 +1,69 @@
+"""A node's learner as the daemon has it, with everything that nodes have in common held once for all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import nn
+
+from dslnode.data.dataset import DataSet
+from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.initial_masks import InitialMasks
+from dslnode.learning.learner import Learner
+from dslnode.learning.options import InitializationOptions, TrainingOptions
+from dslnode.learning.pretrained import PretrainedNetwork
+from dslnode.simulation.shared_replicas import SharedReplicas, SharingConsensus
+
+
+class CommonParts:
+    """What the nodes of one simulation share: frozen networks, one per keep ratio and classes; masks; replicas."""
+
+    def __init__(self) -> None:
+        self.replicas = SharedReplicas()
+        self._networks: dict[tuple[tuple[int, ...], bytes], FrozenNetwork] = {}
+        self._initial_masks: InitialMasks | None = None
+
+    def network(self, own: FrozenNetwork) -> FrozenNetwork:
+        """Return the network to use in place of one that a node built: equal, and shared as far as it is frozen."""
+        key = (own.counts, own.logit_offset.numpy().tobytes())
+        if key not in self._networks:
+            like = next((known for known in self._networks.values() if known.counts == own.counts), own)
+            self._networks[key] = replace(own, model=like.model, weights=like.weights, sharing=like.sharing)
+        has_own_state = bool(own.local_parameters) or any(True for _ in own.model.buffers())
+        return replace(self._networks[key], model=own.model) if has_own_state else self._networks[key]
+
+    def initial_masks(self, own: InitialMasks) -> InitialMasks:
+        """Return those of the first node: they follow from the seed, which all share."""
+        if self._initial_masks is None:
+            self._initial_masks = own
+        return self._initial_masks
+
+
+class VirtualLearner(Learner):
+    """The learner of one simulated node. It learns what a daemon's does, to the bit."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: DataSet,
+        options: TrainingOptions,
+        initialization: InitializationOptions,
+        *,
+        common: CommonParts,
+        pretrained: PretrainedNetwork | None = None,
+    ) -> None:
+        super().__init__(model, data, options, initialization, pretrained=pretrained)
+        self._common = common
+        self.network = common.network(self.network)
+        self._initial_masks = common.initial_masks(self._initial_masks)
+        self._begin_exchanges()
+
+    def restart(self) -> None:
+        """Forget what a restarted daemon does not find in its state directory: the replicas of its neighbours."""
+        has_learned = self._consensus.has_learned
+        self._begin_exchanges()
+        self._consensus.has_learned = has_learned
+
+    def _begin_exchanges(self) -> None:
+        seeded, threshold = self._consensus._seeded_scores, self.options.send_threshold
+        self._consensus = SharingConsensus(self.network, seeded, threshold, self._common.replicas)

@@ -1,0 +1,96 @@
+"""``dslnode simulate`` as a user runs it: the table, the report, Ctrl-C, and what is wrong said in one line."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dslnode.cli.testbed import clean_environment
+from dslnode.errors import ExitCode
+from tests.cli.test_main import SECONDS, complaint, run
+
+SMALL = ("simulate", "--nodes", "4", "--topology", "ring", "--rounds", "2", "--local-steps", "3", "--model", "mlp")
+
+
+def test_it_prints_a_table_and_leaves_a_report(tmp_path: Path) -> None:
+    report = tmp_path / "plan"
+    done = run(*SMALL, "--link", "1Mbit/s,5ms,1%", "--keep-ratio", "0.2..0.4", "--report", str(report))
+    assert done.returncode == ExitCode.DONE, done.stderr
+    assert "mean score" in done.stdout
+    assert str(report / "page.html") in done.stdout
+    names = {"rounds.csv", "nodes.csv", "edges.txt", "page.html", "settings.toml", "command.txt", "tickets.sh"}
+    assert names <= {file.name for file in report.iterdir()}
+    assert (report / "command.txt").read_text().startswith("dslnode simulate --nodes 4")
+
+
+def test_a_grid_is_one_table_over_seeds_and_leaves_out_what_is_done(tmp_path: Path) -> None:
+    report = tmp_path / "grid"
+    options = (*SMALL, "--grid", "local-steps=2,4", "--report", str(report))
+    first = run(*options, "--grid", "seed=1")
+    assert first.returncode == ExitCode.DONE, first.stderr
+    assert "local_steps  seeds" in first.stdout
+    assert (report / "local_steps=4,seed=1" / "page.html").exists()
+    again = run(*options, "--grid", "seed=1,2", "--resume")
+    assert again.returncode == ExitCode.DONE, again.stderr
+    assert "local_steps 2, seed 1" not in again.stdout, "is done already"
+    assert "local_steps 2, seed 2" in again.stdout
+    with (report / "grid.csv").open(encoding="utf-8") as rows:
+        assert sum(1 for _ in rows) == 1 + 4
+    assert "local_steps 4</text>" in (report / "grid.html").read_text(encoding="utf-8")
+
+
+def test_the_runs_of_another_grid_are_not_taken_for_this_one(tmp_path: Path) -> None:
+    (tmp_path / "grid.csv").write_text("seed,rounds\n1,2\n")
+    said = complaint(ExitCode.STATE, *SMALL, "--grid", "local-steps=2", "--resume", "--report", str(tmp_path))
+    assert "is not of this grid" in said
+
+
+def test_after_ctrl_c_there_is_a_report_and_it_can_go_on(tmp_path: Path) -> None:
+    report = tmp_path / "plan"
+    options = [*SMALL, "--checkpoint-every", "1", "--report", str(report)]
+    command = [sys.executable, "-m", "dslnode", *options, "--rounds", "100000"]
+    running = subprocess.Popen(command, env=clean_environment(), stdout=subprocess.PIPE, text=True)
+    try:
+        wait_until((report / "state" / "complete.json").exists)
+        running.send_signal(signal.SIGINT)
+        said, _ = running.communicate(timeout=SECONDS)
+    finally:
+        running.kill()
+    assert running.returncode == ExitCode.INTERRUPTED
+    assert "interrupted; the report has what was done" in said
+    with (report / "rounds.csv").open(encoding="utf-8") as rows:
+        done = sum(1 for _ in rows) - 1
+    assert done >= 4
+    resumed = run(*options, "--resume", "--rounds", str(done))
+    assert resumed.returncode == ExitCode.DONE, resumed.stderr
+    with (report / "rounds.csv").open(encoding="utf-8") as rows:
+        assert sum(1 for _ in rows) - 1 == 4 * done
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    """Wait for a state of the disk; fail after ``SECONDS``."""
+    until = time.monotonic() + SECONDS
+    while not reached():
+        assert time.monotonic() < until, "it took too long"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--topology", "star", "there is no such file"),
+        ("--link", "fast", "50kbit/s,200ms,2%"),
+        ("--hostile", "0.2:rude", "0.2:inverted"),
+        ("--keep-ratio", "2", "0.1..0.7"),
+        ("--speed", "9", "--speed from 0 to 3"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, option: str, value: str, said: str) -> None:
+    assert said in complaint(ExitCode.SETTINGS, *SMALL, option, value, "--report", str(tmp_path / "plan"))
+    assert not (tmp_path / "plan").exists()

@@ -1,0 +1,99 @@
+"""A simulation goes on from what it saved, as boards do after a power cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dslnode.errors import StateError
+from dslnode.simulation.checkpoints import Checkpoints, identity_of
+from dslnode.simulation.simulation import Simulation
+from tests.simulation.networks import simulation
+
+EVERY = 2
+
+
+def saving(directory: Path, *, resume: bool = False, identity: str = "one", every: int = EVERY) -> Simulation:
+    """Return a simulation of six rounds that saves its state in the directory."""
+    built = simulation(rounds=6, link="100Mbit/s,1ms", speed_sigma=0.5)
+    again = Simulation(built.prepared, Checkpoints(directory, identity, nodes=6, every=every), resume)
+    list(again.build())
+    return again
+
+
+def interrupted(directory: Path) -> Simulation:
+    """Return one that ended while some nodes were in their sixth round."""
+    begun = saving(directory)
+    for _ in begun.run():
+        if sum(record.round >= 5 for record in begun.records) == 2:
+            break
+    return begun
+
+
+def test_it_goes_on_after_the_newest_round_that_all_nodes_have_saved(tmp_path: Path) -> None:
+    begun = interrupted(tmp_path)
+    resumed = saving(tmp_path, resume=True)
+    kept = list(resumed.records)
+    newest = max(record.round for record in kept)
+    assert newest % EVERY == 0
+    assert newest >= 2
+    assert kept == [record for record in begun.records if record.round <= newest]
+    list(resumed.run())
+    assert sorted((record.node, record.round) for record in resumed.records) == [
+        (node, number) for node in range(6) for number in range(1, 7)
+    ]
+    for node in range(6):
+        own = [record for record in resumed.records if record.node == node]
+        assert [record.seconds for record in own] == sorted(record.seconds for record in own)
+        assert [record.payload_bits for record in own] == sorted(record.payload_bits for record in own)
+
+
+def test_what_was_learned_is_not_lost(tmp_path: Path) -> None:
+    interrupted(tmp_path)
+    resumed = saving(tmp_path, resume=True)
+    assert resumed.network is not None
+    checkpoints = Checkpoints(tmp_path, "one", nodes=6, every=EVERY)
+    newest = checkpoints.load_records()[-1].round
+    for node in resumed.network.nodes:
+        saved = checkpoints.load_node(node.number, newest)
+        assert (node.learner.state()["scores"] == saved["scores"]).all()
+
+
+def test_only_the_newest_complete_round_stays_on_disk(tmp_path: Path) -> None:
+    list(saving(tmp_path).run())
+    assert sorted(place.name for place in (tmp_path / "state").iterdir()) == ["complete.json", "round-6"]
+
+
+def test_without_a_state_there_is_nothing_to_go_on_from(tmp_path: Path) -> None:
+    list(saving(tmp_path, every=0).run())
+    with pytest.raises(StateError, match="leave --resume out"):
+        saving(tmp_path, resume=True)
+
+
+def test_the_state_of_another_simulation_is_refused(tmp_path: Path) -> None:
+    list(saving(tmp_path).run())
+    with pytest.raises(StateError, match="is of another simulation"):
+        saving(tmp_path, resume=True, identity="another")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"identity": "one", "records": [{"node": 1}]}', "{"])
+def test_a_damaged_state_is_refused(tmp_path: Path, content: str) -> None:
+    list(saving(tmp_path).run())
+    (tmp_path / "state" / "complete.json").write_text(content)
+    with pytest.raises(StateError, match="cannot be read"):
+        saving(tmp_path, resume=True)
+
+
+def test_a_damaged_node_is_refused(tmp_path: Path) -> None:
+    list(saving(tmp_path).run())
+    (tmp_path / "state" / "round-6" / "3.npz").write_bytes(b"PK\x03\x04 no archive")
+    with pytest.raises(StateError, match=r"3\.npz: cannot be read"):
+        saving(tmp_path, resume=True)
+
+
+def test_another_end_is_the_same_simulation() -> None:
+    plan = simulation().prepared.plan
+    assert identity_of("a", plan) == identity_of("a", replace(plan, until_score=0.9))
+    assert identity_of("a", plan) != identity_of("a", replace(plan, churn=0.5)) != identity_of("b", plan)

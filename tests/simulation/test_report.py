@@ -1,0 +1,182 @@
+"""What a simulation leaves: tables that add up, a page that loads nothing, and files that make the same network."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+from dslnode.config.loader import LoadedSettings, load
+from dslnode.errors import SettingsError
+from dslnode.simulation.plan import SimulationPlan
+from dslnode.simulation.records import summaries
+from dslnode.simulation.report.deployment import ticket_commands
+from dslnode.simulation.report.grid_page import Course, grid_page
+from dslnode.simulation.report.layout import places_of
+from dslnode.simulation.report.report import text_of, write_report
+from dslnode.simulation.report.svg import Curve, amount, line_plot
+from dslnode.simulation.report.tables import read_hostile, read_rounds
+from dslnode.simulation.simulation import Simulation
+from dslnode.simulation.topology import read_edges, ring, topology_of
+from tests.simulation.networks import finished
+
+COMMAND = "dslnode simulate --nodes 6 <&>"
+
+
+@pytest.fixture(scope="module")
+def ended() -> Simulation:
+    return finished(link="100Mbit/s,1ms", hostile="0.2:inverted", keep_ratio="0.2..0.4", parts=4)
+
+
+@pytest.fixture(scope="module")
+def directory(ended: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("report")
+    loaded: LoadedSettings = load({"split": "classes:4", "rounds": "3"}, {}, None)
+    write_report(target, COMMAND, loaded, ended)
+    return target
+
+
+class Page(HTMLParser):
+    """What a page refers to, and the elements that are open at its end."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+def test_there_is_a_row_for_every_node_and_round(ended: Simulation, directory: Path) -> None:
+    with (directory / "rounds.csv").open(encoding="utf-8") as source:
+        rows = list(csv.DictReader(source))
+    assert len(rows) == 6 * 3
+    assert [int(row["payload_bits"]) for row in rows] == [record.payload_bits for record in ended.records]
+
+
+def test_the_rounds_as_parquet_are_those_of_the_csv(ended: Simulation, directory: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = parquet.read_table(directory / "rounds.parquet")
+    assert table.column("score").to_pylist() == [record.score for record in ended.records]
+
+
+def test_graph_and_boards_can_be_read_back(ended: Simulation, directory: Path) -> None:
+    assert read_edges(directory / "edges.txt", 6) == ended.prepared.plan.neighbours
+    with (directory / "nodes.csv").open(encoding="utf-8") as source:
+        rows = list(csv.DictReader(source))
+    assert [row["share"] for row in rows] == ["1/4", "2/4", "3/4", "4/4", "1/4", "2/4"]
+    assert sum(row["hostile"] == "inverted" for row in rows) == 1
+
+
+def test_the_page_loads_and_runs_nothing_and_its_pictures_are_well_formed(directory: Path) -> None:
+    text = (directory / "page.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.links == []
+    assert "script" not in page.tags
+    assert "dslnode simulate --nodes 6 &lt;&amp;&gt;" in text
+    assert f"a node sends {32 * 18_944 * 2:,} bits per round" in text, "a ring has two neighbours"
+    pictures = ["<svg" + part.partition("</svg>")[0] + "</svg>" for part in text.split("<svg")[1:]]
+    assert len(pictures) == 7
+    for picture in pictures:
+        ElementTree.fromstring(picture)
+
+
+def test_the_tickets_are_commands_that_there_are(directory: Path) -> None:
+    lines = (directory / "tickets.sh").read_text(encoding="utf-8").splitlines()
+    assert lines[:2] == ["set -e", "dslnode ca init"]
+    words = shlex.split(lines[2])
+    assert words[:4] == ["dslnode", "ca", "issue", "node-1"]
+    assert words[words.index("--peers") + 1] == "node-2:7711,node-6:7711"
+    assert {"split=classes:4", "share=1/4", "keep_ratio=0.2"} <= set(words)
+    assert len(lines) == 2 + 6
+
+
+def test_the_compose_file_has_a_service_for_every_node(directory: Path) -> None:
+    compose = yaml.safe_load((directory / "compose.yml").read_text(encoding="utf-8"))
+    assert list(compose["services"]) == [f"node-{i}" for i in range(1, 7)]
+    assert compose["services"]["node-3"]["hostname"] == "node-3"
+    assert set(compose["volumes"]) == set(compose["services"])
+
+
+def test_a_summary_is_over_the_nodes_that_finished_the_round(ended: Simulation) -> None:
+    found = summaries(ended.records[:7])
+    assert [each.nodes for each in found] == [6, 1]
+    assert found[0].worst_score is not None
+    assert found[0].mean_score is not None
+    assert found[0].worst_score <= found[0].mean_score
+
+
+@pytest.mark.parametrize("points", [[(1.0, 2.0)], [(0.0, 0.0), (1e9, 1e-9)], [(-3.0, 5.0), (-3.0, 5.0)]])
+def test_any_points_make_a_picture(points: list[tuple[float, float]]) -> None:
+    ElementTree.fromstring(line_plot([Curve("one <name>", points), Curve("&", [])], across="x", along="y & z"))
+
+
+def test_nothing_measured_is_said() -> None:
+    assert "Nothing was measured" in line_plot([Curve("a", [])], across="x", along="y")
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.25, "0.25"), (1_500_000, "1.5M"), (20_000, "20k"), (3e9, "3G")])
+def test_amounts_are_short(value: float, text: str) -> None:
+    assert amount(value) == text
+
+
+@pytest.mark.parametrize("count", [1, 2, 30, 700])
+def test_every_node_has_a_place_inside_the_picture(count: int) -> None:
+    places = places_of(topology_of("erdos:4", count, 1) if count > 2 else ring(count))
+    assert len(set(places)) == count
+    assert all(0 <= value <= 1 for place in places for value in place)
+
+
+def test_silent_nodes_get_no_links_in_the_tickets() -> None:
+    silent = finished(nodes=4, rounds=1, hostile="0.5:silent")
+    plan: SimulationPlan = silent.prepared.plan
+    assert sum("--peers" not in line for line in ticket_commands(plan, {})) >= 3
+
+
+def test_settings_are_written_as_a_ticket_reads_them() -> None:
+    values = ((1, 2), {"head.*": 0.5}, True, "sign")
+    assert [text_of(value) for value in values] == ["1,2", "head.*=0.5", "True", "sign"]
+
+
+def test_a_directory_that_cannot_be_written_is_named(ended: Simulation, tmp_path: Path) -> None:
+    (tmp_path / "rounds.csv").mkdir()
+    with pytest.raises(SettingsError, match="cannot be written"):
+        write_report(tmp_path, COMMAND, load({}, {}, None), ended)
+
+
+def test_rounds_and_hostile_nodes_are_read_back(ended: Simulation, directory: Path) -> None:
+    assert read_rounds(directory / "rounds.csv") == ended.records
+    boards = ended.prepared.plan.boards
+    assert read_hostile(directory / "nodes.csv") == {i for i, board in enumerate(boards) if board.hostile}
+
+
+@pytest.mark.parametrize("text", ["node,round\n1,2\n", "node\nx\n"])
+def test_rows_of_something_else_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rounds.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"a row is not that of a round|invalid literal"):
+        read_rounds(tmp_path / "rounds.csv")
+
+
+def test_the_page_of_a_grid_has_a_curve_for_every_combination_over_seeds(ended: Simulation) -> None:
+    rounds = summaries(ended.records)
+    courses = [Course(f"steps {steps}", rounds) for steps in (10, 30) for _ in range(2)]
+    text = grid_page("4 simulations", "dslnode simulate", courses)
+    pictures = ["<svg" + part.partition("</svg>")[0] + "</svg>" for part in text.split("<svg")[1:]]
+    assert [len(ElementTree.fromstring(each).findall("{*}polyline")) for each in pictures] == [2, 2, 2]
+    many = grid_page("many", "dslnode simulate", [Course(str(i), rounds) for i in range(20)])
+    assert "The first 12 of 20 combinations are drawn." in many
+
+
+def test_a_simulation_that_was_interrupted_while_it_was_built_leaves_a_report(
+    ended: Simulation, tmp_path: Path
+) -> None:
+    write_report(tmp_path, COMMAND, load({}, {}, None), Simulation(ended.prepared))
+    assert "Nothing was measured." in (tmp_path / "page.html").read_text(encoding="utf-8")

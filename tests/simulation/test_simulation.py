@@ -1,0 +1,135 @@
+"""Whole simulations: what they learn and send is what the daemon's parts make of it, and follows from the seed."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+import pytest
+
+from benchmarks.accuracy.masks import Lockstep
+from dslnode.errors import SettingsError
+from dslnode.learning.learner import Learner, build_model
+from dslnode.protocol.messages import Exchange
+from dslnode.runtime.build import initialization_options, training_options
+from dslnode.simulation.build import board_settings
+from dslnode.simulation.records import summaries
+from dslnode.simulation.simulation import Simulation
+from tests.simulation.networks import finished, simulation
+
+FAST = {"link": "100Mbit/s,1ms"}
+
+
+def plain_learners(of: Simulation) -> list[Learner]:
+    """Return the learners that daemons with the same settings would build, which share nothing."""
+    learners = []
+    for number, board in enumerate(of.prepared.plan.boards):
+        own = board_settings(of.prepared.settings, number, board, of.prepared.plan.parts)
+        data = of.prepared.parts[board.part - 1]
+        model = build_model(own.model, data, own.seed)
+        learners.append(Learner(model, data, training_options(own), initialization_options(own)))
+    return learners
+
+
+@pytest.mark.parametrize("exchange", [Exchange.SIGN, Exchange.KEEP, Exchange.BOTH])
+def test_nodes_learn_to_the_bit_what_they_learn_without_virtual_time(exchange: Exchange) -> None:
+    simulated = finished(exchange=exchange, **FAST)
+    assert simulated.network is not None
+    learners = plain_learners(simulated)
+    lockstep = Lockstep(learners, simulated.prepared.plan.neighbours, exchange)
+    for number in range(4):
+        lockstep.round(min(number, 2))
+    assert [node.machine.round for node in simulated.network.nodes] == [3] * 6
+    together = [learner.mask.bits for learner in learners]
+    assert [node.learner.mask.bits for node in simulated.network.nodes] == together
+
+
+@pytest.mark.parametrize("link", ["100Mbit/s,1ms", "20kbit/s,300ms,5%"])
+def test_a_simulation_follows_from_its_seed(link: str) -> None:
+    given = {"link": link, "churn": 0.2, "speed_sigma": 0.5, "rounds": 4}
+    first, again, other = finished(**given), finished(**given), finished(**given, seed=2)
+    assert first.records == again.records
+    assert first.records != other.records
+
+
+def test_neighbours_help() -> None:
+    given = {"topology": "complete", "rounds": 8, "samples_per_class": 3, "local_steps": 20, **FAST}
+    together, alone = finished(**given), finished(**given, hostile="1:silent")
+    alone_scores = [each.score for each in alone.records if each.round == 8 and each.score is not None]
+    assert _last_score(together) > fmean(alone_scores) + 0.01
+    assert alone.records[-1].payload_bits == 0
+
+
+def test_a_thin_line_costs_time_and_no_bits() -> None:
+    fast, slow = finished(**FAST), finished(link="20kbit/s,100ms")
+    assert summaries(slow.records)[-1].median_seconds > 3 * summaries(fast.records)[-1].median_seconds
+    bits = [summaries(each.records)[-1].mean_payload_bits for each in (fast, slow)]
+    assert bits[1] == pytest.approx(bits[0], rel=0.1)
+
+
+def test_nodes_that_leave_return_and_finish_all_their_rounds() -> None:
+    ended = finished(rounds=12, churn=0.2, local_steps=3, wait_for_peers=0.0, **FAST)
+    assert ended.network is not None
+    assert ended.network.departures > 3
+    assert [node.machine.round for node in ended.network.nodes] == [12] * 6
+    assert sum(node.refused for node in ended.network.nodes) == 0
+    assert any(node.learner.restarts for node in ended.network.nodes), "their neighbours' replicas did not fit"
+
+
+def test_hostile_nodes_do_harm_which_clipping_bounds() -> None:
+    given = {"topology": "complete", "nodes": 8, "rounds": 5, "hostile": "0.25:loud", **FAST}
+    scores = [_last_score(finished(robust_aggregation=rule, **given)) for rule in ("off", "clipped")]
+    assert scores[1] > scores[0] + 0.05
+
+
+def test_a_data_cap_holds_and_spaces_exchanges() -> None:
+    given = {"rounds": 12, "step_time": 60.0, "send_threshold": 0.0, **FAST}
+    free, capped = finished(**given), finished(data_cap="1.8MB/day", **given)
+    assert capped.network is not None
+    sent = [each.records[-1].wire_bytes for each in (free, capped)]
+    assert sent[1] < 0.9 * sent[0]
+    for node in capped.network.nodes:
+        assert node.scheduler is not None
+        assert node.scheduler.usage().used_bytes <= 1_800_000
+        assert node.scheduler.exchanges_skipped > 0
+
+
+def test_it_ends_at_the_score_that_is_asked_for() -> None:
+    ended = finished(rounds=50, until_score=0.8, local_steps=20, **FAST)
+    assert max(record.round for record in ended.records) < 20
+    assert _last_score(ended) >= 0.8
+
+
+def test_every_node_and_round_has_a_record() -> None:
+    records = finished(evaluate_every=2, rounds=4, keep_ratio="0.2..0.6", **FAST).records
+    assert {(record.node, record.round) for record in records} == {(i, n) for i in range(6) for n in range(1, 5)}
+    assert [record.score is not None for record in records if record.node == 0] == [True, False, True, True]
+    assert records[0].density == pytest.approx(0.2, abs=0.01)
+    assert all(record.wire_bytes > record.payload_bits / 8 for record in records if record.payload_bits)
+
+
+def test_nodes_hold_what_they_have_in_common_once() -> None:
+    ended = simulation(nodes=8, topology="complete", parts=4, rounds=2)
+    assert ended.network is not None
+    for _ in ended.run():
+        pass
+    nodes = ended.network.nodes
+    consensus = [node.learner._consensus for node in nodes]
+    assert len({id(each._seeded_scores) for each in consensus}) == 1
+    assert len({id(node.learner.network.weights) for node in nodes}) == 1
+    peers = [peer for each in consensus for peer in each._peers.values()]
+    replicas = {id(end.scores) for peer in peers for end in (peer.outgoing, peer.incoming)}
+    assert len(replicas) <= 2 * len(nodes) < len(peers)
+
+
+def test_what_no_daemons_could_form_is_refused() -> None:
+    with pytest.raises(SettingsError, match="a daemon links with 100 at most"):
+        simulation(nodes=102, topology="complete")
+    with pytest.raises(SettingsError, match="--churn"):
+        simulation(churn=1.0)
+
+
+def _last_score(ended: Simulation) -> float:
+    """Return the mean of the honest nodes' last scores."""
+    boards = ended.prepared.plan.boards
+    last = {each.node: each.score for each in ended.records if each.score is not None and not boards[each.node].hostile}
+    return fmean(last.values())
