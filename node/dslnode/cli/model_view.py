@@ -57,7 +57,10 @@ def weight_count(model: PersonalModelFile) -> int:
 
 
 def _kept(model: PersonalModelFile) -> str:
-    return f"kept {int(model.mask.sum()):,}" if model.mask.size else "held as they are: over a pretrained network"
+    if not model.mask.size:
+        return "held as they are: over a pretrained network"
+    kept = f"kept {int(model.mask.sum()):,}"
+    return kept if model.levels is None else f"{kept}, each in one of {int(model.levels.codes.max())} levels"
 
 
 def facts_of(model: PersonalModelFile, size: int) -> dict[str, Any]:
