@@ -30,6 +30,7 @@ from torch import Tensor
 
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.masking import to_mask, top_k
+from dslnode.learning.neighbour_weights import descent_weights
 from dslnode.learning.options import RobustAggregation
 from dslnode.learning.replica import QuantizedStep, apply_step, checksum, distance, quantize, step_length
 from dslnode.learning.robust_aggregation import robust_weights, scaled
@@ -203,28 +204,40 @@ class ScoreConsensus:
         return self._mask_of(peer.incoming.scores, peer.incoming.keep_counts)
 
     def consensus_step(
-        self, neighbours: Sequence[str], step_size: float, rule: RobustAggregation = RobustAggregation.OFF
+        self,
+        neighbours: Sequence[str],
+        step_size: float,
+        rule: RobustAggregation = RobustAggregation.OFF,
+        *,
+        gradient: Tensor | None = None,
     ) -> Tensor:
         """Return how far the scores move to those of neighbours that sent steps.
 
-        That is ``step_size * sum_j (R_j - R_ij) / n``, float32 (scores,). ``R_j`` is neighbour j's replica, ``R_ij``
-        this node's as j holds it; the weights are those of CHOCO-SGD with ``w_ij = 1 / n``. ``n`` counts this node and
-        all its neighbours, also those that had nothing to send: else a few senders would move others so far that they
-        had to answer, without end. A reset pulls nobody back to the start, since both replicas of a pair are reset. By
-        ``rule`` some differences are shortened, and some left out as if the neighbour were not there.
+        That is ``step_size * sum_j v_j (R_j - R_ij) / n``, float32 (scores,). ``R_j`` is neighbour j's replica,
+        ``R_ij`` this node's as j holds it; the weights are those of CHOCO-SGD with ``w_ij = 1 / n``. ``n`` counts this
+        node and all its neighbours, also those that had nothing to send: else a few senders would move others so far
+        that they had to answer, without end. A reset pulls nobody back to the start, since both replicas of a pair are
+        reset. By ``rule`` some differences are shortened, and some left out as if the neighbour were not there. ``v_j``
+        is 1, or with this node's ``gradient`` (scores,) more for those that point down its slope.
         """
         spans = [span for _, span in self._network.score_layout.spans()]
         pulling = {name: peer for name in neighbours if not self._is_warming_up(peer := self._peer(name))}
-        differences = [(peer.incoming, peer.outgoing) for peer in pulling.values()]
-        weights = robust_weights(
-            lambda i: differences[i][0].scores - differences[i][1].scores, len(differences), spans, rule
-        )
+        replicas = [(peer.incoming.scores, peer.outgoing.scores) for peer in pulling.values()]
+
+        def difference(i: int) -> Tensor:
+            theirs, ours = replicas[i]
+            return theirs - ours
+
+        weights = robust_weights(difference, len(replicas), spans, rule)
         silent = sum(peer.synchronized for name, peer in self._peers.items() if name not in pulling)
+        chosen = list(weights)
+        relative = [1.0] * len(chosen)
+        if gradient is not None:
+            relative = descent_weights(gradient, lambda place: difference(chosen[place]), len(chosen))
         total = torch.zeros_like(self._seeded_scores)
-        for i, factors in weights.items():
-            incoming, outgoing = differences[i]
-            difference = scaled(incoming.scores - outgoing.scores, factors, spans)
-            total.add_(difference, alpha=step_size / (len(weights) + silent + 1))
+        for i, weight in zip(chosen, relative, strict=True):
+            pull = scaled(difference(i), weights[i], spans)
+            total.add_(pull, alpha=weight * step_size / (len(chosen) + silent + 1))
         return total
 
     def forget(self, neighbours: Iterable[str]) -> None:
