@@ -86,6 +86,8 @@ def _columns(result: Result) -> list[Column]:
         number("worst_node", "worst node, %", ".1f"),
         number("payload_bits", "bits, all links and rounds", ".3g"),
     ]
+    if any("form" in row for row in result["rows"]):
+        found.insert(2, Column("form", lambda row: str(row.get("form", "")), is_text=True))
     if any("nominal_bits" in row for row in result["rows"]):
         found.append(number("nominal_bits", "by the authors' count", ".3g"))
     if any(row["method"] == "dpsgd" and row["payload_bits"] for row in result["rows"]):

@@ -48,6 +48,13 @@ class TestAccuracy:
         assert lines[2] == "| 4 classes, 15 images per class | ours | 3 | 89.6 | 73.0 | 1e+08 | 1/371 |"
         assert [line.split(" | ")[-1] for line in lines[3:]] == ["0 |", "1 |"]
 
+    def test_the_form_of_the_models_is_said_where_rows_have_one(self) -> None:
+        rows = [accuracy_row("ours", 1e8, form="levels"), accuracy_row("dpsgd", 3.71e10)]
+        lines = accuracy.by_case({"rows": rows}).splitlines()
+        assert lines[0].startswith("| data of a node | method | form | seeds |")
+        assert lines[2].startswith("| 4 classes, 15 images per class | ours | levels | 3 |")
+        assert lines[3].startswith("| 4 classes, 15 images per class | D-PSGD | | 3 |")
+
     def test_a_case_is_one_row_with_our_seeds(self) -> None:
         ours = accuracy_row("ours", 1.0, "dirichlet-0.1", of_seeds=[89.0, 90.0])
         lines = accuracy.splits({"rows": [ours, accuracy_row("dpsgd", 2.0, "dirichlet-0.1")]}).splitlines()
