@@ -75,7 +75,9 @@ class Supervisor:
             pid = fork(job.work, log=job.log, namespace=job.namespace)
         except OSError as error:
             remedy = "start fewer nodes, or raise the limit of processes (ulimit -u)"
-            raise SettingsError(f"--nodes {len(self.nodes)}: no further process ({error.strerror}); {remedy}") from error
+            raise SettingsError(
+                f"--nodes {len(self.nodes)}: no further process ({error.strerror}); {remedy}"
+            ) from error
         self._running[pid] = job
         if job.pid_file is not None:
             job.pid_file.write_text(f"{pid}\n", encoding="ascii")
