@@ -103,7 +103,7 @@ def main() -> None:
     before = step_seconds(case)
     real = run_real(case)
     after = step_seconds(case)
-    simulated = simulate(case, statistics.mean((before, after)))
+    simulated = simulate(case, statistics.fmean((before, after)))
     rows = compare(case, real, simulated)
     summary = {
         "step_seconds_before": before,
@@ -143,13 +143,13 @@ def outcome_of(nodes: Sequence[Sequence[FinishedRound]]) -> Outcome:
     """Return what the finished rounds of all nodes come to; the first round only begins the clock."""
 
     def mean_per_round(figure: str) -> float:
-        return statistics.mean(getattr(rounds[-1], figure) / len(rounds) for rounds in nodes)
+        return statistics.fmean(getattr(rounds[-1], figure) / len(rounds) for rounds in nodes)
 
     return Outcome(
         payload_bits=mean_per_round("payload_bits"),
         wire_bytes=mean_per_round("wire_bytes"),
-        score=100 * statistics.mean(each.score for rounds in nodes for each in rounds[-SCORED_ROUNDS:]),
-        rounds_per_minute=statistics.mean(
+        score=100 * statistics.fmean(each.score for rounds in nodes for each in rounds[-SCORED_ROUNDS:]),
+        rounds_per_minute=statistics.fmean(
             60 * (len(rounds) - 1) / (rounds[-1].seconds - rounds[0].seconds) for rounds in nodes
         ),
     )
@@ -216,7 +216,7 @@ def step_seconds(case: Case) -> float:
         for number in range(case.nodes)
     ]
     with processes(case.nodes) as pool:
-        return statistics.mean(pool.map(train, settings, [begin] * case.nodes))
+        return statistics.fmean(pool.map(train, settings, [begin] * case.nodes))
 
 
 def train(settings: Settings, begin: float) -> float:
