@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from dslnode.cli.testbed import clean_environment
 from dslnode.cli.testbed_fork import private_bytes
+from dslnode.cli.testbed_hosts import BRIDGE, NAMESPACES
 from dslnode.cli.testbed_log import progress_of
+from tests.chaos.namespaces import missing
 
 DEADLINE = 120.0
 MAX_PRIVATE_BYTES = 60_000_000
@@ -164,6 +167,24 @@ def test_nodes_end_when_the_testbed_itself_is_killed(tmp_path: Path) -> None:
         while processes_of(tmp_path):
             assert time.monotonic() < deadline
             os.sched_yield()
+
+
+@pytest.mark.skipif(missing() is not None, reason=f"{missing()}")
+def test_nodes_in_namespaces_of_their_own_learn_and_leave_none(tmp_path: Path) -> None:
+    options = ("--nodes", "3", "--topology", "ring", "--namespaces")
+    with running_bed(tmp_path, *options) as bed:
+        bed.wait_until("all do rounds", lambda: all(bed.round(number) >= 2 for number in (1, 2, 3)))
+        spaces = {os.readlink(f"/proc/{pid}/ns/net") for pid in map(bed.pid, (1, 2, 3))}
+        assert len(spaces | {os.readlink("/proc/self/ns/net")}) == 4
+        with running_bed(tmp_path / "other", *options) as other:
+            assert other.end() == 2
+        assert f"process {bed.process.pid} has a testbed with namespaces" in other.output
+        targets = json.loads((tmp_path / "prometheus" / "targets.json").read_text())[0]["targets"]
+        with urlopen(f"http://{targets[2]}/status.json", timeout=DEADLINE) as answer:
+            assert json.load(answer)["name"] == "node-3"
+        assert bed.end(signal.SIGTERM) == 143
+    assert not list(NAMESPACES.glob(f"{BRIDGE}-*"))
+    assert not Path("/sys/class/net", BRIDGE).exists()
 
 
 def test_nodes_that_cannot_start_are_said_with_the_reason(tmp_path: Path) -> None:

@@ -41,15 +41,26 @@ def start_testbed(
     ] = "erdos:6",
     *,
     restart: Annotated[bool, typer.Option("--restart", help="Start nodes again that are killed or fail.")] = False,
+    namespaces: Annotated[
+        bool, typer.Option("--namespaces", help="Give each node a network namespace of its own. Needs root.")
+    ] = False,
 ) -> None:
     """Run many real daemons on this machine, with tickets, until Ctrl-C or for --rounds N.
 
     Each is a process of its own; they share the memory of what they import. The directory gets a page that shows all
     of them, and targets for Prometheus. The same command goes on where it was stopped.
     """
-    from dslnode.cli.testbed_run import run_testbed
+    from dslnode.cli.testbed_run import Request, run_testbed
 
-    raise typer.Exit(run_testbed(loaded.settings, directory, nodes=nodes, topology=topology, restart=restart))
+    request = Request(
+        settings=loaded.settings,
+        directory=directory.absolute(),
+        nodes=nodes,
+        topology=topology,
+        restart=restart,
+        namespaces=namespaces,
+    )
+    raise typer.Exit(run_testbed(request))
 
 
 app.command("testbed", cls=CommandHelp)(with_settings(start_testbed, without=NOT_IN_COMMON))
