@@ -51,31 +51,38 @@ def test_a_node_that_ended_is_shown_with_what_it_logged_last(tmp_path: Path) -> 
 
 
 def test_nodes_that_end_before_they_are_asked_are_shown_as_well(tmp_path: Path) -> None:
-    nodes = plan_testbed(tmp_path, Settings(), ring(2), PLACES)
+    nodes = plan_testbed(tmp_path, Settings(rounds=2), ring(2), PLACES)
     nodes[1].log.write_text('{"event": "round", "round": 2, "bits_sent": 10}\n')
     last = LastReplies(Answers(), nodes)
-    page = page_of(crawl(last.addresses, last.ask))
+    page = page_of(crawl(last.addresses, last.ask), {"node-1": (0.0, 0.0), "node-2": (1.0, 1.0)})
     assert "<td>node-1</td><td>starting</td><td>0</td>" in page
-    assert "<td>node-2</td><td>ended</td><td>2</td>" in page
+    assert "<td>node-2</td><td>finished</td><td>2</td>" in page
+    assert "0 of 2 nodes run, 1 starting, 1 finished, 0 links" in page
 
 
-def test_the_page_has_all_nodes_and_reads_itself_again() -> None:
-    other = pb.NeighbourStatus(node_id=f"{2:032x}", name="node-2", connected=True)
+def test_the_page_has_all_nodes_in_order_and_reads_itself_again() -> None:
+    other = pb.NeighbourStatus(node_id=f"{10:032x}", name="node-10", connected=True)
     replies = {
         "a": reply(1, round=3, score=0.5, score_name="accuracy", neighbours=[other]),
-        "b": reply(2, round=4, score=0.875, score_name="accuracy"),
-        "c": reply(3),
+        "b": reply(10, round=4, score=0.875, score_name="accuracy"),
+        "c": reply(2),
     }
-    page = page_of(crawl(replies, Answers(**replies)))
-    for text in ("node-1", "87.5 %", "3 nodes, 3 answer, 1 links", 'http-equiv="refresh"', "node-2: 0.875, 1 links"):
+    replies["c"].phase = ENDED
+    places = {"node-1": (0.0, 0.0), "node-2": (1.0, 1.0), "node-10": (0.5, 0.5)}
+    page = page_of(crawl(replies, Answers(**replies)), places)
+    for text in ("2 of 3 nodes run, 1 ended, 1 links, mean accuracy 68.8 %", 'http-equiv="refresh"', "node-10: 0.875"):
         assert text in page
+    assert page.index("<td>node-1<") < page.index("<td>node-2<") < page.index("<td>node-10<")
 
 
-def test_names_of_nodes_are_never_markup() -> None:
+def test_only_nodes_of_the_testbed_are_shown_and_never_as_markup() -> None:
+    name = "<script>alert(1)</script>"
     hostile = reply(1)
-    hostile.name = "<script>alert(1)</script>"
-    assert "<script>" not in page_of(crawl(["a"], Answers(a=hostile)))
+    hostile.name = name
+    snapshot = crawl(["a"], Answers(a=hostile))
+    for places in ({}, {name: (0.5, 0.5)}):
+        assert "<script>" not in page_of(snapshot, places)
 
 
 def test_a_page_without_any_node_is_a_page() -> None:
-    assert "0 nodes" in page_of(NetworkSnapshot("testbed", (), frozenset()))
+    assert "0 of 0 nodes" in page_of(NetworkSnapshot("testbed", (), frozenset()), {})

@@ -58,7 +58,7 @@ def _supervise(request: Request, neighbours: Neighbours, places: Sequence[Place]
     first, page = plan[0], request.directory / "page.html"
     _say(f"the page of all nodes: {page}")
     _say(f"in a terminal: dslnode top --address {first.settings.listen} --ticket {first.directory / 'ticket'}")
-    job = Job("page", partial(keep_page, page, plan), page.with_name("page.log"))
+    job = Job("page", partial(keep_page, page, plan, neighbours), page.with_name("page.log"))
     return Supervisor(plan, job, _say, request.restart).run()
 
 
