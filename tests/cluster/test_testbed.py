@@ -140,6 +140,7 @@ def test_a_killed_node_is_missed_and_the_others_go_on(tmp_path: Path) -> None:
         before = bed.round(1)
         bed.wait_until("a neighbour goes on", lambda: bed.round(1) >= before + 2)
         assert len(processes_of(tmp_path)) == 3, "two nodes and the page"
+        os.kill(bed.pid(3), signal.SIGSTOP)  # a node that is paused must end, too
         assert bed.end(signal.SIGTERM) == 143
         assert bed.has_said("2 run, 0 have finished, 1 are missing")
     assert processes_of(tmp_path) == []

@@ -107,10 +107,8 @@ def page_of(snapshot: NetworkSnapshot, places: Mapping[str, Point]) -> str:
     nodes = sorted(
         (node for node in snapshot.nodes if node.name in places), key=lambda node: (len(node.name), node.name)
     )
-    pictures = [
-        _graph(snapshot, nodes, places),
-        Picture("Nodes", f'<div class="scroll">{_table(snapshot, nodes)}</div>'),
-    ]
+    table = Picture("Nodes", f'<div class="scroll">{_table(snapshot, nodes)}</div>', is_wide=True)
+    pictures = [_graph(snapshot, nodes, places), table]
     return document("dslnode testbed", _summary(snapshot, nodes), pictures, refresh_seconds=REFRESH_SECONDS)
 
 

@@ -147,9 +147,10 @@ class Supervisor:
         self._stop(list(self._running))
 
     def _stop(self, processes: Sequence[int]) -> None:
-        """End processes in good order; kill those that do not end in time."""
+        """End processes in good order, also those that the user has paused; kill those that do not end in time."""
         for pid in processes:
             os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGCONT)
         deadline = time.monotonic() + STOP_SECONDS
         while (waiting := self._running.keys() & processes) and time.monotonic() < deadline:
             signal.sigtimedwait({signal.SIGCHLD}, max(0.0, deadline - time.monotonic()))
