@@ -9,12 +9,12 @@ import typer
 
 from dslnode.cli.help import CommandHelp
 from dslnode.cli.options import with_settings
-from dslnode.cli.testbed_plan import MAX_NODES
 from dslnode.config.loader import LoadedSettings
 from dslnode.config.settings import Settings, section_of
 
 app = typer.Typer()
 
+MAX_NODES = 256
 NOT_IN_COMMON = {
     name
     for name in Settings.model_fields

@@ -18,7 +18,6 @@ from dslnode.security.ticket import ticket_text
 from dslnode.simulation.boards import node_name
 from dslnode.simulation.topology import Neighbours
 
-MAX_NODES = 256
 RUN_ID = "testbed"
 WAIT_SECONDS = 120.0
 """How long nodes wait for their neighbours at the beginning, unless the user says otherwise: they start in turn."""
