@@ -14,6 +14,7 @@ from dslnode.runtime.build import initialization_options, training_options
 from dslnode.simulation.build import board_settings
 from dslnode.simulation.records import summaries
 from dslnode.simulation.simulation import Simulation
+from dslnode.simulation.virtual_network import HANDSHAKE_BYTES
 from tests.simulation.networks import finished, simulation
 
 FAST = {"link": "100Mbit/s,1ms"}
@@ -91,6 +92,16 @@ def test_a_data_cap_holds_and_spaces_exchanges() -> None:
         assert node.scheduler is not None
         assert node.scheduler.usage().used_bytes <= 1_800_000
         assert node.scheduler.exchanges_skipped > 0
+
+
+def test_every_link_costs_a_handshake_once() -> None:
+    ended = finished(topology="ring", rounds=2, **FAST)
+    assert ended.network is not None
+    for node in ended.network.nodes:
+        assert len(node.traffic) == 2
+        for traffic in node.traffic.values():
+            rest = traffic.sent.link_bytes - traffic.sent.mask_bytes - traffic.sent.control_bytes
+            assert HANDSHAKE_BYTES < rest < HANDSHAKE_BYTES + 2_000, "the rest is headers and TLS records"
 
 
 def test_it_ends_at_the_score_that_is_asked_for() -> None:

@@ -17,7 +17,7 @@ from dslnode.errors import UnreachableError
 from dslnode.telemetry.score_status import held_out_score
 from dslnode.v1 import node_pb2 as pb
 
-MAX_NODES = 200
+MAX_NODES = 256
 MAX_CONCURRENT = 16
 MAX_SECONDS = 10.0
 """Seconds after which no further wave of requests begins."""

@@ -17,7 +17,7 @@ EXIT_CODES = {
     "4": "an address to listen on is taken, or is not of this machine",
     "5": "the state directory cannot be used",
     "6": "no node answers at the address that was asked",
-    "7": "dslnode doctor found a problem",
+    "7": "dslnode doctor found a problem, or nodes of a testbed ended before their rounds were done",
     "129": "stopped by SIGHUP",
     "130": "stopped by Ctrl-C",
     "143": "stopped by SIGTERM",
@@ -129,6 +129,14 @@ EXAMPLES = {
 
         # One table over settings and seeds:
         dslnode simulate --nodes 50 --grid local-steps=10,30 --grid seed=1,2,3 --report steps
+    """,
+    "testbed": """
+        # 64 daemons with tickets; dead ones are started again:
+        dslnode testbed --nodes 64 --dir bed --split classes:6 --restart
+
+        # Ten rounds on a ring; then kill one by its process id:
+        dslnode testbed --nodes 8 --topology ring --rounds 10 --dir ring &
+        kill -9 $(cat ring/node-3/pid)
     """,
     "demo": """
         dslnode demo --nodes 6 --rounds 60 --report demo.json

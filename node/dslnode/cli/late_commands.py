@@ -18,6 +18,7 @@ LATE = {
     "model": "model",
     "doctor": "node_commands",
     "simulate": "simulate_command",
+    "testbed": "testbed_command",
 }
 """The module of ``dslnode.cli`` in which each is found; a command beside others, or all that the module has."""
 

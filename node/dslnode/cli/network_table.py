@@ -107,7 +107,7 @@ def sorted_nodes(snapshot: NetworkSnapshot, column: Column, *, reverse: bool) ->
 def headline(snapshot: NetworkSnapshot, column: Column, *, reverse: bool, lost: bool) -> Text:
     """Return two lines about the network as a whole."""
     replies = snapshot.replies
-    mean = _mean_score(replies)
+    mean = mean_score(replies)
     sent, dense = (
         sum(getattr(reply, name) for reply in replies) for name in ("payload_bits_sent", "float32_bits_sent")
     )
@@ -120,8 +120,8 @@ def headline(snapshot: NetworkSnapshot, column: Column, *, reverse: bool, lost: 
     return text.append(f"  by {column.title} {'▼' if reverse else '▲'}", "dim")
 
 
-def _mean_score(replies: Sequence[pb.StatusReply]) -> str:
-    """Return the mean of the nodes' scores, where all are of one name."""
+def mean_score(replies: Sequence[pb.StatusReply]) -> str:
+    """Return the mean of the nodes' scores as text, where all are of one name."""
     measured = [held_out_score(reply) for reply in replies]
     values = [score for _, score in measured if score is not None]
     names = {name for name, score in measured if score is not None} or {ACCURACY}

@@ -25,7 +25,7 @@ def places_of(neighbours: Neighbours) -> list[tuple[float, float]]:
     if count > MAX_SPRING_NODES or count < 3:
         return spiral
     places = np.array([(0.5 + 0.5 * math.cos(turn), 0.5 + 0.5 * math.sin(turn)) for turn in _turns(count)])
-    edges = np.array(edges_of(neighbours)).reshape(-1, 2)
+    edges = np.array(edges_of(neighbours), dtype=np.intp).reshape(-1, 2)
     length = math.sqrt(1 / count)
     for step in range(STEPS):
         difference = places[:, None] - places[None]

@@ -69,15 +69,16 @@ def page(facts: PageFacts, plan: SimulationPlan, records: Sequence[RoundRecord])
     return document(facts.title, facts.command, [*pictures, Picture("Rounds", table, is_wide=True)])
 
 
-def document(title: str, command: str, pictures: Sequence[Picture]) -> str:
-    """Return a page with these pictures as HTML text."""
+def document(title: str, command: str, pictures: Sequence[Picture], *, refresh_seconds: int = 0) -> str:
+    """Return a page with these pictures as HTML text; a browser reads it again after ``refresh_seconds``, if any."""
     sections = "\n".join(
         f"<section{' class=wide' if picture.is_wide else ''}><h2>{escape(picture.title)}</h2>{picture.content}"
         f"<p>{escape(picture.note)}</p></section>"
         for picture in pictures
     )
+    refresh = f'<meta http-equiv="refresh" content="{refresh_seconds}">\n' if refresh_seconds else ""
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{refresh}'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta name="color-scheme" content="light dark">\n<title>{escape(title)}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
