@@ -40,7 +40,8 @@ QUICK := not slow and not containers and not chaos
 
 test: $(VENV)/ready
 	$(BIN)/pytest --unit -n auto -m "$(QUICK)" --cov --cov-report=
-	$(BIN)/pytest --integration -m "$(QUICK)" --cov --cov-append --cov-report=term
+	$(BIN)/pytest --short-processes -n auto -m "$(QUICK)" --cov --cov-append --cov-report=
+	$(BIN)/pytest --alone -m "$(QUICK)" --cov --cov-append --cov-report=term
 
 test-unit: $(VENV)/ready
 	$(BIN)/pytest --unit -n auto -m "$(QUICK)"
@@ -87,6 +88,7 @@ figures: $(VENV)/ready
 	$(BIN)/python -m benchmarks.wire --json $(FIGURES)/wire.json
 	$(BIN)/python -m benchmarks.tables --json $(FIGURES)/tables.json
 	$(BIN)/python -m benchmarks.frozen --json $(FIGURES)/frozen.json
+	$(BIN)/python -m benchmarks.privacy --runs build/privacy.jsonl --json $(FIGURES)/privacy.json
 	$(BIN)/python -m benchmarks.attacks --json $(FIGURES)/attacks.json
 	$(BIN)/python -m benchmarks.serving --json $(FIGURES)/serving.json
 	$(BIN)/python -m benchmarks.inference --json $(FIGURES)/inference.json

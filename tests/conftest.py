@@ -26,11 +26,19 @@ WITH_PROCESSES_OR_SOCKETS = (
     *("security/test_socket_directory.py", "security/test_tls_tunnels.py"),
 )
 """Below ``tests``: what a run with ``--unit`` leaves out."""
+WITH_SHORT_PROCESSES = (
+    *("cli/test_use_your_model.py", "cli/test_simulate", "cli/test_predict.py", "cli/test_help.py", "cli/test_main.py"),
+    *("cli/test_entry.py", "cli/test_completions.py", "cli/test_data.py", "cli/test_serve.py", "data/test_pages.py"),
+    *("cluster/test_export.py", "cluster/test_frozen.py", "test_api.py"),
+)
+"""Of these, what ends by itself and watches no clock, so that several may run at a time."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--unit", action="store_true", help="only tests that need no process and no network socket")
     parser.addoption("--integration", action="store_true", help="only tests that need a process or a network socket")
+    parser.addoption("--short-processes", action="store_true", help="of these only those that may run at a time")
+    parser.addoption("--alone", action="store_true", help="of these only those that may not")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -38,12 +46,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not needs_more(item)]
     elif config.getoption("--integration"):
         items[:] = [item for item in items if needs_more(item)]
+    elif config.getoption("--short-processes"):
+        items[:] = [item for item in items if needs_more(item) and is_short(item)]
+    elif config.getoption("--alone"):
+        items[:] = [item for item in items if needs_more(item) and not is_short(item)]
 
 
 def needs_more(item: pytest.Item) -> bool:
     """Return whether a test needs a process or a network socket."""
-    place = item.path.relative_to(HERE).as_posix()
-    return place.startswith(WITH_PROCESSES_OR_SOCKETS) or item.get_closest_marker("process") is not None
+    return _place(item).startswith(WITH_PROCESSES_OR_SOCKETS) or item.get_closest_marker("process") is not None
+
+
+def is_short(item: pytest.Item) -> bool:
+    """Return whether a test that needs a process may run beside others."""
+    return _place(item).startswith(WITH_SHORT_PROCESSES)
+
+
+def _place(item: pytest.Item) -> str:
+    return item.path.relative_to(HERE).as_posix()
 
 
 @pytest.fixture(autouse=True)

@@ -44,6 +44,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "attacks": ("attacks", others.attacks),
     "tables": ("tables", others.tables),
     "frozen": ("frozen", others.frozen),
+    "privacy": ("privacy", others.privacy),
     "inference": ("inference", others.inference),
     "endurance": ("endurance", others.endurance),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import mean
 from typing import Any
 
+from benchmarks.results.accuracy import METHODS
 from benchmarks.results.markdown import Column, Row, formatted, number, table, text
 
 Result = dict[str, Any]
@@ -244,6 +245,20 @@ def frozen(result: Result) -> str:
         number("accuracy", "accuracy, %", ".1f"),
         number("worst", "worst node", ".1f"),
         number("least", "least seed", ".1f"),
+    ]
+    return table(columns, result["rows"])
+
+
+def privacy(result: Result) -> str:
+    """Return how well two attacks tell training examples from others, by method and by what is seen of a node."""
+    columns = [
+        text("method", "method", METHODS),
+        text("seen", "what is seen"),
+        number("train", "accuracy on members, %", ".1f"),
+        number("test", "on strangers, %", ".1f"),
+        number("loss_area", "loss threshold: area", ".3f"),
+        number("ratio_area", "likelihood ratio: area", ".3f"),
+        number("ratio_hits", "members found at 1 % of false alarms", ".1%"),
     ]
     return table(columns, result["rows"])
 

@@ -10,6 +10,9 @@ from pathlib import Path
 import grpc
 import numpy as np
 
+from dslnode.learning.frozen_network import shared_layout
+from dslnode.learning.masking import layout_of
+from dslnode.learning.models import mlp
 from dslnode.transport.client import ask_status
 from tests.cluster.processes import NodeProcess, free_port
 
@@ -37,9 +40,10 @@ def test_three_nodes_do_their_rounds_together_and_end_by_themselves() -> None:
             assert [line["round"] for line in node.rounds()] == list(range(1, 26))
             assert node.rounds()[-1]["masks"] == 2
             assert node.rounds()[-1]["accuracy"] > 0.8
-            weights = node.wait_for_event("started")["weights"]
+            layout = layout_of(mlp((1, 8, 8), 10))
+            assert node.wait_for_event("started")["weights"] == layout.size
             scales = 2 * 32
-            whole = weights + scales  # a bit a score, and a scale a layer
+            whole = shared_layout(layout, 14).size + scales  # a bit a score, and a scale a layer
             sent = node.rounds()[-1]["bits_sent"]
             ups = sum(line["event"] == "neighbour up" for line in node.log.events)
             repeated = ups - 2  # where both dial at once, the link that takes over may tell again what was on its way
