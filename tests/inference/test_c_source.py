@@ -17,6 +17,7 @@ from dslnode.inference import operations as op
 from dslnode.inference.c_source import c_source
 from dslnode.inference.export_check import ties
 from dslnode.inference.input_units import InputUnits
+from dslnode.inference.levels import Levels
 from dslnode.inference.model_file import InputScaling, Layer, PersonalModelFile
 from dslnode.inference.predictor import Predictor
 from dslnode.inference.rows import trial_rows
@@ -91,6 +92,13 @@ def of_operations(
     return replace(example(), description=description, mask=mask, tensors=tensors)
 
 
+def with_levels(model: PersonalModelFile, highest: int) -> PersonalModelFile:
+    """Return the model with a level from 1 to ``highest`` for each kept weight."""
+    levels = 1 + np.arange(len(model.mask), dtype=np.uint8) % highest
+    steps = tuple(0.3 + 0.1 * place for place in range(len(model.description.layers)))
+    return replace(model, levels=Levels(model.mask * levels, steps))
+
+
 AUTOENCODER = (*DESCRIPTION.operations[:3], op.Linear(weight="3.weight"))
 CHANNELS = np.array([0.5, 2, 3, 1.5, 1, 2], np.float32)
 MODELS = {
@@ -143,6 +151,12 @@ MODELS = {
         outputs=6,
         gain=CHANNELS,
     ),
+}
+
+
+MODELS |= {
+    "seven levels": with_levels(MODELS["classes that never win"], 7),
+    "127 levels in a convolution": with_levels(MODELS["a convolution with all, norm, pooling"], 127),
 }
 
 
