@@ -26,12 +26,8 @@ WITH_PROCESSES_OR_SOCKETS = (
     *("security/test_socket_directory.py", "security/test_tls_tunnels.py"),
 )
 """Below ``tests``: what a run with ``--unit`` leaves out."""
-WITH_SHORT_PROCESSES = (
-    *("cli/test_use_your_model.py", "cli/test_simulate", "cli/test_predict.py", "cli/test_help.py", "cli/test_main.py"),
-    *("cli/test_entry.py", "cli/test_completions.py", "cli/test_data.py", "cli/test_serve.py", "data/test_pages.py"),
-    *("cluster/test_export.py", "cluster/test_frozen.py", "test_api.py"),
-)
-"""Of these, what ends by itself and watches no clock, so that several may run at a time."""
+WATCH_A_CLOCK = ("cluster/", "chaos/", "runtime/", "overlay/", "cli/test_top.py", "cli/doctor/")
+"""Of these, what runs alone: daemons that are timed. Of the others several run at a time."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,7 +55,7 @@ def needs_more(item: pytest.Item) -> bool:
 
 def is_short(item: pytest.Item) -> bool:
     """Return whether a test that needs a process may run beside others."""
-    return _place(item).startswith(WITH_SHORT_PROCESSES)
+    return not _place(item).startswith(WATCH_A_CLOCK)
 
 
 def _place(item: pytest.Item) -> str:
