@@ -12,7 +12,7 @@ from benchmarks.accuracy.dense import Dense
 from benchmarks.accuracy.masks import MaskGossip, node_name
 from benchmarks.accuracy.method import Method
 from benchmarks.accuracy.methods import RECIPES
-from dslnode.learning.graded_mask import layer_powers, strengths
+from dslnode.learning.graded_mask import graded_strengths
 from dslnode.learning.learner import Learner
 
 View = Callable[[Method], list[Tensor]]
@@ -64,5 +64,4 @@ def _replicas(method: Method) -> list[Tensor]:
 
 def _model_of(learner: Learner, replica: Tensor) -> Tensor:
     network = learner.network
-    powers = layer_powers(network.layout, learner.options.power)
-    return network.weights * strengths(network.expand_scores(replica), network.layout, network.counts, powers)
+    return network.weights * graded_strengths(network, network.expand_scores(replica), learner.options.power)

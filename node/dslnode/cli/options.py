@@ -19,6 +19,15 @@ ConfigFile = Annotated[
     typer.Option("--config", metavar="FILE", envvar="DSLNODE_CONFIG", help="TOML file with settings."),
 ]
 
+Topology = Annotated[
+    str,
+    typer.Option(
+        metavar="GRAPH",
+        help="Who is linked: ring, complete, erdos:DEGREE, geometric[:DEGREE], barabasi[:LINKS], or a file with "
+        "two node numbers in each line.",
+    ),
+]
+
 
 def with_settings(
     command: Callable[..., None], *, examine: bool = False, without: Container[str] = ()

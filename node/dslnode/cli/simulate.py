@@ -61,8 +61,13 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, Simulation]:
         checkpoints.clear()
     simulation = Simulation(prepared, checkpoints, request.resume)
     code = _run(simulation, console)
-    write_report(directory, shlex.join(["dslnode", *sys.argv[1:]]), loaded, simulation)
+    write_report(directory, given_command(), loaded, simulation)
     return code, simulation
+
+
+def given_command() -> str:
+    """Return the command that this process was started with, as a shell reads it."""
+    return shlex.join(["dslnode", *sys.argv[1:]])
 
 
 def make_directory(directory: Path) -> None:
@@ -103,8 +108,8 @@ def _table(simulation: Simulation) -> Table:
     headings = ("round", "nodes", "mean score", "worst", "sent per node", "on the wire", "seconds", "staleness")
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    boards = simulation.prepared.plan.boards
-    rounds = summaries(record for record in simulation.records if not boards[record.node].hostile)
+    honest = simulation.prepared.plan.honest
+    rounds = summaries(record for record in simulation.records if record.node in honest)
     measured = [each for each in rounds[:-1] if each.mean_score is not None]
     every = max(1, -(-len(measured) // SHOWN_ROUNDS))
     for each in [*measured[::every], *rounds[-1:]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from dslnode.cli.help import CommandHelp
-from dslnode.cli.options import with_settings
+from dslnode.cli.options import Topology, with_settings
 from dslnode.config.loader import LoadedSettings
 from dslnode.config.settings import Settings, section_of
 
@@ -37,14 +37,7 @@ def simulate(
         Optional[int],  # noqa: UP045
         typer.Option(min=1, max=100_000, help="How many nodes. Default: 20, or as many as --like has."),
     ] = None,
-    topology: Annotated[
-        str,
-        typer.Option(
-            metavar="GRAPH",
-            help="Who is linked: ring, complete, erdos:DEGREE, geometric[:DEGREE], barabasi[:LINKS], or a file with "
-            "two node numbers in each line.",
-        ),
-    ] = "erdos:6",
+    topology: Topology = "erdos:6",
     *,
     report: Annotated[
         Path, typer.Option(metavar="DIRECTORY", help="Where tables, page and deployment files go.")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dslnode.cli.formatting import percent, si_amount
-from dslnode.cli.simulate import Request, make_directory, simulate
+from dslnode.cli.simulate import Request, given_command, make_directory, simulate
 from dslnode.errors import ExitCode, StateError
 from dslnode.simulation.grid import Combination, Outcome, combinations, outcome, over_seeds, varied
 from dslnode.simulation.records import summaries
@@ -50,8 +48,7 @@ def run_grid(request: Request, axes: Sequence[str]) -> ExitCode:
         write_outcomes(file, found)
     page = request.directory / "grid.html"
     courses = [_course(request.directory, combination) for combination, _ in found]
-    command = shlex.join(["dslnode", *sys.argv[1:]])
-    write(page, grid_page(f"{len(found)} simulations", command, courses))
+    write(page, grid_page(f"{len(found)} simulations", given_command(), courses))
     console.print(_table(found))
     console.print(f"all runs: {file}, {page}", soft_wrap=True, highlight=False)
     return code

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dslnode.cli.help import CommandHelp
-from dslnode.cli.options import with_settings
+from dslnode.cli.options import Topology, with_settings
 from dslnode.config.loader import LoadedSettings
 from dslnode.config.settings import Settings, section_of
 
@@ -31,14 +31,7 @@ def start_testbed(
     directory: Annotated[
         Path, typer.Option("--dir", metavar="DIRECTORY", help="Where tickets, states, logs and the page go.")
     ] = Path("testbed"),
-    topology: Annotated[
-        str,
-        typer.Option(
-            metavar="GRAPH",
-            help="Who is linked: ring, complete, erdos:DEGREE, geometric[:DEGREE], barabasi[:LINKS], or a file with "
-            "two node numbers in each line.",
-        ),
-    ] = "erdos:6",
+    topology: Topology = "erdos:6",
     *,
     restart: Annotated[bool, typer.Option("--restart", help="Start nodes again that are killed or fail.")] = False,
     namespaces: Annotated[

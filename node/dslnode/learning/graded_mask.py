@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.masking import sampled_threshold
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
@@ -45,6 +46,11 @@ def strengths(tensor: Tensor, layout: MaskLayout, counts: tuple[int, ...], power
         _raise(own, power)
         own *= np.float32(_factor(layer, count, power))
     return torch.from_numpy(found)
+
+
+def graded_strengths(network: FrozenNetwork, tensor: Tensor, power: float) -> Tensor:
+    """Return the strengths (weights,) that a power, above 0, gives the weights of a network."""
+    return strengths(tensor, network.layout, network.counts, layer_powers(network.layout, power))
 
 
 def _factor(layer: MaskLayer, count: int, power: float) -> float:

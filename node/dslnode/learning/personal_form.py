@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dslnode.inference.levels import HIGHEST, Levels, fitted_levels
 from dslnode.learning.frozen_network import FrozenNetwork
-from dslnode.learning.graded_mask import layer_powers, strengths
+from dslnode.learning.graded_mask import graded_strengths
 from dslnode.learning.masking import from_mask
 from dslnode.learning.options import Personal, TrainingOptions
 from dslnode.protocol.mask import Mask
@@ -44,7 +44,6 @@ def personal_form(
     """
     if options.personal == "binary" or not options.power:
         return PersonalForm(mask)
-    powers = layer_powers(network.layout, options.power)
-    graded = strengths(tensor, network.layout, network.counts, powers)
+    graded = graded_strengths(network, tensor, options.power)
     levels = fitted_levels(graded.numpy(), keep.numpy(), network.layout, HIGHEST_LEVEL[options.personal])
     return PersonalForm(mask, levels)

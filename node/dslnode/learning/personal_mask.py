@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor
 from dslnode.learning.frozen_network import FrozenNetwork
-from dslnode.learning.graded_mask import layer_powers, strengths
+from dslnode.learning.graded_mask import graded_strengths
 from dslnode.learning.group_sparsity import dead_channels, drop_thin_channels, living_counts
 from dslnode.learning.masking import near_top_k, top_k
 from dslnode.learning.options import TrainingOptions
@@ -50,7 +50,6 @@ def training_mask(network: FrozenNetwork, tensor: Tensor, scores: Tensor, option
     exact = structured or not options.signed_scores
     keep = choose_mask(network, tensor, scores, options) if exact else None
     if options.power:
-        powers = layer_powers(network.layout, options.power)
-        graded = strengths(tensor, network.layout, network.counts, powers)
+        graded = graded_strengths(network, tensor, options.power)
         return graded if keep is None else graded * keep
     return near_top_k(tensor, network.layout, network.counts) if keep is None else keep

@@ -9,12 +9,14 @@ from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
 from dslnode.data.node_part import load_node_part
 from dslnode.data.partition import PartitionSpec, parse_share, parse_split
+from dslnode.data.schema import Schema
 from dslnode.data.schema_file import read_schema
 from dslnode.data.target import Task
 from dslnode.data.task_choice import with_task
 from dslnode.learning.learner import Learner, build_model
 from dslnode.learning.options import InitializationOptions, TrainingOptions
 from dslnode.learning.pretrained import PretrainedNetwork, read_pretrained
+from dslnode.protocol.round_machine import RoundMachine
 
 
 def node_data(settings: Settings) -> DataSet:
@@ -24,10 +26,20 @@ def node_data(settings: Settings) -> DataSet:
         partition_spec(settings),
         held_out_fraction=settings.held_out_fraction,
         class_count=settings.class_count,
-        schema=read_schema(settings.schema) if settings.schema else None,
-        task=settings.task if settings.task in set(Task) else "",
+        schema=given_schema(settings),
+        task=built_in_task(settings),
     )
     return with_task(data, settings.task)
+
+
+def given_schema(settings: Settings) -> Schema | None:
+    """Return the schema of the data, if the settings name one. Raises ``DataError``."""
+    return read_schema(settings.schema) if settings.schema else None
+
+
+def built_in_task(settings: Settings) -> str:
+    """Return the task by which data are read; empty if the settings name none, or one of the user's own."""
+    return settings.task if settings.task in set(Task) else ""
 
 
 def partition_spec(settings: Settings) -> PartitionSpec:
@@ -54,6 +66,16 @@ def initialization_options(settings: Settings) -> InitializationOptions:
     given = {name: getattr(settings, name) for name in names}
     ratios = tuple(settings.layer_keep_ratios.items())
     return InitializationOptions(**{**given, **seeds, "layer_keep_ratios": ratios})
+
+
+def round_machine(settings: Settings) -> RoundMachine:
+    """Return the machine of a node's rounds, before the first one."""
+    return RoundMachine(
+        limit=settings.rounds,
+        max_staleness=settings.max_staleness,
+        exchange=settings.exchange,
+        max_lead=settings.max_lead,
+    )
 
 
 def build_alone(settings: Settings, learner: Learner) -> Learner | None:

@@ -11,6 +11,7 @@ from dslnode.protocol import events
 from dslnode.protocol.membership import MemberRecord
 from dslnode.protocol.round_deadline import RoundDeadline
 from dslnode.protocol.round_machine import RoundMachine
+from dslnode.runtime.build import round_machine
 from dslnode.runtime.checkpointing import CheckpointSchedule, CheckpointWriter
 from dslnode.runtime.command_runner import CommandRunner
 from dslnode.runtime.event_bridge import EventBridge, Refusals
@@ -116,12 +117,7 @@ def build_node(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeParts:
 def build_core(prepared: Prepared, *, hooks: Hooks, log: Logger) -> NodeCore:
     """Return the parts that most others need."""
     settings, learner, info = prepared.settings, prepared.learner, prepared.node_info
-    machine = RoundMachine(
-        limit=settings.rounds,
-        max_staleness=settings.max_staleness,
-        exchange=settings.exchange,
-        max_lead=settings.max_lead,
-    )
+    machine = round_machine(settings)
     dispatcher = LinkEventDispatcher()
     signatures = prepared.signatures
     factory = LinkFactory(

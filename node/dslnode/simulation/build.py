@@ -13,17 +13,17 @@ from dslnode.config.quantities import DataCap, parse_cap
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet, load_data_set
 from dslnode.data.partition import node_part, split_held_out
-from dslnode.data.schema_file import read_schema
-from dslnode.data.target import Task
 from dslnode.data.task_choice import with_task
 from dslnode.learning.learner import build_model
 from dslnode.protocol.codec.mask_codec import READABLE, Codec
 from dslnode.protocol.messages import MaskKind
-from dslnode.protocol.round_machine import RoundMachine
 from dslnode.runtime.build import (
+    built_in_task,
+    given_schema,
     initialization_options,
     partition_spec,
     pretrained_network,
+    round_machine,
     training_options,
 )
 from dslnode.runtime.prepare import node_info
@@ -46,8 +46,7 @@ from dslnode.transport.traffic import GRPC_FRAMING
 
 def load_whole(settings: Settings) -> DataSet:
     """Return the data set that the nodes get their parts of. Raises ``DataError`` or ``SettingsError``."""
-    task = settings.task if settings.task in set(Task) else ""
-    schema = read_schema(settings.schema) if settings.schema else None
+    schema, task = given_schema(settings), built_in_task(settings)
     whole = load_data_set(settings.data, settings.class_count, schema=schema, task=task)
     return split_held_out(whole, settings.held_out_fraction, settings.seed)
 
@@ -101,7 +100,7 @@ class NetworkBuilder:
             node = VirtualNode(
                 number,
                 learner,
-                _machine(settings),
+                round_machine(settings),
                 board=board,
                 environment=environment,
                 draws=np.random.Generator(np.random.PCG64([settings.seed, number, 2])),
@@ -142,15 +141,6 @@ def without_silent(plan: SimulationPlan) -> Neighbours:
     return tuple(
         () if i in silent else tuple(peer for peer in peers if peer not in silent)
         for i, peers in enumerate(plan.neighbours)
-    )
-
-
-def _machine(settings: Settings) -> RoundMachine:
-    return RoundMachine(
-        limit=settings.rounds,
-        max_staleness=settings.max_staleness,
-        exchange=settings.exchange,
-        max_lead=settings.max_lead,
     )
 
 

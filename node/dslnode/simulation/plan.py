@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from dslnode.errors import SettingsError
 from dslnode.simulation.boards import Board
@@ -38,6 +39,11 @@ class SimulationPlan:
                 f"--topology: a node would have {widest} neighbours, a daemon links with {MAX_DEGREE} at most; "
                 "take a sparser one, such as erdos:10"
             )
+
+    @cached_property
+    def honest(self) -> frozenset[int]:
+        """The numbers of the nodes that do not lie."""
+        return frozenset(number for number, board in enumerate(self.boards) if not board.hostile)
 
 
 def plan_boards(

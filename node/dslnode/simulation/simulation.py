@@ -171,7 +171,7 @@ class LatestScores:
 
     def __init__(self, plan: SimulationPlan) -> None:
         self._wanted = plan.until_score
-        self._honest = {i for i, board in enumerate(plan.boards) if not board.hostile}
+        self._honest = plan.honest
         self._scores: dict[int, float] = {}
         self._sum = 0.0
 

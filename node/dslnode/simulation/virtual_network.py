@@ -25,7 +25,7 @@ from dslnode.simulation.line import LinkEnd
 from dslnode.simulation.link_model import LinkModel, transfer
 from dslnode.simulation.records import RoundRecord
 from dslnode.simulation.topology import Neighbours, edges_of
-from dslnode.simulation.virtual_node import VirtualNode, node_key
+from dslnode.simulation.virtual_node import VirtualNode, node_key, node_number
 from dslnode.transport.frame_codec import LinkParameters
 from dslnode.transport.traffic import Flow, Traffic
 
@@ -142,7 +142,7 @@ class VirtualNetwork:
         """Close all links of a node. Its neighbours notice at once: an orderly daemon says goodbye."""
         node.present = False
         for peer in list(node.links):
-            other = self.nodes[int(peer)]
+            other = self.nodes[node_number(peer)]
             for one, key in ((other, node.key), (node, peer)):
                 one.references[key] = one.links[key].references
                 one.close_link(key)

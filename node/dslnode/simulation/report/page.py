@@ -62,7 +62,7 @@ class PageFacts:
 
 def page(facts: PageFacts, plan: SimulationPlan, records: Sequence[RoundRecord]) -> str:
     """Return the HTML text."""
-    honest = [record for record in records if not plan.boards[record.node].hostile]
+    honest = [record for record in records if record.node in plan.honest]
     rounds = summaries(honest)
     pictures = [*_score_pictures(facts, plan, rounds), *_cost_pictures(rounds), _graph(plan, records)]
     table = f'<div class="scroll">{_table(facts.score_name, rounds)}</div>'
