@@ -129,6 +129,9 @@ EXAMPLES = {
 
         # One table over settings and seeds:
         dslnode simulate --nodes 50 --grid local-steps=10,30 --grid seed=1,2,3 --report steps
+
+        # Other methods on the same data, boards and lines:
+        dslnode simulate --nodes 20 --grid method=ours,dpsgd --grid seed=1,2 --report methods
     """,
     "testbed": """
         # 64 daemons with tickets; dead ones are started again:

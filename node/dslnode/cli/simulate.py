@@ -17,9 +17,16 @@ from dslnode.config.loader import LoadedSettings
 from dslnode.errors import ExitCode, SettingsError
 from dslnode.simulation.checkpoints import Checkpoints, identity_of
 from dslnode.simulation.likeness import Likeness
-from dslnode.simulation.records import RoundSummary, summaries
+from dslnode.simulation.method_simulation import AnySimulation, MethodSimulation
+from dslnode.simulation.records import Incidents, RoundSummary, summaries
 from dslnode.simulation.report.report import write_report
-from dslnode.simulation.simulation import Simulation, SimulationOptions, prepare_simulation
+from dslnode.simulation.simulation import (
+    MASK_METHODS,
+    PreparedSimulation,
+    Simulation,
+    SimulationOptions,
+    prepare_simulation,
+)
 
 SHOWN_ROUNDS = 12
 
@@ -44,12 +51,12 @@ def run_simulation(request: Request) -> ExitCode:
     console = Console()
     code, simulation = simulate(request, console)
     console.print(_table(simulation))
-    console.print(_incidents(simulation))
+    console.print(_incidents(simulation.incidents))
     console.print(f"the report: {request.directory / 'page.html'}", soft_wrap=True, highlight=False)
     return code
 
 
-def simulate(request: Request, console: Console) -> tuple[ExitCode, Simulation]:
+def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulation]:
     """Run a simulation and write its report; return why it ended, and the simulation."""
     loaded, directory = request.loaded, request.directory
     torch.set_num_threads(loaded.settings.threads)
@@ -59,10 +66,23 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, Simulation]:
     checkpoints = Checkpoints(directory, identity, nodes=request.options.nodes, every=request.checkpoint_every)
     if not request.resume:
         checkpoints.clear()
-    simulation = Simulation(prepared, checkpoints, request.resume)
+    simulation = _simulation(request, prepared, checkpoints)
     code = _run(simulation, console)
     write_report(directory, given_command(), loaded, simulation)
     return code, simulation
+
+
+def _simulation(request: Request, prepared: PreparedSimulation, checkpoints: Checkpoints) -> AnySimulation:
+    options = request.options
+    if options.method in MASK_METHODS:
+        if options.method_rate is not None:
+            raise SettingsError(f"--method-rate: {options.method} has --learning-rate; give that, or another --method")
+        return Simulation(prepared, checkpoints, request.resume)
+    if request.checkpoint_every or request.resume:
+        raise SettingsError(
+            f"--method {options.method}: has no states on disk; leave --checkpoint-every and --resume out"
+        )
+    return MethodSimulation(prepared, options.method, options.method_rate)
 
 
 def given_command() -> str:
@@ -78,7 +98,7 @@ def make_directory(directory: Path) -> None:
         raise SettingsError(f"--report {directory}: cannot be made ({error.strerror}); name another one") from error
 
 
-def _run(simulation: Simulation, console: Console) -> ExitCode:
+def _run(simulation: AnySimulation, console: Console) -> ExitCode:
     prepared = simulation.prepared
     nodes = len(prepared.plan.boards)
     columns = (
@@ -103,7 +123,7 @@ def _run(simulation: Simulation, console: Console) -> ExitCode:
     return ExitCode.DONE
 
 
-def _table(simulation: Simulation) -> Table:
+def _table(simulation: AnySimulation) -> Table:
     table = Table(title="Nodes that are not hostile", title_justify="left", box=None, pad_edge=False)
     headings = ("round", "nodes", "mean score", "worst", "sent per node", "on the wire", "seconds", "staleness")
     for heading in headings:
@@ -117,14 +137,9 @@ def _table(simulation: Simulation) -> Table:
     return table
 
 
-def _incidents(simulation: Simulation) -> str:
+def _incidents(found: Incidents) -> str:
     """Return what happened beside learning, in one line."""
-    network = simulation.network
-    if network is None:
-        return "no node was ready"
-    resets = sum(node.learner.restarts for node in network.nodes)
-    refused = sum(node.refused for node in network.nodes)
-    return f"{network.departures} departures, {resets} resets of replicas, {refused} messages refused"
+    return f"{found.departures} departures, {found.resets} resets of replicas, {found.refused} messages refused"
 
 
 def _row(each: RoundSummary) -> tuple[str, ...]:

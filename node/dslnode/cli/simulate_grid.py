@@ -115,7 +115,7 @@ def _outcome(row: dict[str, str]) -> Outcome:
 def _table(found: Found) -> Table:
     table = Table(box=None, pad_edge=False)
     names = [name for name in found[0][0] if name != "seed"] if found else []
-    for name in (*names, "seeds", "rounds", "mean score", "worst", "sent per node", "on the wire", "seconds"):
+    for name in (*names, "seeds", "rounds", "mean\nscore", "worst", "sent per\nnode", "on the\nwire", "seconds"):
         table.add_column(name, justify="left" if name in names else "right", no_wrap=True)
     for combination, seeds, mean in over_seeds(found):
         table.add_row(

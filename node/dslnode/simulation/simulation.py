@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
 from dslnode.errors import SettingsError
@@ -15,11 +16,14 @@ from dslnode.simulation.hostile import parse_hostility
 from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.link_model import parse_link
 from dslnode.simulation.plan import SimulationPlan, part_count, plan_boards
-from dslnode.simulation.records import RoundRecord
+from dslnode.simulation.records import Incidents, RoundRecord
 from dslnode.simulation.topology import Neighbours, topology_of
 from dslnode.simulation.virtual_network import VirtualNetwork
 
 USUAL_ROUNDS = 20
+OURS, MASKS_ALONE, AUTHORS = "ours", "masks_alone", "authors"
+MASK_METHODS = (OURS, MASKS_ALONE, AUTHORS)
+"""Methods that learn masks by the daemon's own parts: as set, without neighbours, and in the authors' form."""
 MOST_ROUNDS = 10_000
 """Rounds of a simulation that is to reach a score, if nobody says how many."""
 
@@ -39,6 +43,8 @@ class SimulationOptions:
     parts: int = 0
     until_score: float | None = None
     wait_for_peers: float = 60.0
+    method: str = "ours"
+    method_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ def prepare_simulation(
     _check(options)
     own = None if like is None else like.grown(options.nodes, settings.seed)
     settings = _completed(settings, options, own)
+    if options.method == AUTHORS:
+        settings = _as_the_authors(settings)
     whole = load_whole(settings)
     parts = options.parts or part_count(options.nodes, len(whole.train))
     plan = SimulationPlan(
@@ -94,7 +102,16 @@ def _completed(settings: Settings, options: SimulationOptions, like: Likeness | 
     return settings.model_copy(update=chosen)
 
 
+def _as_the_authors(settings: Settings) -> Settings:
+    """Return settings of the authors' form: as many local steps in all, but exchanges as often as theirs."""
+    preset = PRESETS[AUTHORS]
+    rounds = settings.rounds * settings.local_steps // int(preset["local_steps"])
+    return Settings(**{**settings.model_dump(), **preset, "rounds": rounds})
+
+
 def _neighbours(options: SimulationOptions, settings: Settings, like: Likeness | None) -> Neighbours:
+    if options.method == MASKS_ALONE:
+        return ((),) * options.nodes
     return topology_of(options.topology, options.nodes, settings.seed) if like is None else like.neighbours
 
 
@@ -127,6 +144,18 @@ class Simulation:
     def weights(self) -> int:
         """The number of weights of the model; 0 before the nodes are built."""
         return 0 if self.network is None else self.network.nodes[0].learner.layout.size
+
+    @property
+    def incidents(self) -> Incidents:
+        """What happened so far beside learning."""
+        if self.network is None:
+            return Incidents()
+        nodes = self.network.nodes
+        return Incidents(
+            departures=self.network.departures,
+            resets=sum(node.learner.restarts for node in nodes),
+            refused=sum(node.refused for node in nodes),
+        )
 
     def build(self) -> Iterator[int]:
         """Build the nodes; yield how many there are so far. Raises ``StateError`` if it cannot be resumed."""

@@ -16,7 +16,7 @@ from dslnode.simulation.topology import Neighbours
 class Cohort:
     """All nodes of a run. ``parts`` are their data; ``model`` makes a fresh model, whose weights do not matter.
 
-    ``layout`` has the model's weights as one flat vector.
+    ``batch_size`` examples make a local step. ``layout`` has the model's weights as one flat vector.
     """
 
     parts: tuple[DataSet, ...]
@@ -24,3 +24,4 @@ class Cohort:
     model: Callable[[], nn.Module]
     layout: MaskLayout
     seed: int
+    batch_size: int = 32

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dslnode.simulation.methods.bits import float_message
 from dslnode.simulation.methods.cohort import Cohort
-from dslnode.simulation.methods.method import BATCH_SIZE, LOCAL_STEPS, Candidates, Traffic
+from dslnode.simulation.methods.method import LOCAL_STEPS, Candidates, Traffic
 from dslnode.simulation.methods.mixing import metropolis
 from dslnode.simulation.methods.network import build_network, dense_start, streams
 
@@ -49,7 +49,7 @@ class Dense:
         self._momentum = momentum
         self._mixing = metropolis(cohort.neighbours)
         self._neighbours = cohort.neighbours
-        self._batches = streams(cohort, BATCH_SIZE)
+        self._batches = streams(cohort)
         self._weights = [dense_start(cohort) for _ in cohort.parts]
         self._velocities = [torch.zeros(cohort.layout.size) for _ in cohort.parts]
         self.trained = self._weights

@@ -18,7 +18,7 @@ from dslnode.protocol.mask import MaskLayout
 from dslnode.simulation.methods.bits import Bits, flipped, float_message, mask_message
 from dslnode.simulation.methods.cohort import Cohort
 from dslnode.simulation.methods.dense import decayed
-from dslnode.simulation.methods.method import BATCH_SIZE, LOCAL_STEPS, Candidates, Traffic
+from dslnode.simulation.methods.method import LOCAL_STEPS, Candidates, Traffic
 from dslnode.simulation.methods.network import build_network, dense_start, streams
 
 DENSITY = 0.5  # the authors' own
@@ -46,7 +46,7 @@ class DisPFL:
         self._rounds, self._rate, self._momentum, self._prune = rounds, rate, momentum, prune
         self._decay_rounds = rounds if cosine else None
         self._neighbours = cohort.neighbours
-        self._batches = streams(cohort, BATCH_SIZE)
+        self._batches = streams(cohort)
         self._counts = layer_counts(cohort.layout, DENSITY)
         self._masks = [self._first_mask(cohort.seed, node) for node in range(len(cohort.parts))]
         self._weights = [dense_start(cohort) * mask for mask in self._masks]

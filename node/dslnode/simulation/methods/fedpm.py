@@ -14,7 +14,7 @@ from torch import Tensor
 from dslnode.learning.frozen_network import frozen_weights
 from dslnode.simulation.methods.bits import flipped, mask_message
 from dslnode.simulation.methods.cohort import Cohort
-from dslnode.simulation.methods.method import BATCH_SIZE, LOCAL_STEPS, Candidates, Traffic
+from dslnode.simulation.methods.method import LOCAL_STEPS, Candidates, Traffic
 from dslnode.simulation.methods.network import build_network, streams
 
 PRIOR = 1.0  # lambda_0 of the Beta prior
@@ -41,7 +41,7 @@ class FedPM:
         self.form = "float32"
         self._rate, self._momentum, self._reset = rate, momentum, reset
         self._neighbours = cohort.neighbours
-        self._batches = streams(cohort, BATCH_SIZE)
+        self._batches = streams(cohort)
         ratios = tuple(0.5 for _ in cohort.layout.layers)  # the mean of the first probabilities
         self._frozen = frozen_weights(cohort.layout, cohort.seed, ratios)
         first = np.random.Generator(np.random.PCG64([cohort.seed, 0])).random(cohort.layout.size, dtype=np.float32)

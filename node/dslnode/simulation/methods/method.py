@@ -14,7 +14,6 @@ Candidates = dict[str, list[Tensor]]
 """By a short word for when or how a model is measured: every node's weights, flat."""
 
 LOCAL_STEPS = 10  # per round, unless asked otherwise
-BATCH_SIZE = 32
 
 
 @dataclass

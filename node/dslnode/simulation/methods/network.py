@@ -95,6 +95,6 @@ def batches(examples: Examples, size: int, seed: int, node: int) -> Iterator[tup
             yield stored[chosen].float().div(examples.full_scale), labels[chosen]
 
 
-def streams(cohort: Cohort, size: int) -> list[Iterator[tuple[Tensor, Tensor]]]:
+def streams(cohort: Cohort) -> list[Iterator[tuple[Tensor, Tensor]]]:
     """Return every node's minibatches."""
-    return [batches(data.train, size, cohort.seed, node) for node, data in enumerate(cohort.parts)]
+    return [batches(data.train, cohort.batch_size, cohort.seed, node) for node, data in enumerate(cohort.parts)]
