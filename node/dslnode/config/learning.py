@@ -276,8 +276,6 @@ class LearningSettings(SettingsGroup):
             raise ValueError("mask_power needs signed_scores; set mask_power to 0, or signed_scores to true")
         if self.weights_per_score > 1 and not shared:
             raise ValueError("weights_per_score above 1 needs signed_scores and shared_scores; set it to 1")
-        if self.weights_per_score > 1 and self.group_lasso:
-            raise ValueError("group_lasso needs weights_per_score 1: it shrinks the scores of one channel together")
         if self.mask_novelty and not shared:
             raise ValueError(
                 "mask_novelty needs signed_scores and shared_scores; set mask_novelty to false, or both to true"

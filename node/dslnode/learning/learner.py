@@ -127,7 +127,9 @@ class Learner:
         """The personal model's form: the frozen network under it is the personal model."""
         if self._form is None:
             tensor = aggregation_tensor(self.network, self._state, self.options)
-            self._form = personal_form(self.network, tensor, self._keep, self._mask, self.options)
+            self._form = personal_form(
+                self.network, tensor, self._keep, self._mask, self._state.channels, self.options
+            )
         return self._form
 
     @property
@@ -365,7 +367,7 @@ class Learner:
 
     def _update_mask(self) -> None:
         tensor = aggregation_tensor(self.network, self._state, self.options)
-        self._keep = choose_mask(self.network, tensor, self._state.scores, self.options)
+        self._keep = choose_mask(self.network, tensor, self._state.channels, self.options)
         self._mask = masking.to_mask(self._keep, self.layout)
         self._form = None
 

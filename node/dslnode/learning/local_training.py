@@ -18,8 +18,8 @@ from dslnode.errors import ModelError
 from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor
 from dslnode.learning.batches import Batches
 from dslnode.learning.frozen_network import FrozenNetwork
-from dslnode.learning.group_sparsity import shrink_channels
 from dslnode.learning.initialization import score_scale
+from dslnode.learning.masking import kept_weights
 from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import training_mask
 from dslnode.learning.results import Progress
@@ -136,16 +136,18 @@ def train_locally(
     while steps < options.local_steps and not stop():
         inputs, targets = next(batches)
         tensor = ranking.tensor(state.scores)
-        mask = training_mask(network, tensor, state.scores, options)
+        mask = training_mask(network, tensor, state.channels, options)
         gradient = minibatch_gradient(network, mask, task, inputs, targets)
         steps += 1
         if not gradient.is_finite():  # one such step would spoil all scores for good
             continue
-        step_scores(network, state, ranking.at_scores(state, gradient.at_weights), options)
-        step_local_parameters(network, state, gradient.local)
+        at_weights = gradient.at_weights
         if options.group_lasso:
-            strength = options.learning_rate * options.group_lasso
-            shrink_channels(state.scores, network.layout, strength, relative=options.step_rule == "adam")
+            at_weights = state.channels.through(at_weights, network.layout)
+            run_with = kept_weights(network.weights, mask)
+            state.channels.step(run_with, gradient.at_weights, network.layout, options.group_lasso)
+        step_scores(network, state, ranking.at_scores(state, at_weights), options)
+        step_local_parameters(network, state, gradient.local)
         state.average.lerp_(state.scores, 1 - min(options.score_ema_decay, state.steps / (state.steps + WARM_UP)))
         seen.add(gradient, inputs, targets)
     if steps and not seen.targets:

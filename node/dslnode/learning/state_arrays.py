@@ -10,8 +10,11 @@ import torch
 from dslnode.errors import StateError
 from dslnode.inference.saved_arrays import LOCAL
 from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.group_sparsity import ChannelScales
 from dslnode.learning.state import LearnerState
 
+CHANNELS = "channels."
+"""Before the names of what belongs to the channels' scales."""
 FIRST, SECOND = "first.", "second."
 """Before the names of what is trained without a mask, for its moments."""
 
@@ -24,6 +27,7 @@ def to_arrays(network: FrozenNetwork, state: LearnerState) -> dict[str, np.ndarr
         "velocity": state.velocity,
         "squares": state.squares,
         "neighbour_mean": state.neighbour_mean,
+        **{CHANNELS + name: tensor for name, tensor in vars(state.channels).items()},
     }
     masked = {layer.name for layer in network.layout.layers}
     local = network.model.state_dict()
@@ -40,7 +44,8 @@ def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> Lea
 
     Raises ``StateError`` if they were made for another model.
     """
-    arrays = {"collaboration_weight": np.array(1.0), **arrays}  # the first files lack it: it was constant
+    whole = {CHANNELS + name: tensor.numpy() for name, tensor in vars(ChannelScales.at_one(network.layout)).items()}
+    arrays = {"collaboration_weight": np.array(1.0), **whole, **arrays}  # the first files lack these: they were constant
     tensors = {}
     for name, shape in _shapes(network).items():
         if name not in arrays or arrays[name].shape != shape:
@@ -60,6 +65,7 @@ def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> Lea
         squares=tensors["squares"],
         neighbour_mean=tensors["neighbour_mean"],
         gradient=torch.zeros(network.layout.size),
+        channels=ChannelScales(**{name: tensors[CHANNELS + name] for name in vars(ChannelScales.at_one(network.layout))}),
         steps=int(tensors["steps"]),
         first_moments={name.removeprefix(FIRST): t for name, t in moments.items() if name.startswith(FIRST)},
         second_moments={name.removeprefix(SECOND): t for name, t in moments.items() if name.startswith(SECOND)},
@@ -83,4 +89,5 @@ def _shapes(network: FrozenNetwork) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {"scores": scores, "average": scores, "velocity": scores, "squares": scores}
     masked = {layer.name for layer in network.layout.layers}
     local = {LOCAL + name: tuple(t.shape) for name, t in network.model.state_dict().items() if name not in masked}
-    return {**shapes, "neighbour_mean": weights, **local, "steps": (), "collaboration_weight": ()}
+    channels = {CHANNELS + name: tuple(t.shape) for name, t in vars(ChannelScales.at_one(network.layout)).items()}
+    return {**shapes, **channels, "neighbour_mean": weights, **local, "steps": (), "collaboration_weight": ()}
