@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
+from dslnode.errors import ModelError
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 SCALE_RATE = 0.05
@@ -41,6 +43,11 @@ class ChannelScales:
         count = sum(layer.shape[0] for layer in inner)
         return cls(torch.ones(count), torch.zeros(count), torch.zeros(len(inner)))
 
+    @property
+    def have_stepped(self) -> bool:
+        """Whether the lasso has taken a step: without that, all scales are one."""
+        return bool(self.squares.any())
+
     def of_weights(self, layout: MaskLayout) -> Tensor:
         """Return the scale of each weight's channel, float32 (weights,)."""
         found = torch.ones(layout.size)
@@ -62,8 +69,8 @@ class ChannelScales:
 
         ``weights`` (weights,) are those the model ran with, ``at_weights`` the gradients there, by parameter name. The
         steps of a layer are in units of the root mean square of its gradients, which does not change where they end.
-        A channel for which the loss falls by less than ``strength`` per unit of its scale shrinks until it is dead. The
-        last channel of a layer stays.
+        A channel shrinks as long as the loss falls by less than ``strength`` per unit of its scale, in the end until it
+        is dead. The last channel of a layer stays.
         """
         for place, (layer, span, own) in enumerate(_inner_layers(layout)):
             gradient = _groups(at_weights[layer.name].float().reshape(-1).cpu(), layer, slice(None))
@@ -77,9 +84,22 @@ class ChannelScales:
         self.squares[place] = square if self.squares[place] == 0 else self.squares[place].lerp(square, 1 - SECOND_MOMENT)
         velocity.lerp_(gradient, 1 - MOMENTUM)
         rate = SCALE_RATE / (self.squares[place].sqrt() + 1e-12)
-        after = (scales - rate * (velocity + strength)).clamp_(min=0).mul_(living)
-        if after.any():
-            scales.copy_(after)
+        wanted = (scales - rate * velocity).mul_(living)
+        after = (wanted - rate * strength).clamp_(min=0)
+        if not after.any():  # a layer without channels is none
+            strongest = int(wanted.argmax())
+            after[strongest] = scales[strongest]
+        scales.copy_(after)
+
+
+def check_channels_can_shrink(model: nn.Module) -> None:
+    """Raise ``ModelError`` if the model has a norm that undoes the scale of each channel."""
+    for name, module in model.named_modules():
+        if isinstance(module, _NormBase):
+            raise ModelError(
+                f"group_lasso cannot shrink the channels of this model: {name or 'it'} is a {type(module).__name__},"
+                " which undoes each channel's scale; set group_lasso to 0, or take a model without such norms"
+            )
 
 
 def drop_thin_channels(keep: Tensor, layout: MaskLayout, counts: tuple[int, ...], fraction: float) -> Tensor:

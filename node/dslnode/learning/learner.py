@@ -28,6 +28,7 @@ from dslnode.learning.evaluation import EVALUATION_BATCH, Answers, evaluate
 from dslnode.learning.export import ModelParts, PersonalModel, bake, model_parts
 from dslnode.learning.fine_tuning import fine_tuned
 from dslnode.learning.frozen_network import fingerprint
+from dslnode.learning.group_sparsity import check_channels_can_shrink
 from dslnode.learning.initial_masks import InitialMasks
 from dslnode.learning.initialization import frozen_network, initial_state
 from dslnode.learning.local_training import train_locally
@@ -84,6 +85,8 @@ class Learner:
             model = build_model(model, data, start.network_seed)
         self.task = learning_task(data)
         model, layout = check_model(model, data, self.task, options.batch_size)
+        if options.group_lasso:
+            check_channels_can_shrink(model)
         self.options = options
         self.data = data
         self.initialization = start

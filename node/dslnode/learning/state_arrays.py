@@ -27,8 +27,9 @@ def to_arrays(network: FrozenNetwork, state: LearnerState) -> dict[str, np.ndarr
         "velocity": state.velocity,
         "squares": state.squares,
         "neighbour_mean": state.neighbour_mean,
-        **{CHANNELS + name: tensor for name, tensor in vars(state.channels).items()},
     }
+    if state.channels.have_stepped:
+        arrays.update(_by_name(state.channels))
     masked = {layer.name for layer in network.layout.layers}
     local = network.model.state_dict()
     arrays.update({LOCAL + name: tensor for name, tensor in local.items() if name not in masked})
@@ -44,8 +45,9 @@ def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> Lea
 
     Raises ``StateError`` if they were made for another model.
     """
-    whole = {CHANNELS + name: tensor.numpy() for name, tensor in vars(ChannelScales.at_one(network.layout)).items()}
-    arrays = {"collaboration_weight": np.array(1.0), **whole, **arrays}  # the first files lack these: they were constant
+    whole = {name: tensor.numpy() for name, tensor in _by_name(ChannelScales.at_one(network.layout)).items()}
+    constant = {"collaboration_weight": np.array(1.0), **whole}  # the first files lack it, and those without a lasso
+    arrays = {**constant, **arrays}
     tensors = {}
     for name, shape in _shapes(network).items():
         if name not in arrays or arrays[name].shape != shape:
@@ -65,12 +67,22 @@ def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> Lea
         squares=tensors["squares"],
         neighbour_mean=tensors["neighbour_mean"],
         gradient=torch.zeros(network.layout.size),
-        channels=ChannelScales(**{name: tensors[CHANNELS + name] for name in vars(ChannelScales.at_one(network.layout))}),
+        channels=ChannelScales(
+            scales=tensors[CHANNELS + "scales"],
+            velocity=tensors[CHANNELS + "velocity"],
+            squares=tensors[CHANNELS + "squares"],
+        ),
         steps=int(tensors["steps"]),
         first_moments={name.removeprefix(FIRST): t for name, t in moments.items() if name.startswith(FIRST)},
         second_moments={name.removeprefix(SECOND): t for name, t in moments.items() if name.startswith(SECOND)},
         collaboration_weight=float(tensors["collaboration_weight"]),
     )
+
+
+def _by_name(channels: ChannelScales) -> dict[str, torch.Tensor]:
+    """Return what belongs to the channels' scales, by its name in a state."""
+    own = {"scales": channels.scales, "velocity": channels.velocity, "squares": channels.squares}
+    return {CHANNELS + name: tensor for name, tensor in own.items()}
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
@@ -89,5 +101,5 @@ def _shapes(network: FrozenNetwork) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {"scores": scores, "average": scores, "velocity": scores, "squares": scores}
     masked = {layer.name for layer in network.layout.layers}
     local = {LOCAL + name: tuple(t.shape) for name, t in network.model.state_dict().items() if name not in masked}
-    channels = {CHANNELS + name: tuple(t.shape) for name, t in vars(ChannelScales.at_one(network.layout)).items()}
+    channels = {name: tuple(t.shape) for name, t in _by_name(ChannelScales.at_one(network.layout)).items()}
     return {**shapes, **channels, "neighbour_mean": weights, **local, "steps": (), "collaboration_weight": ()}
