@@ -41,10 +41,12 @@ def test_a_weight_is_scaled_as_its_channel_is_and_the_last_layer_is_left_whole()
     channels = ChannelScales.at_one(LAYOUT)
     assert len(channels.scales) == CHANNELS
     channels.scales[:] = torch.arange(CHANNELS)
-    found = masking.tensors_of(channels.of_weights(LAYOUT), LAYOUT)
+    found = masking.tensors_of(channels.of_weights(LAYOUT, whole=False), LAYOUT)
     assert torch.equal(found["conv"], torch.arange(6.0).view(6, 1, 1, 1).expand(6, 3, 5, 5))
     assert torch.equal(found["inner"], torch.arange(6.0, 13.0).view(7, 1).expand(7, 6))
     assert (found["last"] == 1).all()
+    whole = masking.tensors_of(channels.of_weights(LAYOUT, whole=True), LAYOUT)
+    assert torch.equal(whole["conv"], (found["conv"] > 0).float())
 
 
 def test_gradients_are_those_that_autograd_finds_through_the_scales() -> None:
@@ -60,12 +62,12 @@ def test_gradients_are_those_that_autograd_finds_through_the_scales() -> None:
     loss = functional_call(model, weights, (images,)).square().mean()
     at_scales, at_unscaled, *rest = torch.autograd.grad(loss, [leaf, unscaled, *weights.values()])
     at_weights = dict(zip(weights, rest, strict=True))
-    through = torch.cat([gradient.flatten() for gradient in channels.through(at_weights, layout).values()])
+    through = torch.cat([gradient.flatten() for gradient in channels.through(at_weights, layout, whole=False).values()])
     assert torch.allclose(through, at_unscaled, atol=1e-6)
 
     before = channels.scales.clone()
     with torch.no_grad():
-        channels.step(torch.cat([w.flatten() for w in weights.values()]), at_weights, layout, 0.02)
+        channels.step(torch.cat([w.flatten() for w in weights.values()]), at_weights, layout, 0.02, whole=False)
     for own in (slice(0, 4), slice(4, 9)):  # the first step averages a tenth of the first gradient
         gradient = at_scales[own]
         expected = before[own] - SCALE_RATE / gradient.square().mean().sqrt() * (0.1 * gradient + 0.02)
@@ -81,7 +83,7 @@ def test_scales_end_where_the_penalised_loss_is_lowest() -> None:
     for _ in range(3000):
         scales = channels.scales[:, None]
         at_weights = {"inner": curvature[:, None] * (scales - target[:, None]) * unit, "last": torch.ones(2, 4)}
-        channels.step(torch.cat([(scales * unit).flatten(), torch.zeros(8)]), at_weights, layout, 0.5)
+        channels.step(torch.cat([(scales * unit).flatten(), torch.zeros(8)]), at_weights, layout, 0.5, whole=False)
     assert channels.scales.tolist() == pytest.approx([0.9, 0.0, 0.75, 0.0], abs=0.05)
 
 
@@ -89,10 +91,10 @@ def test_a_dead_channel_stays_dead_and_the_last_one_of_a_layer_alive() -> None:
     layout = MaskLayout((MaskLayer("inner", (3, 2)), MaskLayer("last", (2, 3))))
     channels, weights = ChannelScales.at_one(layout), torch.ones(12)
     loved = {"inner": torch.tensor([[1.0, 1.0], [-1.0, -1.0], [0.5, 0.5]]), "last": torch.zeros(2, 3)}
-    channels.step(weights, loved, layout, 1e6)
+    channels.step(weights, loved, layout, 1e6, whole=False)
     assert channels.scales.tolist() == [0, 1, 0]
     for _ in range(20):
-        channels.step(weights, {**loved, "inner": -torch.ones(3, 2)}, layout, 0.0)
+        channels.step(weights, {**loved, "inner": -torch.ones(3, 2)}, layout, 0.0, whole=False)
     assert channels.scales[[0, 2]].tolist() == [0, 0]
     assert channels.scales[1] > 1
 
@@ -167,19 +169,21 @@ def test_units_die_and_the_others_keep_what_they_kept(plan: TrainingOptions, sig
     assert int(keep[24 * 6 :].sum()) == network.counts[1]
 
 
-def test_what_is_trained_is_scaled_and_without_the_dead() -> None:
-    network, state, keep = trained(LASSO)
-    tensor = aggregation_tensor(network, state, LASSO)
-    found = training_mask(network, tensor, state.channels, LASSO)
-    plain = training_mask(network, tensor, state.channels, PLAN)
-    assert torch.equal(found, plain * state.channels.of_weights(network.layout))
+@pytest.mark.parametrize("form", ["binary", "levels"])
+def test_what_is_trained_is_without_the_dead_and_scaled_if_the_personal_model_is(form: Personal) -> None:
+    plan = replace(LASSO, personal=form)
+    network, state, keep = trained(plan)
+    tensor = aggregation_tensor(network, state, plan)
+    found = training_mask(network, tensor, state.channels, plan)
+    plain = training_mask(network, tensor, state.channels, replace(plan, group_lasso=0.0))
+    assert torch.equal(found, plain * state.channels.of_weights(network.layout, whole=form == "binary"))
     assert not found[~keep].any()
 
 
 def test_without_the_lasso_nothing_moves() -> None:
     network, state, keep = trained(PLAN)
     assert (state.channels.scales == 1).all()
-    assert not state.channels.have_stepped
+    assert not state.channels.have_moved
     assert int(keep.sum()) == sum(network.counts)
 
 
@@ -285,3 +289,17 @@ def test_norms_that_undo_scales_are_refused(digits: DataSet) -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
     with pytest.raises(ModelError, match="1 is a BatchNorm2d, which undoes each channel's scale; set group_lasso to 0"):
         Learner(model, digits, TrainingOptions(group_lasso=0.003))
+
+
+def test_a_node_that_begins_with_a_model_lacks_the_channels_that_the_model_lacks(digits: DataSet) -> None:
+    learner = learned(digits)
+    file = unpack(pack(personal_model(learner, describe_model(learner, model="mlp"), best=False)))
+    new = Learner(wide(), digits, replace(learner.options, local_steps=1))
+    new.begin_from(file)
+    assert new.mask == learner.mask
+    new.train_round()
+    kept, wanted = (masking.from_mask(node.mask)[: 256 * 64].view(256, 64).any(dim=1) for node in (new, learner))
+    assert not kept[~wanted].any()
+    again = Learner(wide(), digits, new.options)
+    again.restore(new.state())
+    assert again.mask == new.mask

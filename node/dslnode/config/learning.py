@@ -258,7 +258,8 @@ class LearningSettings(SettingsGroup):
     group_lasso: float = Field(
         DEFAULT_TRAINING.group_lasso,
         ge=0,
-        description="Group lasso strength; larger: more channels die. Needs weights_per_score 1. 0: off.",
+        description="Group lasso: an output channel shrinks, in the end to nothing, unless it lowers the loss by more "
+        "than this per unit of its scale. Larger: more channels die; begin with 0.003. 0: off.",
     )
     min_channel_fraction: float = Field(
         DEFAULT_TRAINING.min_channel_fraction,

@@ -3,7 +3,10 @@
 A group is all that leads into one output channel or unit: ``weight[g]``. Weights of many channels share a score, so no
 channel dies of its scores. Each has a scale of its own in place, which multiplies its kept weights: the group lasso of
 weights ``a_g * V_g`` is, for the ``V_g`` of a step, a penalty on the scales ``a_g`` alone (network slimming, Liu et al.
-2017). Scales are the node's own and never sent. The last layer is always left whole: its outputs are the classes.
+2017). Scales are the node's own and never sent. A personal model that is a mask alone has no place for scales: there a
+channel counts in full until its scale is 0 (``whole``), with the straight-through gradient.
+
+The last layer is always left as it is: its outputs are the classes.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ SCALE_RATE = 0.05
 """A step of a scale, where its gradient is the root mean square of its layer's."""
 MOMENTUM = 0.9  # decay of the scales' gradients
 SECOND_MOMENT = 0.99  # decay of their mean squares
+SMALLEST = 1e-6  # scale by which gradients are divided; dead channels have none
 
 
 @dataclass(eq=False)
@@ -44,27 +48,43 @@ class ChannelScales:
         return cls(torch.ones(count), torch.zeros(count), torch.zeros(len(inner)))
 
     @property
-    def have_stepped(self) -> bool:
-        """Whether the lasso has taken a step: without that, all scales are one."""
-        return bool(self.squares.any())
+    def have_moved(self) -> bool:
+        """Whether the lasso has taken a step, or a scale is not one."""
+        return bool(self.squares.any() or (self.scales != 1).any())
 
-    def of_weights(self, layout: MaskLayout) -> Tensor:
-        """Return the scale of each weight's channel, float32 (weights,)."""
+    def drop_empty(self, keep: Tensor, layout: MaskLayout) -> None:
+        """Let every channel die of which ``keep``, boolean (weights,), keeps nothing; in a layer that keeps some."""
+        for layer, span, own in _inner_layers(layout):
+            kept = _groups(keep, layer, span).any(dim=1)
+            if kept.any():
+                self.scales[own] *= kept
+
+    def of_weights(self, layout: MaskLayout, *, whole: bool) -> Tensor:
+        """Return what each weight's channel multiplies it by, float32 (weights,)."""
+        factors = self._factors(whole)
         found = torch.ones(layout.size)
         for layer, span, own in _inner_layers(layout):
-            _groups(found, layer, span).copy_(self.scales[own, None])
+            _groups(found, layer, span).copy_(factors[own, None])
         return found
 
-    def through(self, at_weights: Mapping[str, Tensor], layout: MaskLayout) -> dict[str, Tensor]:
+    def through(self, at_weights: Mapping[str, Tensor], layout: MaskLayout, *, whole: bool) -> dict[str, Tensor]:
         """Return the gradients at the weights before they are scaled, from those at the weights the model ran with."""
-        found = dict(at_weights)
+        factors, found = self._factors(whole), dict(at_weights)
         for layer, _, own in _inner_layers(layout):
             gradient = found[layer.name]
-            scales = self.scales[own].to(gradient.device, gradient.dtype)
-            found[layer.name] = gradient * scales.view(-1, *(1,) * (gradient.ndim - 1))
+            own_factors = factors[own].to(gradient.device, gradient.dtype)
+            found[layer.name] = gradient * own_factors.view(-1, *(1,) * (gradient.ndim - 1))
         return found
 
-    def step(self, weights: Tensor, at_weights: Mapping[str, Tensor], layout: MaskLayout, strength: float) -> None:
+    def step(
+        self,
+        weights: Tensor,
+        at_weights: Mapping[str, Tensor],
+        layout: MaskLayout,
+        strength: float,
+        *,
+        whole: bool,
+    ) -> None:
         """Take one proximal step down the loss plus ``strength`` times the sum of all scales.
 
         ``weights`` (weights,) are those the model ran with, ``at_weights`` the gradients there, by parameter name. The
@@ -72,16 +92,22 @@ class ChannelScales:
         A channel shrinks as long as the loss falls by less than ``strength`` per unit of its scale, in the end until it
         is dead. The last channel of a layer stays.
         """
+        factors = self._factors(whole).clamp(min=SMALLEST)
         for place, (layer, span, own) in enumerate(_inner_layers(layout)):
             gradient = _groups(at_weights[layer.name].float().reshape(-1).cpu(), layer, slice(None))
-            at_scales = torch.linalg.vecdot(gradient, _groups(weights, layer, span)) / self.scales[own].clamp(min=1e-6)
+            at_scales = torch.linalg.vecdot(gradient, _groups(weights, layer, span)) / factors[own]
             self._step_layer(place, own, at_scales, strength)
+
+    def _factors(self, whole: bool) -> Tensor:
+        return (self.scales > 0).float() if whole else self.scales
 
     def _step_layer(self, place: int, own: slice, gradient: Tensor, strength: float) -> None:
         scales, velocity = self.scales[own], self.velocity[own]
         living = scales > 0
         square = gradient[living].square().mean()
-        self.squares[place] = square if self.squares[place] == 0 else self.squares[place].lerp(square, 1 - SECOND_MOMENT)
+        self.squares[place] = (
+            square if self.squares[place] == 0 else self.squares[place].lerp(square, 1 - SECOND_MOMENT)
+        )
         velocity.lerp_(gradient, 1 - MOMENTUM)
         rate = SCALE_RATE / (self.squares[place].sqrt() + 1e-12)
         wanted = (scales - rate * velocity).mul_(living)

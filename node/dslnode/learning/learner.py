@@ -131,7 +131,7 @@ class Learner:
         if self._form is None:
             tensor = aggregation_tensor(self.network, self._state, self.options)
             self._form = personal_form(
-                self.network, tensor, self._keep, self._mask, self._state.channels, self.options
+                self.network, tensor, self._keep, self._mask, self.options, channels=self._state.channels
             )
         return self._form
 
@@ -289,6 +289,8 @@ class Learner:
             raise ModelError(f"--from: the tensors of the model do not fit: {error}; export it again") from error
         self._state = replace(self._state, scores=scores, average=scores.clone())
         self._consensus.has_learned = True
+        if self.options.group_lasso:
+            self._state.channels.drop_empty(torch.from_numpy(wanted), self.layout)
         self._update_mask()
         implied = float(np.mean(self._keep.numpy() == wanted))
         self._keep = torch.from_numpy(wanted)

@@ -143,9 +143,7 @@ def train_locally(
             continue
         at_weights = gradient.at_weights
         if options.group_lasso:
-            at_weights = state.channels.through(at_weights, network.layout)
-            run_with = kept_weights(network.weights, mask)
-            state.channels.step(run_with, gradient.at_weights, network.layout, options.group_lasso)
+            at_weights = step_channels(network, state, mask, at_weights, options)
         step_scores(network, state, ranking.at_scores(state, at_weights), options)
         step_local_parameters(network, state, gradient.local)
         state.average.lerp_(state.scores, 1 - min(options.score_ema_decay, state.steps / (state.steps + WARM_UP)))
@@ -181,6 +179,21 @@ def step_scores(network: FrozenNetwork, state: LearnerState, gradient: Tensor, o
     for layer, (_, span) in zip(network.layout.layers, network.score_layout.spans(), strict=True):
         rate = now * score_scale(layer) * math.sqrt(second) / first
         state.scores[span].sub_(direction[span], alpha=rate)
+
+
+def step_channels(
+    network: FrozenNetwork,
+    state: LearnerState,
+    mask: Tensor,
+    at_weights: Mapping[str, Tensor],
+    options: TrainingOptions,
+) -> Mapping[str, Tensor]:
+    """Take one step of the group lasso with the channels' scales; return the gradients at the weights before these."""
+    layout, whole = network.layout, options.whole_channels
+    through = state.channels.through(at_weights, layout, whole=whole)
+    run_with = kept_weights(network.weights, mask)
+    state.channels.step(run_with, at_weights, layout, options.group_lasso, whole=whole)
+    return through
 
 
 @torch.no_grad()

@@ -40,8 +40,9 @@ def personal_form(
     tensor: Tensor,
     keep: Tensor,
     mask: Mask,
-    channels: ChannelScales,
     options: TrainingOptions,
+    *,
+    channels: ChannelScales,
 ) -> PersonalForm:
     """Return the personal model's form by ``options.personal``.
 
@@ -52,6 +53,6 @@ def personal_form(
         return PersonalForm(mask)
     graded = graded_strengths(network, tensor, options.power) if options.power else keep.float()
     if options.group_lasso:
-        graded = graded * channels.of_weights(network.layout)
+        graded = graded * channels.of_weights(network.layout, whole=False)
     levels = fitted_levels(graded.numpy(), keep.numpy(), network.layout, HIGHEST_LEVEL[options.personal])
     return PersonalForm(mask, levels)

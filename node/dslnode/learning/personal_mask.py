@@ -29,7 +29,7 @@ def choose_mask(network: FrozenNetwork, tensor: Tensor, channels: ChannelScales,
     """
     keep = top_k(tensor, network.layout, network.counts)
     if options.group_lasso:
-        keep &= channels.of_weights(network.layout) > 0
+        keep &= channels.of_weights(network.layout, whole=True) > 0
     if options.min_channel_fraction:
         keep = drop_thin_channels(keep, network.layout, network.counts, options.min_channel_fraction)
     return keep
@@ -48,4 +48,6 @@ def training_mask(network: FrozenNetwork, tensor: Tensor, channels: ChannelScale
         found = graded if keep is None else graded * keep
     else:
         found = near_top_k(tensor, network.layout, network.counts) if keep is None else keep
-    return found * channels.of_weights(network.layout) if options.group_lasso else found
+    if not options.group_lasso:
+        return found
+    return found * channels.of_weights(network.layout, whole=options.whole_channels)

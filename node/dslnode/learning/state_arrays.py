@@ -28,7 +28,7 @@ def to_arrays(network: FrozenNetwork, state: LearnerState) -> dict[str, np.ndarr
         "squares": state.squares,
         "neighbour_mean": state.neighbour_mean,
     }
-    if state.channels.have_stepped:
+    if state.channels.have_moved:
         arrays.update(_by_name(state.channels))
     masked = {layer.name for layer in network.layout.layers}
     local = network.model.state_dict()
