@@ -31,7 +31,7 @@ from dslnode.protocol.messages import Exchange
 
 NODES = 5  # each class is then held by two
 CASE = replace(CASES["4-classes-437"], nodes=NODES, images_per_class=2 * 437 // 4, graph="complete")
-TURNS = 40
+TURNS = 20
 CALLS = {1: 8, 32: 1}  # of the model in a turn, by batch
 ALLOWED_LOSS = 1.0  # points of validation accuracy that the chosen strength may cost
 TITLE = "Structured sparsity, a node's defaults; means over seeds and nodes"
@@ -65,14 +65,14 @@ class Subject:
 
 
 SUBJECTS = {
-    "mlp": Subject((0.3,), (0.0, 0.001, 0.003, 0.01), (1, 2, 3), 30),
-    "cnn": Subject((0.3,), (0.0, 0.003, 0.01), (1, 2, 3), 30),
-    "alexnet": Subject((0.1, 0.3, 0.5), (0.0, 0.003), (1,), 15, test_per_class=200),
+    "mlp": Subject((0.3,), (0.0, 0.001, 0.003), (1, 2, 3), 30),
+    "cnn": Subject((0.3,), (0.0, 0.003), (1, 2, 3), 30),
+    "alexnet": Subject((0.1, 0.3, 0.5), (0.0, 0.005), (1,), 8, test_per_class=100),
 }
 QUICK_SUBJECTS = {
     "mlp": Subject((0.3,), (0.0, 0.003), (1,), 15),
     "cnn": Subject((0.3,), (0.0, 0.003), (1,), 15),
-    "alexnet": Subject((0.3,), (0.0, 0.003), (1,), 5, test_per_class=50),
+    "alexnet": Subject((0.3,), (0.0, 0.005), (1,), 5, test_per_class=50),
 }
 
 
@@ -125,7 +125,7 @@ class Results:
     def __init__(self, path: Path) -> None:
         self._path = path
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        self._found = {Run(**line["run"]): line["measured"] for line in map(json.loads, lines)}
+        self._found: dict[Run, Row] = {Run(**line["run"]): line["measured"] for line in map(json.loads, lines)}
 
     def of(self, run: Run) -> Row:
         """Return what was measured of a run, and measure it if that was not done yet."""
