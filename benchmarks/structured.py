@@ -61,18 +61,19 @@ class Subject:
     strengths: tuple[float, ...]
     seeds: tuple[int, ...]
     rounds: int
+    nodes: int = NODES  # the first ones of the case that take part
     test_per_class: int | None = None  # test images of each class; None: all
 
 
 SUBJECTS = {
     "mlp": Subject((0.3,), (0.0, 0.001, 0.003), (1, 2, 3), 30),
-    "cnn": Subject((0.3,), (0.0, 0.003), (1, 2, 3), 30),
-    "alexnet": Subject((0.1, 0.3, 0.5), (0.0, 0.005), (1,), 8, test_per_class=100),
+    "cnn": Subject((0.3,), (0.0, 0.003), (1,), 25),
+    "alexnet": Subject((0.1, 0.3, 0.5), (0.0, 0.01), (1,), 7, nodes=2, test_per_class=100),
 }
 QUICK_SUBJECTS = {
     "mlp": Subject((0.3,), (0.0, 0.003), (1,), 15),
     "cnn": Subject((0.3,), (0.0, 0.003), (1,), 15),
-    "alexnet": Subject((0.3,), (0.0, 0.005), (1,), 5, test_per_class=50),
+    "alexnet": Subject((0.3,), (0.0, 0.01), (1,), 3, nodes=2, test_per_class=50),
 }
 
 
@@ -85,6 +86,7 @@ class Run:
     group_lasso: float
     seed: int
     rounds: int
+    nodes: int
     test_per_class: int | None
 
 
@@ -143,7 +145,7 @@ def _rows(model: str, subject: Subject, results: Results) -> Iterator[Row]:
     for ratio in subject.keep_ratios:
         for strength in subject.strengths:
             runs = [
-                results.of(Run(model, ratio, strength, seed, subject.rounds, subject.test_per_class))
+                results.of(Run(model, ratio, strength, seed, subject.rounds, subject.nodes, subject.test_per_class))
                 for seed in subject.seeds
             ]
             row: Row = {"model": model, "keep_ratio": ratio, "group_lasso": strength, "seeds": len(runs)}
@@ -156,8 +158,14 @@ def _rows(model: str, subject: Subject, results: Results) -> Iterator[Row]:
 
 def _measured(run: Run) -> Row:
     torch.manual_seed(run.seed)
-    world = build_world(CASE, run.model, run.seed, run.test_per_class)
+    world = _with_nodes(build_world(CASE, run.model, run.seed, run.test_per_class), run.nodes)
     return _figures(_learned(world, run), world)
+
+
+def _with_nodes(world: World, count: int) -> World:
+    """Return the world of the first nodes alone; each has the data that it has among all."""
+    neighbours = tuple(tuple(peer for peer in peers if peer < count) for peers in world.neighbours[:count])
+    return replace(world, nodes=world.nodes[:count], neighbours=neighbours)
 
 
 @torch.no_grad()
