@@ -1,9 +1,9 @@
 """Structured sparsity: what the group lasso costs in accuracy, and how much smaller and faster the baked model is.
 
 Five nodes of the 4-class, 437-image case learn with the daemon's learner and its defaults; each exports its personal
-model, which is without its dead channels. Latency is against the model as built, on one core. Strengths are compared on
-validation images; the accuracy shown is that on the test images of a node's own classes. Finished runs are kept in
---results and not run again.
+model, which is without its dead channels. Of the alexnet two of them are run, for few rounds. Latency is against the
+model as built, on one core. Strengths are compared on validation images; the accuracy shown is that on the test images
+of a node's own classes. Finished runs are kept in --results and not run again.
 """
 
 from __future__ import annotations
