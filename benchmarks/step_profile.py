@@ -86,7 +86,7 @@ def _run(
         watch.start()
         tensor = network.expand_scores(state.scores, start)
         watch.lap("ranking")
-        keep = training_mask(network, tensor, state.scores, plan)
+        keep = training_mask(network, tensor, state.channels, plan)
         watch.lap("top-k")
         loss, logits, gradient = _mask_gradient(network, keep, (images, labels), task, watch)
         step_scores(network, state, gradient, plan)

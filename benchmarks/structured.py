@@ -1,16 +1,20 @@
 """Structured sparsity: what the group lasso costs in accuracy, and how much smaller and faster the baked model is.
 
-Five nodes of the 4-class, 437-image case learn with the daemon's learner; each exports its personal model, which is
-without its dead channels. Latency is against the model as built, on one core. Strengths are compared on validation
-images; the accuracy shown is that on the test images of a node's own classes.
+Five nodes of the 4-class, 437-image case learn with the daemon's learner and its defaults; each exports its personal
+model, which is without its dead channels. Of the alexnet two of them are run, for few rounds. Latency is against the
+model as built, on one core. Strengths are compared on validation images; the accuracy shown is that on the test images
+of a node's own classes. Finished runs are kept in --results and not run again.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import statistics
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.accuracy.cases import CASES, NodeData, World, build_world, missing_data
 from benchmarks.accuracy.masks import Lockstep, learners_of
-from benchmarks.report import Column, Report, Row, arguments, interleaved, median_ratio, publish
+from benchmarks.report import Column, Report, Row, argument_parser, interleaved, median_ratio, publish
 from dslnode.data.dataset import Examples
 from dslnode.learning.evaluation import EVALUATION_BATCH
 from dslnode.learning.export import PersonalModel
@@ -27,23 +31,20 @@ from dslnode.simulation.methods.network import tensors
 
 NODES = 5  # each class is then held by two
 CASE = replace(CASES["4-classes-437"], nodes=NODES, images_per_class=2 * 437 // 4, graph="complete")
-MODELS = ("mlp", "cnn")
-STRENGTHS = (0.0, 0.3, 0.6, 1.0)
-OWN_SCORES = {"exchange": "keep", "weights_per_score": 1, "local_steps": 10, "alpha": 4.0}  # channels have their own
-THIN_CHANNEL = 0.5  # with any lasso: what is left with less than half its weights goes too
-SEEDS, QUICK_SEEDS = (1, 2, 3), (1,)
-ROUNDS, QUICK_ROUNDS = 30, 15
-TURNS = 40
+TURNS = 20
 CALLS = {1: 8, 32: 1}  # of the model in a turn, by batch
 ALLOWED_LOSS = 1.0  # points of validation accuracy that the chosen strength may cost
-TITLE = f"Structured sparsity; with any lasso also --min-channel-fraction {THIN_CHANNEL}; means over seeds and nodes"
+TITLE = "Structured sparsity, a node's defaults; means over seeds and nodes"
 COLUMNS = (
     Column("model", "model"),
-    Column("group_lasso", "group lasso", ".1f"),
+    Column("keep_ratio", "keep ratio", ".1f"),
+    Column("group_lasso", "group lasso", "g"),
+    Column("seeds", "seeds"),
     Column("validation", "validation, %", ".1f"),
     Column("accuracy", "accuracy, %", ".1f"),
     Column("channels", "channels left"),
     Column("weights", "weights left, %", ".1f"),
+    Column("kept", "of these kept, % of all", ".1f"),
     Column("multiply_adds", "multiply-adds left, %", ".1f"),
     Column("latency_1_ms", "batch 1, ms", ".3f"),
     Column("latency_1", "to dense", ".2f"),
@@ -52,63 +53,149 @@ COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What is measured of a model: which keep ratios and strengths, over which seeds, after how many rounds."""
+
+    keep_ratios: tuple[float, ...]
+    strengths: tuple[float, ...]
+    seeds: tuple[int, ...]
+    rounds: int
+    nodes: int = NODES  # the first ones of the case that take part
+    test_per_class: int | None = None  # test images of each class; None: all
+
+
+SUBJECTS = {
+    "mlp": Subject((0.3,), (0.0, 0.001, 0.003), (1, 2, 3), 30),
+    "cnn": Subject((0.3,), (0.0, 0.003), (1,), 25),
+    "alexnet": Subject((0.1, 0.3, 0.5), (0.0, 0.01), (1,), 7, nodes=2, test_per_class=100),
+}
+QUICK_SUBJECTS = {
+    "mlp": Subject((0.3,), (0.0, 0.003), (1,), 15),
+    "cnn": Subject((0.3,), (0.0, 0.003), (1,), 15),
+    "alexnet": Subject((0.3,), (0.0, 0.01), (1,), 3, nodes=2, test_per_class=50),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network of nodes that is trained and measured; by this a finished run is known again."""
+
+    model: str
+    keep_ratio: float
+    group_lasso: float
+    seed: int
+    rounds: int
+    nodes: int
+    test_per_class: int | None
+
+
 def main() -> int:
     """Run the benchmark."""
-    chosen = arguments(__doc__ or "")
+    chosen = _arguments()
     complaint = missing_data(CASE)
     if complaint:
         print(complaint, file=sys.stderr)
         return 1
     torch.set_num_threads(1)
-    rows = [row for model in MODELS for row in _rows(model, chosen.quick)]
+    results = Results(chosen.results)
+    subjects = {name: (QUICK_SUBJECTS if chosen.quick else SUBJECTS)[name] for name in chosen.models}
+    rows = [row for name, subject in subjects.items() for row in _rows(name, subject, results)]
     publish(TITLE, COLUMNS, Report(rows, dict(_summary(rows))), chosen.json)
     return 0
 
 
-def _rows(model: str, quick: bool) -> Iterator[Row]:
-    """Yield one row a strength: means over seeds and nodes."""
-    for strength in (STRENGTHS[0], STRENGTHS[2]) if quick else STRENGTHS:
-        runs = [_run(model, strength, seed, quick) for seed in (QUICK_SEEDS if quick else SEEDS)]
-        row: Row = {"model": model, "group_lasso": strength}
-        row |= {key: statistics.mean(run[key] for run in runs) for key in runs[0] if key != "outputs"}
-        row["of_seeds"] = [round(run["accuracy"], 2) for run in runs]
-        outputs = zip(*(run["outputs"] for run in runs), strict=True)
-        row["channels"] = " / ".join(f"{statistics.mean(layer):.0f}" for layer in outputs)
-        yield row
+def _arguments() -> argparse.Namespace:
+    parser = argument_parser(__doc__ or "")
+    parser.add_argument("--models", type=_models, default=tuple(SUBJECTS), metavar="NAMES",
+                        help="of " + ",".join(SUBJECTS) + " (default: all)")  # fmt: skip
+    parser.add_argument("--results", type=Path, metavar="FILE", default=Path("build/structured.jsonl"),
+                        help="finished runs, one JSON line each (default: %(default)s)")  # fmt: skip
+    return parser.parse_args()
+
+
+def _models(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if not set(names) <= SUBJECTS.keys():
+        raise argparse.ArgumentTypeError(f"{text!r} has other models than {', '.join(SUBJECTS)}")
+    return names
+
+
+class Results:
+    """Finished runs on disk, one JSON line each, so that an interrupted benchmark goes on where it was."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        self._found: dict[Run, Row] = {Run(**line["run"]): line["measured"] for line in map(json.loads, lines)}
+
+    def of(self, run: Run) -> Row:
+        """Return what was measured of a run, and measure it if that was not done yet."""
+        if run not in self._found:
+            self._found[run] = measured = _measured(run)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"run": asdict(run), "measured": measured}) + "\n")
+            print(f"{run}: {measured['accuracy']:.1f} %, {measured['weights']:.1f} % of the weights", flush=True)
+        return self._found[run]
+
+
+def _rows(model: str, subject: Subject, results: Results) -> Iterator[Row]:
+    """Yield one row per keep ratio and strength: means over seeds and nodes."""
+    for ratio in subject.keep_ratios:
+        for strength in subject.strengths:
+            runs = [
+                results.of(Run(model, ratio, strength, seed, subject.rounds, subject.nodes, subject.test_per_class))
+                for seed in subject.seeds
+            ]
+            row: Row = {"model": model, "keep_ratio": ratio, "group_lasso": strength, "seeds": len(runs)}
+            row |= {key: statistics.mean(run[key] for run in runs) for key in runs[0] if key != "outputs"}
+            row["of_seeds"] = [round(run["accuracy"], 2) for run in runs]
+            outputs = zip(*(run["outputs"] for run in runs), strict=True)
+            row["channels"] = " / ".join(f"{statistics.mean(layer):.0f}" for layer in outputs)
+            yield row
+
+
+def _measured(run: Run) -> Row:
+    torch.manual_seed(run.seed)
+    world = _with_nodes(build_world(CASE, run.model, run.seed, run.test_per_class), run.nodes)
+    return _figures(_learned(world, run), world)
+
+
+def _with_nodes(world: World, count: int) -> World:
+    """Return the world of the first nodes alone; each has the data that it has among all."""
+    neighbours = tuple(tuple(peer for peer in peers if peer < count) for peers in world.neighbours[:count])
+    return replace(world, nodes=world.nodes[:count], neighbours=neighbours)
 
 
 @torch.no_grad()
-def _run(model: str, strength: float, seed: int, quick: bool) -> Row:
-    torch.manual_seed(seed)
-    world = build_world(CASE, model, seed)
-    personal = _learned(world, strength, QUICK_ROUNDS if quick else ROUNDS)
-    dense = PersonalModel(
-        world.model(), torch.zeros(world.nodes[0].train.class_count), torch.tensor(0.0), torch.tensor(1.0)
-    ).eval()
+def _figures(personal: Sequence[PersonalModel], world: World) -> Row:
+    """Return accuracies, sizes and latencies of the nodes' models, means over the nodes."""
+    classes = torch.zeros(world.nodes[0].train.class_count)
+    dense = PersonalModel(world.model(), classes, torch.tensor(0.0), torch.tensor(1.0)).eval()
     image = tensors(world.nodes[0].test)[0][:1]
     row: Row = {
         "validation": _mean_accuracy(personal, world, lambda data: data.validation),
         "accuracy": _mean_accuracy(personal, world, lambda data: data.test),
         "outputs": [statistics.mean(layer) for layer in zip(*map(_hidden_outputs, personal), strict=True)],
         "weights": 100 * statistics.mean(map(_weights, personal)) / _weights(dense),
+        "kept": 100 * statistics.mean(map(_kept_weights, personal)) / _weights(dense),
     }
     counts = [_multiply_adds(one, image) for one in personal]
     row["multiply_adds"] = 100 * statistics.mean(counts) / _multiply_adds(dense, image)
     return row | _latencies(personal, dense, world)
 
 
-def _learned(world: World, strength: float, rounds: int) -> list[nn.Module]:
-    """Return the nodes' exported models after so many rounds."""
-    options = {**OWN_SCORES, "group_lasso": strength, "min_channel_fraction": THIN_CHANNEL if strength else 0.0}
-    learners = learners_of(world, options)
-    nodes = Lockstep(learners, world.neighbours, Exchange.KEEP)
-    with torch.enable_grad():
-        for number in range(rounds):
-            nodes.round(number)
+def _learned(world: World, run: Run) -> list[PersonalModel]:
+    """Return the nodes' exported models."""
+    learners = learners_of(world, {"keep_ratio": run.keep_ratio, "group_lasso": run.group_lasso})
+    nodes = Lockstep(learners, world.neighbours, Exchange.SIGN)
+    for number in range(run.rounds):
+        nodes.round(number)
     return [learner.export() for learner in learners]
 
 
-def _mean_accuracy(personal: list[nn.Module], world: World, part: Callable[[NodeData], Examples]) -> float:
+def _mean_accuracy(personal: Sequence[nn.Module], world: World, part: Callable[[NodeData], Examples]) -> float:
     pairs = zip(personal, world.nodes, strict=True)
     return 100 * statistics.mean(_accuracy(model, part(data)) for model, data in pairs)
 
@@ -128,6 +215,10 @@ def _weights(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def _kept_weights(model: nn.Module) -> int:
+    return sum(int(parameter.count_nonzero()) for parameter in model.parameters())
+
+
 def _multiply_adds(model: nn.Module, image: Tensor) -> int:
     """Return the multiply-adds that one image takes, by torch's own count of operations (two each)."""
     with FlopCounterMode(display=False) as counter:
@@ -135,8 +226,8 @@ def _multiply_adds(model: nn.Module, image: Tensor) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def _latencies(personal: list[nn.Module], dense: nn.Module, world: World) -> Row:
-    """Return seconds a call and the ratio to the dense model's, means over the nodes, by batch."""
+def _latencies(personal: Sequence[nn.Module], dense: nn.Module, world: World) -> Row:
+    """Return milliseconds per call and the ratio to the dense model's, means over the nodes, by batch."""
     row: Row = {}
     for batch, calls in CALLS.items():
         images = tensors(world.nodes[0].test)[0][:batch].contiguous()
@@ -157,15 +248,16 @@ def _calling(model: nn.Module, images: Tensor, calls: int) -> Callable[[], None]
     return run
 
 
-def _summary(rows: list[Row]) -> Iterator[tuple[str, object]]:
-    """Yield, for each model, the strongest lasso that validation allows and what it brings."""
-    for model in MODELS:
-        own = [row for row in rows if row["model"] == model]
+def _summary(rows: Sequence[Row]) -> Iterator[tuple[str, object]]:
+    """Yield, for each model and keep ratio, the strongest lasso that validation allows and what it brings."""
+    for model, ratio in dict.fromkeys((row["model"], row["keep_ratio"]) for row in rows):
+        own = [row for row in rows if (row["model"], row["keep_ratio"]) == (model, ratio)]
         allowed = [row for row in own if row["validation"] >= own[0]["validation"] - ALLOWED_LOSS]
         best = max(allowed, key=lambda row: float(row["group_lasso"]))
-        yield f"{model}_chosen_group_lasso", best["group_lasso"]
-        yield f"{model}_accuracy_change", best["accuracy"] - own[0]["accuracy"]
-        yield f"{model}_dense_ms_at_batch_1_and_32", f"{best['dense_1_ms']:.3f}, {best['dense_32_ms']:.2f}"
+        name = f"{model}_{ratio}"
+        yield f"{name}_chosen_group_lasso", best["group_lasso"]
+        yield f"{name}_accuracy_change", best["accuracy"] - own[0]["accuracy"]
+        yield f"{name}_dense_ms_at_batch_1_and_32", f"{best['dense_1_ms']:.3f}, {best['dense_32_ms']:.2f}"
 
 
 if __name__ == "__main__":

@@ -34,7 +34,6 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "serving": ("serving", others.serving),
     "batching": ("batching", others.batching),
     "structured": ("structured", others.structured),
-    "structured-more": ("structured-more", others.structured),
     "wire-coding": ("wire", wire.coding),
     "wire-framing": ("wire", wire.framing),
     "wire-nodes": ("wire", wire.ring_and_mesh),

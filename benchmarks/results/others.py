@@ -130,24 +130,24 @@ def batching(result: Result) -> str:
 
 
 def structured(result: Result) -> str:
-    """Return what the group lasso costs and saves; latencies only where they were measured."""
-    latencies = [
+    """Return what the group lasso costs and saves, by model and keep ratio."""
+    columns = [
+        text("model", "model"),
+        number("keep_ratio", "keep ratio", ".1f"),
+        number("group_lasso", "group lasso", "g"),
+        number("seeds", "seeds"),
+        number("validation", "validation, %", ".1f"),
+        number("accuracy", "test, %", ".1f"),
+        Column("channels left", lambda row: str(row["channels"])),
+        number("weights", "weights left, %", ".1f"),
+        number("kept", "kept by the mask, %", ".1f"),
+        number("multiply_adds", "multiply-adds left, %", ".1f"),
         number("latency_1_ms", "batch 1, ms", ".3f"),
         number("latency_1", "over dense", ".2f"),
         number("latency_32_ms", "batch 32, ms", ".2f"),
         number("latency_32", "over dense", ".2f"),
     ]
-    columns = [
-        text("model", "model"),
-        number("group_lasso", "group lasso", ".1f"),
-        number("validation", "validation, %", ".1f"),
-        number("accuracy", "test, %", ".1f"),
-        Column("channels left", lambda row: str(row["channels"])),
-        number("weights", "weights left, %", ".1f"),
-        number("multiply_adds", "multiply-adds left, %", ".1f"),
-    ]
-    timed = any("latency_1" in row for row in result["rows"])
-    return table([*columns, *latencies] if timed else columns, result["rows"])
+    return table(columns, result["rows"])
 
 
 def hostile(result: Result) -> str:

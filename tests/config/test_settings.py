@@ -184,7 +184,3 @@ def test_novelty_without_common_signed_scores_is_refused(field: str) -> None:
     assert "mask_novelty needs signed_scores and shared_scores" in problem_with(**{**plain, "mask_novelty": True})
     assert "sign masks need signed_scores and shared_scores" in problem_with(**{**plain, "exchange": "sign"})
     assert "weights_per_score above 1 needs" in problem_with(**{**plain, "weights_per_score": 2})
-
-
-def test_channels_can_only_shrink_together_where_they_have_scores_of_their_own() -> None:
-    assert "group_lasso needs weights_per_score 1" in problem_with(group_lasso=0.1)

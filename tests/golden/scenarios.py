@@ -35,7 +35,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "both": {"exchange": "both", "keep_ratio": 0.2},
     "shared": {"weights_per_score": 4, "model": "tests.golden.scenarios:wide", "robust_aggregation": "clipped"},
     "authors": {**PRESETS["authors"], "local_steps": 5},
-    "structured": {"weights_per_score": 1, "group_lasso": 0.02, "min_channel_fraction": 0.3, "fine_tuning": "fresh"},
+    "structured": {"group_lasso": 0.02, "min_channel_fraction": 0.3, "fine_tuning": "fresh"},
 }
 
 

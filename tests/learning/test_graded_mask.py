@@ -9,6 +9,7 @@ import torch
 from dslnode.data.dataset import DataSet, load_data_set
 from dslnode.data.partition import partition
 from dslnode.learning.graded_mask import layer_powers, strengths
+from dslnode.learning.group_sparsity import ChannelScales
 from dslnode.learning.initialization import seeded_scores
 from dslnode.learning.learner import Learner
 from dslnode.learning.masking import SAMPLED, keep_counts, top_k
@@ -99,8 +100,8 @@ def test_structured_sparsity_decides_which_weights_may_have_strengths(digits: Da
     options = TrainingOptions(mask_power=0.25, min_channel_fraction=0.9)
     learner = Learner("mlp", digits, options)
     network, tensor = learner.network, torch.from_numpy(learner.state()["scores"])
-    spread = network.expand_scores(tensor)
-    graded = training_mask(network, spread, tensor, options)
-    allowed = choose_mask(network, spread, tensor, options)
+    spread, channels = network.expand_scores(tensor), ChannelScales.at_one(network.layout)
+    graded = training_mask(network, spread, channels, options)
+    allowed = choose_mask(network, spread, channels, options)
     assert not graded[~allowed].any()
     assert int(allowed.sum()) < sum(network.counts)

@@ -323,7 +323,7 @@ def test_the_exported_model_is_plain_and_answers_as_the_node_does(
 
 
 def test_the_exported_model_is_smaller_by_the_units_that_died(digits: DataSet) -> None:
-    learner = learner_of(digits, plan=replace(PLAN, local_steps=40, group_lasso=1.0, min_channel_fraction=0.5))
+    learner = learner_of(digits, plan=replace(PLAN, local_steps=40, group_lasso=0.003, min_channel_fraction=0.5))
     run_rounds(learner, range(3))
     kept = masking.from_mask(learner.mask)[: 32 * 64].view(32, 64).any(dim=1)
     assert 0 < int(kept.sum()) < 32

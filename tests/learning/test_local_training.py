@@ -19,6 +19,7 @@ from dslnode.learning.aggregation import aggregation_term, intermediate_aggregat
 from dslnode.learning.evaluation import evaluate
 from dslnode.learning.fine_tuning import fine_tuned
 from dslnode.learning.frozen_network import FrozenNetwork, frozen_weights, shared_layout
+from dslnode.learning.group_sparsity import ChannelScales
 from dslnode.learning.initialization import draw_sharing, score_scale, seeded_scores
 from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
@@ -45,7 +46,7 @@ def small_network() -> FrozenNetwork:
 def fresh_state(layout: MaskLayout) -> LearnerState:
     velocity, squares, mean, gradient = (torch.zeros(layout.size) for _ in range(4))
     scores = seeded_scores(layout, 1)
-    return LearnerState(scores, scores.clone(), velocity, squares, mean, gradient)
+    return LearnerState(scores, scores.clone(), velocity, squares, mean, gradient, ChannelScales.at_one(layout))
 
 
 def batches() -> Iterator[tuple[Tensor, Tensor]]:
@@ -117,7 +118,7 @@ def test_strong_aggregation_makes_the_neighbours_mask_ours() -> None:
     state = fresh_state(network.layout)
     theirs = masking.top_k(-state.scores, network.layout, network.counts)
     state.neighbour_mean = theirs.float()
-    keep = choose_mask(network, aggregation_tensor(network, state, replace(PLAN, alpha=1000.0)), state.scores, PLAN)
+    keep = choose_mask(network, aggregation_tensor(network, state, replace(PLAN, alpha=1000.0)), state.channels, PLAN)
     assert torch.equal(keep, theirs)
 
 
@@ -130,7 +131,7 @@ def test_local_training_lowers_the_loss_and_keeps_the_exact_count() -> None:
     )
     last = local_training.train_locally(network, state, TASK, plan, batches(), stop=lambda: False)
     assert last.loss < first.loss
-    keep = choose_mask(network, aggregation_tensor(network, state, plan), state.scores, plan)
+    keep = choose_mask(network, aggregation_tensor(network, state, plan), state.channels, plan)
     for (_, span), count in zip(network.layout.spans(), network.counts, strict=True):
         assert int(keep[span].sum()) == count
 

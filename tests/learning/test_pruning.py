@@ -64,12 +64,51 @@ def test_a_cnn_loses_channels_and_the_units_that_read_their_images() -> None:
     assert_alike(baked, smaller)
 
 
-def test_the_alexnet_keeps_the_channels_that_its_norm_looks_across() -> None:
+def strongly_normed(model: nn.Module) -> nn.Module:
+    """Let a local response norm matter: by default it changes next to nothing."""
+    for module in model.modules():
+        if isinstance(module, nn.LocalResponseNorm):
+            module.alpha = 50.0
+    return model
+
+
+def test_the_alexnet_loses_channels_and_its_norm_looks_across_those_left_as_before() -> None:
     inputs = torch.rand(2, 3, 32, 32)
-    baked = masked(alexnet((3, 32, 32), 10), [range(10), range(20), range(30), range(40)])
+    model = strongly_normed(alexnet((3, 32, 32), 10))
+    baked = masked(model, [(0, 1, 3, 7, 60), range(0, 100, 3), range(30), range(40)])
     smaller = prune_dead_units(baked, inputs)
-    assert shapes(smaller) == [(64, 3, 5, 5), (128, 64, 5, 5), (256, 128, 5, 5), (40, 1024), (10, 40)]
+    assert shapes(smaller) == [(5, 3, 5, 5), (34, 5, 5, 5), (30, 34, 5, 5), (40, 120), (10, 40)]
+    assert "PlacedResponseNorm(5, alpha=50.0, beta=0.75, k=1.0, channels=5)" in repr(smaller)
     assert_alike(baked, smaller, inputs)
+
+
+def test_a_model_that_loses_no_channel_keeps_its_norm() -> None:
+    smaller = prune_dead_units(masked(alexnet((1, 28, 28), 10), []), INPUTS)
+    assert "PlacedResponseNorm" not in repr(smaller)
+
+
+def response_normed() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(1, 6, 3), nn.LocalResponseNorm(3, alpha=50.0), nn.Conv2d(6, 2, 26), nn.Flatten())
+
+
+def test_what_a_norm_lets_count_for_others_stays_even_if_nothing_reads_it() -> None:
+    baked = masked(response_normed(), [(0, 2, 3, 5)])
+    with torch.no_grad():
+        baked.get_parameter("2.weight")[:, 3] = 0
+        baked.get_parameter("0.bias")[:2] = torch.tensor([0.0, 0.5])  # channel 1 is constant, and counts
+        baked.get_parameter("0.bias")[4] = 0
+    smaller = prune_dead_units(baked, INPUTS)
+    assert shapes(smaller) == [(5, 1, 3, 3), (2, 5, 26, 26)]
+    assert_alike(baked, smaller)
+
+
+def test_a_norm_in_double_use_stays() -> None:
+    norm = nn.LocalResponseNorm(3, alpha=50.0)
+    model = nn.Sequential(nn.Conv2d(1, 6, 3), norm, nn.Conv2d(6, 6, 3), norm, nn.Conv2d(6, 2, 24), nn.Flatten())
+    baked = masked(model, [(0, 2), (1, 3, 4)])
+    smaller = prune_dead_units(baked, INPUTS)
+    assert shapes(smaller) == shapes(baked)
+    assert_alike(baked, smaller)
 
 
 def test_death_spreads_both_ways() -> None:

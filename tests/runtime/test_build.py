@@ -47,8 +47,7 @@ def another(field: str) -> object:
 def with_only(field: str) -> Settings:
     """Return settings that differ from the default in one field (and in what it needs)."""
     unsigned: dict[str, object] = {"mask_novelty": False, "exchange": "keep", "weights_per_score": 1}
-    alone: dict[str, object] = {"weights_per_score": 1}
-    needed = {"signed_scores": unsigned, "shared_scores": unsigned, "group_lasso": alone}.get(field, {})
+    needed = {"signed_scores": unsigned, "shared_scores": unsigned}.get(field, {})
     return Settings.model_validate({**BASE, **needed, field: another(field)})
 
 

@@ -258,7 +258,8 @@ class LearningSettings(SettingsGroup):
     group_lasso: float = Field(
         DEFAULT_TRAINING.group_lasso,
         ge=0,
-        description="Group lasso strength; larger: more channels die. Needs weights_per_score 1. 0: off.",
+        description="Group lasso: an output channel shrinks, in the end to nothing, unless it lowers the loss by more "
+        "than this per unit of its scale. Larger: more channels die; begin with 0.003. 0: off.",
     )
     min_channel_fraction: float = Field(
         DEFAULT_TRAINING.min_channel_fraction,
@@ -276,8 +277,6 @@ class LearningSettings(SettingsGroup):
             raise ValueError("mask_power needs signed_scores; set mask_power to 0, or signed_scores to true")
         if self.weights_per_score > 1 and not shared:
             raise ValueError("weights_per_score above 1 needs signed_scores and shared_scores; set it to 1")
-        if self.weights_per_score > 1 and self.group_lasso:
-            raise ValueError("group_lasso needs weights_per_score 1: it shrinks the scores of one channel together")
         if self.mask_novelty and not shared:
             raise ValueError(
                 "mask_novelty needs signed_scores and shared_scores; set mask_novelty to false, or both to true"

@@ -40,6 +40,8 @@ def _fresh_gradient(
 ) -> Tensor:
     network.model.train()
     inputs, targets = next(batches)
-    mask = training_mask(network, aggregation_tensor(network, state, options), state.scores, options)
+    mask = training_mask(network, aggregation_tensor(network, state, options), state.channels, options)
     at_weights = minibatch_gradient(network, mask, task, inputs, targets).at_weights
+    if options.group_lasso:
+        at_weights = state.channels.through(at_weights, network.layout, whole=options.whole_channels)
     return score_gradient(network.expand_scores(state.scores), network.at_mask(at_weights), options)

@@ -19,6 +19,7 @@ from dslnode.learning.frozen_network import (
     kept_scale,
     shared_layout,
 )
+from dslnode.learning.group_sparsity import ChannelScales
 from dslnode.learning.masking import keep_counts, resolve_keep_ratios, top_k
 from dslnode.learning.options import InitializationOptions
 from dslnode.learning.pretrained import PretrainedNetwork, starting_scores
@@ -108,6 +109,7 @@ def initial_state(
         squares=torch.zeros(score_count),
         neighbour_mean=mean,
         gradient=torch.zeros(layout.size),
+        channels=ChannelScales.at_one(layout),
     )
 
 

@@ -1,13 +1,15 @@
 """Chains of layers: which layer alone reads the units of another, and what a constant unit becomes on the way.
 
-Found by tracing the model's graph. Only steps that are known to treat every channel on its own are followed;
-anything else (sums of branches, norms, reshapes, weights in double use) ends the search.
+Found by tracing the model's graph. Only steps that are known to treat every channel on its own are followed, and local
+response norms, which look at few channels beside each. Anything else (sums of branches, other norms, reshapes, weights
+in double use) ends the search.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -36,14 +38,21 @@ FLATTENS = {nn.Flatten, torch.flatten, "flatten"}
 
 @dataclass(frozen=True)
 class Chain:
-    """``consumer`` is all that reads ``producer``; on the way only the ``activations`` change a constant unit."""
+    """``consumer`` is all that reads ``producer``; on the way only the ``activations`` change a constant unit.
+
+    ``norms`` names the local response norms on the way. A unit counts for its neighbours there, unless it is zero.
+    """
 
     producer: Weighted
     activations: tuple[Step, ...]
     consumer: Weighted
+    norms: tuple[str, ...] = ()
 
     def propagate_constant(self, constants: Tensor) -> Tensor:
-        """Return what the consumer gets of units that have constant values; both of shape ``(units,)``."""
+        """Return what the consumer gets of units that have constant values; both of shape ``(units,)``.
+
+        It is no number where a norm makes it depend on other units.
+        """
         for activation in self.activations:
             constants = activation(constants.clone())  # some work in place
         return constants
@@ -56,14 +65,14 @@ def find_chains(model: nn.Module) -> list[Chain]:
     except Exception:  # it is the user's code, so anything can come out of it
         return []
     layers = _layers(model, graph)
-    chains = (_follow(node, model, layers) for node in graph.nodes if node in layers)
+    norms = _norms(model, graph)
+    chains = (_follow(node, model, layers, norms) for node in graph.nodes if node in layers)
     return [chain for chain in chains if chain is not None]
 
 
 def _layers(model: nn.Module, graph: fx.Graph) -> dict[fx.Node, Weighted]:
     """Return the calls of layers whose weights can change their shape: used once, at one place, and untouched."""
-    modules = dict(model.named_modules())
-    calls = {node: modules[str(node.target)] for node in graph.nodes if node.op == "call_module"}
+    calls = _calls(model, graph)
     uses = Counter(calls.values())
     owners = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
     read = {str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr"}
@@ -77,8 +86,22 @@ def _layers(model: nn.Module, graph: fx.Graph) -> dict[fx.Node, Weighted]:
     }
 
 
-def _follow(node: fx.Node, model: nn.Module, layers: dict[fx.Node, Weighted]) -> Chain | None:
-    producer, activations = layers[node], list[Step]()
+def _norms(model: nn.Module, graph: fx.Graph) -> set[fx.Node]:
+    """Return the calls of local response norms that are used once."""
+    calls = _calls(model, graph)
+    uses = Counter(calls.values())
+    return {node for node, norm in calls.items() if type(norm) is nn.LocalResponseNorm and uses[norm] == 1}
+
+
+def _calls(model: nn.Module, graph: fx.Graph) -> dict[fx.Node, nn.Module]:
+    modules = dict(model.named_modules())
+    return {node: modules[str(node.target)] for node in graph.nodes if node.op == "call_module"}
+
+
+def _follow(
+    node: fx.Node, model: nn.Module, layers: Mapping[fx.Node, Weighted], norms: Container[fx.Node]
+) -> Chain | None:
+    producer, activations, passed = layers[node], list[Step](), list[str]()
     image = type(producer) is nn.Conv2d
     flat = not image
     while len(node.users) == 1:
@@ -87,10 +110,13 @@ def _follow(node: fx.Node, model: nn.Module, layers: dict[fx.Node, Weighted]) ->
         if reader.all_input_nodes != [node] or reader.args[:1] != (node,):
             return None  # reads others too, or reads it by a keyword
         if reader in layers:
-            chain = Chain(producer, tuple(activations), layers[reader])
+            chain = Chain(producer, tuple(activations), layers[reader], tuple(passed))
             return chain if _fits(chain, flat) else None
         if kind in ACTIVATIONS:
             activations.append(_step(reader, model))
+        elif reader in norms and not flat:
+            activations.append(_among_others)
+            passed.append(str(reader.target))
         elif kind in FLATTENS and image and _keeps_the_batch(reader, model):
             flat = True
         elif not (kind in NOTHING or (kind in POOLS and not flat)):
@@ -117,6 +143,11 @@ def _step(node: fx.Node, model: nn.Module) -> Step:
         return model.get_submodule(str(node.target))
     function = getattr(torch.Tensor, node.target) if isinstance(node.target, str) else node.target
     return lambda constants: function(constants, *node.args[1:], **node.kwargs)
+
+
+def _among_others(constants: Tensor) -> Tensor:
+    """Return what is sure of units after a norm over several: zero stays zero, all else is no number."""
+    return torch.where(constants == 0, constants, math.nan)
 
 
 def _keeps_the_batch(node: fx.Node, model: nn.Module) -> bool:

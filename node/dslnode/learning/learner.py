@@ -28,6 +28,7 @@ from dslnode.learning.evaluation import EVALUATION_BATCH, Answers, evaluate
 from dslnode.learning.export import ModelParts, PersonalModel, bake, model_parts
 from dslnode.learning.fine_tuning import fine_tuned
 from dslnode.learning.frozen_network import fingerprint
+from dslnode.learning.group_sparsity import check_channels_can_shrink
 from dslnode.learning.initial_masks import InitialMasks
 from dslnode.learning.initialization import frozen_network, initial_state
 from dslnode.learning.local_training import train_locally
@@ -84,6 +85,8 @@ class Learner:
             model = build_model(model, data, start.network_seed)
         self.task = learning_task(data)
         model, layout = check_model(model, data, self.task, options.batch_size)
+        if options.group_lasso:
+            check_channels_can_shrink(model)
         self.options = options
         self.data = data
         self.initialization = start
@@ -127,7 +130,9 @@ class Learner:
         """The personal model's form: the frozen network under it is the personal model."""
         if self._form is None:
             tensor = aggregation_tensor(self.network, self._state, self.options)
-            self._form = personal_form(self.network, tensor, self._keep, self._mask, self.options)
+            self._form = personal_form(
+                self.network, tensor, self._keep, self._mask, self.options, channels=self._state.channels
+            )
         return self._form
 
     @property
@@ -284,6 +289,8 @@ class Learner:
             raise ModelError(f"--from: the tensors of the model do not fit: {error}; export it again") from error
         self._state = replace(self._state, scores=scores, average=scores.clone())
         self._consensus.has_learned = True
+        if self.options.group_lasso:
+            self._state.channels.drop_empty(torch.from_numpy(wanted), self.layout)
         self._update_mask()
         implied = float(np.mean(self._keep.numpy() == wanted))
         self._keep = torch.from_numpy(wanted)
@@ -365,7 +372,7 @@ class Learner:
 
     def _update_mask(self) -> None:
         tensor = aggregation_tensor(self.network, self._state, self.options)
-        self._keep = choose_mask(self.network, tensor, self._state.scores, self.options)
+        self._keep = choose_mask(self.network, tensor, self._state.channels, self.options)
         self._mask = masking.to_mask(self._keep, self.layout)
         self._form = None
 

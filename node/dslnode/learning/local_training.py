@@ -18,8 +18,8 @@ from dslnode.errors import ModelError
 from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor
 from dslnode.learning.batches import Batches
 from dslnode.learning.frozen_network import FrozenNetwork
-from dslnode.learning.group_sparsity import shrink_channels
 from dslnode.learning.initialization import score_scale
+from dslnode.learning.masking import kept_weights
 from dslnode.learning.options import TrainingOptions
 from dslnode.learning.personal_mask import training_mask
 from dslnode.learning.results import Progress
@@ -136,16 +136,16 @@ def train_locally(
     while steps < options.local_steps and not stop():
         inputs, targets = next(batches)
         tensor = ranking.tensor(state.scores)
-        mask = training_mask(network, tensor, state.scores, options)
+        mask = training_mask(network, tensor, state.channels, options)
         gradient = minibatch_gradient(network, mask, task, inputs, targets)
         steps += 1
         if not gradient.is_finite():  # one such step would spoil all scores for good
             continue
-        step_scores(network, state, ranking.at_scores(state, gradient.at_weights), options)
-        step_local_parameters(network, state, gradient.local)
+        at_weights = gradient.at_weights
         if options.group_lasso:
-            strength = options.learning_rate * options.group_lasso
-            shrink_channels(state.scores, network.layout, strength, relative=options.step_rule == "adam")
+            at_weights = step_channels(network, state, mask, at_weights, options)
+        step_scores(network, state, ranking.at_scores(state, at_weights), options)
+        step_local_parameters(network, state, gradient.local)
         state.average.lerp_(state.scores, 1 - min(options.score_ema_decay, state.steps / (state.steps + WARM_UP)))
         seen.add(gradient, inputs, targets)
     if steps and not seen.targets:
@@ -179,6 +179,21 @@ def step_scores(network: FrozenNetwork, state: LearnerState, gradient: Tensor, o
     for layer, (_, span) in zip(network.layout.layers, network.score_layout.spans(), strict=True):
         rate = now * score_scale(layer) * math.sqrt(second) / first
         state.scores[span].sub_(direction[span], alpha=rate)
+
+
+def step_channels(
+    network: FrozenNetwork,
+    state: LearnerState,
+    mask: Tensor,
+    at_weights: Mapping[str, Tensor],
+    options: TrainingOptions,
+) -> Mapping[str, Tensor]:
+    """Take one step of the group lasso with the channels' scales; return the gradients at the weights before these."""
+    layout, whole = network.layout, options.whole_channels
+    through = state.channels.through(at_weights, layout, whole=whole)
+    run_with = kept_weights(network.weights, mask)
+    state.channels.step(run_with, at_weights, layout, options.group_lasso, whole=whole)
+    return through
 
 
 @torch.no_grad()

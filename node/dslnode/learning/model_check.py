@@ -20,6 +20,7 @@ from dslnode.data.dataset import DataSet
 from dslnode.errors import ModelError
 from dslnode.learning import masking, state_arrays
 from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.group_sparsity import ChannelScales
 from dslnode.learning.local_training import minibatch_gradient
 from dslnode.learning.rng import borrowed_torch
 from dslnode.learning.state import LearnerState
@@ -107,8 +108,8 @@ def _try_run(model: nn.Module, layout: MaskLayout, data: DataSet, task: Learning
 
 
 def _try_state(network: FrozenNetwork, weights: Tensor) -> None:
-    zeros = torch.zeros_like(weights)
-    state = LearnerState(zeros, zeros, zeros, zeros, neighbour_mean=zeros, gradient=zeros)
+    zeros, channels = torch.zeros_like(weights), ChannelScales.at_one(network.layout)
+    state = LearnerState(zeros, zeros, zeros, zeros, neighbour_mean=zeros, gradient=zeros, channels=channels)
     state_arrays.from_arrays(network, state_arrays.to_arrays(network, state))
 
 

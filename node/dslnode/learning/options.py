@@ -50,7 +50,7 @@ class TrainingOptions:
     adaptive_collaboration: bool = True  # follow neighbours by what they are worth to this node
     robust_aggregation: RobustAggregation = RobustAggregation.OFF
     send_threshold: float = 0.2  # part of what was learned that a neighbour may lack before it is sent a mask
-    group_lasso: float = 0.0  # lambda; adam: relative, momentum: as the loss; larger: more channels die
+    group_lasso: float = 0.0  # lambda, in units of the loss per unit of a channel's scale; 0: off
     min_channel_fraction: float = 0.0  # drop channels that keep less than this part of their share; 0: off
     personal: Personal = "levels"  # what answers and is exported: the mask alone, or strengths with it
     keep: Keep = "best"  # the model that is exported: the best by held-out score, or that of the last round
@@ -66,6 +66,11 @@ class TrainingOptions:
         if self.mask_power is not None:
             return self.mask_power
         return POWER_OF_FORM[self.personal] if self.signed_scores else 0.0
+
+    @property
+    def whole_channels(self) -> bool:
+        """Whether a channel counts in full or not at all: a personal model without strengths has no scales."""
+        return self.personal == "binary"
 
 
 @dataclass(frozen=True)

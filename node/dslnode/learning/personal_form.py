@@ -11,6 +11,7 @@ from torch import Tensor
 from dslnode.inference.levels import HIGHEST, Levels, fitted_levels
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.graded_mask import graded_strengths
+from dslnode.learning.group_sparsity import ChannelScales
 from dslnode.learning.masking import from_mask
 from dslnode.learning.options import Personal, TrainingOptions
 from dslnode.protocol.mask import Mask
@@ -35,15 +36,23 @@ class PersonalForm:
 
 
 def personal_form(
-    network: FrozenNetwork, tensor: Tensor, keep: Tensor, mask: Mask, options: TrainingOptions
+    network: FrozenNetwork,
+    tensor: Tensor,
+    keep: Tensor,
+    mask: Mask,
+    options: TrainingOptions,
+    *,
+    channels: ChannelScales,
 ) -> PersonalForm:
     """Return the personal model's form by ``options.personal``.
 
     ``mask`` is ``keep``, boolean (weights,), packed; it was chosen by the intermediate aggregation ``tensor``
-    (weights,). Without graded training all forms are binary.
+    (weights,). Without graded training and scales of ``channels`` all forms are binary.
     """
-    if options.personal == "binary" or not options.power:
+    if options.personal == "binary" or not (options.power or options.group_lasso):
         return PersonalForm(mask)
-    graded = graded_strengths(network, tensor, options.power)
+    graded = graded_strengths(network, tensor, options.power) if options.power else keep.float()
+    if options.group_lasso:
+        graded = graded * channels.of_weights(network.layout, whole=False)
     levels = fitted_levels(graded.numpy(), keep.numpy(), network.layout, HIGHEST_LEVEL[options.personal])
     return PersonalForm(mask, levels)

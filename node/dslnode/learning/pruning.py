@@ -1,7 +1,8 @@
 """A smaller model of the same answers: without the units that a mask left dead.
 
 A unit is dead if nothing leads into it (then it is constant, and what it adds is folded into the next layer's bias)
-or if nothing reads it. Dropping one can kill others, so this goes on until nothing changes.
+or if nothing reads it. Dropping one can kill others, so this goes on until nothing changes. A local response norm on
+the way goes on with the channels that are left, each at its place (``PlacedResponseNorm``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dslnode.learning.layer_graph import Chain, Weighted, find_chains
+from dslnode.learning.placed_norm import PlacedResponseNorm
 
 TOLERANCE = 1e-4
 """How far the answers may be off, as a part of the largest logit: float32 sums in another order."""
@@ -27,25 +29,32 @@ def prune_dead_units(model: nn.Module, inputs: Tensor) -> nn.Module:
     smaller = copy.deepcopy(whole)
     chains = find_chains(smaller)
     with torch.no_grad():
-        while any(_drop_dead_units(chain) for chain in chains):
+        while any(_drop_dead_units(smaller, chain) for chain in chains):
             pass  # from the first chain on again
         return smaller if _answers_alike(smaller, whole, inputs) else whole
 
 
-def _drop_dead_units(chain: Chain) -> bool:
-    """Drop the units between two layers that are dead by now, but for the last one; return whether there were any."""
+def _drop_dead_units(model: nn.Module, chain: Chain) -> bool:
+    """Drop the units between two layers that are dead by now, but for the last one; return whether there were any.
+
+    Units that nothing reads are not dead where a norm lets them count for others.
+    """
     producer, consumer = chain.producer, chain.consumer
     units = len(producer.weight)
     columns = consumer.weight.unflatten(1, (units, -1)).flatten(2)  # (outputs, units, weights that read the unit)
     bias = producer.weight.new_zeros(units) if producer.bias is None else producer.bias
     received = chain.propagate_constant(bias)
-    constant = ~producer.weight.flatten(1).any(dim=1) & ((received == 0) | _sees_constants(consumer))
-    dead = constant | ~columns.any(dim=2).any(dim=0)
+    constant = ~producer.weight.flatten(1).any(dim=1) & ~received.isnan()
+    dead = constant & ((received == 0) | _sees_constants(consumer))
+    if not chain.norms:
+        dead |= ~columns.any(dim=2).any(dim=0)
     if dead.all():
         dead[0] = False  # a layer without units is none
     if dead.any():
         _fold(consumer, columns.sum(dim=2)[:, dead] @ received[dead])
         _keep(producer, consumer, ~dead)
+        for name in chain.norms:
+            _placed(model, name, units).keep(~dead)
     return bool(dead.any())
 
 
@@ -70,6 +79,16 @@ def _keep(producer: Weighted, consumer: Weighted, living: Tensor) -> None:
         producer.bias = nn.Parameter(producer.bias[living])
     for layer in (producer, consumer):
         _tell_sizes(layer)
+
+
+def _placed(model: nn.Module, name: str, units: int) -> PlacedResponseNorm:
+    """Return the model's norm of a name as one that can lose some of its ``units``."""
+    norm = model.get_submodule(name)
+    if not isinstance(norm, PlacedResponseNorm):
+        assert isinstance(norm, nn.LocalResponseNorm)
+        norm = PlacedResponseNorm(norm, units)
+        model.set_submodule(name, norm)
+    return norm
 
 
 def _tell_sizes(layer: Weighted) -> None:

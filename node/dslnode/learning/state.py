@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from dslnode.learning.group_sparsity import ChannelScales
+
 
 @dataclass
 class LearnerState:
@@ -16,7 +18,8 @@ class LearnerState:
     Juditsky 1992), while steps are taken from the scores themselves. Shapes: ``scores``, ``average``, ``velocity`` and
     ``squares`` (scores,), ``neighbour_mean`` and ``gradient`` (weights,). ``steps`` counts all steps ever taken.
     ``first_moments`` and ``second_moments`` are Adam's, of what is not masked, by parameter name.
-    ``collaboration_weight``, 0 to 1, is how far the node leans on its neighbours.
+    ``collaboration_weight``, 0 to 1, is how far the node leans on its neighbours. ``channels`` are the scales that the
+    group lasso shrinks; without it they stay at one.
 
     Local training changes it in place; aggregation returns a new one.
     """
@@ -27,6 +30,7 @@ class LearnerState:
     squares: Tensor
     neighbour_mean: Tensor
     gradient: Tensor
+    channels: ChannelScales
     steps: int = 0
     first_moments: dict[str, Tensor] = field(default_factory=dict)
     second_moments: dict[str, Tensor] = field(default_factory=dict)

@@ -10,8 +10,11 @@ import torch
 from dslnode.errors import StateError
 from dslnode.inference.saved_arrays import LOCAL
 from dslnode.learning.frozen_network import FrozenNetwork
+from dslnode.learning.group_sparsity import ChannelScales
 from dslnode.learning.state import LearnerState
 
+CHANNELS = "channels."
+"""Before the names of what belongs to the channels' scales."""
 FIRST, SECOND = "first.", "second."
 """Before the names of what is trained without a mask, for its moments."""
 
@@ -25,6 +28,8 @@ def to_arrays(network: FrozenNetwork, state: LearnerState) -> dict[str, np.ndarr
         "squares": state.squares,
         "neighbour_mean": state.neighbour_mean,
     }
+    if state.channels.have_moved:
+        arrays.update(_by_name(state.channels))
     masked = {layer.name for layer in network.layout.layers}
     local = network.model.state_dict()
     arrays.update({LOCAL + name: tensor for name, tensor in local.items() if name not in masked})
@@ -40,7 +45,9 @@ def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> Lea
 
     Raises ``StateError`` if they were made for another model.
     """
-    arrays = {"collaboration_weight": np.array(1.0), **arrays}  # the first files lack it: it was constant
+    whole = {name: tensor.numpy() for name, tensor in _by_name(ChannelScales.at_one(network.layout)).items()}
+    constant = {"collaboration_weight": np.array(1.0), **whole}  # the first files lack it, and those without a lasso
+    arrays = {**constant, **arrays}
     tensors = {}
     for name, shape in _shapes(network).items():
         if name not in arrays or arrays[name].shape != shape:
@@ -60,11 +67,22 @@ def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> Lea
         squares=tensors["squares"],
         neighbour_mean=tensors["neighbour_mean"],
         gradient=torch.zeros(network.layout.size),
+        channels=ChannelScales(
+            scales=tensors[CHANNELS + "scales"],
+            velocity=tensors[CHANNELS + "velocity"],
+            squares=tensors[CHANNELS + "squares"],
+        ),
         steps=int(tensors["steps"]),
         first_moments={name.removeprefix(FIRST): t for name, t in moments.items() if name.startswith(FIRST)},
         second_moments={name.removeprefix(SECOND): t for name, t in moments.items() if name.startswith(SECOND)},
         collaboration_weight=float(tensors["collaboration_weight"]),
     )
+
+
+def _by_name(channels: ChannelScales) -> dict[str, torch.Tensor]:
+    """Return what belongs to the channels' scales, by its name in a state."""
+    own = {"scales": channels.scales, "velocity": channels.velocity, "squares": channels.squares}
+    return {CHANNELS + name: tensor for name, tensor in own.items()}
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
@@ -83,4 +101,5 @@ def _shapes(network: FrozenNetwork) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {"scores": scores, "average": scores, "velocity": scores, "squares": scores}
     masked = {layer.name for layer in network.layout.layers}
     local = {LOCAL + name: tuple(t.shape) for name, t in network.model.state_dict().items() if name not in masked}
-    return {**shapes, "neighbour_mean": weights, **local, "steps": (), "collaboration_weight": ()}
+    channels = {name: tuple(t.shape) for name, t in _by_name(ChannelScales.at_one(network.layout)).items()}
+    return {**shapes, **channels, "neighbour_mean": weights, **local, "steps": (), "collaboration_weight": ()}
