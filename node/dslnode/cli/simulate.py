@@ -119,12 +119,10 @@ def _table(simulation: Simulation) -> Table:
 
 def _incidents(simulation: Simulation) -> str:
     """Return what happened beside learning, in one line."""
-    network = simulation.network
-    if network is None:
-        return "no node was ready"
-    resets = sum(node.learner.restarts for node in network.nodes)
-    refused = sum(node.refused for node in network.nodes)
-    return f"{network.departures} departures, {resets} resets of replicas, {refused} messages refused"
+    found = simulation.incidents()
+    if found is None:
+        return "what happened beside learning is not known: not all nodes were ready"
+    return f"{found.departures} departures, {found.resets} resets of replicas, {found.refused} messages refused"
 
 
 def _row(each: RoundSummary) -> tuple[str, ...]:
