@@ -18,6 +18,7 @@ def simulation(
     topology: str = "ring",
     rounds: int = 3,
     engine: Callable[[Job], Shards] = LocalShards,
+    save_every: int = 0,
     **given: Any,
 ) -> Simulation:
     """Return a simulation that is built. ``given`` are options of the simulation, or settings of its nodes."""
@@ -27,7 +28,7 @@ def simulation(
     chosen |= {name: value for name, value in given.items() if name not in names}
     settings = Settings(name="simulated", rounds=rounds, **chosen)
     prepared = prepare_simulation(SimulationOptions(nodes=nodes, topology=topology, **options), settings)
-    built = Simulation(prepared, engine=engine)
+    built = Simulation(prepared, engine=engine, save_every=save_every)
     list(built.build())
     return built
 

@@ -22,8 +22,7 @@ from tests.simulation.networks import nodes_of, simulation
 
 @pytest.fixture
 def network() -> Simulation:
-    built = simulation(nodes=2, topology="complete", hostile="0.5:inverted")
-    return built
+    return simulation(nodes=2, topology="complete", hostile="0.5:inverted")
 
 
 def attacker(network: Simulation, kind: str) -> HostileLearner:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dslnode.errors import UnreachableError
 from dslnode.simulation.local_shards import LocalShards
 from dslnode.simulation.simulation import Simulation
-from dslnode.simulation.windows import Job, Shards
+from dslnode.simulation.shard import Deal, ShardWindow
+from dslnode.simulation.snapshot import given_to, read_snapshot, write_snapshot
+from dslnode.simulation.windows import MOST_LOSSES, Job, ShardLost, Shards
 from tests.simulation.networks import simulation
 
 CASES: dict[str, dict[str, Any]] = {
@@ -20,7 +24,7 @@ CASES: dict[str, dict[str, Any]] = {
     "hostile, both kinds of masks": {"hostile": "0.4:loud", "exchange": "both", "keep_ratio": "0.2..0.6", "churn": 0.2},
     "keep masks": {"exchange": "keep", "link": "100kbit/s", "topology": "erdos:3", "churn": 0.3, "rounds": 4},
     "data cap": {"data_cap": "1.8MB/day", "step_time": 60.0, "send_threshold": 0.0, "rounds": 6},
-    "until a score": {"until_score": 0.6, "rounds": 30, "speed_sigma": 1.0, "link": "1Mbit/s,200ms"},
+    "until a score": {"until_score": 0.9, "rounds": 40, "speed_sigma": 1.0, "link": "1Mbit/s,200ms"},
     "silent ones": {"hostile": "0.3:silent", "exchange": "both"},
 }
 
@@ -40,3 +44,77 @@ def test_any_number_of_shards_finds_the_same_to_the_bit(case: str) -> None:
         parted = ended(partial(LocalShards, count=count), **CASES[case])
         assert parted.records == whole.records
         assert parted.incidents() == whole.incidents()
+
+
+@pytest.mark.parametrize(("nodes", "shards"), [(1, 1), (7, 2), (7, 7), (10, 3), (1_000, 7)])
+def test_every_node_is_dealt_to_one_shard_and_none_has_much_more(nodes: int, shards: int) -> None:
+    deal = Deal(nodes, shards)
+    held = [deal.held_by(shard) for shard in range(shards)]
+    assert [node for numbers in held for node in numbers] == list(range(nodes))
+    assert [deal.holder(node) for node in range(nodes)] == [i for i, numbers in enumerate(held) for _ in numbers]
+    assert max(map(len, held)) - min(map(len, held)) <= 1
+
+
+class FrailShards(LocalShards):
+    """Two shards, saved in a directory. They are lost some windows after they were saved so often: ``losses``."""
+
+    may_be_lost = True
+
+    def __init__(self, job: Job, directory: Path, losses: dict[int, int]) -> None:
+        super().__init__(job, 2)
+        self.saved = self.restored = self.built = self._windows = 0
+        self._directory, self._losses = directory, dict(losses)
+
+    def build(self) -> Iterator[int]:
+        self.built += 1
+        yield from super().build()
+
+    def run(self, before: float) -> list[ShardWindow]:
+        self._windows += 1
+        found = super().run(before)
+        if self._losses.get(self.saved) == self._windows:
+            del self._losses[self.saved]
+            raise ShardLost("shard 1 of 2 is gone")
+        return found
+
+    def save(self) -> None:
+        self.saved, self._windows = self.saved + 1, 0
+        for shard, arrived in zip(self.shards, self._arrived(), strict=True):
+            shard.take_in(arrived)
+            write_snapshot(self._directory / str(shard.number), shard)
+        self._batches = [[[], []], [[], []]]
+
+    def restore(self) -> None:
+        self.restored += 1
+        given = [given_to(shard) for shard in self.shards]
+        self.shards = [read_snapshot(self._directory / str(number), given[number]) for number in range(2)]
+        self._batches = [[[], []], [[], []]]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_shards_that_are_lost_cost_time_and_no_bit(case: str, tmp_path: Path) -> None:
+    whole = ended(LocalShards, **CASES[case])
+    frail = partial(FrailShards, directory=tmp_path, losses={0: 2, 1: 2, 2: 1})
+    begun = simulation(engine=frail, save_every=1, **{"nodes": 7, **CASES[case]})
+    list(begun.run())
+    shards = begun.shards
+    assert isinstance(shards, FrailShards)
+    assert (shards.built, shards.restored) == (2, 2)
+    assert begun.records == whole.records
+    assert begun.incidents() == whole.incidents()
+
+
+def test_without_snapshots_they_begin_again(tmp_path: Path) -> None:
+    begun = ended(partial(FrailShards, directory=tmp_path, losses={0: 10}))
+    assert isinstance(begun.shards, FrailShards)
+    assert (begun.shards.built, begun.shards.saved, begun.shards.restored) == (2, 0, 0)
+    assert begun.records == ended(LocalShards).records
+
+
+def test_losses_without_progress_end_it(tmp_path: Path) -> None:
+    class Doomed(FrailShards):
+        def run(self, before: float) -> list[ShardWindow]:
+            raise ShardLost(f"shard 1 of 2 is gone before {before}")
+
+    with pytest.raises(UnreachableError, match=f"gone .*, which is the {MOST_LOSSES + 1}th loss without any progress"):
+        ended(partial(Doomed, directory=tmp_path, losses={}))

@@ -39,7 +39,7 @@ class LocalShards:
 
     def run(self, before: float) -> list[ShardWindow]:
         """Hand over batches, and let happen all that happens before a time."""
-        arrived = list(zip(*self._batches, strict=True))
+        arrived = self._arrived()
         return self._taken([shard.run(before, arrived[shard.number]) for shard in self.shards])
 
     def save(self) -> None:
@@ -54,6 +54,10 @@ class LocalShards:
 
     def close(self) -> None:
         """Do nothing: there is nothing to end."""
+
+    def _arrived(self) -> list[list[Batch]]:
+        """Return what the last window planned for each shard."""
+        return [list(batches) for batches in zip(*self._batches, strict=True)]
 
     def _taken(self, found: list[tuple[ShardWindow, list[Batch]]]) -> list[ShardWindow]:
         self._batches = [batches for _, batches in found]

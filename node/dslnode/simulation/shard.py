@@ -16,7 +16,7 @@ from dslnode.simulation.build import NetworkBuilder, PreparedSimulation
 from dslnode.simulation.event_queue import EventQueue, Planned
 from dslnode.simulation.happenings import Happening
 from dslnode.simulation.records import RoundRecord
-from dslnode.simulation.virtual_learner import CommonParts
+from dslnode.simulation.virtual_learner import CommonParts, Counts, FrozenTensors
 from dslnode.simulation.virtual_network import VirtualNetwork
 
 Arrays = Mapping[str, np.ndarray]
@@ -72,20 +72,23 @@ class Deal:
 class Shard:
     """Shard ``number`` of a simulation: ``add`` its nodes, ``begin``, then ``run`` window after window.
 
-    The state of every node is handed out every ``checkpoint_every`` rounds; 0 for never.
+    The state of every node is handed out every ``checkpoint_every`` rounds; 0 for never. ``frozen`` are tensors that
+    shards share.
     """
 
     prepared: PreparedSimulation
     deal: Deal
     number: int
     checkpoint_every: int = 0
-    common: CommonParts = field(default_factory=CommonParts)
+    frozen: Mapping[Counts, FrozenTensors] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Have nothing happened yet."""
         self._records: list[RoundRecord] = []
         self._states: States = {}
-        self._builder = NetworkBuilder(self.prepared, common=self.common, here=self.deal.held_by(self.number))
+        self._builder = NetworkBuilder(
+            self.prepared, common=CommonParts(self.frozen), here=self.deal.held_by(self.number)
+        )
 
     @cached_property
     def network(self) -> VirtualNetwork:

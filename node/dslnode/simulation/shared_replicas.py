@@ -35,6 +35,10 @@ class SharedReplicas:
         self._steps: dict[int, _KnownStep] = {}  # by the identity of the signs
         self._masks: dict[tuple[int, tuple[int, ...]], Mask] = {}  # by the identity of the replica, and keep counts
 
+    def __reduce__(self) -> tuple[type[SharedReplicas], tuple[()]]:
+        """Let a copy begin empty: what nodes hold in common, their copies do, too."""
+        return SharedReplicas, ()
+
     def tensor(self, tensor: Tensor, digest: bytes = b"") -> Tensor:
         """Return the one tensor of this content; ``digest`` is its checksum, if it is known."""
         return self._tensors.setdefault(digest or checksum(tensor), tensor)

@@ -108,13 +108,15 @@ class Simulation:
     """A simulation that runs: ``run`` goes on with it, ``records`` is what came of it so far; ``close`` ends it.
 
     With ``checkpoints`` the nodes' states are saved now and then; with ``resume`` it goes on from there. ``engine``
-    makes the shards that it runs on; what it finds does not depend on them.
+    makes the shards that it runs on; what it finds does not depend on them. Shards that may be lost are saved about
+    every ``save_every`` rounds; 0 for never.
     """
 
     prepared: PreparedSimulation
     checkpoints: Checkpoints | None = None
     resume: bool = False
     engine: Callable[[Job], Shards] = LocalShards
+    save_every: int = 0
     records: list[RoundRecord] = field(default_factory=list)
     shards: Shards | None = None
 
@@ -130,7 +132,7 @@ class Simulation:
         every = 0 if self.checkpoints is None else self.checkpoints.every
         self._last = {record.node: record for record in self.records}
         self.shards = self.engine(Job(self.prepared, self._saved, every))
-        self._driver = WindowDriver(self.shards, self.prepared, save_every=every)
+        self._driver = WindowDriver(self.shards, self.prepared, save_every=self.save_every)
         yield from self._driver.build()
 
     def run(self) -> Iterator[int]:
