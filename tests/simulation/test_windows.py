@@ -11,8 +11,8 @@ import pytest
 
 from dslnode.errors import UnreachableError
 from dslnode.simulation.local_shards import LocalShards
-from dslnode.simulation.simulation import Simulation
 from dslnode.simulation.shard import Deal, ShardWindow
+from dslnode.simulation.simulation import Simulation
 from dslnode.simulation.snapshot import given_to, read_snapshot, write_snapshot
 from dslnode.simulation.windows import MOST_LOSSES, Job, ShardLost, Shards
 from tests.simulation.networks import simulation
@@ -24,7 +24,7 @@ CASES: dict[str, dict[str, Any]] = {
     "hostile, both kinds of masks": {"hostile": "0.4:loud", "exchange": "both", "keep_ratio": "0.2..0.6", "churn": 0.2},
     "keep masks": {"exchange": "keep", "link": "100kbit/s", "topology": "erdos:3", "churn": 0.3, "rounds": 4},
     "data cap": {"data_cap": "1.8MB/day", "step_time": 60.0, "send_threshold": 0.0, "rounds": 6},
-    "until a score": {"until_score": 0.9, "rounds": 40, "speed_sigma": 1.0, "link": "1Mbit/s,200ms"},
+    "until a score": {"until_score": 0.97, "rounds": 40, "speed_sigma": 1.0, "local_steps": 3},
     "silent ones": {"hostile": "0.3:silent", "exchange": "both"},
 }
 

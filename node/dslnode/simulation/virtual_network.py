@@ -147,7 +147,7 @@ class VirtualNetwork:
         receiver.on_message(peer, arrived)
 
     def _part(self, node: VirtualNode) -> None:
-        """Close all links of a node. Its neighbours hear of it after all it has sent: an orderly daemon says goodbye."""
+        """Close all links of a node. Neighbours hear of it after all it has sent: an orderly daemon says goodbye."""
         node.present = False
         for peer, end in list(node.links.items()):
             self._say_goodbye(node, node_number(peer), end.number, at=end.last_arrival)

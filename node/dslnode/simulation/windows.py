@@ -26,7 +26,7 @@ MOST_LOSSES = 5
 """Shards that may be lost one after another without any progress."""
 
 
-class ShardLost(Exception):  # noqa: N818 (it is no error of this program)
+class ShardLost(Exception):
     """A process or machine that held a shard is gone; the message says which."""
 
 
@@ -166,7 +166,7 @@ class WindowDriver:
 
 
 def window_seconds(prepared: PreparedSimulation) -> float:
-    """Return the length of a window: what anything takes from node to node, or less, so that there is progress to see."""
+    """Return the length of a window: what anything takes from node to node at least, or less, to show progress."""
     median_step = median(board.step_seconds for board in prepared.plan.boards)
     return min(least_seconds(prepared.plan.line), median_step * prepared.settings.local_steps / WINDOWS_PER_ROUND)
 
