@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,9 +16,11 @@ from dslnode.cli.formatting import percent, si_amount
 from dslnode.config.loader import LoadedSettings
 from dslnode.errors import ExitCode, SettingsError
 from dslnode.simulation.checkpoints import Checkpoints, identity_of
+from dslnode.simulation.engines import Engine
 from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.records import RoundSummary, summaries
 from dslnode.simulation.report.report import write_report
+from dslnode.simulation.shard import Incidents
 from dslnode.simulation.simulation import Simulation, SimulationOptions, prepare_simulation
 
 SHOWN_ROUNDS = 12
@@ -34,6 +36,16 @@ class Request:
     checkpoint_every: int = 0
     resume: bool = False
     like: Likeness | None = None
+    engine: Engine = field(default_factory=Engine)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A simulation that has ended: why, and what happened beside learning, None if that is not known."""
+
+    code: ExitCode
+    simulation: Simulation
+    incidents: Incidents | None
 
 
 def run_simulation(request: Request) -> ExitCode:
@@ -42,15 +54,15 @@ def run_simulation(request: Request) -> ExitCode:
     Raises a ``DslnodeError`` that says what is wrong with settings, data or model.
     """
     console = Console()
-    code, simulation = simulate(request, console)
-    console.print(_table(simulation))
-    console.print(_incidents(simulation))
+    ended = simulate(request, console)
+    console.print(_table(ended.simulation))
+    console.print(_incidents(ended.incidents))
     console.print(f"the report: {request.directory / 'page.html'}", soft_wrap=True, highlight=False)
-    return code
+    return ended.code
 
 
-def simulate(request: Request, console: Console) -> tuple[ExitCode, Simulation]:
-    """Run a simulation and write its report; return why it ended, and the simulation."""
+def simulate(request: Request, console: Console) -> Ended:
+    """Run a simulation and write its report."""
     loaded, directory = request.loaded, request.directory
     torch.set_num_threads(loaded.settings.threads)
     prepared = prepare_simulation(request.options, loaded.settings, request.like)
@@ -59,10 +71,16 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, Simulation]:
     checkpoints = Checkpoints(directory, identity, nodes=request.options.nodes, every=request.checkpoint_every)
     if not request.resume:
         checkpoints.clear()
-    simulation = Simulation(prepared, checkpoints, request.resume)
-    code = _run(simulation, console)
+    simulation = Simulation(
+        prepared, checkpoints, request.resume, engine=request.engine.start, save_every=request.checkpoint_every
+    )
+    try:
+        code = _run(simulation, console)
+        incidents = simulation.incidents()
+    finally:
+        simulation.close()
     write_report(directory, given_command(), loaded, simulation)
-    return code, simulation
+    return Ended(code, simulation, incidents)
 
 
 def given_command() -> str:
@@ -117,11 +135,10 @@ def _table(simulation: Simulation) -> Table:
     return table
 
 
-def _incidents(simulation: Simulation) -> str:
+def _incidents(found: Incidents | None) -> str:
     """Return what happened beside learning, in one line."""
-    found = simulation.incidents()
     if found is None:
-        return "what happened beside learning is not known: not all nodes were ready"
+        return "departures and resets are not known: nodes were not ready, or are lost"
     return f"{found.departures} departures, {found.resets} resets of replicas, {found.refused} messages refused"
 
 

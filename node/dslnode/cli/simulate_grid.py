@@ -39,7 +39,8 @@ def run_grid(request: Request, axes: Sequence[str]) -> ExitCode:
         if combination in [done for done, _ in found]:
             continue
         console.print(", ".join(f"{name} {value}" for name, value in combination.items()), highlight=False)
-        code, simulation = simulate(own, console)
+        ended = simulate(own, console)
+        code, simulation = ended.code, ended.simulation
         if code is not ExitCode.DONE:
             break
         boards = simulation.prepared.plan.boards

@@ -23,7 +23,7 @@ class LocalShards:
     @property
     def weights(self) -> int:
         """The number of weights of the model, once nodes are built."""
-        return self.shards[0].weights
+        return max((shard.weights for shard in self.shards), default=0)
 
     def build(self) -> Iterator[int]:
         """Build all nodes; yield how many there are so far."""

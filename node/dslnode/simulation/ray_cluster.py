@@ -10,9 +10,9 @@ from typing import Any
 
 from dslnode.addresses import check_address, host_and_port
 from dslnode.errors import DslnodeError, SettingsError, UnreachableError
+from dslnode.simulation.engines import LOCAL_CLUSTER
 from dslnode.simulation.windows import ShardLost
 
-LOCAL = "local"
 CONNECT_SECONDS = 5.0
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -32,7 +32,7 @@ def connect(address: str, *, store_bytes: int) -> Any:
     if ray.is_initialized():
         return ray
     given: dict[str, Any] = {"address": address, "logging_level": "ERROR", "log_to_driver": False}
-    if address == LOCAL:
+    if address == LOCAL_CLUSTER:
         given |= {"include_dashboard": False, "object_store_memory": store_bytes}
     else:
         _check(address)
@@ -65,7 +65,7 @@ def explained(ray: Any) -> Iterator[None]:
 
 def processors(ray: Any) -> float:
     """Return how many processors the machines of the cluster have, as far as they are there."""
-    return sum(node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"])
+    return float(sum(node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]))
 
 
 def _imported() -> Any:
@@ -73,6 +73,7 @@ def _imported() -> Any:
         os.environ.setdefault(name, value)
     try:
         import ray
+        import ray.exceptions
     except ImportError as error:
         raise SettingsError("--engine ray: needs Ray; pip install 'dslnode[ray]', here and on all machines") from error
     return ray
@@ -84,7 +85,7 @@ def _check(address: str) -> None:
         place = host_and_port(check_address(address))
         socket.create_connection(place, timeout=CONNECT_SECONDS).close()
     except ValueError as error:
-        raise SettingsError(f"--ray-address {address}: is neither HOST:PORT nor {LOCAL}") from error
+        raise SettingsError(f"--ray-address {address}: is neither HOST:PORT nor {LOCAL_CLUSTER}") from error
     except OSError as error:
         raise UnreachableError(
             f"--ray-address {address}: nothing answers there ({error.strerror or error}); start a cluster with "

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dslnode.errors import StateError, UnreachableError
-from dslnode.simulation.ray_cluster import LOCAL, connect, explained, processors
+from dslnode.simulation.engines import LOCAL_CLUSTER
+from dslnode.simulation.ray_cluster import connect, explained, processors
 from dslnode.simulation.records import RoundRecord
 from dslnode.simulation.shard import Deal, Incidents, ShardWindow
 from dslnode.simulation.shard_host import PART_BYTES, Holding, ShardHost, frozen_arrays
@@ -31,7 +32,7 @@ class RayShards:
 
     may_be_lost = True
 
-    def __init__(self, job: Job, *, address: str = LOCAL, shards: int = 0) -> None:
+    def __init__(self, job: Job, *, address: str = LOCAL_CLUSTER, shards: int = 0) -> None:
         self._job = job
         frozen = frozen_arrays(job.prepared)
         self._ray = connect(address, store_bytes=STORE_BYTES)

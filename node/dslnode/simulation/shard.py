@@ -86,6 +86,7 @@ class Shard:
         """Have nothing happened yet."""
         self._records: list[RoundRecord] = []
         self._states: States = {}
+        self.weights = 0
         self._builder = NetworkBuilder(
             self.prepared, common=CommonParts(self.frozen), here=self.deal.held_by(self.number)
         )

@@ -119,6 +119,7 @@ class Simulation:
     save_every: int = 0
     records: list[RoundRecord] = field(default_factory=list)
     shards: Shards | None = None
+    _begun: bool = field(default=False, init=False)
 
     @property
     def weights(self) -> int:
@@ -137,6 +138,7 @@ class Simulation:
 
     def run(self) -> Iterator[int]:
         """Run until all rounds are done or the score is reached; yield how many rounds of nodes are finished."""
+        self._begun = True
         before = list(self.records)
         scores = LatestScores(self.prepared.plan, before)
         for window in self._driver.run(self._last):
@@ -156,7 +158,7 @@ class Simulation:
     def incidents(self) -> Incidents | None:
         """Return what happened beside learning, by the end of the last window; None if that is not known."""
         try:
-            return None if self.shards is None else self.shards.incidents()
+            return self.shards.incidents() if self.shards is not None and self._begun else None
         except ShardLost:
             return None
 
