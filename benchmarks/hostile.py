@@ -21,13 +21,13 @@ import torch
 
 from benchmarks.accuracy.cases import Case, World, build_world, missing_data
 from benchmarks.accuracy.masks import Lockstep, node_settings
-from benchmarks.accuracy.network import build_network
 from benchmarks.processes import processes
 from benchmarks.report import Column, Report, Row, argument_parser, publish
 from dslnode.learning.masking import from_mask
 from dslnode.protocol.messages import Exchange
 from dslnode.runtime.build import initialization_options, training_options
 from dslnode.simulation.hostile import ATTACKS, SILENT, HostileLearner, hostile_nodes
+from dslnode.simulation.methods.network import build_network
 from dslnode.simulation.virtual_learner import CommonParts, VirtualLearner
 
 FULL = Case("Fashion-MNIST, everybody linked with everybody", "classes:4", 4 * 15, nodes=10, graph="complete")
@@ -59,7 +59,7 @@ def accuracies(job: Job) -> list[float]:
     for number in range(job.rounds):
         lockstep.round(number)
     lockstep.round(job.rounds - 1)
-    network = build_network(world, own_classes=True)
+    network = build_network(world.cohort, own_classes=True)
     weights = [learner.network.weights * from_mask(learner.mask) for learner in learners]
     return [100 * network.accuracy(own, i, world.nodes[i].test) for i, own in enumerate(weights)]
 

@@ -122,8 +122,9 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, help="only so many nodes")
     parser.add_argument("--rounds", type=int, help="rounds of every node")
     chosen = parser.parse_args()
-    sizes, rounds = (QUICK_SIZES, QUICK_ROUNDS) if chosen.quick else (SIZES, ROUNDS)
-    sizes, rounds = (chosen.nodes,) if chosen.nodes else sizes, chosen.rounds or rounds
+    usual = QUICK_SIZES if chosen.quick else SIZES
+    sizes = [chosen.nodes] if chosen.nodes else list(usual)
+    rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else ROUNDS)
     engines = [chosen.engine] if chosen.engine else list(EngineName)
     rows, summary = list[Row](), {"rounds": rounds, "processors": os.cpu_count()}
     if EngineName.RAY in engines and importlib.util.find_spec("ray") is None:

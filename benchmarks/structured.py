@@ -18,12 +18,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.accuracy.cases import CASES, NodeData, World, build_world, missing_data
 from benchmarks.accuracy.masks import Lockstep, learners_of
-from benchmarks.accuracy.network import tensors
 from benchmarks.report import Column, Report, Row, arguments, interleaved, median_ratio, publish
 from dslnode.data.dataset import Examples
 from dslnode.learning.evaluation import EVALUATION_BATCH
 from dslnode.learning.export import PersonalModel
 from dslnode.protocol.messages import Exchange
+from dslnode.simulation.methods.network import tensors
 
 NODES = 5  # each class is then held by two
 CASE = replace(CASES["4-classes-437"], nodes=NODES, images_per_class=2 * 437 // 4, graph="complete")

@@ -21,7 +21,6 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.accuracy.cases import CASES, MODELS, QUICK_CASES, case_over, missing_data
-from benchmarks.accuracy.method import LOCAL_STEPS
 from benchmarks.accuracy.methods import RECIPES, chosen_options
 from benchmarks.accuracy.plots import draw_all
 from benchmarks.accuracy.results import ResultsFile, table
@@ -29,6 +28,7 @@ from benchmarks.accuracy.run import Job, Record, run
 from benchmarks.accuracy.tuning import tune_all
 from benchmarks.processes import processes
 from benchmarks.report import Column, Report, publish
+from dslnode.simulation.methods.method import LOCAL_STEPS
 
 QUICK_STEPS, FULL_STEPS = 120, 390
 QUICK_TESTS = 100  # test images a class

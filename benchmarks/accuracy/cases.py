@@ -22,6 +22,7 @@ from dslnode.data.partition import PartitionSpec, parse_split, split_held_out, t
 from dslnode.learning.masking import layout_of
 from dslnode.learning.models import alexnet, cnn, mlp
 from dslnode.protocol.mask import MaskLayout
+from dslnode.simulation.methods.cohort import Cohort
 from dslnode.simulation.topology import Neighbours
 
 MODELS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {"mlp": mlp, "cnn": cnn, "alexnet": alexnet}
@@ -106,6 +107,12 @@ class World:
         layout = layout_of(model)
         assert layout.size == sum(parameter.numel() for parameter in model.parameters())
         return layout
+
+    @cached_property
+    def cohort(self) -> Cohort:
+        """The same nodes as the methods take them."""
+        parts = tuple(data.train for data in self.nodes)
+        return Cohort(parts, self.neighbours, self.model, self.layout, self.seed)
 
 
 def build_world(case: Case, model_name: str, seed: int, test_per_class: int | None = None) -> World:

@@ -1,4 +1,4 @@
-"""The graphs of the cases by name, and the averaging weights that gossip needs."""
+"""The graphs of the cases by name."""
 
 from __future__ import annotations
 
@@ -7,12 +7,3 @@ from collections.abc import Callable
 from dslnode.simulation.topology import Neighbours, complete, erdos_renyi, ring
 
 GRAPHS: dict[str, Callable[[int, int], Neighbours]] = {"erdos-renyi": erdos_renyi, "ring": ring, "complete": complete}
-
-
-def metropolis(neighbours: Neighbours) -> list[dict[int, float]]:
-    """Return each node's averaging weights, itself included: symmetric, summing to 1 (Metropolis and Hastings)."""
-    rows = []
-    for i, around in enumerate(neighbours):
-        row = {j: 1 / (1 + max(len(around), len(neighbours[j]))) for j in around}
-        rows.append({i: 1 - sum(row.values()), **row})
-    return rows

@@ -9,10 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmarks.accuracy.bits import flipped, mask_message, sign_message
 from benchmarks.accuracy.cases import World
-from benchmarks.accuracy.method import Candidates, Traffic
-from benchmarks.accuracy.network import build_network
 from dslnode.config.settings import Settings
 from dslnode.learning.learner import Learner
 from dslnode.learning.masking import from_mask
@@ -22,6 +19,9 @@ from dslnode.protocol.messages import Exchange, ExchangeState, MaskKind, MaskMes
 from dslnode.protocol.round_machine import RoundMachine
 from dslnode.runtime.build import initialization_options, training_options
 from dslnode.simulation.command_messages import messages_of
+from dslnode.simulation.methods.bits import flipped, mask_message, sign_message
+from dslnode.simulation.methods.method import Candidates, Traffic
+from dslnode.simulation.methods.network import build_network
 from dslnode.simulation.topology import Neighbours
 
 
@@ -39,7 +39,7 @@ class MaskGossip:
         self._masks = [learner.mask for learner in self.learners]
         self._before = [_boolean(learner.mask) if common.shared_scores else None for learner in self.learners]
         self._kinds = common.exchange.kinds
-        self.network = build_network(world, own_classes=common.own_classes)
+        self.network = build_network(world.cohort, own_classes=common.own_classes)
         self.traffic = Traffic()
         self.local_steps = common.local_steps
         self.form: str = common.personal

@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.cases import World
-from benchmarks.accuracy.dense import Dense
-from benchmarks.accuracy.dispfl import DisPFL
-from benchmarks.accuracy.fedpm import FedPM
 from benchmarks.accuracy.masks import MaskGossip, learning_options
-from benchmarks.accuracy.method import LOCAL_STEPS, Method
 from dslnode.config.presets import PRESETS
+from dslnode.simulation.methods.method import LOCAL_STEPS, Method
+from dslnode.simulation.methods.recipes import METHODS, Options
 
-Options = dict[str, Any]
 TUNED_FILE = Path(__file__).with_name("tuned.json")
 
 
@@ -51,32 +48,27 @@ def _rates(*rates: float) -> tuple[Options, ...]:
 
 
 EITHER_CLASSES: tuple[Options, ...] = ({"own_classes": True}, {"own_classes": False})
-SGD: Options = {"rate": 0.03, "momentum": 0.9, "own_classes": True, "cosine": False}
 SGD_STAGES = (
     tuple({"rate": rate, "cosine": cosine} for rate in (0.01, 0.03, 0.1) for cosine in (True, False)),
     EITHER_CLASSES,
 )
+
+
+def _compared(name: str, stages: tuple[tuple[Options, ...], ...]) -> Recipe:
+    recipe = METHODS[name]
+    return Recipe(lambda world, options, rounds: recipe.build(world.cohort, options, rounds), recipe.options, stages)
+
 
 RECIPES: dict[str, Recipe] = {
     "ours": Recipe(lambda world, options, _: MaskGossip(world, options), masked=True),
     "ours_binary": Recipe(lambda world, options, _: MaskGossip(world, options), {"personal": "binary"}, masked=True),
     "masks_alone": Recipe(lambda world, options, _: MaskGossip(world, options, linked=False), masked=True),
     "authors": Recipe(lambda world, options, _: MaskGossip(world, options), PRESETS["authors"], masked=True),
-    "dense_alone": Recipe(lambda world, options, rounds: Dense(world, "alone", rounds, **options), SGD, SGD_STAGES),
-    "dpsgd": Recipe(lambda world, options, rounds: Dense(world, "averaged", rounds, **options), SGD, SGD_STAGES),
-    "dpsgd_finetuned": Recipe(
-        lambda world, options, rounds: Dense(world, "finetuned", rounds, **options), SGD, SGD_STAGES
-    ),
-    "dispfl": Recipe(
-        lambda world, options, rounds: DisPFL(world, rounds, **options),
-        {**SGD, "prune": 0.2},
-        (*SGD_STAGES, ({"prune": 0.05}, {"prune": 0.2}, {"prune": 0.5})),
-    ),
-    "fedpm": Recipe(
-        lambda world, options, _: FedPM(world, **options),
-        {"rate": 0.1, "momentum": 0.9, "reset": 1, "own_classes": True},
-        (_rates(0.03, 0.1, 0.3), EITHER_CLASSES, ({"reset": 1}, {"reset": 5})),
-    ),
+    "dense_alone": _compared("dense_alone", SGD_STAGES),
+    "dpsgd": _compared("dpsgd", SGD_STAGES),
+    "dpsgd_finetuned": _compared("dpsgd_finetuned", SGD_STAGES),
+    "dispfl": _compared("dispfl", (*SGD_STAGES, ({"prune": 0.05}, {"prune": 0.2}, {"prune": 0.5}))),
+    "fedpm": _compared("fedpm", (_rates(0.03, 0.1, 0.3), EITHER_CLASSES, ({"reset": 1}, {"reset": 5}))),
 }
 
 

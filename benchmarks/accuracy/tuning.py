@@ -8,9 +8,10 @@ from concurrent.futures import as_completed
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.accuracy.methods import RECIPES, TUNED_FILE, Options, tuned_for, tuned_table
+from benchmarks.accuracy.methods import RECIPES, TUNED_FILE, tuned_for, tuned_table
 from benchmarks.accuracy.run import Job, run
 from benchmarks.processes import processes
+from dslnode.simulation.methods.recipes import Options
 
 TUNING_SEED = 1000
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.accuracy.bits import entropy
+from dslnode.simulation.methods.bits import entropy
 
 FIT_FROM = 16  # candidates: with fewer, the sums of the unluckiest weight do not reach all of [-1, 1] yet
 

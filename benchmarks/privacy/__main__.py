@@ -19,11 +19,11 @@ import numpy as np
 
 from benchmarks.accuracy.cases import Case, World, build_world, missing_data
 from benchmarks.accuracy.methods import chosen_options
-from benchmarks.accuracy.network import tensors
 from benchmarks.privacy.attacks import area, by_likelihood_ratio, by_loss, confidence, hits
 from benchmarks.privacy.candidates import halves
 from benchmarks.privacy.views import learned, views_of
 from benchmarks.report import Column, Report, Row, argument_parser, publish
+from dslnode.simulation.methods.network import tensors
 
 # With 4 classes on 8 nodes a class is held by 3 or 4 of them
 FULL = Case("Fashion-MNIST, 4 classes, 15 images a class", "classes:4", 2 * 48, nodes=8, graph="complete")

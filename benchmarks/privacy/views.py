@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.accuracy.cases import World
-from benchmarks.accuracy.dense import Dense
 from benchmarks.accuracy.masks import MaskGossip, node_name
-from benchmarks.accuracy.method import Method
 from benchmarks.accuracy.methods import RECIPES
 from dslnode.learning.graded_mask import graded_strengths
 from dslnode.learning.learner import Learner
+from dslnode.simulation.methods.dense import Dense
+from dslnode.simulation.methods.method import Method
 
 View = Callable[[Method], list[Tensor]]
 EXPORTED, REPLICA, SENT = "exported model", "a neighbour's replica", "the last weights sent"

@@ -11,16 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.accuracy import cases, graphs, methods, tuning
+from benchmarks.accuracy import cases, methods, tuning
 from benchmarks.accuracy.__main__ import main
-from benchmarks.accuracy.bits import coded_mask_bits, entropy, flipped, mask_message
 from benchmarks.accuracy.cases import Case, World, build_world
 from benchmarks.accuracy.curves import first_at, mean_curve
-from benchmarks.accuracy.dense import Dense, decayed
-from benchmarks.accuracy.dispfl import DENSITY, DisPFL, layer_counts
 from benchmarks.accuracy.masks import MaskGossip, learners_of, learning_options
-from benchmarks.accuracy.methods import RECIPES, SGD, Options
-from benchmarks.accuracy.network import batches
+from benchmarks.accuracy.methods import RECIPES
 from benchmarks.accuracy.plots import draw_all
 from benchmarks.accuracy.results import ResultsFile, table
 from benchmarks.accuracy.run import Job, Record, run
@@ -30,6 +26,8 @@ from dslnode.learning.frozen_network import shared_layout
 from dslnode.learning.options import DEFAULT_INITIALIZATION
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import MaskLayer, MaskLayout
+from dslnode.simulation.methods.dispfl import DENSITY, layer_counts
+from dslnode.simulation.methods.recipes import SGD, Options
 
 DIGITS = Case("digits", "classes:4", 60, nodes=4, graph="complete", data="digits")
 CONTRACT = {
@@ -57,52 +55,6 @@ def records() -> dict[str, Record]:
 
 def rows_of(examples: Examples) -> set[bytes]:
     return {image.tobytes() for image in examples.images}
-
-
-class TestGraphs:
-    @pytest.mark.parametrize("name", sorted(graphs.GRAPHS))
-    def test_metropolis_weights_are_doubly_stochastic(self, name: str) -> None:
-        rows = graphs.metropolis(graphs.GRAPHS[name](8, 1))
-        matrix = np.array([[row.get(j, 0.0) for j in range(8)] for row in rows])
-        assert np.allclose(matrix, matrix.T)
-        assert np.allclose(matrix.sum(axis=1), 1)
-        assert (matrix >= 0).all()
-
-
-class TestBits:
-    layout = MaskLayout((MaskLayer("one", (10, 10)),))
-
-    def test_entropy(self) -> None:
-        assert entropy(0.5) == 1
-        assert entropy(0.3) == pytest.approx(0.881, abs=0.001)
-        assert entropy(0) == entropy(1) == 0
-
-    def test_flips_cost_their_conditional_entropy(self) -> None:
-        previous = torch.arange(100) < 30
-        mask = previous.clone()
-        mask[[0, 1, 2, 40, 50]] ^= True  # 3 of 30 ones lost, 2 of 70 zeros won
-        expected = 30 * entropy(3 / 30) + 70 * entropy(2 / 70)
-        assert coded_mask_bits(self.layout, mask, previous) == pytest.approx(expected)
-        assert flipped(mask, previous) == 0.05
-
-    def test_the_formula_of_equal_flips(self) -> None:
-        """For k = 0.3 and 1 % of flips the algorithm's notes say 0.080 bits a weight."""
-        layout = MaskLayout((MaskLayer("one", (1000, 10)),))
-        previous = torch.arange(10_000) < 3000
-        mask = previous.clone()
-        mask[:50] = False
-        mask[3000:3050] = True
-        assert coded_mask_bits(layout, mask, previous) / 10_000 == pytest.approx(0.080, abs=0.001)
-
-    def test_each_layer_has_its_own_fractions(self) -> None:
-        layout = MaskLayout((MaskLayer("full", (10, 5)), MaskLayer("empty", (10, 5))))
-        assert coded_mask_bits(layout, torch.arange(100) < 50, None) == 0
-
-    def test_an_unknown_mask_costs_its_entropy_and_a_known_one_nothing(self) -> None:
-        mask = torch.arange(100) < 30
-        assert mask_message(self.layout, mask, None).payload == pytest.approx(100 * entropy(0.3))
-        known = mask_message(self.layout, mask, mask)
-        assert (known.payload, known.raw, known.nominal) == (0, 100, 30)
 
 
 class TestSplit:
@@ -145,13 +97,6 @@ class TestSplit:
         assert "/nowhere/at/all" in complaint
         assert cases.missing_data(DIGITS) is None
 
-    def test_batches_go_through_all_examples(self, world: World) -> None:
-        examples = world.nodes[0].train.train
-        stream = batches(examples, len(examples), 1, 0)
-        images, labels = next(stream)
-        assert sorted(labels.tolist()) == sorted(examples.labels.tolist())
-        assert not torch.equal(images, next(stream)[0])
-
 
 class TestMethods:
     def test_the_names_are_those_of_the_issue(self) -> None:
@@ -193,43 +138,6 @@ class TestMethods:
         assert seldom["rounds"] == 1
         assert seldom["local_steps"] == records["dpsgd"]["local_steps"]
         assert seldom["payload_bits"] == records["dpsgd"]["payload_bits"] / 2
-
-    def test_averaging_on_a_complete_graph_reaches_consensus(self, world: World) -> None:
-        method = Dense(world, "averaged", 2, **SGD)
-        method.round(0)
-        (models,) = method.personal(last=True).values()
-        assert all(torch.allclose(models[0], model, atol=1e-6) for model in models)
-
-    def test_alone_there_is_none(self, world: World) -> None:
-        method = Dense(world, "alone", 2, **SGD)
-        method.round(0)
-        (models,) = method.personal(last=True).values()
-        assert not torch.allclose(models[0], models[1], atol=1e-3)
-
-    def test_fine_tuning_leaves_the_average_as_it_was(self, world: World) -> None:
-        method = Dense(world, "finetuned", 2, **SGD)
-        method.round(0)
-        first, second = (method.personal(last=True) for _ in range(2))
-        assert all(map(torch.equal, first["local"], second["local"]))
-        assert not torch.equal(first["finetuned"][0], first["local"][0])
-
-    def test_a_rate_falls_along_a_cosine(self) -> None:
-        assert [decayed(0.1, number, 4) for number in (0, 2)] == pytest.approx([0.1, 0.05])
-        assert decayed(0.1, 3, None) == 0.1
-
-    def test_dispfl_keeps_its_density_and_moves_its_masks(self, world: World) -> None:
-        method = DisPFL(world, 5, prune=0.2, **SGD)
-        method.round(0)
-        assert method.traffic.flips is not None
-        assert 0 < method.traffic.flips < 0.3
-        for weights in method.personal(last=True)["local"]:
-            assert int(weights.count_nonzero()) <= sum(layer_counts(world.layout, DENSITY))
-
-    def test_layer_counts_have_the_density_asked_for(self) -> None:
-        layout = MaskLayout((MaskLayer("a", (32, 1, 5, 5)), MaskLayer("b", (256, 1024)), MaskLayer("c", (10, 256))))
-        counts = layer_counts(layout, 0.5)
-        assert sum(counts) == pytest.approx(layout.size / 2, abs=3)
-        assert all(0 < count <= layer.size for count, layer in zip(counts, layout.layers, strict=True))
 
     def test_masks_without_neighbours_are_a_network_of_islands(self, world: World) -> None:
         alone, linked = (MaskGossip(world, {}, linked=linked) for linked in (False, True))

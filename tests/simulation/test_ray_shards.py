@@ -65,7 +65,7 @@ def test_two_machines_find_what_one_process_finds_also_if_one_is_lost(machines: 
                 machines.lose_the_second()
         assert lost
         assert parted.records == whole.records
-        assert parted.incidents() == whole.incidents()
+        assert parted.incidents == whole.incidents
         assert parted.weights == whole.weights
     finally:
         parted.close()

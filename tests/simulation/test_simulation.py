@@ -68,7 +68,7 @@ def test_a_thin_line_costs_time_and_no_bits() -> None:
 
 def test_nodes_that_leave_return_and_finish_all_their_rounds() -> None:
     ended = finished(rounds=12, churn=0.2, local_steps=3, wait_for_peers=0.0, **FAST)
-    incidents = ended.incidents()
+    incidents = ended.incidents
     assert incidents is not None
     assert incidents.departures > 3
     assert [node.machine.round for node in nodes_of(ended)] == [12] * 6

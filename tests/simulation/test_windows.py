@@ -43,7 +43,7 @@ def test_any_number_of_shards_finds_the_same_to_the_bit(case: str) -> None:
     for count in (2, 3, 7):
         parted = ended(partial(LocalShards, count=count), **CASES[case])
         assert parted.records == whole.records
-        assert parted.incidents() == whole.incidents()
+        assert parted.incidents == whole.incidents
 
 
 @pytest.mark.parametrize(("nodes", "shards"), [(1, 1), (7, 2), (7, 7), (10, 3), (1_000, 7)])
@@ -101,7 +101,7 @@ def test_shards_that_are_lost_cost_time_and_no_bit(case: str, tmp_path: Path) ->
     assert isinstance(shards, FrailShards)
     assert (shards.built, shards.restored) == (2, 2)
     assert begun.records == whole.records
-    assert begun.incidents() == whole.incidents()
+    assert begun.incidents == whole.incidents
 
 
 def test_without_snapshots_they_begin_again(tmp_path: Path) -> None:

@@ -130,6 +130,9 @@ EXAMPLES = {
         # One table over settings and seeds:
         dslnode simulate --nodes 50 --grid local-steps=10,30 --grid seed=1,2,3 --report steps
 
+        # Other methods on the same data, boards and lines:
+        dslnode simulate --nodes 20 --grid method=ours,dpsgd --grid seed=1,2 --report methods
+
         # More nodes than a machine holds, on a Ray cluster; a lost machine costs five rounds at most:
         dslnode simulate --nodes 10000 --topology erdos:8 --engine ray --ray-address 10.0.0.1:6379 \\
             --checkpoint-every 5 --report plan

@@ -15,13 +15,14 @@ from rich.table import Table
 from dslnode.cli.formatting import percent, si_amount
 from dslnode.config.loader import LoadedSettings
 from dslnode.errors import ExitCode, SettingsError
+from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.checkpoints import Checkpoints, identity_of
-from dslnode.simulation.engines import Engine
+from dslnode.simulation.engines import Engine, EngineName
 from dslnode.simulation.likeness import Likeness
-from dslnode.simulation.records import RoundSummary, summaries
+from dslnode.simulation.method_simulation import AnySimulation, MethodSimulation
+from dslnode.simulation.records import Incidents, RoundSummary, summaries
 from dslnode.simulation.report.report import write_report
-from dslnode.simulation.shard import Incidents
-from dslnode.simulation.simulation import Simulation, SimulationOptions, prepare_simulation
+from dslnode.simulation.simulation import MASK_METHODS, Simulation, SimulationOptions, prepare_simulation
 
 SHOWN_ROUNDS = 12
 
@@ -39,30 +40,21 @@ class Request:
     engine: Engine = field(default_factory=Engine)
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A simulation that has ended: why, and what happened beside learning, None if that is not known."""
-
-    code: ExitCode
-    simulation: Simulation
-    incidents: Incidents | None
-
-
 def run_simulation(request: Request) -> ExitCode:
     """Run it to its end, or to Ctrl-C, and write and show what was done; return why it ended.
 
     Raises a ``DslnodeError`` that says what is wrong with settings, data or model.
     """
     console = Console()
-    ended = simulate(request, console)
-    console.print(_table(ended.simulation))
-    console.print(_incidents(ended.incidents))
+    code, simulation = simulate(request, console)
+    console.print(_table(simulation))
+    console.print(_incidents(simulation.incidents))
     console.print(f"the report: {request.directory / 'page.html'}", soft_wrap=True, highlight=False)
-    return ended.code
+    return code
 
 
-def simulate(request: Request, console: Console) -> Ended:
-    """Run a simulation and write its report."""
+def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulation]:
+    """Run a simulation and write its report; return why it ended, and the simulation."""
     loaded, directory = request.loaded, request.directory
     torch.set_num_threads(loaded.settings.threads)
     prepared = prepare_simulation(request.options, loaded.settings, request.like)
@@ -71,16 +63,29 @@ def simulate(request: Request, console: Console) -> Ended:
     checkpoints = Checkpoints(directory, identity, nodes=request.options.nodes, every=request.checkpoint_every)
     if not request.resume:
         checkpoints.clear()
-    simulation = Simulation(
-        prepared, checkpoints, request.resume, engine=request.engine.start, save_every=request.checkpoint_every
-    )
+    simulation = _simulation(request, prepared, checkpoints)
     try:
         code = _run(simulation, console)
-        incidents = simulation.incidents()
     finally:
         simulation.close()
     write_report(directory, given_command(), loaded, simulation)
-    return Ended(code, simulation, incidents)
+    return code, simulation
+
+
+def _simulation(request: Request, prepared: PreparedSimulation, checkpoints: Checkpoints) -> AnySimulation:
+    options = request.options
+    if options.method in MASK_METHODS:
+        if options.method_rate is not None:
+            raise SettingsError(f"--method-rate: {options.method} has --learning-rate; give that, or another --method")
+        every = request.checkpoint_every
+        return Simulation(prepared, checkpoints, request.resume, engine=request.engine.start, save_every=every)
+    if request.engine.name is not EngineName.LOCAL:
+        raise SettingsError(f"--method {options.method}: runs in this process only; leave --engine out")
+    if request.checkpoint_every or request.resume:
+        raise SettingsError(
+            f"--method {options.method}: has no states on disk; leave --checkpoint-every and --resume out"
+        )
+    return MethodSimulation(prepared, options.method, options.method_rate)
 
 
 def given_command() -> str:
@@ -96,7 +101,7 @@ def make_directory(directory: Path) -> None:
         raise SettingsError(f"--report {directory}: cannot be made ({error.strerror}); name another one") from error
 
 
-def _run(simulation: Simulation, console: Console) -> ExitCode:
+def _run(simulation: AnySimulation, console: Console) -> ExitCode:
     prepared = simulation.prepared
     nodes = len(prepared.plan.boards)
     columns = (
@@ -121,7 +126,7 @@ def _run(simulation: Simulation, console: Console) -> ExitCode:
     return ExitCode.DONE
 
 
-def _table(simulation: Simulation) -> Table:
+def _table(simulation: AnySimulation) -> Table:
     table = Table(title="Nodes that are not hostile", title_justify="left", box=None, pad_edge=False)
     headings = ("round", "nodes", "mean score", "worst", "sent per node", "on the wire", "seconds", "staleness")
     for heading in headings:

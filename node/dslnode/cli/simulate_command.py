@@ -113,6 +113,19 @@ def simulate(
             help="Simulate with each of these values of a setting or option, such as seed=1,2,3; may be repeated.",
         ),
     ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What the nodes do: ours, masks_alone, authors, dense_alone, dpsgd, dpsgd_finetuned, dispfl or fedpm.",
+        ),
+    ] = "ours",
+    method_rate: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            metavar="RATE", min=0, help="Learning rate of a --method that does not learn masks by our settings."
+        ),
+    ] = None,
     until: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(metavar="SCORE", help="End once the mean score of the honest nodes is as high."),
@@ -156,6 +169,8 @@ def simulate(
         parts=parts,
         until_score=until,
         wait_for_peers=wait_for_peers,
+        method=method,
+        method_rate=method_rate,
     )
     request = Request(
         loaded=loaded,

@@ -39,8 +39,7 @@ def run_grid(request: Request, axes: Sequence[str]) -> ExitCode:
         if combination in [done for done, _ in found]:
             continue
         console.print(", ".join(f"{name} {value}" for name, value in combination.items()), highlight=False)
-        ended = simulate(own, console)
-        code, simulation = ended.code, ended.simulation
+        code, simulation = simulate(own, console)
         if code is not ExitCode.DONE:
             break
         boards = simulation.prepared.plan.boards
@@ -116,7 +115,7 @@ def _outcome(row: dict[str, str]) -> Outcome:
 def _table(found: Found) -> Table:
     table = Table(box=None, pad_edge=False)
     names = [name for name in found[0][0] if name != "seed"] if found else []
-    for name in (*names, "seeds", "rounds", "mean score", "worst", "sent per node", "on the wire", "seconds"):
+    for name in (*names, "seeds", "rounds", "mean\nscore", "worst", "sent per\nnode", "on the\nwire", "seconds"):
         table.add_column(name, justify="left" if name in names else "right", no_wrap=True)
     for combination, seeds, mean in over_seeds(found):
         table.add_row(

@@ -28,6 +28,11 @@ class Board:
     hostile: str = ""
 
 
+def aggregation_steps(neighbours: int) -> float:
+    """Return what it takes to aggregate so many neighbours' masks, in local steps."""
+    return AGGREGATION_STEPS + STEPS_PER_NEIGHBOUR * neighbours
+
+
 def node_name(number: int) -> str:
     """Return the name of a simulated node, by its number from 0: its host name, and what its own draws follow from."""
     return f"node-{number + 1}"

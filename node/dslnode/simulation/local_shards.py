@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dslnode.simulation.records import RoundRecord
-from dslnode.simulation.shard import Batch, Deal, Incidents, Shard, ShardWindow
+from dslnode.simulation.records import Incidents, RoundRecord
+from dslnode.simulation.shard import Batch, Deal, Shard, ShardWindow
 from dslnode.simulation.windows import Job
 
 

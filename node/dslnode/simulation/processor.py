@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from dslnode.learning.options import TrainingOptions
 from dslnode.protocol.events import Aggregate, Command, Train
-from dslnode.simulation.boards import AGGREGATION_STEPS, STEPS_PER_NEIGHBOUR, Board
+from dslnode.simulation.boards import Board, aggregation_steps
 
 
 class Processor:
@@ -47,7 +47,7 @@ class Processor:
         if isinstance(command, Train):
             return step * self._options.local_steps
         if isinstance(command, Aggregate):
-            return step * (AGGREGATION_STEPS + STEPS_PER_NEIGHBOUR * len(command.neighbours))
+            return step * aggregation_steps(len(command.neighbours))
         return 0.0
 
     def _go_on(self) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 from dslnode.errors import StateError, UnreachableError
 from dslnode.simulation.engines import LOCAL_CLUSTER
 from dslnode.simulation.ray_cluster import connect, explained, processors
-from dslnode.simulation.records import RoundRecord
-from dslnode.simulation.shard import Deal, Incidents, ShardWindow
+from dslnode.simulation.records import Incidents, RoundRecord
+from dslnode.simulation.shard import Deal, ShardWindow
 from dslnode.simulation.shard_host import PART_BYTES, Holding, ShardHost, frozen_arrays
 from dslnode.simulation.windows import Job
 

@@ -13,6 +13,7 @@ class RoundRecord:
 
     ``seconds`` is virtual time since the beginning, ``round_seconds`` how long the round took. ``staleness`` is the
     mean of the aggregated neighbours, in rounds. ``payload_bits`` and ``wire_bytes`` are all that was sent so far.
+    ``loss`` is NaN for methods that do not report it.
     """
 
     node: int
@@ -26,6 +27,23 @@ class RoundRecord:
     density: float
     payload_bits: int
     wire_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incidents:
+    """What happened beside learning: nodes that left, replicas that were reset, messages that a node refused."""
+
+    departures: int = 0
+    resets: int = 0
+    refused: int = 0
+
+    def __add__(self, other: Incidents) -> Incidents:
+        """Return those of both."""
+        return Incidents(
+            departures=self.departures + other.departures,
+            resets=self.resets + other.resets,
+            refused=self.refused + other.refused,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

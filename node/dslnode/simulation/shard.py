@@ -15,7 +15,7 @@ import numpy as np
 from dslnode.simulation.build import NetworkBuilder, PreparedSimulation
 from dslnode.simulation.event_queue import EventQueue, Planned
 from dslnode.simulation.happenings import Happening
-from dslnode.simulation.records import RoundRecord
+from dslnode.simulation.records import Incidents, RoundRecord
 from dslnode.simulation.virtual_learner import CommonParts, Counts, FrozenTensors
 from dslnode.simulation.virtual_network import VirtualNetwork
 
@@ -37,19 +37,6 @@ class ShardWindow:
     records: list[RoundRecord]
     states: States
     next_seconds: float
-
-
-@dataclass(frozen=True)
-class Incidents:
-    """What happened beside learning: departures, resets of replicas, and messages that were refused."""
-
-    departures: int = 0
-    resets: int = 0
-    refused: int = 0
-
-    def __add__(self, other: Incidents) -> Incidents:
-        """Return those of both."""
-        return Incidents(self.departures + other.departures, self.resets + other.resets, self.refused + other.refused)
 
 
 @dataclass(frozen=True)
@@ -132,7 +119,7 @@ class Shard:
         """Return what happened so far beside learning."""
         nodes = self.network.nodes.values()
         resets, refused = sum(node.learner.restarts for node in nodes), sum(node.refused for node in nodes)
-        return Incidents(self.network.departures, resets, refused)
+        return Incidents(departures=self.network.departures, resets=resets, refused=refused)
 
     def _window(self) -> tuple[ShardWindow, list[Batch]]:
         outgoing = self._queue.collect()

@@ -14,8 +14,8 @@ import torch
 
 from dslnode.learning.frozen_network import ScoreSharing
 from dslnode.simulation.build import NetworkBuilder, PreparedSimulation
-from dslnode.simulation.records import RoundRecord
-from dslnode.simulation.shard import Arrays, Batch, Deal, Incidents, Shard, ShardWindow
+from dslnode.simulation.records import Incidents, RoundRecord
+from dslnode.simulation.shard import Arrays, Batch, Deal, Shard, ShardWindow
 from dslnode.simulation.snapshot import given_to, read_snapshot, write_snapshot
 from dslnode.simulation.virtual_learner import Counts, FrozenTensors
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings
 from dslnode.errors import SettingsError
 from dslnode.runtime.build import pretrained_network
@@ -16,12 +17,15 @@ from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.link_model import parse_link
 from dslnode.simulation.local_shards import LocalShards
 from dslnode.simulation.plan import SimulationPlan, part_count, plan_boards
-from dslnode.simulation.records import RoundRecord
-from dslnode.simulation.shard import Arrays, Incidents, States
+from dslnode.simulation.records import Incidents, RoundRecord
+from dslnode.simulation.shard import Arrays, States
 from dslnode.simulation.topology import Neighbours, topology_of
 from dslnode.simulation.windows import Job, ShardLost, Shards, WindowDriver
 
 USUAL_ROUNDS = 20
+OURS, MASKS_ALONE, AUTHORS = "ours", "masks_alone", "authors"
+MASK_METHODS = (OURS, MASKS_ALONE, AUTHORS)
+"""Methods that learn masks by the daemon's own parts: as set, without neighbours, and in the authors' form."""
 MOST_ROUNDS = 10_000
 """Rounds of a simulation that is to reach a score, if nobody says how many."""
 
@@ -41,6 +45,8 @@ class SimulationOptions:
     parts: int = 0
     until_score: float | None = None
     wait_for_peers: float = 60.0
+    method: str = "ours"
+    method_rate: float | None = None
 
 
 def prepare_simulation(
@@ -54,6 +60,8 @@ def prepare_simulation(
     _check(options)
     own = None if like is None else like.grown(options.nodes, settings.seed)
     settings = _completed(settings, options, own)
+    if options.method == AUTHORS:
+        settings = _as_the_authors(settings)
     whole = load_whole(settings)
     parts = options.parts or part_count(options.nodes, len(whole.train))
     plan = SimulationPlan(
@@ -87,7 +95,16 @@ def _completed(settings: Settings, options: SimulationOptions, like: Likeness | 
     return settings.model_copy(update=chosen)
 
 
+def _as_the_authors(settings: Settings) -> Settings:
+    """Return settings of the authors' form: as many local steps in all, but exchanges as often as theirs."""
+    preset = PRESETS[AUTHORS]
+    rounds = settings.rounds * settings.local_steps // int(preset["local_steps"])
+    return Settings(**{**settings.model_dump(), **preset, "rounds": rounds})
+
+
 def _neighbours(options: SimulationOptions, settings: Settings, like: Likeness | None) -> Neighbours:
+    if options.method == MASKS_ALONE:
+        return ((),) * options.nodes
     return topology_of(options.topology, options.nodes, settings.seed) if like is None else like.neighbours
 
 
@@ -120,11 +137,23 @@ class Simulation:
     records: list[RoundRecord] = field(default_factory=list)
     shards: Shards | None = None
     _begun: bool = field(default=False, init=False)
+    _closed: bool = field(default=False, init=False)
+    _incidents: Incidents | None = field(default=None, init=False)
 
     @property
     def weights(self) -> int:
         """The number of weights of the model; 0 before the nodes are built."""
         return 0 if self.shards is None else self.shards.weights
+
+    @property
+    def incidents(self) -> Incidents | None:
+        """What happened beside learning, by the end of the last window; None if that is not known."""
+        if self.shards is None or self._closed or not self._begun:
+            return self._incidents
+        try:
+            return self.shards.incidents()
+        except ShardLost:
+            return None
 
     def build(self) -> Iterator[int]:
         """Build the nodes; yield how many there are so far. Raises ``StateError`` if it cannot be resumed."""
@@ -155,16 +184,10 @@ class Simulation:
             if scores.reached:
                 return
 
-    def incidents(self) -> Incidents | None:
-        """Return what happened beside learning, by the end of the last window; None if that is not known."""
-        try:
-            return self.shards.incidents() if self.shards is not None and self._begun else None
-        except ShardLost:
-            return None
-
     def close(self) -> None:
         """End what was started for it."""
-        if self.shards is not None:
+        if self.shards is not None and not self._closed:
+            self._incidents, self._closed = self.incidents, True
             self.shards.close()
 
     def _saved(self, node: int) -> Arrays | None:

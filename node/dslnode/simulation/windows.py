@@ -17,8 +17,8 @@ from typing import Protocol
 from dslnode.errors import UnreachableError
 from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.link_model import least_seconds
-from dslnode.simulation.records import RoundRecord
-from dslnode.simulation.shard import Arrays, Incidents, ShardWindow, States
+from dslnode.simulation.records import Incidents, RoundRecord
+from dslnode.simulation.shard import Arrays, ShardWindow, States
 
 WINDOWS_PER_ROUND = 20
 """Windows that a round of the median board takes at least."""

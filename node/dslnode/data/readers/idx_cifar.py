@@ -1,20 +1,22 @@
 """Reads the two formats that are plain bytes: IDX (MNIST, Fashion-MNIST) and CIFAR-10's binary version.
 
-A plain IDX file is mapped into memory. Other bytes are read in chunks until the length that the header promises, so a
-header that lies, or a small gzip file that unpacks to terabytes, costs no more memory than the bytes that are really
-there.
+Plain files are mapped into memory, and others unpacked into a file that is (`readers.mapped_copy`). Bytes are read in
+chunks until the length that the header promises, so a header that lies, or a small gzip file that unpacks to terabytes,
+costs no more than the bytes that are really there.
 """
 
 from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dslnode.data.readers.mapped_copy import mapped_copy
 from dslnode.data.readers.raw import RawExamples, RawSet, check_size, existing_directory, existing_file
 from dslnode.errors import DataError
 
@@ -93,21 +95,25 @@ def _read_idx_shape(stream: ByteStream, path: Path, dimensions: int) -> list[int
 def _read_idx_stream(stream: ByteStream, path: Path, dimensions: int) -> Bytes:
     """Read the shape, then the values."""
     shape = _read_idx_shape(stream, path, dimensions)
-    values = _read_exactly(stream, check_size(shape, str(path)), path)
+    values = mapped_copy(_chunks(stream, check_size(shape, str(path)), path), tuple(shape))
     if stream.read(1):
         raise DataError(f"{path}: longer than its header says (shape {tuple(shape)}); download it again")
-    return np.frombuffer(values, dtype=np.uint8).reshape(shape)
+    return values
 
 
-def _read_exactly(stream: ByteStream, count: int, path: Path) -> bytearray:
+def _read_exactly(stream: ByteStream, count: int, path: Path) -> bytes:
+    return b"".join(_chunks(stream, count, path))
+
+
+def _chunks(stream: ByteStream, count: int, path: Path) -> Iterator[bytes]:
     """Read `count` bytes; memory grows with what is really there, not with what a header claims."""
-    content = bytearray()
-    while len(content) < count:
-        chunk = stream.read(min(CHUNK_BYTES, count - len(content)))
+    read = 0
+    while read < count:
+        chunk = stream.read(min(CHUNK_BYTES, count - read))
         if not chunk:
-            raise DataError(f"{path}: ends after {len(content)} of {count} bytes; download it again")
-        content += chunk
-    return content
+            raise DataError(f"{path}: ends after {read} of {count} bytes; download it again")
+        read += len(chunk)
+        yield chunk
 
 
 def read_cifar10(directory: Path) -> RawSet:
@@ -141,14 +147,20 @@ def _read_cifar_batch(path: Path) -> RawExamples:
             f"{path}: {length} bytes are not a whole number of {CIFAR_RECORD_BYTES}-byte records; download it again"
         )
     check_size((length,), str(path))
-    with path.open("rb") as stream:
-        content = _read_exactly(stream, length, path)
-    records = np.frombuffer(content, dtype=np.uint8).reshape(-1, CIFAR_RECORD_BYTES)
+    records = np.memmap(path, dtype=np.uint8, mode="c", shape=(length // CIFAR_RECORD_BYTES, CIFAR_RECORD_BYTES))
     return RawExamples(records[:, 1:].reshape(-1, *CIFAR_SHAPE), records[:, 0], source=str(path))
 
 
 def _join(batches: list[RawExamples], directory: Path) -> RawExamples:
-    check_size((sum(len(batch.images) for batch in batches), *CIFAR_SHAPE), str(directory))
-    images = np.concatenate([batch.images for batch in batches])
+    shape = (sum(len(batch.images) for batch in batches), *CIFAR_SHAPE)
+    check_size(shape, str(directory))
+    images = mapped_copy(_image_bytes(batches), shape)
     labels = np.concatenate([batch.labels for batch in batches])
     return RawExamples(images, labels, source=f"{directory}/data_batch_*.bin")
+
+
+def _image_bytes(batches: list[RawExamples]) -> Iterator[bytes]:
+    step = CHUNK_BYTES // CIFAR_RECORD_BYTES
+    for batch in batches:
+        for begin in range(0, len(batch.images), step):
+            yield batch.images[begin : begin + step].tobytes()

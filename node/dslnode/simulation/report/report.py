@@ -12,16 +12,16 @@ from dslnode.config.toml import settings_as_toml
 from dslnode.errors import SettingsError
 from dslnode.learning.tasks.chosen import learning_task
 from dslnode.simulation.build import PreparedSimulation
+from dslnode.simulation.method_simulation import AnySimulation
 from dslnode.simulation.report.deployment import compose_file, ticket_commands
 from dslnode.simulation.report.page import PageFacts, page
 from dslnode.simulation.report.tables import write_tables
-from dslnode.simulation.simulation import Simulation
 
 OWN_SETTINGS = ("name", "keep_ratio", "share")
 """What differs from node to node."""
 
 
-def write_report(directory: Path, command: str, loaded: LoadedSettings, simulation: Simulation) -> None:
+def write_report(directory: Path, command: str, loaded: LoadedSettings, simulation: AnySimulation) -> None:
     """Write all files of the report; former ones of the same names are replaced. Raises ``SettingsError``."""
     prepared, plan = simulation.prepared, simulation.prepared.plan
     facts = PageFacts(

@@ -8,12 +8,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from benchmarks.accuracy.bits import float_message
-from benchmarks.accuracy.cases import World
-from benchmarks.accuracy.graphs import metropolis
-from benchmarks.accuracy.method import BATCH_SIZE, LOCAL_STEPS, Candidates, Traffic
-from benchmarks.accuracy.network import build_network, dense_start, streams
-from dslnode.simulation.topology import link_count
+from dslnode.simulation.methods.bits import float_message
+from dslnode.simulation.methods.cohort import Cohort
+from dslnode.simulation.methods.method import LOCAL_STEPS, Candidates, Traffic
+from dslnode.simulation.methods.mixing import metropolis
+from dslnode.simulation.methods.network import build_network, dense_start, streams
 
 Measured = Literal["alone", "averaged", "finetuned"]
 FINE_TUNING_STEPS = 2 * LOCAL_STEPS
@@ -30,7 +29,7 @@ class Dense:
 
     def __init__(
         self,
-        world: World,
+        cohort: Cohort,
         measured: Measured,
         rounds: int,
         *,
@@ -40,7 +39,7 @@ class Dense:
         cosine: bool,
         local_steps: int = LOCAL_STEPS,
     ) -> None:
-        self.network = build_network(world, own_classes=own_classes)
+        self.network = build_network(cohort, own_classes=own_classes)
         self.traffic = Traffic()
         self.local_steps = local_steps
         self.form = "float32"
@@ -48,11 +47,11 @@ class Dense:
         self._rate = rate
         self._rounds = rounds if cosine else None
         self._momentum = momentum
-        self._mixing = metropolis(world.neighbours)
-        self._links = link_count(world.neighbours)
-        self._batches = streams(world, BATCH_SIZE)
-        self._weights = [dense_start(world) for _ in world.nodes]
-        self._velocities = [torch.zeros(world.layout.size) for _ in world.nodes]
+        self._mixing = metropolis(cohort.neighbours)
+        self._neighbours = cohort.neighbours
+        self._batches = streams(cohort)
+        self._weights = [dense_start(cohort) for _ in cohort.parts]
+        self._velocities = [torch.zeros(cohort.layout.size) for _ in cohort.parts]
         self.trained = self._weights
 
     def round(self, number: int) -> None:
@@ -64,7 +63,8 @@ class Dense:
             return
         self.trained = self._weights
         self._weights = [average(self.trained, row) for row in self._mixing]
-        self.traffic.sent += float_message(self.network.layout.size).times(self._links)
+        for node, around in enumerate(self._neighbours):
+            self.traffic.count(node, float_message(self.network.layout.size), len(around))
 
     def personal(self, *, last: bool) -> Candidates:
         """Return the models, see the class."""

@@ -7,23 +7,31 @@ from typing import Protocol
 
 from torch import Tensor
 
-from benchmarks.accuracy.bits import Bits
-from benchmarks.accuracy.network import Network
+from dslnode.simulation.methods.bits import Bits
+from dslnode.simulation.methods.network import Network
 
 Candidates = dict[str, list[Tensor]]
 """By a short word for when or how a model is measured: every node's weights, flat."""
 
-LOCAL_STEPS = 10  # a round of the baselines, unless asked otherwise
-BATCH_SIZE = 32
+LOCAL_STEPS = 10  # per round, unless asked otherwise
 
 
 @dataclass
 class Traffic:
-    """What was sent so far by all nodes over all links, and the last round's flips and density."""
+    """What was sent so far by all nodes over all links, and the last round's flips and density.
+
+    ``messages`` has, by node, what it sent last to each of its neighbours.
+    """
 
     sent: Bits = field(default_factory=Bits)
     flips: float | None = None
     density: float | None = None
+    messages: dict[int, Bits] = field(default_factory=dict)
+
+    def count(self, node: int, message: Bits, receivers: int) -> None:
+        """Count a message of one node to each of its neighbours."""
+        self.messages[node] = message
+        self.sent += message.times(receivers)
 
 
 class Method(Protocol):

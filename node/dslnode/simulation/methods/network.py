@@ -1,4 +1,4 @@
-"""Local training and evaluation over one flat vector of weights: what all baselines share."""
+"""Local training and evaluation over one flat vector of weights: what all methods but ours share."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from benchmarks.accuracy.cases import World
 from dslnode.data.dataset import Examples
 from dslnode.learning.evaluation import EVALUATION_BATCH
 from dslnode.learning.initialization import NEVER, seeded_scores
 from dslnode.learning.masking import tensors_of
 from dslnode.learning.tasks.classification import class_prior
 from dslnode.protocol.mask import MaskLayout
+from dslnode.simulation.methods.cohort import Cohort
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,30 +41,35 @@ class Network:
         return torch.autograd.grad(loss, leaf)[0]
 
     @torch.no_grad()
+    def predictions(self, weights: Tensor, node: int, examples: Examples) -> NDArray[np.int64]:
+        """Return the likeliest class of each example, int64 (n,)."""
+        images, _ = tensors(examples)
+        parts = images.split(EVALUATION_BATCH)
+        found = torch.cat([self.logits(weights, node, part).argmax(dim=1) for part in parts])
+        return np.asarray(found.numpy())
+
     def accuracy(self, weights: Tensor, node: int, examples: Examples) -> float:
         """Return the fraction, 0 to 1, of right answers."""
-        images, labels = tensors(examples)
-        parts = zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True)
-        right = sum(int((self.logits(weights, node, part).argmax(dim=1) == truth).sum()) for part, truth in parts)
-        return right / len(labels)
+        right = self.predictions(weights, node, examples) == examples.labels
+        return int(right.sum()) / len(right)
 
 
-def build_network(world: World, *, own_classes: bool) -> Network:
+def build_network(cohort: Cohort, *, own_classes: bool) -> Network:
     """Return the network; ``own_classes`` lets a node train and answer over the classes of its own data only.
 
     Where these are uneven, all methods train and answer with the class prior, as the learner's loss has it.
     """
     offsets = []
-    for data in world.nodes:
-        offset = torch.zeros(data.train.class_count)
+    for data in cohort.parts:
+        offset = torch.zeros(data.class_count)
         if own_classes:
             offset += NEVER
-            offset[list(data.classes)] = 0
-        prior = class_prior(data.train.train.labels, data.train.class_count)
+            offset[torch.from_numpy(np.unique(data.train.labels))] = 0
+        prior = class_prior(data.train.labels, data.class_count)
         if prior is not None:
             offset += torch.from_numpy(prior)
         offsets.append(offset)
-    return Network(world.model(), world.layout, tuple(offsets))
+    return Network(cohort.model(), cohort.layout, tuple(offsets))
 
 
 def tensors(examples: Examples) -> tuple[Tensor, Tensor]:
@@ -72,23 +78,23 @@ def tensors(examples: Examples) -> tuple[Tensor, Tensor]:
     return images, torch.from_numpy(examples.labels)
 
 
-def dense_start(world: World) -> Tensor:
+def dense_start(cohort: Cohort) -> Tensor:
     """Return the weights that all nodes begin with: uniform with variance 2 / fan-in (He et al. 2015)."""
-    return seeded_scores(world.layout, world.seed) * 6**0.5
+    return seeded_scores(cohort.layout, cohort.seed) * 6**0.5
 
 
 def batches(examples: Examples, size: int, seed: int, node: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield minibatches without end: shuffled epochs, the rest of an epoch that fills no batch left out."""
     generator = np.random.Generator(np.random.PCG64([seed, node]))
-    images, labels = tensors(examples)
+    stored, labels = torch.from_numpy(examples.stored), torch.from_numpy(examples.labels)
     size = min(size, len(labels))
     while True:
         order = torch.from_numpy(generator.permutation(len(labels)))
         for start in range(0, len(labels) - size + 1, size):
             chosen = order[start : start + size]
-            yield images[chosen], labels[chosen]
+            yield stored[chosen].float().div(examples.full_scale), labels[chosen]
 
 
-def streams(world: World, size: int) -> list[Iterator[tuple[Tensor, Tensor]]]:
+def streams(cohort: Cohort) -> list[Iterator[tuple[Tensor, Tensor]]]:
     """Return every node's minibatches."""
-    return [batches(data.train.train, size, world.seed, node) for node, data in enumerate(world.nodes)]
+    return [batches(data.train, cohort.batch_size, cohort.seed, node) for node, data in enumerate(cohort.parts)]

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.accuracy.bits import flipped, mask_message
-from benchmarks.accuracy.cases import World
-from benchmarks.accuracy.method import BATCH_SIZE, LOCAL_STEPS, Candidates, Traffic
-from benchmarks.accuracy.network import build_network, streams
 from dslnode.learning.frozen_network import frozen_weights
+from dslnode.simulation.methods.bits import flipped, mask_message
+from dslnode.simulation.methods.cohort import Cohort
+from dslnode.simulation.methods.method import LOCAL_STEPS, Candidates, Traffic
+from dslnode.simulation.methods.network import build_network, streams
 
 PRIOR = 1.0  # lambda_0 of the Beta prior
 LEAST = 0.01  # probabilities stay this far from 0 and 1, so that scores stay finite
@@ -27,7 +27,7 @@ class FedPM:
 
     def __init__(
         self,
-        world: World,
+        cohort: Cohort,
         *,
         rate: float,
         momentum: float,
@@ -35,22 +35,22 @@ class FedPM:
         own_classes: bool,
         local_steps: int = LOCAL_STEPS,
     ) -> None:
-        self.network = build_network(world, own_classes=own_classes)
+        self.network = build_network(cohort, own_classes=own_classes)
         self.traffic = Traffic()
         self.local_steps = local_steps
         self.form = "float32"
         self._rate, self._momentum, self._reset = rate, momentum, reset
-        self._neighbours = world.neighbours
-        self._batches = streams(world, BATCH_SIZE)
-        ratios = tuple(0.5 for _ in world.layout.layers)  # the mean of the first probabilities
-        self._frozen = frozen_weights(world.layout, world.seed, ratios)
-        first = np.random.Generator(np.random.PCG64([world.seed, 0])).random(world.layout.size, dtype=np.float32)
-        self._probabilities = [torch.from_numpy(first).clamp(LEAST, 1 - LEAST) for _ in world.nodes]
+        self._neighbours = cohort.neighbours
+        self._batches = streams(cohort)
+        ratios = tuple(0.5 for _ in cohort.layout.layers)  # the mean of the first probabilities
+        self._frozen = frozen_weights(cohort.layout, cohort.seed, ratios)
+        first = np.random.Generator(np.random.PCG64([cohort.seed, 0])).random(cohort.layout.size, dtype=np.float32)
+        self._probabilities = [torch.from_numpy(first).clamp(LEAST, 1 - LEAST) for _ in cohort.parts]
         self._trained = self._probabilities
-        self._ones = [torch.zeros(world.layout.size) for _ in world.nodes]
-        self._counts = [0] * len(world.nodes)
-        self._draws = [torch.Generator().manual_seed(1000 * world.seed + node) for node in range(len(world.nodes))]
-        self._sent: list[Tensor | None] = [None] * len(world.nodes)
+        self._ones = [torch.zeros(cohort.layout.size) for _ in cohort.parts]
+        self._counts = [0] * len(cohort.parts)
+        self._draws = [torch.Generator().manual_seed(1000 * cohort.seed + node) for node in range(len(cohort.parts))]
+        self._sent: list[Tensor | None] = [None] * len(cohort.parts)
 
     def round(self, number: int) -> None:
         """Train all, then send and aggregate."""
@@ -104,7 +104,7 @@ class FedPM:
         layout, flips = self.network.layout, []
         for node, mask in enumerate(sampled):
             previous, self._sent[node] = self._sent[node], mask
-            self.traffic.sent += mask_message(layout, mask, previous).times(len(self._neighbours[node]))
+            self.traffic.count(node, mask_message(layout, mask, previous), len(self._neighbours[node]))
             flips.append(1.0 if previous is None else flipped(mask, previous))
         self.traffic.flips = sum(flips) / len(flips)
         self.traffic.density = sum(float(mask.float().mean()) for mask in sampled) / len(sampled)

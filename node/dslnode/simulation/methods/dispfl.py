@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.accuracy.bits import Bits, flipped, float_message, mask_message
-from benchmarks.accuracy.cases import World
-from benchmarks.accuracy.dense import decayed
-from benchmarks.accuracy.method import BATCH_SIZE, LOCAL_STEPS, Candidates, Traffic
-from benchmarks.accuracy.network import build_network, dense_start, streams
 from dslnode.learning.masking import top_k
 from dslnode.protocol.mask import MaskLayout
+from dslnode.simulation.methods.bits import Bits, flipped, float_message, mask_message
+from dslnode.simulation.methods.cohort import Cohort
+from dslnode.simulation.methods.dense import decayed
+from dslnode.simulation.methods.method import LOCAL_STEPS, Candidates, Traffic
+from dslnode.simulation.methods.network import build_network, dense_start, streams
 
 DENSITY = 0.5  # the authors' own
 
@@ -29,7 +29,7 @@ class DisPFL:
 
     def __init__(
         self,
-        world: World,
+        cohort: Cohort,
         rounds: int,
         *,
         rate: float,
@@ -39,19 +39,19 @@ class DisPFL:
         cosine: bool,
         local_steps: int = LOCAL_STEPS,
     ) -> None:
-        self.network = build_network(world, own_classes=own_classes)
+        self.network = build_network(cohort, own_classes=own_classes)
         self.traffic = Traffic(density=DENSITY)
         self.local_steps = local_steps
         self.form = "float32"
         self._rounds, self._rate, self._momentum, self._prune = rounds, rate, momentum, prune
         self._decay_rounds = rounds if cosine else None
-        self._neighbours = world.neighbours
-        self._batches = streams(world, BATCH_SIZE)
-        self._counts = layer_counts(world.layout, DENSITY)
-        self._masks = [self._first_mask(world.seed, node) for node in range(len(world.nodes))]
-        self._weights = [dense_start(world) * mask for mask in self._masks]
-        self._velocities = [torch.zeros(world.layout.size) for _ in world.nodes]
-        self._sent: list[Tensor | None] = [None] * len(world.nodes)
+        self._neighbours = cohort.neighbours
+        self._batches = streams(cohort)
+        self._counts = layer_counts(cohort.layout, DENSITY)
+        self._masks = [self._first_mask(cohort.seed, node) for node in range(len(cohort.parts))]
+        self._weights = [dense_start(cohort) * mask for mask in self._masks]
+        self._velocities = [torch.zeros(cohort.layout.size) for _ in cohort.parts]
+        self._sent: list[Tensor | None] = [None] * len(cohort.parts)
 
     def round(self, number: int) -> None:
         """Send and average, train, prune and regrow."""
@@ -82,7 +82,7 @@ class DisPFL:
             kept = int(mask.count_nonzero())
             positions = mask_message(self.network.layout, mask, self._sent[node])
             message = float_message(kept) + Bits(positions.payload, positions.raw)
-            self.traffic.sent += message.times(len(self._neighbours[node]))
+            self.traffic.count(node, message, len(self._neighbours[node]))
             self._sent[node] = mask
 
     def _aggregated(self, node: int) -> Tensor:

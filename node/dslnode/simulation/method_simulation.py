@@ -1,0 +1,134 @@
+"""Simulates another method on the same boards, lines and data as ours: rounds in which neighbours wait for each other.
+
+A node trains, sends its message to one neighbour after the other, and begins its next round when its neighbours'
+messages are here. What it learns does not depend on time; only the seconds follow from boards and lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from torch import Tensor
+
+from dslnode.data.target import Task
+from dslnode.errors import SettingsError
+from dslnode.learning.learner import build_model
+from dslnode.learning.masking import layout_of
+from dslnode.learning.tasks.chosen import learning_task
+from dslnode.simulation.build import PreparedSimulation
+from dslnode.simulation.methods.cohort import Cohort
+from dslnode.simulation.methods.method import Method
+from dslnode.simulation.methods.recipes import METHODS
+from dslnode.simulation.records import Incidents, RoundRecord
+from dslnode.simulation.round_clock import RoundClock
+from dslnode.simulation.simulation import MASK_METHODS, LatestScores, Simulation
+
+
+@dataclass
+class MethodSimulation:
+    """A simulation of one of ``METHODS``; it is built and run as ``simulation.Simulation`` is.
+
+    Raises ``SettingsError`` if the method is unknown, or the simulation has what only ours is simulated with.
+    """
+
+    prepared: PreparedSimulation
+    method: str
+    rate: float | None = None
+    records: list[RoundRecord] = field(default_factory=list)
+    weights: int = 0
+    incidents: Incidents = field(default_factory=Incidents)
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning for the method."""
+        if self.method not in METHODS:
+            raise SettingsError(f"--method {self.method}: is unknown; known are {', '.join((*MASK_METHODS, *METHODS))}")
+        plan, task = self.prepared.plan, self.prepared.parts[0].target.task
+        if plan.churn or len(plan.honest) < len(plan.boards) or self.prepared.settings.data_cap:
+            raise SettingsError(
+                f"--method {self.method}: --churn, --hostile and --data-cap are for ours only; leave them out"
+            )
+        if task != Task.CLASSIFICATION or self.prepared.settings.frozen:
+            raise SettingsError(
+                f"--method {self.method}: learns classes, from a start of its own; this is {task}"
+                + (" with --frozen" if self.prepared.settings.frozen else "")
+            )
+
+    def build(self) -> Iterator[int]:
+        """Build the method's nodes; yield how many there are."""
+        settings = self.prepared.settings
+        parts = [self.prepared.parts[board.part - 1] for board in self.prepared.plan.boards]
+        layout = layout_of(build_model(settings.model, parts[0], settings.seed))
+        self.weights = layout.size
+        cohort = Cohort(
+            tuple(parts),
+            self.prepared.plan.neighbours,
+            lambda: build_model(settings.model, parts[0], settings.seed),
+            layout,
+            settings.seed,
+            settings.batch_size,
+        )
+        recipe = METHODS[self.method]
+        rate = {} if self.rate is None else {"rate": self.rate}
+        options = {**recipe.options, **rate, "local_steps": settings.local_steps}
+        self._trained = recipe.build(cohort, options, settings.rounds)
+        yield len(parts)
+
+    def run(self) -> Iterator[int]:
+        """Run until all rounds are done or the score is reached; yield how many rounds of nodes are finished."""
+        plan, settings = self.prepared.plan, self.prepared.settings
+        clock, scores = RoundClock(plan, local_steps=settings.local_steps, seed=settings.seed), LatestScores(plan)
+        for number in range(settings.rounds):
+            self._trained.round(number)
+            last = number + 1 == settings.rounds
+            measured = last or (number + 1) % settings.evaluate_every == 0
+            found = _scores(self._trained, self.prepared, last=last) if measured else [None] * len(plan.boards)
+            clock.advance({node: message.payload for node, message in self._trained.traffic.messages.items()})
+            for node, score in enumerate(found):
+                record = self._record(clock, node, number + 1, score)
+                self.records.append(record)
+                scores.add(record)
+            yield len(self.records)
+            if scores.reached:
+                return
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to end."""
+
+    def _record(self, clock: RoundClock, node: int, finished: int, score: float | None) -> RoundRecord:
+        density = self._trained.traffic.density
+        return RoundRecord(
+            node=node,
+            round=finished,
+            seconds=clock.seconds[node],
+            round_seconds=clock.round_seconds[node],
+            score=score,
+            loss=float("nan"),
+            neighbours=len(self.prepared.plan.neighbours[node]),
+            staleness=0.0,
+            density=1.0 if density is None else density,
+            payload_bits=round(clock.payload_bits[node]),
+            wire_bytes=clock.wire_bytes[node],
+        )
+
+
+AnySimulation = Simulation | MethodSimulation
+
+
+def _scores(method: Method, prepared: PreparedSimulation, *, last: bool) -> list[float | None]:
+    """Return every node's score, None where nothing is held out; of several ways to measure, the best in the mean."""
+    ways = [_scores_of(method, prepared, weights) for weights in method.personal(last=last).values()]
+    return max(ways, key=lambda found: fmean([score for score in found if score is not None] or [0.0]))
+
+
+def _scores_of(method: Method, prepared: PreparedSimulation, weights: Sequence[Tensor]) -> list[float | None]:
+    found: list[float | None] = []
+    for node, (board, own) in enumerate(zip(prepared.plan.boards, weights, strict=True)):
+        data = prepared.parts[board.part - 1]
+        if data.held_out is None:
+            found.append(None)
+            continue
+        predictions = method.network.predictions(own, node, data.held_out)
+        found.append(learning_task(data).score(predictions, data.held_out.labels))
+    return found
