@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dslnode.errors import UnreachableError
+from dslnode.errors import StateError, UnreachableError
 from dslnode.simulation.local_shards import LocalShards
 from dslnode.simulation.shard import Deal, ShardWindow
 from dslnode.simulation.simulation import Simulation
@@ -64,6 +64,7 @@ class FrailShards(LocalShards):
         super().__init__(job, 2)
         self.saved = self.restored = self.built = self._windows = 0
         self._directory, self._losses = directory, dict(losses)
+        self._digests: dict[int, bytes] = {}
 
     def build(self) -> Iterator[int]:
         self.built += 1
@@ -81,13 +82,15 @@ class FrailShards(LocalShards):
         self.saved, self._windows = self.saved + 1, 0
         for shard, arrived in zip(self.shards, self._arrived(), strict=True):
             shard.take_in(arrived)
-            write_snapshot(self._directory / str(shard.number), shard)
+            self._digests[shard.number] = write_snapshot(self._directory / str(shard.number), shard)
         self._batches = [[[], []], [[], []]]
 
     def restore(self) -> None:
         self.restored += 1
         given = [given_to(shard) for shard in self.shards]
-        self.shards = [read_snapshot(self._directory / str(number), given[number]) for number in range(2)]
+        self.shards = [
+            read_snapshot(self._directory / str(number), self._digests[number], given[number]) for number in range(2)
+        ]
         self._batches = [[[], []], [[], []]]
 
 
@@ -118,3 +121,24 @@ def test_losses_without_progress_end_it(tmp_path: Path) -> None:
 
     with pytest.raises(UnreachableError, match=f"gone .*, which is the {MOST_LOSSES + 1}th loss without any progress"):
         ended(partial(Doomed, directory=tmp_path, losses={}))
+
+
+def test_a_snapshot_that_this_run_did_not_write_is_not_read(tmp_path: Path) -> None:
+    shards = simulation().shards
+    assert isinstance(shards, LocalShards)
+    [shard] = shards.shards
+    digest = write_snapshot(tmp_path / "0", shard)
+    assert read_snapshot(tmp_path / "0", digest, given_to(shard)).number == 0
+    (tmp_path / "0").write_bytes((tmp_path / "0").read_bytes() + b".")
+    with pytest.raises(StateError, match="not what this simulation has written"):
+        read_snapshot(tmp_path / "0", digest, given_to(shard))
+
+
+def test_what_shards_are_given_is_not_in_their_files(tmp_path: Path) -> None:
+    shards = simulation(topology="complete", parts=1).shards
+    assert isinstance(shards, LocalShards)
+    [shard] = shards.shards
+    restored = read_snapshot(tmp_path / "0", write_snapshot(tmp_path / "0", shard), given_to(shard))
+    for node in restored.network.nodes.values():
+        assert node.learner.data is shard.prepared.parts[0]
+    assert len({id(node.learner.network.weights) for node in restored.network.nodes.values()}) == 1

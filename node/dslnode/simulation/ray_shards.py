@@ -43,6 +43,7 @@ class RayShards:
         self._batches: list[list[Any]] = []  # references, by the shard that planned them, and that of the nodes
         self._directory = tempfile.TemporaryDirectory(prefix="dslnode-shards-")
         self._saved: list[Path] = []
+        self._digests: list[bytes] = []
         self.weights = 0
 
     def build(self) -> Iterator[int]:
@@ -68,16 +69,17 @@ class RayShards:
 
     def save(self) -> None:
         """Write all shards, and fetch the files. Raises ``StateError`` if there is no room for them."""
-        sizes = self._ask("write", self._arrived())
+        written = self._ask("write", self._arrived())
         self._batches = [[] for _ in self._actors]
         try:
-            new = [self._fetch(number, size) for number, size in enumerate(sizes)]
+            new = [self._fetch(number, size) for number, (size, _) in enumerate(written)]
         except OSError as error:
             raise StateError(
                 f"{self._directory.name}: shards cannot be saved ({error.strerror}); make room, name another directory "
                 "in TMPDIR, or leave --checkpoint-every out"
             ) from error
         self._saved = [file.replace(file.with_suffix(".saved")) for file in new]
+        self._digests = [digest for _, digest in written]
 
     def restore(self) -> None:
         """Start the actors anew, and put them back to where they were saved."""
@@ -86,7 +88,7 @@ class RayShards:
             with file.open("rb") as source, explained(self._ray):
                 while content := source.read(PART_BYTES):
                     self._ray.get(actor.take_part.remote(content))
-        self.weights = max(self._ask("restore", [()] * len(self._actors)))
+        self.weights = max(self._ask("restore", [(digest,) for digest in self._digests]))
 
     def incidents(self) -> Incidents:
         """Return what happened so far beside learning."""

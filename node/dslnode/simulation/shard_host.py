@@ -106,11 +106,11 @@ class ShardHost:
         """Return what happened so far beside learning."""
         return self._shard.incidents()
 
-    def write(self, *arrived: Batch) -> int:
-        """Take in what arrived, and write the shard to a file; return its length in bytes."""
+    def write(self, *arrived: Batch) -> tuple[int, bytes]:
+        """Take in what arrived, and write the shard to a file; return its length in bytes, and its digest."""
         self._shard.take_in(arrived)
-        write_snapshot(self._file, self._shard)
-        return self._file.stat().st_size
+        digest = write_snapshot(self._file, self._shard)
+        return self._file.stat().st_size, digest
 
     def part(self, offset: int) -> bytes:
         """Return up to ``PART_BYTES`` of that file."""
@@ -123,8 +123,8 @@ class ShardHost:
         with self._file.open("ab") as file:
             file.write(content)
 
-    def restore(self) -> int:
-        """Go on from the file; return the number of weights of the model."""
-        self._shard = read_snapshot(self._file, self._given)
+    def restore(self, digest: bytes) -> int:
+        """Go on from the file, which has this digest; return the number of weights of the model."""
+        self._shard = read_snapshot(self._file, digest, self._given)
         self._file.unlink()
         return self._shard.weights
