@@ -44,6 +44,16 @@ class TwoMachines:
         self.cluster.remove_node(self.second, allow_graceful=False)
 
 
+class Counted(RayShards):
+    """Shards that count how often they were put back."""
+
+    restored = 0
+
+    def restore(self) -> None:
+        super().restore()
+        self.restored += 1
+
+
 @pytest.fixture
 def machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[TwoMachines]:
     pytest.importorskip("ray")
@@ -56,14 +66,15 @@ def machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[TwoMachines]:
 
 def test_two_machines_find_what_one_process_finds_also_if_one_is_lost(machines: TwoMachines) -> None:
     whole = finished(**GIVEN)
-    parted = simulation(engine=partial(RayShards, address=machines.cluster.address), save_every=2, **GIVEN)
+    parted = simulation(engine=partial(Counted, address=machines.cluster.address), save_every=2, **GIVEN)
     try:
-        half, lost = len(whole.records) * 2 // 3, 0
+        is_lost = False
         for finished_rounds in parted.run():
-            if finished_rounds >= half and not lost:
-                lost = finished_rounds
+            if finished_rounds >= len(whole.records) * 2 // 3 and not is_lost:
+                is_lost = True
                 machines.lose_the_second()
-        assert lost
+        assert isinstance(parted.shards, Counted)
+        assert parted.shards.restored
         assert parted.records == whole.records
         assert parted.incidents == whole.incidents
         assert parted.weights == whole.weights

@@ -6,17 +6,18 @@ A shard that is lost has all of them built anew, on the machines that are left, 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from dslnode.errors import StateError, UnreachableError
+from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.engines import LOCAL_CLUSTER
 from dslnode.simulation.ray_cluster import connect, explained, processors
 from dslnode.simulation.records import Incidents, RoundRecord
 from dslnode.simulation.shard import Deal, ShardWindow
-from dslnode.simulation.shard_host import PART_BYTES, Holding, ShardHost, frozen_arrays
+from dslnode.simulation.shard_host import PART_BYTES, FrozenArrays, Holding, ShardHost, frozen_arrays
 from dslnode.simulation.windows import Job
 
 NODES_AT_A_TIME = 16
@@ -35,7 +36,7 @@ class RayShards:
     def __init__(self, job: Job, *, address: str = LOCAL_CLUSTER, shards: int = 0) -> None:
         self._job = job
         frozen = frozen_arrays(job.prepared)
-        self._ray = connect(address, store_bytes=STORE_BYTES)
+        self._ray = connect(address, store_bytes=STORE_BYTES + shared_bytes(job.prepared, frozen.values()))
         self._given = self._ray.put(job.prepared), self._ray.put(frozen)
         nodes = len(job.prepared.plan.boards)
         self._deal = Deal(nodes, min(nodes, shards or max(1, int(processors(self._ray)))))
@@ -160,3 +161,16 @@ class RayShards:
             for offset in range(0, size, PART_BYTES):
                 target.write(self._ray.get(self._actors[number].part.remote(offset)))
         return file
+
+
+def shared_bytes(prepared: PreparedSimulation, frozen: Iterable[FrozenArrays]) -> int:
+    """Return how many bytes of data and weights go into the store."""
+    parts = prepared.parts
+    examples = [examples for part in parts for examples in (part.train, part.held_out) if examples is not None]
+    pretrained = {} if prepared.pretrained is None else prepared.pretrained.tensors
+    arrays = [
+        *(array for each in examples for array in (each.stored, each.targets)),
+        *(array for each in frozen for array in (each.weights, each.signs, each.seeded) if array is not None),
+        *pretrained.values(),
+    ]
+    return sum(array.nbytes for array in arrays)
