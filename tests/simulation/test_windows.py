@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dslnode.errors import StateError, UnreachableError
+from dslnode.simulation.checkpoints import Checkpoints
 from dslnode.simulation.local_shards import LocalShards
 from dslnode.simulation.shard import Deal, ShardWindow
 from dslnode.simulation.simulation import Simulation
@@ -112,6 +113,23 @@ def test_without_snapshots_they_begin_again(tmp_path: Path) -> None:
     assert isinstance(begun.shards, FrailShards)
     assert (begun.shards.built, begun.shards.saved, begun.shards.restored) == (2, 0, 0)
     assert begun.records == ended(LocalShards).records
+
+
+def test_what_goes_on_from_the_disk_is_saved_at_once(tmp_path: Path) -> None:
+    """The states that it goes on from are gone once all nodes have written newer ones."""
+    first = simulation(rounds=6, link="100Mbit/s,1ms")
+    begun = Simulation(first.prepared, Checkpoints(tmp_path, "one", nodes=6, every=2))
+    list(begun.build())
+    next(rounds for rounds in begun.run() if rounds >= 18)
+    frail = partial(FrailShards, directory=tmp_path, losses={1: 4})
+    checkpoints = Checkpoints(tmp_path, "one", nodes=6, every=1)
+    resumed = Simulation(first.prepared, checkpoints, resume=True, engine=frail, save_every=5)
+    list(resumed.build())
+    list(resumed.run())
+    assert isinstance(resumed.shards, FrailShards)
+    assert (resumed.shards.built, resumed.shards.restored) == (1, 1)
+    assert {record.round for record in resumed.records if record.node == 0} == set(range(1, 7))
+    assert len(resumed.records) == 36
 
 
 def test_losses_without_progress_end_it(tmp_path: Path) -> None:

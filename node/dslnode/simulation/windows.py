@@ -95,7 +95,8 @@ class _Point:
 class WindowDriver:
     """Runs shards to the end. They are saved about every ``save_every`` rounds of every node; 0 for never.
 
-    ``incidents`` are known at the end. Raises ``UnreachableError`` if shards are lost again and again.
+    Those that go on from states on the disk are saved at once: the next states replace these. Raises
+    ``UnreachableError`` if shards are lost again and again.
     """
 
     def __init__(self, shards: Shards, prepared: PreparedSimulation, *, save_every: int = 0) -> None:
@@ -132,14 +133,16 @@ class WindowDriver:
         found = shards.begin(last) if point is None else shards.run(point.next_seconds + self._window_seconds)
         window = merged(found, first=0 if point is None else point.records)
         after = _Point(window.first + len(window.records), min(each.next_seconds for each in found))
-        if self._is_due(after):
+        if self._is_due(after, resumed=bool(last)):
             shards.save()
             self._saved = after
         return window, after
 
-    def _is_due(self, point: _Point) -> bool:
+    def _is_due(self, point: _Point, *, resumed: bool) -> bool:
+        if not self._save_after or (self._saved is None and resumed):
+            return bool(self._save_after)
         before = 0 if self._saved is None else self._saved.records
-        return bool(self._save_after) and point.records // self._save_after > before // self._save_after
+        return point.records // self._save_after > before // self._save_after
 
     def _go_back(self, lost: ShardLost) -> _Point | None:
         """Go back to where all shards were saved, or to the beginning; return where that is."""
