@@ -109,7 +109,12 @@ def test_shards_that_are_lost_cost_time_and_no_bit(case: str, tmp_path: Path) ->
 
 
 def test_without_snapshots_they_begin_again(tmp_path: Path) -> None:
-    begun = ended(partial(FrailShards, directory=tmp_path, losses={0: 10}))
+    losses: list[str] = []
+    frail = partial(FrailShards, directory=tmp_path, losses={0: 10})
+    begun = Simulation(simulation(nodes=7).prepared, engine=frail, on_loss=losses.append)
+    list(begun.build())
+    list(begun.run())
+    assert losses == ["shard 1 of 2 is gone"]
     assert isinstance(begun.shards, FrailShards)
     assert (begun.shards.built, begun.shards.saved, begun.shards.restored) == (2, 0, 0)
     assert begun.records == ended(LocalShards).records

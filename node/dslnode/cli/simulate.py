@@ -63,7 +63,7 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     checkpoints = Checkpoints(directory, identity, nodes=request.options.nodes, every=request.checkpoint_every)
     if not request.resume:
         checkpoints.clear()
-    simulation = _simulation(request, prepared, checkpoints)
+    simulation = _simulation(request, prepared, checkpoints, console)
     try:
         code = _run(simulation, console)
     finally:
@@ -72,13 +72,21 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     return code, simulation
 
 
-def _simulation(request: Request, prepared: PreparedSimulation, checkpoints: Checkpoints) -> AnySimulation:
+def _simulation(
+    request: Request, prepared: PreparedSimulation, checkpoints: Checkpoints, console: Console
+) -> AnySimulation:
     options = request.options
     if options.method in MASK_METHODS:
         if options.method_rate is not None:
             raise SettingsError(f"--method-rate: {options.method} has --learning-rate; give that, or another --method")
-        every = request.checkpoint_every
-        return Simulation(prepared, checkpoints, request.resume, engine=request.engine.start, save_every=every)
+        return Simulation(
+            prepared,
+            checkpoints,
+            request.resume,
+            engine=request.engine.start,
+            save_every=request.checkpoint_every,
+            on_loss=lambda loss: console.print(f"{loss}: all go back to where they were saved", highlight=False),
+        )
     if request.engine.name is not EngineName.LOCAL:
         raise SettingsError(f"--method {options.method}: runs in this process only; leave --engine out")
     if request.checkpoint_every or request.resume:

@@ -17,9 +17,10 @@ CONNECT_SECONDS = 5.0
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DEDUP_LOGS": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
 }
-"""What Ray's processes are told: no usage statistics, no remarks."""
+"""What Ray is told: no usage statistics, no remarks, and no pages about a lost process, which is said in a line."""
 
 
 def connect(address: str, *, store_bytes: int) -> Any:

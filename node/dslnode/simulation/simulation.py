@@ -20,7 +20,7 @@ from dslnode.simulation.plan import SimulationPlan, part_count, plan_boards
 from dslnode.simulation.records import Incidents, RoundRecord
 from dslnode.simulation.shard import Arrays, States
 from dslnode.simulation.topology import Neighbours, topology_of
-from dslnode.simulation.windows import Job, ShardLost, Shards, WindowDriver
+from dslnode.simulation.windows import Job, ShardLost, Shards, WindowDriver, ignore
 
 USUAL_ROUNDS = 20
 OURS, MASKS_ALONE, AUTHORS = "ours", "masks_alone", "authors"
@@ -126,7 +126,7 @@ class Simulation:
 
     With ``checkpoints`` the nodes' states are saved now and then; with ``resume`` it goes on from there. ``engine``
     makes the shards that it runs on; what it finds does not depend on them. Shards that may be lost are saved about
-    every ``save_every`` rounds; 0 for never.
+    every ``save_every`` rounds, 0 for never; ``on_loss`` is told of each loss.
     """
 
     prepared: PreparedSimulation
@@ -134,6 +134,7 @@ class Simulation:
     resume: bool = False
     engine: Callable[[Job], Shards] = LocalShards
     save_every: int = 0
+    on_loss: Callable[[str], None] = ignore
     records: list[RoundRecord] = field(default_factory=list)
     shards: Shards | None = None
     _begun: bool = field(default=False, init=False)
@@ -162,7 +163,7 @@ class Simulation:
         every = 0 if self.checkpoints is None else self.checkpoints.every
         self._last = {record.node: record for record in self.records}
         self.shards = self.engine(Job(self.prepared, self._saved, every))
-        self._driver = WindowDriver(self.shards, self.prepared, save_every=self.save_every)
+        self._driver = WindowDriver(self.shards, self.prepared, save_every=self.save_every, on_loss=self.on_loss)
         yield from self._driver.build()
 
     def run(self) -> Iterator[int]:

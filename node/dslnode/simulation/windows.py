@@ -92,15 +92,27 @@ class _Point:
     next_seconds: float
 
 
+def ignore(_loss: str) -> None:
+    """Tell nobody."""
+
+
 class WindowDriver:
     """Runs shards to the end. They are saved about every ``save_every`` rounds of every node; 0 for never.
 
-    Those that go on from states on the disk are saved at once: the next states replace these. Raises
-    ``UnreachableError`` if shards are lost again and again.
+    Those that go on from states on the disk are saved at once: the next states replace these. ``on_loss`` is told which
+    shard is lost. Raises ``UnreachableError`` if that happens again and again.
     """
 
-    def __init__(self, shards: Shards, prepared: PreparedSimulation, *, save_every: int = 0) -> None:
+    def __init__(
+        self,
+        shards: Shards,
+        prepared: PreparedSimulation,
+        *,
+        save_every: int = 0,
+        on_loss: Callable[[str], None] = ignore,
+    ) -> None:
         self._shards = shards
+        self._on_loss = on_loss
         self._window_seconds = window_seconds(prepared)
         self._save_after = save_every * len(prepared.plan.boards) if shards.may_be_lost else 0
         self._saved: _Point | None = None  # None: the beginning
@@ -161,6 +173,7 @@ class WindowDriver:
     def _count(self, lost: ShardLost) -> None:
         self._losses = 1 if self._reached > self._reached_before else self._losses + 1
         self._reached_before = self._reached
+        self._on_loss(str(lost))
         if self._losses > MOST_LOSSES:
             raise UnreachableError(
                 f"{lost}, which is the {self._losses}th loss without any progress; see whether machines have enough "
