@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 FIGURES := benchmarks/results
 
-.PHONY: help setup figures demo test test-unit test-long test-containers test-arm chaos chaos-long fuzz lint format protocol dashboards clean
+.PHONY: help setup figures demo test test-unit test-long test-containers test-arm test-ray chaos chaos-long fuzz lint format protocol dashboards clean
 
 help:
 	@echo "make demo        four daemons learn together on this machine (about a minute)"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-unit   what needs no process and no socket, in parallel (under two minutes)"
 	@echo "make test-long   the slow tests too"
 	@echo "make test-containers   the testbed of docker-compose.yml, with a container engine (DOCKER_HOST)"
+	@echo "make test-ray    simulations on a cluster of two Ray nodes; installs Ray (240 MB)"
 	@echo "make test-arm    what must be the same bits everywhere, on an emulated aarch64 (root)"
 	@echo "make chaos       eight daemons on a bad network, killed and parted (root, about five minutes); chaos-long: an hour, by hand"
 	@echo "make fuzz        a million and more inputs for every decoder and a live daemon (about ten minutes)"
@@ -51,6 +52,10 @@ test-long: $(VENV)/ready
 
 test-containers: $(VENV)/ready
 	$(BIN)/pytest -m containers -rs tests/deploy
+
+test-ray: $(VENV)/ready
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	$(BIN)/pytest -rs tests/simulation/test_ray_shards.py
 
 test-arm: $(VENV)/ready
 	tests/arm/run.sh

@@ -1,28 +1,38 @@
 """Cost of a simulated node, seconds per round and memory, from 100 to 10,000: ``python -m benchmarks.simulation``.
 
-Digits and mlp, with the defaults of a daemon; a random graph with eight neighbours per node. Each size runs in a fresh
-process with one thread. ``mb_per_node`` is what the process grew by per node, from before its nodes were built to its
-highest; ``mb_beyond`` is what of it is neither scores nor data: without the tensors of the learner's state.
+Digits and mlp, with the defaults of a daemon and a simulation's line; a random graph with eight neighbours per node.
+Engine ``local`` is this process, ``ray`` a cluster that is started here, with one shard per processor; it is left out
+where Ray is missing (``pip install 'dslnode[ray]'``). ``--engine`` and ``--nodes`` choose one row:
+``python -m benchmarks.simulation --engine ray --nodes 10000``.
+
+Each row runs in a fresh process, with one thread per shard. ``mb_per_node`` is what the processes that hold nodes grew
+by per node, from before nodes were built to their highest; with Ray, from when each held its first sixteen nodes.
+``mb_beyond`` is what of it is neither scores nor data: without the tensors of the learner's state.
 ``exponent`` is the slope of log seconds per round over log edges: 1 where the cost is linear.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import math
-import resource
+import os
 import time
+from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 from benchmarks.processes import processes
-from benchmarks.report import Column, Report, Row, arguments, publish
+from benchmarks.report import Column, Report, Row, argument_parser, publish
 from dslnode.config.settings import Settings
+from dslnode.simulation.engines import Engine, EngineName
 from dslnode.simulation.simulation import Simulation, SimulationOptions, prepare_simulation
 from dslnode.simulation.topology import edges_of
 
 SIZES, QUICK_SIZES = (100, 1_000, 10_000), (50, 100, 200)
 ROUNDS, QUICK_ROUNDS = 10, 3
+LINK = "10Mbit/s,10ms"
 STATE_TENSORS = 6
 """Of the learner's state, each with an entry per score or weight: two of scores, two moments, the mean, a gradient."""
 COLUMNS = (
@@ -36,31 +46,67 @@ COLUMNS = (
 )
 
 
-def measure(nodes: int, rounds: int) -> Row:
-    """Simulate so many nodes in this process; return the row."""
+def measure(engine: EngineName, nodes: int, rounds: int) -> Row:
+    """Simulate so many nodes; return the row."""
     torch.set_num_threads(1)
-    settings = Settings(name="simulated", data="digits", model="mlp", split="classes:4", rounds=rounds)
-    prepared = prepare_simulation(SimulationOptions(nodes=nodes, topology="erdos:8", speed_sigma=0.3), settings)
-    before = _resident_mb()
-    simulation = Simulation(prepared)
-    for _ in simulation.build():
-        pass
+    settings = Settings(name="simulated", data="digits", model="mlp", split="classes:4", rounds=rounds, threads=1)
+    options = SimulationOptions(nodes=nodes, topology="erdos:8", speed_sigma=0.3, link=LINK)
+    prepared = prepare_simulation(options, settings)
+    memory = Memory(engine)
+    simulation = Simulation(prepared, engine=Engine(name=engine).start)
+    for built in simulation.build():
+        memory.nodes_are_built(built)
     began = time.perf_counter()
     for _ in simulation.run():
         pass
     seconds = (time.perf_counter() - began) / rounds
-    grown = (_resident_mb() - before) / nodes
-    assert simulation.network is not None
-    layout = simulation.network.nodes[0].learner.layout
+    grown = memory.mb_per_node(nodes)
+    simulation.close()
     return {
-        "engine": "local",
+        "engine": engine.value,
         "nodes": nodes,
         "edges": len(edges_of(prepared.plan.neighbours)),
         "seconds_per_round": seconds,
         "milliseconds_per_node": 1000 * seconds / nodes,
         "mb_per_node": grown,
-        "mb_beyond": grown - STATE_TENSORS * 4 * layout.size / 1e6,
+        "mb_beyond": grown - STATE_TENSORS * 4 * simulation.weights / 1e6,
     }
+
+
+class Memory:
+    """What the processes that hold nodes grew by: this one, or Ray's, from when they had built their first nodes."""
+
+    def __init__(self, engine: EngineName) -> None:
+        self._engine = engine
+        self._before = self._mb("VmRSS") if engine is EngineName.LOCAL else None
+        self._built_before = 0
+
+    def nodes_are_built(self, count: int) -> None:
+        """Take in that there are so many nodes."""
+        if self._before is None:
+            self._before, self._built_before = self._mb("VmRSS"), count
+
+    def mb_per_node(self, nodes: int) -> float:
+        """Return by how much they grew per node, to their highest."""
+        assert self._before is not None
+        return (self._mb("VmHWM") - self._before) / max(1, nodes - self._built_before)
+
+    def _mb(self, figure: str) -> float:
+        here = psutil.Process()
+        others = (child for child in here.children(recursive=True) if is_shard(child))
+        holders = [here] if self._engine is EngineName.LOCAL else others
+        return sum(kilobytes(holder.pid, figure) for holder in holders) * 1024 / 1e6
+
+
+def is_shard(process: psutil.Process) -> bool:
+    """Return whether a process holds a shard of a simulation on Ray."""
+    return process.cmdline()[:1] != [] and process.cmdline()[0].startswith("ray::ShardHost")
+
+
+def kilobytes(process_id: int, figure: str) -> int:
+    """Return a figure of a process's memory, such as VmRSS, as Linux has it, in kilobytes."""
+    lines = Path(f"/proc/{process_id}/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{figure}:"))
 
 
 def exponent(rows: list[Row]) -> float:
@@ -71,18 +117,28 @@ def exponent(rows: list[Row]) -> float:
 
 def main() -> None:
     """Run the benchmark."""
-    chosen = arguments(__doc__ or "")
-    sizes, rounds = (QUICK_SIZES, QUICK_ROUNDS) if chosen.quick else (SIZES, ROUNDS)
-    rows = []
-    for nodes in sizes:
-        with processes(1) as pool:
-            rows.append(pool.submit(measure, nodes, rounds).result())
-    summary = {"exponent": exponent(rows), "rounds": rounds}
+    parser = argument_parser(__doc__ or "")
+    parser.add_argument("--engine", type=EngineName, choices=list(EngineName), help="only this engine")
+    parser.add_argument("--nodes", type=int, help="only so many nodes")
+    parser.add_argument("--rounds", type=int, help="rounds of every node")
+    chosen = parser.parse_args()
+    usual = QUICK_SIZES if chosen.quick else SIZES
+    sizes = [chosen.nodes] if chosen.nodes else list(usual)
+    rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else ROUNDS)
+    engines = [chosen.engine] if chosen.engine else list(EngineName)
+    rows, summary = list[Row](), {"rounds": rounds, "processors": os.cpu_count()}
+    if EngineName.RAY in engines and importlib.util.find_spec("ray") is None:
+        engines.remove(EngineName.RAY)
+        summary["skipped"] = "ray is not installed: pip install 'dslnode[ray]'"
+    for engine in engines:
+        own = list[Row]()
+        for nodes in sizes:
+            with processes(1) as pool:
+                own.append(pool.submit(measure, engine, nodes, rounds).result())
+        if len(own) > 1:
+            summary[f"exponent_{engine}"] = exponent(own)
+        rows += own
     publish("Simulated nodes", COLUMNS, Report(rows, summary), chosen.json)
-
-
-def _resident_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ WITH_PROCESSES_OR_SOCKETS = (
     *("serving/test_server.py", "serving/test_triton_client.py", "serving/test_page.py", "serving/test_pages.py"),
     *("telemetry/test_http_", "test_api.py", "test_architecture.py", "data/test_pages.py"),
     *("runtime/test_node.py", "runtime/test_systemd.py", "runtime/test_socket_watch.py", "test_name_lookup.py"),
-    *("security/test_socket_directory.py", "security/test_tls_tunnels.py"),
+    *("security/test_socket_directory.py", "security/test_tls_tunnels.py", "simulation/test_ray_shards.py"),
 )
 """Below ``tests``: what a run with ``--unit`` leaves out."""
 WATCH_A_CLOCK = ("cluster/", "chaos/", "runtime/", "overlay/", "cli/test_top.py", "cli/doctor/")

@@ -94,3 +94,14 @@ def wait_until(reached: Callable[[], bool]) -> None:
 def test_what_is_wrong_is_said(tmp_path: Path, option: str, value: str, said: str) -> None:
     assert said in complaint(ExitCode.SETTINGS, *SMALL, option, value, "--report", str(tmp_path / "plan"))
     assert not (tmp_path / "plan").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--shards", "2"), "are of --engine ray"),
+        (("--engine", "ray", "--method", "dpsgd"), "runs in this process only"),
+    ],
+)
+def test_what_an_engine_cannot_do_is_said(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    assert said in complaint(ExitCode.SETTINGS, *SMALL, *options, "--report", str(tmp_path))

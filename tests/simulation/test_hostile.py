@@ -17,20 +17,17 @@ from dslnode.simulation.hostile import (
     parse_hostility,
 )
 from dslnode.simulation.simulation import Simulation
-from tests.simulation.networks import simulation
+from tests.simulation.networks import nodes_of, simulation
 
 
 @pytest.fixture
 def network() -> Simulation:
-    built = simulation(nodes=2, topology="complete", hostile="0.5:inverted")
-    assert built.network is not None
-    return built
+    return simulation(nodes=2, topology="complete", hostile="0.5:inverted")
 
 
 def attacker(network: Simulation, kind: str) -> HostileLearner:
     """Return a hostile learner after its first local steps, with the attack of this kind."""
-    assert network.network is not None
-    learner = next(node.learner for node in network.network.nodes if isinstance(node.learner, HostileLearner))
+    learner = next(node.learner for node in nodes_of(network) if isinstance(node.learner, HostileLearner))
     learner.attack = ATTACKS[kind]
     learner.train_round(0)
     return learner
@@ -79,10 +76,9 @@ def test_replayed_scores_stay_and_constant_ones_rise(network: Simulation) -> Non
 
 
 def test_a_dense_node_claims_to_keep_more_than_it_does(network: Simulation) -> None:
-    assert network.network is not None
     learner = attacker(network, "dense")
-    peers = [node.key for node in network.network.nodes if node.learner is not learner]
-    other = next(node.learner for node in network.network.nodes if node.learner is not learner)
+    peers = [node.key for node in nodes_of(network) if node.learner is not learner]
+    other = next(node.learner for node in nodes_of(network) if node.learner is not learner)
     learner.resynchronize(peers[0], other.open_exchange("liar"))
     learner.make_steps(0, peers)
     [message] = learner.make_steps(1, peers).values()

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from dslnode.errors import SettingsError
-from dslnode.simulation.link_model import HEADER_BYTES, TLS_BYTES, LinkModel, parse_link, transfer
+from dslnode.simulation.link_model import (
+    HEADER_BYTES,
+    LEAST_SECONDS,
+    TLS_BYTES,
+    LinkModel,
+    least_seconds,
+    parse_link,
+    transfer,
+)
 
 
 def draws() -> np.random.Generator:
@@ -44,5 +52,14 @@ def test_lost_packets_are_sent_again_after_a_round_trip() -> None:
     assert max(cost.seconds - cost.busy_seconds for cost in costs) > 0.3
 
 
-def test_an_unlimited_line_takes_no_time() -> None:
-    assert transfer(LinkModel(), 10**6, draws()).seconds == 0
+def test_an_unlimited_line_is_never_taken_and_no_message_arrives_at_once() -> None:
+    cost = transfer(LinkModel(), 10**6, draws())
+    assert cost.busy_seconds == 0
+    assert cost.seconds == LEAST_SECONDS
+
+
+@pytest.mark.parametrize("link", [LinkModel(), LinkModel(50_000, 0.2), LinkModel(9_600), LinkModel(1e9, 1e-5)])
+def test_nothing_takes_less_than_the_least_seconds(link: LinkModel) -> None:
+    generator = draws()
+    assert min(transfer(link, size, generator).seconds for size in range(1, 3_000, 7)) >= least_seconds(link)
+    assert transfer(link, 1, generator).seconds == pytest.approx(least_seconds(link), rel=0.1)

@@ -8,6 +8,7 @@ import torch
 
 from dslnode.learning.masking import to_mask
 from dslnode.learning.replica import checksum, quantize
+from dslnode.learning.score_consensus import AppliedStep
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 from dslnode.simulation.shared_replicas import SharedReplicas
 
@@ -29,6 +30,19 @@ def test_a_step_is_known_to_whoever_held_the_very_replica() -> None:
     assert known.replica is step.replica
     assert known.checksum == checksum(step.replica)
     assert shared.after(torch.zeros(20), step.signs) is None, "equal, and another: it is computed"
+
+
+def test_a_step_of_another_process_is_computed_once() -> None:
+    shared, replica = SharedReplicas(), torch.zeros(20)
+    step = quantize(replica, torch.linspace(-1, 1, 20), LAYOUT)
+    applied = AppliedStep(step.replica, step.checksum)
+    shared.remember_applied(replica, step.signs, applied)
+    late = torch.ones(20)
+    shared.remember_applied(late, step.signs, AppliedStep(late, b"another"))
+    known = shared.after(replica, step.signs)
+    assert known is not None
+    assert known.replica is step.replica
+    assert shared.after(late, step.signs) is None
 
 
 def test_a_node_that_quantizes_twice_holds_one_replica() -> None:

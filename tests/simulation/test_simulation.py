@@ -15,7 +15,7 @@ from dslnode.simulation.build import board_settings
 from dslnode.simulation.records import summaries
 from dslnode.simulation.simulation import Simulation
 from dslnode.simulation.virtual_network import HANDSHAKE_BYTES
-from tests.simulation.networks import finished, simulation
+from tests.simulation.networks import finished, nodes_of, simulation
 
 FAST = {"link": "100Mbit/s,1ms"}
 
@@ -34,14 +34,13 @@ def plain_learners(of: Simulation) -> list[Learner]:
 @pytest.mark.parametrize("exchange", [Exchange.SIGN, Exchange.KEEP, Exchange.BOTH])
 def test_nodes_learn_to_the_bit_what_they_learn_without_virtual_time(exchange: Exchange) -> None:
     simulated = finished(exchange=exchange, **FAST)
-    assert simulated.network is not None
     learners = plain_learners(simulated)
     lockstep = Lockstep(learners, simulated.prepared.plan.neighbours, exchange)
     for number in range(4):
         lockstep.round(min(number, 2))
-    assert [node.machine.round for node in simulated.network.nodes] == [3] * 6
+    assert [node.machine.round for node in nodes_of(simulated)] == [3] * 6
     together = [learner.mask.bits for learner in learners]
-    assert [node.learner.mask.bits for node in simulated.network.nodes] == together
+    assert [node.learner.mask.bits for node in nodes_of(simulated)] == together
 
 
 @pytest.mark.parametrize("link", ["100Mbit/s,1ms", "20kbit/s,300ms,5%"])
@@ -69,11 +68,12 @@ def test_a_thin_line_costs_time_and_no_bits() -> None:
 
 def test_nodes_that_leave_return_and_finish_all_their_rounds() -> None:
     ended = finished(rounds=12, churn=0.2, local_steps=3, wait_for_peers=0.0, **FAST)
-    assert ended.network is not None
-    assert ended.network.departures > 3
-    assert [node.machine.round for node in ended.network.nodes] == [12] * 6
-    assert sum(node.refused for node in ended.network.nodes) == 0
-    assert any(node.learner.restarts for node in ended.network.nodes), "their neighbours' replicas did not fit"
+    incidents = ended.incidents
+    assert incidents is not None
+    assert incidents.departures > 3
+    assert [node.machine.round for node in nodes_of(ended)] == [12] * 6
+    assert sum(node.refused for node in nodes_of(ended)) == 0
+    assert any(node.learner.restarts for node in nodes_of(ended)), "their neighbours' replicas did not fit"
 
 
 def test_hostile_nodes_do_harm_which_clipping_bounds() -> None:
@@ -85,10 +85,9 @@ def test_hostile_nodes_do_harm_which_clipping_bounds() -> None:
 def test_a_data_cap_holds_and_spaces_exchanges() -> None:
     given = {"rounds": 12, "step_time": 60.0, "send_threshold": 0.0, **FAST}
     free, capped = finished(**given), finished(data_cap="1.8MB/day", **given)
-    assert capped.network is not None
     sent = [each.records[-1].wire_bytes for each in (free, capped)]
     assert sent[1] < 0.9 * sent[0]
-    for node in capped.network.nodes:
+    for node in nodes_of(capped):
         assert node.scheduler is not None
         assert node.scheduler.usage().used_bytes <= 1_800_000
         assert node.scheduler.exchanges_skipped > 0
@@ -96,8 +95,7 @@ def test_a_data_cap_holds_and_spaces_exchanges() -> None:
 
 def test_every_link_costs_a_handshake_once() -> None:
     ended = finished(topology="ring", rounds=2, **FAST)
-    assert ended.network is not None
-    for node in ended.network.nodes:
+    for node in nodes_of(ended):
         assert len(node.traffic) == 2
         for traffic in node.traffic.values():
             rest = traffic.sent.link_bytes - traffic.sent.mask_bytes - traffic.sent.control_bytes
@@ -120,10 +118,9 @@ def test_every_node_and_round_has_a_record() -> None:
 
 def test_nodes_hold_what_they_have_in_common_once() -> None:
     ended = simulation(nodes=8, topology="complete", parts=4, rounds=2)
-    assert ended.network is not None
     for _ in ended.run():
         pass
-    nodes = ended.network.nodes
+    nodes = nodes_of(ended)
     consensus = [node.learner._consensus for node in nodes]
     assert len({id(each._seeded_scores) for each in consensus}) == 1
     assert len({id(node.learner.network.weights) for node in nodes}) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -15,18 +15,14 @@ from rich.table import Table
 from dslnode.cli.formatting import percent, si_amount
 from dslnode.config.loader import LoadedSettings
 from dslnode.errors import ExitCode, SettingsError
+from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.checkpoints import Checkpoints, identity_of
+from dslnode.simulation.engines import Engine, EngineName
 from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.method_simulation import AnySimulation, MethodSimulation
 from dslnode.simulation.records import Incidents, RoundSummary, summaries
 from dslnode.simulation.report.report import write_report
-from dslnode.simulation.simulation import (
-    MASK_METHODS,
-    PreparedSimulation,
-    Simulation,
-    SimulationOptions,
-    prepare_simulation,
-)
+from dslnode.simulation.simulation import MASK_METHODS, Simulation, SimulationOptions, prepare_simulation
 
 SHOWN_ROUNDS = 12
 
@@ -41,6 +37,7 @@ class Request:
     checkpoint_every: int = 0
     resume: bool = False
     like: Likeness | None = None
+    engine: Engine = field(default_factory=Engine)
 
 
 def run_simulation(request: Request) -> ExitCode:
@@ -66,18 +63,32 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     checkpoints = Checkpoints(directory, identity, nodes=request.options.nodes, every=request.checkpoint_every)
     if not request.resume:
         checkpoints.clear()
-    simulation = _simulation(request, prepared, checkpoints)
-    code = _run(simulation, console)
+    simulation = _simulation(request, prepared, checkpoints, console)
+    try:
+        code = _run(simulation, console)
+    finally:
+        simulation.close()
     write_report(directory, given_command(), loaded, simulation)
     return code, simulation
 
 
-def _simulation(request: Request, prepared: PreparedSimulation, checkpoints: Checkpoints) -> AnySimulation:
+def _simulation(
+    request: Request, prepared: PreparedSimulation, checkpoints: Checkpoints, console: Console
+) -> AnySimulation:
     options = request.options
     if options.method in MASK_METHODS:
         if options.method_rate is not None:
             raise SettingsError(f"--method-rate: {options.method} has --learning-rate; give that, or another --method")
-        return Simulation(prepared, checkpoints, request.resume)
+        return Simulation(
+            prepared,
+            checkpoints,
+            request.resume,
+            engine=request.engine.start,
+            save_every=request.checkpoint_every,
+            on_loss=lambda loss: console.print(f"{loss}: all go back to where they were saved", highlight=False),
+        )
+    if request.engine.name is not EngineName.LOCAL:
+        raise SettingsError(f"--method {options.method}: runs in this process only; leave --engine out")
     if request.checkpoint_every or request.resume:
         raise SettingsError(
             f"--method {options.method}: has no states on disk; leave --checkpoint-every and --resume out"
@@ -137,8 +148,10 @@ def _table(simulation: AnySimulation) -> Table:
     return table
 
 
-def _incidents(found: Incidents) -> str:
+def _incidents(found: Incidents | None) -> str:
     """Return what happened beside learning, in one line."""
+    if found is None:
+        return "departures and resets are not known: nodes were not ready, or are lost"
     return f"{found.departures} departures, {found.resets} resets of replicas, {found.refused} messages refused"
 
 

@@ -11,6 +11,7 @@ from dslnode.cli.help import CommandHelp
 from dslnode.cli.options import Topology, with_settings
 from dslnode.config.loader import LoadedSettings
 from dslnode.config.settings import Settings, section_of
+from dslnode.simulation.engines import LOCAL_CLUSTER, Engine, EngineName
 
 app = typer.Typer()
 
@@ -81,7 +82,11 @@ def simulate(
     ] = 60.0,
     checkpoint_every: Annotated[
         int,
-        typer.Option(metavar="ROUNDS", min=0, help="Rounds between two states on disk, half a MB per node. 0: none."),
+        typer.Option(
+            metavar="ROUNDS",
+            min=0,
+            help="Rounds between two states on disk, half a MB per node; on Ray as much again. 0: none.",
+        ),
     ] = 0,
     resume: Annotated[
         bool,
@@ -125,6 +130,19 @@ def simulate(
         Optional[float],  # noqa: UP045
         typer.Option(metavar="SCORE", help="End once the mean score of the honest nodes is as high."),
     ] = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="What holds the nodes: this process, or a Ray cluster. Both find the same.")
+    ] = EngineName.LOCAL,
+    ray_address: Annotated[
+        str,
+        typer.Option(metavar="HOST:PORT|local", help="The Ray cluster; local: one on this machine, for the time."),
+    ] = LOCAL_CLUSTER,
+    shards: Annotated[
+        int,
+        typer.Option(
+            min=0, max=1_000, help="Processes on Ray that the nodes are dealt to. 0: one per processor of the cluster."
+        ),
+    ] = 0,
 ) -> None:
     """Simulate a network of nodes on this machine, in virtual time.
 
@@ -136,6 +154,7 @@ def simulate(
     from dslnode.cli.simulate_like import ask_likeness
     from dslnode.simulation.simulation import SimulationOptions
 
+    chosen_engine = Engine(name=engine, ray_address=ray_address, shards=shards)
     likeness = None if like is None else ask_likeness(like, ticket)
     usual = USUAL_NODES if likeness is None else len(likeness.neighbours)
     options = SimulationOptions(
@@ -160,6 +179,7 @@ def simulate(
         checkpoint_every=checkpoint_every,
         resume=resume,
         like=likeness,
+        engine=chosen_engine,
     )
     raise typer.Exit(run_grid(request, grid) if grid else run_simulation(request))
 

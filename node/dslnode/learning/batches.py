@@ -33,8 +33,8 @@ class ExampleTensors:
         return len(self._targets)
 
     def at(self, chosen: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Return the chosen inputs and targets."""
-        return self._stored[chosen].float().div_(self._full_scale), self._targets[chosen]
+        """Return the chosen inputs and targets; what is stored may be read-only memory."""
+        return torch.div(self._stored[chosen].float(), self._full_scale), self._targets[chosen]
 
     def thinned(self, count: int) -> ExampleTensors:
         """Return at most ``count`` of them, spread evenly over all."""

@@ -90,11 +90,7 @@ class Learner:
         self.options = options
         self.data = data
         self.initialization = start
-        self._examples = ExampleTensors.of(data.train, self.task.targets(data.train))
-        held_out = data.held_out
-        self._held_out = None if held_out is None else ExampleTensors.of(held_out, self.task.targets(held_out))
-        judging = self._held_out is not None and options.adaptive_collaboration
-        self._judged = self._held_out.thinned(JUDGED_EXAMPLES) if self._held_out and judging else None
+        self._take_examples()
         self.pretrained = pretrained
         device = torch_device(options.device)
         self.network = frozen_network(model, layout, start, data, self.task, pretrained=pretrained, device=device)
@@ -109,6 +105,14 @@ class Learner:
         self._form: PersonalForm | None
         self._update_mask()
         self.initial_mask = self.mask
+
+    def _take_examples(self) -> None:
+        """Make tensors of the data: to train on, to measure the score on, and to judge an aggregation by."""
+        train, held_out = self.data.train, self.data.held_out
+        self._examples = ExampleTensors.of(train, self.task.targets(train))
+        self._held_out = None if held_out is None else ExampleTensors.of(held_out, self.task.targets(held_out))
+        judging = self._held_out is not None and self.options.adaptive_collaboration
+        self._judged = self._held_out.thinned(JUDGED_EXAMPLES) if self._held_out and judging else None
 
     @property
     def layout(self) -> MaskLayout:

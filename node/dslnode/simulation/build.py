@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dslnode.accounting.bookkeeper import Bookkeeper
 from dslnode.accounting.exchange_pacing import ExchangeScheduler
 from dslnode.config.quantities import DataCap, parse_cap
 from dslnode.config.settings import Settings
@@ -15,6 +14,7 @@ from dslnode.data.dataset import DataSet, load_data_set
 from dslnode.data.partition import node_part, split_held_out
 from dslnode.data.task_choice import with_task
 from dslnode.learning.learner import build_model
+from dslnode.learning.pretrained import PretrainedNetwork
 from dslnode.protocol.codec.mask_codec import READABLE, Codec
 from dslnode.protocol.messages import MaskKind
 from dslnode.runtime.build import (
@@ -22,7 +22,6 @@ from dslnode.runtime.build import (
     given_schema,
     initialization_options,
     partition_spec,
-    pretrained_network,
     round_machine,
     training_options,
 )
@@ -35,10 +34,10 @@ from dslnode.simulation.hostile import ATTACKS, SILENT, HostileLearner
 from dslnode.simulation.plan import SimulationPlan
 from dslnode.simulation.records import RoundRecord
 from dslnode.simulation.topology import Neighbours
+from dslnode.simulation.virtual_bookkeeper import VirtualBookkeeper
 from dslnode.simulation.virtual_learner import CommonParts, VirtualLearner
 from dslnode.simulation.virtual_network import NetworkRules, VirtualNetwork
 from dslnode.simulation.virtual_node import NodeEnvironment, RoundRules, VirtualNode
-from dslnode.telemetry.logs import library_logger
 from dslnode.transport.frame_codec import LinkParameters
 from dslnode.transport.handshake import NODE_ID_BYTES
 from dslnode.transport.traffic import GRPC_FRAMING
@@ -64,44 +63,67 @@ def cut_data(settings: Settings, whole: DataSet, parts: int) -> list[DataSet]:
     return [with_task(node_part(whole, settings.held_out_fraction, own), settings.task) for own in specs]
 
 
+@dataclass(frozen=True)
+class PreparedSimulation:
+    """The settings of all nodes, the plan, the parts of the data, and the pretrained network if there is one."""
+
+    settings: Settings
+    plan: SimulationPlan
+    parts: list[DataSet]
+    pretrained: PretrainedNetwork | None = None
+
+
 class NetworkBuilder:
-    """Builds the nodes of a plan, one after the other, and the network of them."""
+    """Builds nodes of a plan, one after the other, and then the network of them.
 
-    def __init__(self, settings: Settings, plan: SimulationPlan, parts: list[DataSet]) -> None:
-        self._settings, self._plan, self._parts = settings, plan, parts
-        self._common = CommonParts()
-        self._pretrained = pretrained_network(settings)
-        self._queue: EventQueue[Happening] = EventQueue()
+    ``here`` are the numbers of those that this process holds; None for all. ``common`` is what they share.
+    """
 
-    def learners(self) -> Iterator[VirtualLearner]:
-        """Yield the learner of every node, in order."""
-        for number, board in enumerate(self._plan.boards):
-            own = board_settings(self._settings, number, board, self._plan.parts)
-            data = self._parts[board.part - 1]
-            attack = ATTACKS.get(board.hostile)
-            learner = (VirtualLearner if attack is None else HostileLearner)(
-                build_model(own.model, data, own.seed),
-                data,
-                training_options(own),
-                initialization_options(own),
-                common=self._common,
-                pretrained=self._pretrained,
-            )
-            if isinstance(learner, HostileLearner) and attack is not None:
-                learner.attack = attack
-            yield learner
+    def __init__(
+        self, prepared: PreparedSimulation, *, common: CommonParts | None = None, here: Container[int] | None = None
+    ) -> None:
+        self._prepared = prepared
+        self._settings, self._plan = prepared.settings, prepared.plan
+        self._common = common or CommonParts()
+        self._learners: dict[int, VirtualLearner] = {}
+        self.queue: EventQueue[Happening] = EventQueue(here)
 
-    def network(self, learners: list[VirtualLearner], on_record: Callable[[RoundRecord], None]) -> VirtualNetwork:
-        """Return the network, before anything happens in it."""
+    def add(self, number: int, saved: Mapping[str, np.ndarray] | None = None) -> VirtualLearner:
+        """Build the learner of a node, which goes on from what was saved; return it. Raises ``StateError``."""
+        learner = self._learner(number, self._plan.boards[number])
+        if saved is not None:
+            learner.restore(saved)
+        self._learners[number] = learner
+        return learner
+
+    def _learner(self, number: int, board: Board) -> VirtualLearner:
+        own = board_settings(self._settings, number, board, self._plan.parts)
+        data = self._prepared.parts[board.part - 1]
+        attack = ATTACKS.get(board.hostile)
+        learner = (VirtualLearner if attack is None else HostileLearner)(
+            build_model(own.model, data, own.seed),
+            data,
+            training_options(own),
+            initialization_options(own),
+            common=self._common,
+            pretrained=self._prepared.pretrained,
+        )
+        if isinstance(learner, HostileLearner) and attack is not None:
+            learner.attack = attack
+        return learner
+
+    def network(self, on_record: Callable[[RoundRecord], None]) -> VirtualNetwork:
+        """Return the network of the nodes, one at least, before anything happens in it."""
         settings, plan = self._settings, self._plan
-        network = VirtualNetwork(without_silent(plan), self._network_rules(learners[0]), self._queue, on_record)
-        environment = NodeEnvironment(queue=self._queue, line=plan.line, rules=_round_rules(settings))
-        for number, (learner, board) in enumerate(zip(learners, plan.boards, strict=True)):
+        rules = self._network_rules(next(iter(self._learners.values())))
+        network = VirtualNetwork(without_silent(plan), rules, self.queue, on_record)
+        environment = NodeEnvironment(queue=self.queue, line=plan.line, rules=_round_rules(settings))
+        for number, learner in self._learners.items():
             node = VirtualNode(
                 number,
                 learner,
                 round_machine(settings),
-                board=board,
+                board=plan.boards[number],
                 environment=environment,
                 draws=np.random.Generator(np.random.PCG64([settings.seed, number, 2])),
                 finished=network.round_finished,
@@ -109,7 +131,7 @@ class NetworkBuilder:
             )
             if settings.data_cap:
                 node.scheduler = self._scheduler(node, parse_cap(settings.data_cap))
-            network.nodes.append(node)
+            network.nodes[number] = node
         return network
 
     def _network_rules(self, learner: VirtualLearner) -> NetworkRules:
@@ -127,10 +149,9 @@ class NetworkBuilder:
         )
 
     def _scheduler(self, node: VirtualNode, cap: DataCap) -> ExchangeScheduler:
-        queue = self._queue
-        bookkeeper = Bookkeeper(node, None, library_logger(), clock=lambda: queue.now)
+        clock = self.queue.clock
         largest = largest_cost(self._settings, node.learner.layouts)
-        return ExchangeScheduler(cap, largest, node, bookkeeper, clock=lambda: queue.now)
+        return ExchangeScheduler(cap, largest, node, VirtualBookkeeper.of(node, clock), clock)
 
 
 def without_silent(plan: SimulationPlan) -> Neighbours:

@@ -11,8 +11,8 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -40,8 +40,9 @@ class Checkpoints:
     def __init__(self, directory: Path, identity: str, *, nodes: int, every: int) -> None:
         self._directory = directory / "state"
         self._identity = identity
-        self._nodes, self._every = nodes, every
-        self._written: Counter[int] = Counter()
+        self.every = every
+        self._nodes = nodes
+        self._written: defaultdict[int, set[int]] = defaultdict(set)
 
     def clear(self) -> None:
         """Remove what a former simulation saved here."""
@@ -49,9 +50,9 @@ class Checkpoints:
 
     def is_due(self, round_number: int) -> bool:
         """Return whether a node is to save its state after this round."""
-        return bool(self._every) and round_number % self._every == 0
+        return bool(self.every) and round_number % self.every == 0
 
-    def save(self, node: int, records: Sequence[RoundRecord], arrays: dict[str, np.ndarray]) -> None:
+    def save(self, node: int, records: Sequence[RoundRecord], arrays: Mapping[str, np.ndarray]) -> None:
         """Save what a node has learned after the round of the last record; ``records`` are those of all nodes.
 
         Raises ``StateError`` if that cannot be written.
@@ -61,8 +62,8 @@ class Checkpoints:
         try:
             place.mkdir(parents=True, exist_ok=True)
             np.savez(place / f"{node}.npz", allow_pickle=False, **arrays)
-            self._written[number] += 1
-            if self._written[number] == self._nodes:
+            self._written[number].add(node)
+            if len(self._written[number]) == self._nodes:
                 self._complete(number, [record for record in records if record.round <= number])
         except OSError as error:
             raise StateError(

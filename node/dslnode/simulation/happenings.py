@@ -39,6 +39,10 @@ class LineFree:
     life: int
 
 
+LinkNumber = tuple[int, int]
+"""Tells a link from all others between two nodes: the lives of both ends, that of the lower node first."""
+
+
 @dataclass(frozen=True)
 class MessageArrives:
     """A message reaches the other end of the link with this number, if that is still open.
@@ -48,19 +52,37 @@ class MessageArrives:
 
     sender: int
     receiver: int
-    link: int
+    link: LinkNumber
     message: LinkMessage
     framed: Framed
     wire_bytes: int
     reference: Reference | None
 
 
-@dataclass(frozen=True)
-class LinkOpens:
-    """The handshake between two nodes is done."""
+@dataclass(frozen=True, kw_only=True)
+class HelloArrives:
+    """A node that dialled, or was dialled, introduces itself at the end of a handshake.
 
-    nodes: tuple[int, int]
-    lives: tuple[int, int]
+    ``held`` is the digest of what it holds of the receiver's keep masks, ``start`` that of the mask that it started
+    from; both empty where no keep masks travel. ``answers`` is the life of the dialling node that is answered.
+    """
+
+    sender: int
+    receiver: int
+    life: int
+    round: int
+    held: bytes
+    start: bytes
+    answers: int | None = None
+
+
+@dataclass(frozen=True)
+class LinkCloses:
+    """A node hears that the other end of a link is gone."""
+
+    node: int
+    peer: int
+    link: LinkNumber
 
 
 @dataclass(frozen=True)
@@ -78,4 +100,4 @@ class NodeReturns:
     node: int
 
 
-Happening = WorkDone | DeadlineOver | LineFree | MessageArrives | LinkOpens | StartsAnyway | NodeReturns
+Happening = WorkDone | DeadlineOver | LineFree | MessageArrives | HelloArrives | LinkCloses | StartsAnyway | NodeReturns

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dslnode.protocol.codec.delta import Reference
 from dslnode.protocol.codec.reference import MaskReferences
 from dslnode.protocol.messages import MaskKind, MaskMessage
+from dslnode.simulation.happenings import LinkNumber
 from dslnode.transport.encode_cache import EncodeCache
 from dslnode.transport.frame_codec import FrameEncoder, LinkMessage, LinkParameters
 
@@ -24,7 +25,7 @@ class LinkEnd:
     """One end of an open link: how it codes, and when what was sent last arrives, in seconds of virtual time."""
 
     neighbour: NamedNode
-    number: int
+    number: LinkNumber
     encoder: FrameEncoder
     references: MaskReferences
     last_arrival: float = 0.0
@@ -33,7 +34,7 @@ class LinkEnd:
     def open(
         cls,
         neighbour: str,
-        number: int,
+        number: LinkNumber,
         known: MaskReferences,
         cache: EncodeCache,
         parameters: LinkParameters,

@@ -20,6 +20,8 @@ HEADER_BYTES = 52
 TLS_BYTES = 22
 """Bytes that a TLS record adds to what it carries."""
 MAX_LOSS = 0.5
+LEAST_SECONDS = 1e-3
+"""What a message takes at least, on any line: two kernels, TLS, gRPC, and a thread that wakes up."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,13 @@ def transfer(link: LinkModel, framed_bytes: int, draws: np.random.Generator) -> 
     resent, trips = _losses(packets, link.loss, draws)
     resent_bytes = resent * math.ceil(size / packets)
     busy = 8 * (size + resent_bytes) / link.bits_per_second
-    return Transfer(size, resent_bytes, busy, busy + (1 + 2 * trips) * link.delay_seconds)
+    seconds = busy + (1 + 2 * trips) * link.delay_seconds
+    return Transfer(size, resent_bytes, busy, max(LEAST_SECONDS, seconds))
+
+
+def least_seconds(link: LinkModel) -> float:
+    """Return what an empty message takes: no node learns of anything that another does in less than that."""
+    return max(LEAST_SECONDS, 8 * (TLS_BYTES + 2 * HEADER_BYTES) / link.bits_per_second + link.delay_seconds)
 
 
 def _losses(packets: int, loss: float, draws: np.random.Generator) -> tuple[int, int]:

@@ -17,12 +17,13 @@ from dslnode.errors import SettingsError
 from dslnode.learning.learner import build_model
 from dslnode.learning.masking import layout_of
 from dslnode.learning.tasks.chosen import learning_task
+from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.methods.cohort import Cohort
 from dslnode.simulation.methods.method import Method
 from dslnode.simulation.methods.recipes import METHODS
 from dslnode.simulation.records import Incidents, RoundRecord
 from dslnode.simulation.round_clock import RoundClock
-from dslnode.simulation.simulation import MASK_METHODS, LatestScores, PreparedSimulation, Simulation
+from dslnode.simulation.simulation import MASK_METHODS, LatestScores, Simulation
 
 
 @dataclass
@@ -91,6 +92,9 @@ class MethodSimulation:
             yield len(self.records)
             if scores.reached:
                 return
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to end."""
 
     def _record(self, clock: RoundClock, node: int, finished: int, score: float | None) -> RoundRecord:
         density = self._trained.traffic.density

@@ -37,6 +37,14 @@ class Incidents:
     resets: int = 0
     refused: int = 0
 
+    def __add__(self, other: Incidents) -> Incidents:
+        """Return those of both."""
+        return Incidents(
+            departures=self.departures + other.departures,
+            resets=self.resets + other.resets,
+            refused=self.refused + other.refused,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class RoundSummary:

@@ -35,6 +35,10 @@ class SharedReplicas:
         self._steps: dict[int, _KnownStep] = {}  # by the identity of the signs
         self._masks: dict[tuple[int, tuple[int, ...]], Mask] = {}  # by the identity of the replica, and keep counts
 
+    def __reduce__(self) -> tuple[type[SharedReplicas], tuple[()]]:
+        """Let a copy begin empty: what nodes hold in common, their copies do, too."""
+        return SharedReplicas, ()
+
     def tensor(self, tensor: Tensor, digest: bytes = b"") -> Tensor:
         """Return the one tensor of this content; ``digest`` is its checksum, if it is known."""
         return self._tensors.setdefault(digest or checksum(tensor), tensor)
@@ -45,9 +49,15 @@ class SharedReplicas:
         A node that quantizes twice in a round, since links opened one after the other, then holds one replica.
         """
         after = self.tensor(step.replica, step.checksum)
-        self._steps[id(step.signs)] = _KnownStep(weakref.ref(replica), weakref.ref(after), step.checksum)
-        weakref.finalize(step.signs, self._steps.pop, id(step.signs), None).atexit = False
+        self.remember_applied(replica, step.signs, AppliedStep(after, step.checksum))
         return replace(step, replica=after)
+
+    def remember_applied(self, replica: Tensor, signs: Mask, applied: AppliedStep) -> None:
+        """Note what signs make of a replica, for as long as they are on their way: of the first replica only."""
+        if id(signs) not in self._steps:
+            known = _KnownStep(weakref.ref(replica), weakref.ref(applied.replica), applied.checksum)
+            self._steps[id(signs)] = known
+            weakref.finalize(signs, self._steps.pop, id(signs), None).atexit = False
 
     def after(self, replica: Tensor, signs: Mask) -> AppliedStep | None:
         """Return what a step makes of this very replica, if that is known."""
@@ -89,7 +99,9 @@ class SharingConsensus(ScoreConsensus):
         computed = super()._applied(replica, message)
         if computed.checksum != step_of(message).checksum:  # of no use to anybody
             return computed
-        return AppliedStep(self._shared.tensor(computed.replica, computed.checksum), computed.checksum)
+        applied = AppliedStep(self._shared.tensor(computed.replica, computed.checksum), computed.checksum)
+        self._shared.remember_applied(replica, message.mask, applied)  # the sender may be in another process
+        return applied
 
     def _mask_of(self, replica: Tensor, counts: tuple[int, ...]) -> Mask:
         known = self._shared.mask(replica, counts)

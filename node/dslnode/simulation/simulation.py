@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings
-from dslnode.data.dataset import DataSet
 from dslnode.errors import SettingsError
+from dslnode.runtime.build import pretrained_network
 from dslnode.simulation.boards import MAX_SPEED_SIGMA, drawn_step_seconds, parse_keep_ratios
-from dslnode.simulation.build import NetworkBuilder, cut_data, load_whole
+from dslnode.simulation.build import PreparedSimulation, cut_data, load_whole
 from dslnode.simulation.checkpoints import Checkpoints
 from dslnode.simulation.hostile import parse_hostility
 from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.link_model import parse_link
+from dslnode.simulation.local_shards import LocalShards
 from dslnode.simulation.plan import SimulationPlan, part_count, plan_boards
 from dslnode.simulation.records import Incidents, RoundRecord
+from dslnode.simulation.shard import Arrays, States
 from dslnode.simulation.topology import Neighbours, topology_of
-from dslnode.simulation.virtual_network import VirtualNetwork
+from dslnode.simulation.windows import Job, ShardLost, Shards, WindowDriver, ignore
 
 USUAL_ROUNDS = 20
 OURS, MASKS_ALONE, AUTHORS = "ours", "masks_alone", "authors"
@@ -45,15 +47,6 @@ class SimulationOptions:
     wait_for_peers: float = 60.0
     method: str = "ours"
     method_rate: float | None = None
-
-
-@dataclass(frozen=True)
-class PreparedSimulation:
-    """The settings of all nodes, the plan, and the parts of the data."""
-
-    settings: Settings
-    plan: SimulationPlan
-    parts: list[DataSet]
 
 
 def prepare_simulation(
@@ -85,7 +78,7 @@ def prepare_simulation(
         churn=options.churn,
         until_score=options.until_score,
     )
-    return PreparedSimulation(settings, plan, cut_data(settings, whole, parts))
+    return PreparedSimulation(settings, plan, cut_data(settings, whole, parts), pretrained_network(settings))
 
 
 def _check(options: SimulationOptions) -> None:
@@ -129,80 +122,97 @@ def _keep_ratios(options: SimulationOptions, settings: Settings, like: Likeness 
 
 @dataclass
 class Simulation:
-    """A simulation that runs: ``run`` goes on with it, ``records`` is what came of it so far.
+    """A simulation that runs: ``run`` goes on with it, ``records`` is what came of it so far; ``close`` ends it.
 
-    With ``checkpoints`` the nodes' states are saved now and then; with ``resume`` it goes on from there.
+    With ``checkpoints`` the nodes' states are saved now and then; with ``resume`` it goes on from there. ``engine``
+    makes the shards that it runs on; what it finds does not depend on them. Shards that may be lost are saved about
+    every ``save_every`` rounds, 0 for never; ``on_loss`` is told of each loss.
     """
 
     prepared: PreparedSimulation
     checkpoints: Checkpoints | None = None
     resume: bool = False
+    engine: Callable[[Job], Shards] = LocalShards
+    save_every: int = 0
+    on_loss: Callable[[str], None] = ignore
     records: list[RoundRecord] = field(default_factory=list)
-    network: VirtualNetwork | None = None
+    shards: Shards | None = None
+    _begun: bool = field(default=False, init=False)
+    _closed: bool = field(default=False, init=False)
+    _incidents: Incidents | None = field(default=None, init=False)
 
     @property
     def weights(self) -> int:
         """The number of weights of the model; 0 before the nodes are built."""
-        return 0 if self.network is None else self.network.nodes[0].learner.layout.size
+        return 0 if self.shards is None else self.shards.weights
 
     @property
-    def incidents(self) -> Incidents:
-        """What happened so far beside learning."""
-        if self.network is None:
-            return Incidents()
-        nodes = self.network.nodes
-        return Incidents(
-            departures=self.network.departures,
-            resets=sum(node.learner.restarts for node in nodes),
-            refused=sum(node.refused for node in nodes),
-        )
+    def incidents(self) -> Incidents | None:
+        """What happened beside learning, by the end of the last window; None if that is not known."""
+        if self.shards is None or self._closed or not self._begun:
+            return self._incidents
+        try:
+            return self.shards.incidents()
+        except ShardLost:
+            return None
 
     def build(self) -> Iterator[int]:
         """Build the nodes; yield how many there are so far. Raises ``StateError`` if it cannot be resumed."""
         if self.checkpoints is not None and self.resume:
             self.records = self.checkpoints.load_records()
-        builder = NetworkBuilder(self.prepared.settings, self.prepared.plan, self.prepared.parts)
-        last = {record.node: record for record in self.records}
-        learners = []
-        for number, learner in enumerate(builder.learners()):
-            if self.checkpoints is not None and number in last:
-                learner.restore(self.checkpoints.load_node(number, last[number].round))
-            learners.append(learner)
-            yield len(learners)
-        self.network = builder.network(learners, self._take)
-        if last:
-            self.network.resume(last)
-        else:
-            self.network.begin()
+        every = 0 if self.checkpoints is None else self.checkpoints.every
+        self._last = {record.node: record for record in self.records}
+        self.shards = self.engine(Job(self.prepared, self._saved, every))
+        self._driver = WindowDriver(self.shards, self.prepared, save_every=self.save_every, on_loss=self.on_loss)
+        yield from self._driver.build()
 
     def run(self) -> Iterator[int]:
         """Run until all rounds are done or the score is reached; yield how many rounds of nodes are finished."""
-        assert self.network is not None, "built before"
-        seen, scores = 0, LatestScores(self.prepared.plan)
-        while True:
-            for record in self.records[seen:]:
+        self._begun = True
+        before = list(self.records)
+        scores = LatestScores(self.prepared.plan, before)
+        for window in self._driver.run(self._last):
+            if len(self.records) > len(before) + window.first:  # shards were lost
+                del self.records[len(before) + window.first :]
+                scores = LatestScores(self.prepared.plan, self.records)
+            for record in window.records:
+                if scores.reached:
+                    break
+                self._take(record, window.states)
                 scores.add(record)
-            if len(self.records) > seen:
-                seen = len(self.records)
-                yield seen
-            if scores.reached or not self.network.step():
+            if window.records:
+                yield len(self.records)
+            if scores.reached:
                 return
 
-    def _take(self, record: RoundRecord) -> None:
+    def close(self) -> None:
+        """End what was started for it."""
+        if self.shards is not None and not self._closed:
+            self._incidents, self._closed = self.incidents, True
+            self.shards.close()
+
+    def _saved(self, node: int) -> Arrays | None:
+        """Return what a node goes on from, if it does."""
+        if self.checkpoints is None or node not in self._last:
+            return None
+        return self.checkpoints.load_node(node, self._last[node].round)
+
+    def _take(self, record: RoundRecord, states: States) -> None:
         self.records.append(record)
-        if self.checkpoints is not None and self.network is not None and self.checkpoints.is_due(record.round):
-            node = self.network.nodes[record.node]
-            self.checkpoints.save(record.node, self.records, node.learner.state())
+        if self.checkpoints is not None and self.checkpoints.is_due(record.round):
+            self.checkpoints.save(record.node, self.records, states[record.node, record.round])
 
 
 class LatestScores:
     """The newest score of every honest node, and whether their mean is what is asked for."""
 
-    def __init__(self, plan: SimulationPlan) -> None:
+    def __init__(self, plan: SimulationPlan, records: Iterable[RoundRecord] = ()) -> None:
         self._wanted = plan.until_score
         self._honest = plan.honest
         self._scores: dict[int, float] = {}
         self._sum = 0.0
+        for record in records:
+            self.add(record)
 
     def add(self, record: RoundRecord) -> None:
         """Take in what a node measured, if it did."""

@@ -1,11 +1,14 @@
-"""A network of simulated nodes: links open and close, messages arrive, nodes leave and return, in virtual time."""
+"""Nodes of a simulated network: links open and close, messages arrive, nodes leave and return, in virtual time.
+
+Nodes tell each other everything by happenings that take at least ``least_seconds`` of the line. So the nodes of one
+network may be dealt to several processes: each runs its own ones, and hands over what happens at others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dslnode.protocol.codec.delta import Reference
 from dslnode.protocol.codec.reference import MaskReferences
 from dslnode.protocol.events import DeadlinePassed
 from dslnode.simulation.boards import absence_rounds
@@ -14,17 +17,19 @@ from dslnode.simulation.framing import Framed
 from dslnode.simulation.happenings import (
     DeadlineOver,
     Happening,
+    HelloArrives,
     LineFree,
-    LinkOpens,
+    LinkCloses,
+    LinkNumber,
     MessageArrives,
     NodeReturns,
     StartsAnyway,
     WorkDone,
 )
 from dslnode.simulation.line import LinkEnd
-from dslnode.simulation.link_model import LinkModel, transfer
+from dslnode.simulation.link_model import LinkModel, least_seconds, transfer
 from dslnode.simulation.records import RoundRecord
-from dslnode.simulation.topology import Neighbours, edges_of
+from dslnode.simulation.topology import Neighbours
 from dslnode.simulation.virtual_node import VirtualNode, node_key, node_number
 from dslnode.transport.frame_codec import LinkParameters
 from dslnode.transport.traffic import Flow, Traffic
@@ -52,7 +57,10 @@ class NetworkRules:
 
 
 class VirtualNetwork:
-    """Nodes and the links between them. ``step`` goes on to the next thing that happens."""
+    """The ``nodes`` that this process holds, by number, and their ends of links. ``neighbours`` is the whole graph.
+
+    ``run`` goes on in virtual time; ``on_record`` is called with the record of every round that a node has finished.
+    """
 
     def __init__(
         self,
@@ -62,45 +70,33 @@ class VirtualNetwork:
         on_record: Callable[[RoundRecord], None],
     ) -> None:
         self.neighbours = neighbours
-        self.nodes: list[VirtualNode] = []
+        self.nodes: dict[int, VirtualNode] = {}
         self.departures = 0
         self._rules = rules
         self._queue = queue
         self._on_record = on_record
-        self._links = 0  # opened so far
 
     def begin(self) -> None:
-        """Start all nodes at once, and have their links open."""
-        for edge in edges_of(self.neighbours):
-            self._plan_link(*edge)
-        for node in self.nodes:
+        """Start all nodes at once, and have their links open: the lower node dials."""
+        for node in self.nodes.values():
+            for peer in self.neighbours[node.number]:
+                if node.number < peer:
+                    self._dial(node, peer)
             wait = self._rules.wait_for_peers if self.neighbours[node.number] else 0.0
-            self._queue.plan(wait, StartsAnyway(node.number, node.life))
+            node.plan(StartsAnyway(node.number, node.life), at=wait)
 
     def resume(self, last: Mapping[int, RoundRecord]) -> None:
         """Start every node again at the time of its ``last`` record, with what it had sent by then."""
-        for node in self.nodes:
+        for node in self.nodes.values():
             record = last[node.number]
             node.present, node.machine.round = False, record.round
             node.traffic[BEFORE] = Traffic(sent=Flow(payload_bits=record.payload_bits, link_bytes=record.wire_bytes))
-            self._queue.plan(record.seconds, NodeReturns(node.number))
+            node.plan(NodeReturns(node.number), at=record.seconds)
 
-    def step(self) -> bool:
-        """Let the next thing happen; return whether there was one."""
-        if not len(self._queue):
-            return False
-        happening = self._queue.take()
-        match happening:
-            case MessageArrives():
-                self._deliver(happening)
-            case LinkOpens((first, second), lives):
-                if (self.nodes[first].life, self.nodes[second].life) == lives:
-                    self._open(self.nodes[first], self.nodes[second])
-            case NodeReturns(number):
-                self._return(self.nodes[number])
-            case _ if self.nodes[happening.node].life == happening.life:
-                self._on_own(self.nodes[happening.node], happening)
-        return True
+    def run(self, before: float) -> None:
+        """Let happen all that happens here before a virtual time."""
+        while self._queue.next_seconds < before:
+            self._happen(self._queue.take().happening)
 
     def round_finished(self, record: RoundRecord) -> None:
         """Take in that a node has finished a round; it may leave then."""
@@ -112,12 +108,24 @@ class VirtualNetwork:
             self.departures += 1
             self._part(node)
             node.leave()
-            self._queue.plan(rounds * record.round_seconds, NodeReturns(node.number))
+            node.plan(NodeReturns(node.number), at=node.now + rounds * record.round_seconds)
 
     def node_finished(self, number: int) -> None:
         """Take in that a node has done all its rounds: its daemon ends."""
         self._part(self.nodes[number])
-        self.nodes[number].present = False
+
+    def _happen(self, happening: Happening) -> None:
+        match happening:
+            case MessageArrives():
+                self._deliver(happening)
+            case HelloArrives():
+                self._meet(self.nodes[happening.receiver], happening)
+            case LinkCloses(number, peer, link):
+                self._close(self.nodes[number], node_key(peer), link)
+            case NodeReturns(number):
+                self._return(self.nodes[number])
+            case _ if self.nodes[happening.node].life == happening.life:
+                self._on_own(self.nodes[happening.node], happening)
 
     def _on_own(self, node: VirtualNode, happening: WorkDone | DeadlineOver | LineFree | StartsAnyway) -> None:
         match happening:
@@ -139,51 +147,91 @@ class VirtualNetwork:
         receiver.on_message(peer, arrived)
 
     def _part(self, node: VirtualNode) -> None:
-        """Close all links of a node. Its neighbours notice at once: an orderly daemon says goodbye."""
+        """Close all links of a node. Neighbours hear of it after all it has sent: an orderly daemon says goodbye."""
         node.present = False
-        for peer in list(node.links):
-            other = self.nodes[node_number(peer)]
-            for one, key in ((other, node.key), (node, peer)):
-                one.references[key] = one.links[key].references
-                one.close_link(key)
+        for peer, end in list(node.links.items()):
+            self._say_goodbye(node, node_number(peer), end.number, at=end.last_arrival)
+            self._close(node, peer, end.number)
+
+    def _say_goodbye(self, node: VirtualNode, peer: int, link: LinkNumber, *, at: float) -> None:
+        """Have a neighbour hear that this end of a link is gone, not before ``at``."""
+        heard = max(at, node.now + least_seconds(self._rules.line))
+        node.plan(LinkCloses(peer, node.number, link), at=heard, node=peer)
+
+    def _close(self, node: VirtualNode, peer: str, link: LinkNumber) -> None:
+        """Close one end of a link, unless that has been done, or another one has taken its place."""
+        end = node.links.get(peer)
+        if end is not None and end.number == link:
+            node.references[peer] = end.references
+            node.close_link(peer)
 
     def _return(self, node: VirtualNode) -> None:
         node.present = True
-        node.round_began = self._queue.now
+        node.round_began = node.now
         for peer in self.neighbours[node.number]:
-            if self.nodes[peer].present:
-                self._plan_link(node.number, peer)
+            self._dial(node, peer)
         node.start()
 
-    def _plan_link(self, first: int, second: int) -> None:
-        one, other = self.nodes[first], self.nodes[second]
-        cost = transfer(self._rules.line, HANDSHAKE_BYTES + self._rules.hello_bytes, one.draws)
-        seconds = cost.seconds + 2 * (HANDSHAKE_TRIPS - 1) * self._rules.line.delay_seconds
-        self._queue.plan(seconds, LinkOpens((first, second), (one.life, other.life)))
+    def _dial(self, node: VirtualNode, peer: int) -> None:
+        """Begin a handshake. Where nobody is there, nothing comes of it: who returns later dials, too."""
+        line = self._rules.line
+        cost = transfer(line, HANDSHAKE_BYTES + self._rules.hello_bytes, node.draws)
+        seconds = cost.seconds + 2 * (HANDSHAKE_TRIPS - 1) * line.delay_seconds
+        node.plan(self._hello(node, peer), at=node.now + seconds, node=peer)
 
-    def _open(self, one: VirtualNode, other: VirtualNode) -> None:
-        if not (one.present and other.present):
+    def _hello(self, node: VirtualNode, peer: int, *, answers: int | None = None) -> HelloArrives:
+        uses_masks, known = self._rules.parameters.keep_masks, node.references.get(node_key(peer))
+        held = None if known is None else known.incoming.last
+        return HelloArrives(
+            sender=node.number,
+            receiver=peer,
+            life=node.life,
+            round=node.machine.round,
+            held=b"" if held is None else held.digest,
+            start=node.start_digest if uses_masks else b"",
+            answers=answers,
+        )
+
+    def _meet(self, node: VirtualNode, hello: HelloArrives) -> None:
+        """Open this end of a link. Who was dialled answers; who is not there any more says goodbye to an answer."""
+        peer, life = node_key(hello.sender), node.life if hello.answers is None else hello.answers
+        link = link_number(node.number, life, hello.sender, hello.life)
+        if not node.present or life != node.life:
+            if hello.answers is not None:
+                self._say_goodbye(node, hello.sender, link, at=node.now)
             return
-        self._links += 1
-        hello = Framed(self._rules.hello_bytes)
-        for node, peer in ((one, other), (other, one)):
-            traffic = node.traffic.setdefault(peer.key, Traffic())
-            for flow in (traffic.sent, traffic.received):
-                hello.count_in(flow, wire_bytes=HANDSHAKE_BYTES + hello.framed_bytes)
-        ends = [self._end(node, peer) for node, peer in ((one, other), (other, one))]
-        rounds = one.machine.round, other.machine.round
-        for node, end, their_round in zip((one, other), ends, reversed(rounds), strict=True):
-            node.open_link(end, their_round=their_round)
-        for node in (one, other):
-            if len(node.links) == len(self.neighbours[node.number]):
-                node.start()
+        end = node.links.get(peer)
+        if end is not None:
+            if end.number >= link:  # both have dialled, or this is an old hello
+                return
+            self._close(node, peer, end.number)
+        self._open(node, hello, link)
 
-    def _end(self, node: VirtualNode, peer: VirtualNode) -> LinkEnd:
-        parameters = self._rules.parameters
+    def _open(self, node: VirtualNode, hello: HelloArrives, link: LinkNumber) -> None:
+        peer = node_key(hello.sender)
+        own = Framed(self._rules.hello_bytes)
+        traffic = node.traffic.setdefault(peer, Traffic())
+        for flow in (traffic.sent, traffic.received):
+            own.count_in(flow, wire_bytes=HANDSHAKE_BYTES + own.framed_bytes)
+        end = self._end(node, hello, link)
+        if hello.answers is None:
+            seconds = transfer(self._rules.line, self._rules.hello_bytes, node.draws).seconds
+            end.last_arrival = node.now + seconds
+            answer = self._hello(node, hello.sender, answers=hello.life)
+            node.plan(answer, at=end.last_arrival, node=hello.sender)
+        node.open_link(end, their_round=hello.round)
+        if len(node.links) == len(self.neighbours[node.number]):
+            node.start()
+
+    def _end(self, node: VirtualNode, hello: HelloArrives, link: LinkNumber) -> LinkEnd:
+        parameters, peer = self._rules.parameters, node_key(hello.sender)
         if not parameters.keep_masks:
-            return LinkEnd.open(peer.key, self._links, UNUSED, node.cache, parameters)
-        known = node.references.get(peer.key) or MaskReferences.from_start(Reference(node.learner.initial_mask))
-        same_start = node.learner.initial_mask == peer.learner.initial_mask
-        held = peer.references[node.key].incoming.last if node.key in peer.references else None
-        digest = b"" if held is None else held.digest
-        return LinkEnd.open(peer.key, self._links, known, node.cache, parameters, same_start=same_start, held=digest)
+            return LinkEnd.open(peer, link, UNUSED, node.cache, parameters)
+        known = node.references.get(peer) or MaskReferences.from_start(node.start_reference)
+        same_start = node.start_digest == hello.start
+        return LinkEnd.open(peer, link, known, node.cache, parameters, same_start=same_start, held=hello.held)
+
+
+def link_number(first: int, first_life: int, second: int, second_life: int) -> LinkNumber:
+    """Return the number of the link between two nodes in these lives of theirs: a later one's is greater."""
+    return (first_life, second_life) if first < second else (second_life, first_life)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from statistics import fmean
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from dslnode.accounting.exchange_pacing import ExchangeScheduler
 from dslnode.learning.results import Progress
 from dslnode.protocol import events
+from dslnode.protocol.codec.delta import Reference
 from dslnode.protocol.codec.reference import MaskReferences
 from dslnode.protocol.messages import ExchangeState, IntervalRequest, MaskMessage, Unchanged
 from dslnode.protocol.round_deadline import RoundDeadline
@@ -97,6 +99,21 @@ class VirtualNode:
         """Seconds of virtual time."""
         return self._environment.queue.now
 
+    @cached_property
+    def start_reference(self) -> Reference:
+        """What a neighbour that starts from the same mask holds of this node's keep masks at first."""
+        return Reference(self.learner.initial_mask)
+
+    @cached_property
+    def start_digest(self) -> bytes:
+        """Equal exactly for nodes that start from the same mask."""
+        return self.start_reference.digest
+
+    def plan(self, happening: Happening, *, at: float, node: int | None = None) -> None:
+        """Have something happen at a virtual time, at this node if no other is named."""
+        place = self.number if node is None else node
+        self._environment.queue.plan(happening, node=place, source=self.number, at=at)
+
     def feed(self, event: events.Event) -> None:
         """Let the round machine take in an event, and carry out what it commands."""
         life = self.life
@@ -171,12 +188,10 @@ class VirtualNode:
                 self.feed(events.ExchangeStateReceived(peer, message))
 
     def _new_processor(self) -> Processor:
-        life, queue = self.life, self._environment.queue
+        return Processor(self.board, self.learner.options, plan=partial(self._plan_work, self.life), work=self._do)
 
-        def plan(seconds: float, command: events.Command) -> None:
-            queue.plan(seconds, WorkDone(self.number, life, command))
-
-        return Processor(self.board, self.learner.options, plan=plan, work=self._do)
+    def _plan_work(self, life: int, seconds: float, command: events.Command) -> None:
+        self.plan(WorkDone(self.number, life, command), at=self.now + seconds)
 
     def _carry_out(self, command: events.Command) -> None:
         match command:
@@ -220,19 +235,19 @@ class VirtualNode:
     def _set_deadline(self, number: int) -> None:
         awaited, patient = self.machine.awaited(), self.machine.leads_too_far()
         seconds = self._deadline.begin(self.now, awaited, self.machine.expected(), patient=patient)
-        self._environment.queue.plan(seconds, DeadlineOver(self.number, self.life, number))
+        self.plan(DeadlineOver(self.number, self.life, number), at=self.now + seconds)
 
     def _use_line(self) -> None:
         """Code and send the message that waits longest, unless the line is taken."""
         if self._line.busy or not self._line.waiting:
             return
         peer, message = self._line.waiting.popleft()
-        end, queue = self.links[peer], self._environment.queue
+        end = self.links[peer]
         size = framed(end.encoder, message)
         cost = transfer(self._environment.line, size.framed_bytes, self.draws)
         wire_bytes = cost.wire_bytes + cost.resent_bytes
         size.count_in(self.traffic[peer].sent, wire_bytes=wire_bytes, resent_bytes=cost.resent_bytes)
-        end.last_arrival = max(end.last_arrival, queue.now + cost.seconds)  # TCP keeps the order
+        end.last_arrival = max(end.last_arrival, self.now + cost.seconds)  # TCP keeps the order
         reference = end.sent_reference(message)
         arrives = MessageArrives(
             sender=self.number,
@@ -243,9 +258,9 @@ class VirtualNode:
             wire_bytes=wire_bytes,
             reference=reference,
         )
-        queue.plan(end.last_arrival - queue.now, arrives)
+        self.plan(arrives, at=end.last_arrival, node=arrives.receiver)
         self._line.busy = True
-        queue.plan(cost.busy_seconds, LineFree(self.number, self.life))
+        self.plan(LineFree(self.number, self.life), at=self.now + cost.busy_seconds)
 
     def _record(self, finished: int) -> RoundRecord:
         assert self._progress is not None, "a round is trained before it is finished"

@@ -11,11 +11,11 @@ from dslnode.config.loader import LoadedSettings
 from dslnode.config.toml import settings_as_toml
 from dslnode.errors import SettingsError
 from dslnode.learning.tasks.chosen import learning_task
+from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.method_simulation import AnySimulation
 from dslnode.simulation.report.deployment import compose_file, ticket_commands
 from dslnode.simulation.report.page import PageFacts, page
 from dslnode.simulation.report.tables import write_tables
-from dslnode.simulation.simulation import PreparedSimulation
 
 OWN_SETTINGS = ("name", "keep_ratio", "share")
 """What differs from node to node."""
