@@ -24,7 +24,16 @@ def test_it_prints_a_table_and_leaves_a_report(tmp_path: Path) -> None:
     assert done.returncode == ExitCode.DONE, done.stderr
     assert "mean score" in done.stdout
     assert str(report / "page.html") in done.stdout
-    names = {"rounds.csv", "nodes.csv", "edges.txt", "page.html", "settings.toml", "command.txt", "tickets.sh"}
+    names = {
+        "rounds.csv",
+        "nodes.csv",
+        "edges.txt",
+        "partition.jsonl",
+        "page.html",
+        "settings.toml",
+        "command.txt",
+        "tickets.sh",
+    }
     assert names <= {file.name for file in report.iterdir()}
     assert (report / "command.txt").read_text().startswith("dslnode simulate --nodes 4")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from statistics import fmean
 
 import pytest
@@ -12,6 +13,7 @@ from dslnode.learning.learner import Learner, build_model
 from dslnode.protocol.messages import Exchange
 from dslnode.runtime.build import initialization_options, training_options
 from dslnode.simulation.build import board_settings
+from dslnode.simulation.partition_file import write_partition
 from dslnode.simulation.records import summaries
 from dslnode.simulation.simulation import Simulation
 from dslnode.simulation.virtual_network import HANDSHAKE_BYTES
@@ -141,3 +143,14 @@ def _last_score(ended: Simulation) -> float:
     boards = ended.prepared.plan.boards
     last = {each.node: each.score for each in ended.records if each.score is not None and not boards[each.node].hostile}
     return fmean(last.values())
+
+
+def test_a_partition_in_a_file_is_the_partition_that_wrote_it(tmp_path: Path) -> None:
+    drawn = finished(rounds=1, parts=3, **FAST)
+    file = tmp_path / "partition.jsonl"
+    write_partition(file, drawn.prepared.positions)
+    assert finished(rounds=1, partition=str(file), **FAST).records == drawn.records
+    file.write_text("\n".join(reversed(file.read_text().splitlines())))
+    assert finished(rounds=1, partition=str(file), **FAST).records != drawn.records
+    with pytest.raises(SettingsError, match="leave --parts out"):
+        simulation(partition=str(file), parts=3)

@@ -59,7 +59,8 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     torch.set_num_threads(loaded.settings.threads)
     prepared = prepare_simulation(request.options, loaded.settings, request.like)
     make_directory(directory)
-    identity = identity_of(prepared.settings.model_dump_json(exclude={"rounds", "name"}), prepared.plan)
+    chosen = prepared.settings.model_dump_json(exclude={"rounds", "name"}) + request.options.partition
+    identity = identity_of(chosen, prepared.plan)
     checkpoints = Checkpoints(directory, identity, nodes=request.options.nodes, every=request.checkpoint_every)
     if not request.resume:
         checkpoints.clear()

@@ -71,6 +71,13 @@ def simulate(
             help="Parts that the data are cut into; nodes take them in turn. 0: as many as nodes, of 50 examples each.",
         ),
     ] = 0,
+    partition: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Which examples each part holds, as partition.jsonl of a report has it.",
+        ),
+    ] = "",
     wait_for_peers: Annotated[
         float,
         typer.Option(
@@ -167,6 +174,7 @@ def simulate(
         speed_sigma=speed,
         step_time=step_time,
         parts=parts,
+        partition=partition,
         until_score=until,
         wait_for_peers=wait_for_peers,
         method=method,

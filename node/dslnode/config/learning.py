@@ -217,7 +217,7 @@ class LearningSettings(SettingsGroup):
         ge=0,
         le=2,
         description="Graded training: how much a kept weight counts grows with this power of its score above the "
-        "threshold. 0: all kept weights count alike, as in the paper. Default: 0.5, for a binary personal model 0.25.",
+        "threshold. 0: all kept weights count alike, as in the paper. Default: 0.5, for a binary personal model 0.1.",
     )
     signed_scores: bool = Field(
         DEFAULT_TRAINING.signed_scores, description="Rank the scores themselves; off: their size, as in the paper."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from dslnode.accounting.exchange_pacing import ExchangeScheduler
 from dslnode.config.quantities import DataCap, parse_cap
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet, load_data_set
-from dslnode.data.partition import node_part, split_held_out
+from dslnode.data.partition import PartitionSpec, node_part
 from dslnode.data.task_choice import with_task
 from dslnode.learning.learner import build_model
 from dslnode.learning.pretrained import PretrainedNetwork
@@ -31,6 +31,7 @@ from dslnode.simulation.boards import Board, node_name
 from dslnode.simulation.event_queue import EventQueue
 from dslnode.simulation.happenings import Happening
 from dslnode.simulation.hostile import ATTACKS, SILENT, HostileLearner
+from dslnode.simulation.partition_file import PartPositions, positions_of, take_part
 from dslnode.simulation.plan import SimulationPlan
 from dslnode.simulation.records import RoundRecord
 from dslnode.simulation.topology import Neighbours
@@ -43,11 +44,15 @@ from dslnode.transport.handshake import NODE_ID_BYTES
 from dslnode.transport.traffic import GRPC_FRAMING
 
 
-def load_whole(settings: Settings) -> DataSet:
+def load_data(settings: Settings) -> DataSet:
     """Return the data set that the nodes get their parts of. Raises ``DataError`` or ``SettingsError``."""
     schema, task = given_schema(settings), built_in_task(settings)
-    whole = load_data_set(settings.data, settings.class_count, schema=schema, task=task)
-    return split_held_out(whole, settings.held_out_fraction, settings.seed)
+    return load_data_set(settings.data, settings.class_count, schema=schema, task=task)
+
+
+def training_count(settings: Settings, data: DataSet) -> int:
+    """Return how many examples there are to train on, without those that are held out."""
+    return len(_outline(settings, data, PartitionSpec(seed=settings.seed)).train)
 
 
 def board_settings(settings: Settings, number: int, board: Board, parts: int) -> Settings:
@@ -56,20 +61,33 @@ def board_settings(settings: Settings, number: int, board: Board, parts: int) ->
     return settings.model_copy(update=own)
 
 
-def cut_data(settings: Settings, whole: DataSet, parts: int) -> list[DataSet]:
-    """Return the parts of the data; nodes that hold the same part share it."""
+def drawn_parts(settings: Settings, data: DataSet, parts: int) -> list[PartPositions]:
+    """Return which examples each of so many parts holds, as daemons with these settings draw them."""
     spec = partition_spec(settings)
     specs = [replace(spec, share=(number, parts)) for number in range(1, parts + 1)]
-    return [with_task(node_part(whole, settings.held_out_fraction, own), settings.task) for own in specs]
+    return [positions_of(_outline(settings, data, own)) for own in specs]
+
+
+def cut_data(settings: Settings, data: DataSet, positions: Sequence[PartPositions]) -> list[DataSet]:
+    """Return the parts of the data; nodes that hold the same part share it."""
+    return [with_task(take_part(data, part), settings.task) for part in positions]
+
+
+def _outline(settings: Settings, data: DataSet, spec: PartitionSpec) -> DataSet:
+    return node_part(data, settings.held_out_fraction, spec, positions_only=True)
 
 
 @dataclass(frozen=True)
 class PreparedSimulation:
-    """The settings of all nodes, the plan, the parts of the data, and the pretrained network if there is one."""
+    """The settings of all nodes, the plan, the parts of the data, and the pretrained network if there is one.
+
+    ``positions`` are which examples of the data set each part holds.
+    """
 
     settings: Settings
     plan: SimulationPlan
     parts: list[DataSet]
+    positions: list[PartPositions]
     pretrained: PretrainedNetwork | None = None
 
 

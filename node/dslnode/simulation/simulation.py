@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings
+from dslnode.data.dataset import DataSet
 from dslnode.errors import SettingsError
 from dslnode.runtime.build import pretrained_network
 from dslnode.simulation.boards import MAX_SPEED_SIGMA, drawn_step_seconds, parse_keep_ratios
-from dslnode.simulation.build import PreparedSimulation, cut_data, load_whole
+from dslnode.simulation.build import PreparedSimulation, cut_data, drawn_parts, load_data, training_count
 from dslnode.simulation.checkpoints import Checkpoints
 from dslnode.simulation.hostile import parse_hostility
 from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.link_model import parse_link
 from dslnode.simulation.local_shards import LocalShards
+from dslnode.simulation.partition_file import PartPositions, read_partition
 from dslnode.simulation.plan import SimulationPlan, part_count, plan_boards
 from dslnode.simulation.records import Incidents, RoundRecord
 from dslnode.simulation.shard import Arrays, States
@@ -43,6 +46,7 @@ class SimulationOptions:
     speed_sigma: float = 0.0
     step_time: float = 0.01
     parts: int = 0
+    partition: str = ""
     until_score: float | None = None
     wait_for_peers: float = 60.0
     method: str = "ours"
@@ -62,8 +66,9 @@ def prepare_simulation(
     settings = _completed(settings, options, own)
     if options.method == AUTHORS:
         settings = _as_the_authors(settings)
-    whole = load_whole(settings)
-    parts = options.parts or part_count(options.nodes, len(whole.train))
+    data = load_data(settings)
+    positions = _positions(options, settings, data)
+    parts = len(positions)
     plan = SimulationPlan(
         neighbours=_neighbours(options, settings, own),
         boards=plan_boards(
@@ -78,7 +83,9 @@ def prepare_simulation(
         churn=options.churn,
         until_score=options.until_score,
     )
-    return PreparedSimulation(settings, plan, cut_data(settings, whole, parts), pretrained_network(settings))
+    return PreparedSimulation(
+        settings, plan, cut_data(settings, data, positions), positions, pretrained_network(settings)
+    )
 
 
 def _check(options: SimulationOptions) -> None:
@@ -100,6 +107,15 @@ def _as_the_authors(settings: Settings) -> Settings:
     preset = PRESETS[AUTHORS]
     rounds = settings.rounds * settings.local_steps // int(preset["local_steps"])
     return Settings(**{**settings.model_dump(), **preset, "rounds": rounds})
+
+
+def _positions(options: SimulationOptions, settings: Settings, data: DataSet) -> list[PartPositions]:
+    """Return which examples each part holds, as a file says or as daemons draw them."""
+    if not options.partition:
+        return drawn_parts(settings, data, options.parts or part_count(options.nodes, training_count(settings, data)))
+    if options.parts:
+        raise SettingsError("--parts: the file of --partition says how many parts there are; leave --parts out")
+    return read_partition(Path(options.partition), data)
 
 
 def _neighbours(options: SimulationOptions, settings: Settings, like: Likeness | None) -> Neighbours:

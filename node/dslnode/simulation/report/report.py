@@ -13,6 +13,7 @@ from dslnode.errors import SettingsError
 from dslnode.learning.tasks.chosen import learning_task
 from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.method_simulation import AnySimulation
+from dslnode.simulation.partition_file import write_partition
 from dslnode.simulation.report.deployment import compose_file, ticket_commands
 from dslnode.simulation.report.page import PageFacts, page
 from dslnode.simulation.report.tables import write_tables
@@ -39,6 +40,7 @@ def write_report(directory: Path, command: str, loaded: LoadedSettings, simulati
     }
     with _explained(directory):
         write_tables(directory, plan, simulation.records)
+        write_partition(directory / "partition.jsonl", prepared.positions)
     for name, text in texts.items():
         write(directory / name, text)
 
