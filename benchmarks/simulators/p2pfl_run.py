@@ -98,14 +98,15 @@ def choose_settings(nodes: int) -> None:
     Settings.heartbeat.PERIOD = 5 + nodes / 10
     Settings.heartbeat.TIMEOUT = PATIENCE
     Settings.heartbeat.WAIT_CONVERGENCE = 1
+    Settings.gossip.TTL = 2 * nodes  # in memory, all nodes share the message that counts it down
     Settings.gossip.PERIOD = 0.05
     Settings.gossip.MESSAGES_PER_PERIOD = 1_000_000_000
     Settings.gossip.AMOUNT_LAST_MESSAGES_SAVED = 50 * nodes
     Settings.gossip.MODELS_PERIOD = 0.1
     Settings.gossip.MODELS_PER_ROUND = 4
     Settings.gossip.EXIT_ON_X_EQUAL_ROUNDS = 1000
-    Settings.training.VOTE_TIMEOUT = PATIENCE
-    Settings.training.AGGREGATION_TIMEOUT = PATIENCE
+    Settings.training.VOTE_TIMEOUT = 60
+    Settings.training.AGGREGATION_TIMEOUT = 60
 
 
 def simulate(file: Path, nodes: int, rounds: int) -> dict[str, Any]:
