@@ -35,7 +35,7 @@ import torch
 from benchmarks.processes import processes
 from benchmarks.report import Column, Report, Row, argument_parser, publish
 from benchmarks.simulators.environments import SIMULATORS, Simulator, Unavailable, made
-from benchmarks.simulators.runs import DEADLINE, Runner, ratios, rows_of
+from benchmarks.simulators.runs import BASE_NODES, DEADLINE, Runner, ratios, rows_of
 from benchmarks.simulators.task import write_task
 from dslnode.config.settings import Settings
 from dslnode.simulation.build import PreparedSimulation
@@ -139,7 +139,10 @@ def exponent(rows: list[Row]) -> float:
 
 
 def ours(engines: list[EngineName], sizes: list[int], rounds: int, summary: Row) -> list[Row]:
-    """Return the rows of our engines, each in a fresh process; note exponents, and what is left out."""
+    """Return the rows of our engines, each in a fresh process; note exponents, and what is left out.
+
+    Exponents are without the few nodes that only other simulators are compared at.
+    """
     rows = list[Row]()
     if EngineName.RAY in engines and importlib.util.find_spec("ray") is None:
         engines = [engine for engine in engines if engine is not EngineName.RAY]
@@ -149,8 +152,9 @@ def ours(engines: list[EngineName], sizes: list[int], rounds: int, summary: Row)
         for nodes in sizes:
             with processes(1) as pool:
                 own.append(pool.submit(measure, engine, nodes, rounds).result())
-        if len(own) > 1:
-            summary[f"exponent_{engine}"] = exponent(own)
+        fitted = [row for row in own if row["nodes"] != BASE_NODES]
+        if len(fitted) > 1:
+            summary[f"exponent_{engine}"] = exponent(fitted)
         rows += own
     return rows
 
@@ -203,7 +207,8 @@ def main() -> None:
     rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else ROUNDS)
     engines = chosen.engine or names
     summary: Row = {"rounds": rounds, "processors": os.cpu_count()}
-    rows = ours([engine for engine in EngineName if engine in engines], sizes, rounds, summary)
+    own_sizes = sizes if chosen.environments is None else [BASE_NODES, *sizes]
+    rows = ours([engine for engine in EngineName if engine in engines], own_sizes, rounds, summary)
     rows += others(engines, [nodes for nodes in sizes if nodes <= MOST_OF_OTHERS], chosen, summary)
     for simulator in SIMULATORS:
         summary |= ratios(rows, simulator.engine)

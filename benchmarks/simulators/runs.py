@@ -126,7 +126,10 @@ def last_line(text: str) -> str:
 def rows_of(
     engine: str, run: Callable[[int], Outcome], sizes: Iterable[int], skipped: Callable[[str, str], None]
 ) -> list[Row]:
-    """Return a row per size, smallest first; after the first that fails, tell ``skipped`` which engine and why."""
+    """Return a row for few nodes, without their memory, and one per size, smallest first.
+
+    After the first that fails, tell ``skipped`` which engine and why.
+    """
     rows, base = list[Row](), None
     for nodes in (BASE_NODES, *sorted(sizes)):
         try:
@@ -134,14 +137,13 @@ def rows_of(
         except Unavailable as error:
             skipped(engine, f"{nodes:,} nodes: {error}")
             return rows
-        if base is None:
-            base = found.peak_mb
-        else:
-            rows.append(_row(engine, nodes, found, (found.peak_mb - base) / max(1, nodes - BASE_NODES)))
+        base = found.peak_mb if base is None else base
+        grown = (found.peak_mb - base) / (nodes - BASE_NODES) if nodes > BASE_NODES else None
+        rows.append(_row(engine, nodes, found, grown))
     return rows
 
 
-def _row(engine: str, nodes: int, found: Outcome, mb_per_node: float) -> Row:
+def _row(engine: str, nodes: int, found: Outcome, mb_per_node: float | None) -> Row:
     seconds, edges = found.figures["seconds_per_round"], int(found.figures["edges"])
     return {
         "engine": engine,
@@ -162,5 +164,6 @@ def ratios(rows: list[Row], engine: str, ours: str = "local") -> dict[str, float
     for row in rows:
         if row["engine"] == engine and row["nodes"] in own:
             for name, key in (("seconds", "seconds_per_round"), ("memory", "mb_per_node")):
-                found[f"{name}_of_{engine}_to_{ours}_{row['nodes']}_nodes"] = row[key] / own[row["nodes"]][key]
+                if row[key] is not None:
+                    found[f"{name}_of_{engine}_to_{ours}_{row['nodes']}_nodes"] = row[key] / own[row["nodes"]][key]
     return found

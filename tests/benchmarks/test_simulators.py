@@ -77,7 +77,8 @@ def outcome(nodes: int) -> Outcome:
 
 class TestRows:
     def test_memory_is_what_it_grew_by_from_few_nodes(self) -> None:
-        row, _ = rows_of("flower", outcome, [200, 100], pytest.fail)
+        few, row, _ = rows_of("flower", outcome, [200, 100], pytest.fail)
+        assert (few["nodes"], few["mb_per_node"]) == (BASE_NODES, None)
         assert (row["engine"], row["nodes"], row["edges"]) == ("flower", 100, 400)
         assert (row["seconds_per_round"], row["edges_per_second"], row["mb_per_node"]) == (1.0, 400.0, 2.0)
 
@@ -91,17 +92,21 @@ class TestRows:
             return outcome(nodes)
 
         rows = rows_of("p2pfl", run, [100, 500, 1000], lambda *what: said.append(what))
-        assert [row["nodes"] for row in rows] == [100]
+        assert [row["nodes"] for row in rows] == [BASE_NODES, 100]
         assert asked == [BASE_NODES, 100, 500]
         assert said == [("p2pfl", "500 nodes: was not done after 300 seconds")]
 
     def test_ratios_are_those_of_the_same_number_of_nodes(self) -> None:
+        few = {"nodes": 16, "seconds_per_round": 1.0}
         rows = [
+            {"engine": "local", **few, "mb_per_node": 0.5},
+            {"engine": "flower", **few, "mb_per_node": None},
             {"engine": "local", "nodes": 100, "seconds_per_round": 2.0, "mb_per_node": 0.5},
             {"engine": "flower", "nodes": 100, "seconds_per_round": 3.0, "mb_per_node": 1.0},
             {"engine": "flower", "nodes": 1000, "seconds_per_round": 30.0, "mb_per_node": 1.0},
         ]
         assert ratios(rows, "flower") == {
+            "seconds_of_flower_to_local_16_nodes": 1.0,
             "seconds_of_flower_to_local_100_nodes": 1.5,
             "memory_of_flower_to_local_100_nodes": 2.0,
         }
