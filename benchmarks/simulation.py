@@ -2,7 +2,7 @@
 
 Digits and mlp, with the defaults of a daemon and a simulation's line; a random graph with eight neighbours per node.
 Engine ``local`` is this process, ``ray`` a cluster that is started here, with one shard per processor; it is left out
-where Ray is missing (``pip install 'dslnode[ray]'``). ``--engine`` and ``--nodes`` choose one row:
+where Ray is missing (``pip install 'dslnode[ray]'``). ``--engine`` and ``--nodes`` choose rows:
 ``python -m benchmarks.simulation --engine ray --nodes 10000``.
 
 Each row runs in a fresh process, with one thread per shard. ``mb_per_node`` is what the processes that hold nodes grew
@@ -197,13 +197,13 @@ def main() -> None:
     names = [*map(str, EngineName), *(simulator.engine for simulator in SIMULATORS)]
     parser = argument_parser(__doc__ or "")
     parser.add_argument("--engine", action="append", choices=names, help="only this engine; may be repeated")
-    parser.add_argument("--nodes", type=int, help="only so many nodes")
+    parser.add_argument("--nodes", type=int, nargs="+", help="only so many nodes")
     parser.add_argument("--rounds", type=int, help="rounds of every node of ours")
     parser.add_argument("--environments", type=Path, metavar="DIR", help="measure other simulators, too")
     parser.add_argument("--deadline", type=float, default=DEADLINE, help="seconds for one run of another simulator")
     chosen = parser.parse_args()
     usual = QUICK_SIZES if chosen.quick else SIZES
-    sizes = [chosen.nodes] if chosen.nodes else list(usual)
+    sizes = chosen.nodes or list(usual)
     rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else ROUNDS)
     engines = chosen.engine or names
     summary: Row = {"rounds": rounds, "processors": os.cpu_count()}
