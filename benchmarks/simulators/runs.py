@@ -21,7 +21,7 @@ from benchmarks.simulators.environments import Unavailable
 
 BASE_NODES = 16
 ROUNDS = 3
-DEADLINE = 300.0
+DEADLINE = 600.0
 """Seconds per run, start and warm-up round included."""
 SAMPLE_EVERY = 0.5
 WITHOUT_REPORTS = {"RAY_USAGE_STATS_ENABLED": "0", "FLWR_TELEMETRY_ENABLED": "0"}
