@@ -97,7 +97,7 @@ figures: $(VENV)/ready
 	$(BIN)/python -m benchmarks.attacks --json $(FIGURES)/attacks.json
 	$(BIN)/python -m benchmarks.serving --json $(FIGURES)/serving.json
 	$(BIN)/python -m benchmarks.inference --json $(FIGURES)/inference.json
-	$(BIN)/python -m benchmarks.simulation --json $(FIGURES)/simulation.json
+	$(BIN)/python -m benchmarks.simulation --environments build/simulators --json $(FIGURES)/simulation.json
 	$(BIN)/python -m benchmarks.fidelity --json $(FIGURES)/fidelity.json
 	$(BIN)/python -m benchmarks.endurance --json $(FIGURES)/endurance.json
 	$(BIN)/python -m benchmarks.results
