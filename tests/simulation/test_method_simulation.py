@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dslnode.config.settings import Settings
+from dslnode.data.readers.idx_cifar import CIFAR_RECORD_BYTES, CIFAR_TEST_FILE, CIFAR_TRAIN_FILES
 from dslnode.errors import SettingsError
 from dslnode.simulation.method_simulation import MethodSimulation
 from dslnode.simulation.methods.recipes import METHODS
 from dslnode.simulation.records import RoundRecord, summaries
-from dslnode.simulation.simulation import AUTHORS, MASKS_ALONE, SimulationOptions, prepare_simulation
+from dslnode.simulation.simulation import (
+    AUTHORS,
+    MASK_METHODS,
+    MASKS_ALONE,
+    Simulation,
+    SimulationOptions,
+    prepare_simulation,
+)
 from tests.simulation.networks import finished
 
 OPTIONS = SimulationOptions(nodes=4, topology="complete", link="1Mbit/s,10ms")
@@ -102,3 +112,23 @@ def test_the_authors_form_takes_as_many_local_steps() -> None:
     )
     settings = prepared.settings
     assert (settings.rounds, settings.local_steps, settings.personal) == (40, 1, "binary")
+
+
+@pytest.mark.parametrize("method", ["ours", "authors", "dpsgd"])
+def test_the_recipe_for_cifar10_runs_on_files_of_its_shape(method: str, tmp_path: Path) -> None:
+    draws = np.random.Generator(np.random.PCG64(1))
+    for name in (*CIFAR_TRAIN_FILES, CIFAR_TEST_FILE):
+        records = draws.integers(0, 256, (40, CIFAR_RECORD_BYTES), dtype=np.uint8)
+        records[:, 0] = np.arange(40) % 10
+        (tmp_path / name).write_bytes(records.tobytes())
+    settings = Settings(
+        name="simulated", data=f"cifar10:{tmp_path}", model="alexnet", split="classes:4", samples_per_class=4, rounds=1,
+        local_steps=1,
+    )  # fmt: skip
+    prepared = prepare_simulation(replace(OPTIONS, parts=4, method=method), settings)
+    simulation = Simulation(prepared) if method in MASK_METHODS else MethodSimulation(prepared, method)
+    assert list(simulation.build())[-1] == 4
+    list(simulation.run())
+    assert simulation.weights == 1_227_328, "the authors' network"
+    assert [len(np.unique(part.train.labels)) for part in prepared.parts] == [4] * 4
+    assert all(record.score is not None for record in simulation.records)
