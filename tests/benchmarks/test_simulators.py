@@ -143,6 +143,7 @@ class TestEnvironments:
         assert resolved
         assert not [word for command in resolved for word in command if word.startswith(NEED_TORCH)]
 
+    @pytest.mark.process
     def test_what_cannot_be_made_says_why(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
         with pytest.raises(Unavailable, match=r"cannot be made: .*no-python"):
