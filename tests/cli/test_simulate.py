@@ -64,7 +64,10 @@ def test_after_ctrl_c_there_is_a_report_and_it_can_go_on(tmp_path: Path) -> None
     report = tmp_path / "plan"
     options = [*SMALL, "--checkpoint-every", "1", "--report", str(report)]
     command = [sys.executable, "-m", "dslnode", *options, "--rounds", "100000"]
+    # Tests that a shell runs in the background ignore this signal, and what they start would inherit that
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     running = subprocess.Popen(command, env=clean_environment(), stdout=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     try:
         wait_until((report / "state" / "complete.json").exists)
         running.send_signal(signal.SIGINT)
