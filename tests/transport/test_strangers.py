@@ -285,6 +285,13 @@ async def test_a_holder_of_a_ticket_cannot_take_all_connections(
         writer.close()
 
 
+async def greet(channel: grpc.aio.Channel) -> None:
+    """Send a hello and read; whichever of the two comes after a refusal raises it."""
+    call = node_pb2_grpc.NeighbourStub(channel).Converse()
+    await call.write(pb.Frame(hello=node_info(2).to_proto(0)))
+    await call.read()
+
+
 async def test_a_process_of_the_same_user_cannot_bypass_tls(
     net: Loopback, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,10 +300,8 @@ async def test_a_process_of_the_same_user_cannot_bypass_tls(
     assert node.tunnels is not None
     inner = node.tunnels.path().with_name("1")
     async with grpc.aio.insecure_channel(f"unix:{inner}") as channel:
-        call = node_pb2_grpc.NeighbourStub(channel).Converse()
-        with pytest.raises(grpc.aio.AioRpcError) as refused:  # by whichever of the two comes after the refusal
-            await call.write(pb.Frame(hello=node_info(2).to_proto(0)))
-            await call.read()
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await greet(channel)
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert not node.events
 
