@@ -19,7 +19,6 @@ from dslnode.learning.masking import layout_of
 from dslnode.learning.tasks.chosen import learning_task
 from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.methods.cohort import Cohort
-from dslnode.simulation.methods.method import Method
 from dslnode.simulation.methods.recipes import METHODS
 from dslnode.simulation.records import Incidents, RoundRecord
 from dslnode.simulation.round_clock import RoundClock
@@ -69,6 +68,8 @@ class MethodSimulation:
             settings.seed,
             settings.batch_size,
         )
+        self._parts = parts
+        self._tasks = [learning_task(data) for data in parts]
         recipe = METHODS[self.method]
         rate = {} if self.rate is None else {"rate": self.rate}
         options = {**recipe.options, **rate, "local_steps": settings.local_steps}
@@ -83,7 +84,7 @@ class MethodSimulation:
             self._trained.round(number)
             last = number + 1 == settings.rounds
             measured = last or (number + 1) % settings.evaluate_every == 0
-            found = _scores(self._trained, self.prepared, last=last) if measured else [None] * len(plan.boards)
+            found = self._scores(last=last) if measured else [None] * len(plan.boards)
             clock.advance({node: message.payload for node, message in self._trained.traffic.messages.items()})
             for node, score in enumerate(found):
                 record = self._record(clock, node, number + 1, score)
@@ -95,6 +96,22 @@ class MethodSimulation:
 
     def close(self) -> None:
         """Do nothing: there is nothing to end."""
+
+    def _scores(self, *, last: bool) -> list[float | None]:
+        """Return every node's score, None where nothing is held out; of several ways to measure, the best mean."""
+        ways = [self._scores_of(weights) for weights in self._trained.personal(last=last).values()]
+        return max(ways, key=lambda found: fmean([score for score in found if score is not None] or [0.0]))
+
+    def _scores_of(self, weights: Sequence[Tensor]) -> list[float | None]:
+        found: list[float | None] = []
+        for node, (data, task, own) in enumerate(zip(self._parts, self._tasks, weights, strict=True)):
+            held_out = data.held_out
+            if held_out is None:
+                found.append(None)
+                continue
+            predictions = self._trained.network.predictions(own, node, held_out)
+            found.append(task.score(predictions, held_out.labels))
+        return found
 
     def _record(self, clock: RoundClock, node: int, finished: int, score: float | None) -> RoundRecord:
         density = self._trained.traffic.density
@@ -114,21 +131,3 @@ class MethodSimulation:
 
 
 AnySimulation = Simulation | MethodSimulation
-
-
-def _scores(method: Method, prepared: PreparedSimulation, *, last: bool) -> list[float | None]:
-    """Return every node's score, None where nothing is held out; of several ways to measure, the best in the mean."""
-    ways = [_scores_of(method, prepared, weights) for weights in method.personal(last=last).values()]
-    return max(ways, key=lambda found: fmean([score for score in found if score is not None] or [0.0]))
-
-
-def _scores_of(method: Method, prepared: PreparedSimulation, weights: Sequence[Tensor]) -> list[float | None]:
-    found: list[float | None] = []
-    for node, (board, own) in enumerate(zip(prepared.plan.boards, weights, strict=True)):
-        data = prepared.parts[board.part - 1]
-        if data.held_out is None:
-            found.append(None)
-            continue
-        predictions = method.network.predictions(own, node, data.held_out)
-        found.append(learning_task(data).score(predictions, data.held_out.labels))
-    return found
