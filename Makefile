@@ -93,7 +93,7 @@ figures: $(VENV)/ready
 	$(BIN)/python -m benchmarks.wire --json $(FIGURES)/wire.json
 	$(BIN)/python -m benchmarks.tables --json $(FIGURES)/tables.json
 	$(BIN)/python -m benchmarks.frozen --json $(FIGURES)/frozen.json
-	$(BIN)/python -m benchmarks.privacy --runs build/privacy.jsonl --json $(FIGURES)/privacy.json
+	$(BIN)/python -m benchmarks.privacy --json $(FIGURES)/privacy.json
 	$(BIN)/python -m benchmarks.attacks --json $(FIGURES)/attacks.json
 	$(BIN)/python -m benchmarks.serving --json $(FIGURES)/serving.json
 	$(BIN)/python -m benchmarks.inference --json $(FIGURES)/inference.json

@@ -4,23 +4,21 @@ Hostile nodes keep to the protocol, so none of their messages is refused: they s
 Loss is in points of test accuracy, over the honest nodes, against the same nodes in the same network without
 attack. ``silent`` nodes send nothing, which shows what the loss of their honest help alone costs.
 
-With ``--runs FILE`` every finished run is added to the file, and runs results there are not repeated.
+Finished runs are kept in ``--results`` and not run again.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from pathlib import Path
 from statistics import mean
-from typing import Any
 
 import torch
 
 from benchmarks.accuracy.cases import Case, World, build_world, missing_data
 from benchmarks.accuracy.masks import Lockstep, node_settings
+from benchmarks.finished_runs import FinishedRuns, add_results_option
 from benchmarks.processes import processes
 from benchmarks.report import Column, Report, Row, argument_parser, publish
 from dslnode.learning.masking import from_mask
@@ -126,37 +124,22 @@ COLUMNS = (
 )
 
 
-def stored(file: Path | None) -> dict[Job, list[float]]:
-    """Return the runs in a file, one per line."""
-    if file is None or not file.exists():
-        return {}
-    lines = (json.loads(line) for line in file.read_text(encoding="utf-8").splitlines())
-    return {Job(**{**line["job"], "case": _case(line["job"]["case"])}): line["accuracies"] for line in lines}
-
-
-def _case(fields: dict[str, Any]) -> Case:
-    return Case(**{**fields, "keep_ratios": tuple(fields["keep_ratios"])})
-
-
-def run(jobs: Sequence[Job], file: Path | None, count: int) -> dict[Job, list[float]]:
-    """Do the runs that are not in the file yet; return the accuracies of all."""
-    results = stored(file)
-    waiting = [job for job in jobs if job not in results]
+def run(jobs: Sequence[Job], finished: FinishedRuns, count: int) -> dict[Job, list[float]]:
+    """Do the runs that are not finished yet; return the accuracies of all."""
+    waiting = [job for job in jobs if finished.find(asdict(job)) is None]
     with processes(count) as pool:
         for job, result in zip(waiting, pool.map(accuracies, waiting), strict=True):
-            results[job] = result
-            if file is not None:
-                with file.open("a", encoding="utf-8") as lines:
-                    lines.write(json.dumps({"job": asdict(job), "accuracies": result}) + "\n")
+            finished.add(asdict(job), {"accuracies": result})
             honest = mean(value for i, value in enumerate(result) if i not in _hostile_nodes(job))
             print(f"seed {job.seed}, {job.share:.0%} {job.kind}, {job.rule}: {honest:.1f} %", flush=True)
-    return {job: results[job] for job in jobs}
+    measured = {job: finished.find(asdict(job)) for job in jobs}
+    return {job: row["accuracies"] for job, row in measured.items() if row is not None}
 
 
 def main() -> None:
     """Run the benchmark."""
     parser = argument_parser(__doc__ or "")
-    parser.add_argument("--runs", type=Path, help="file of finished runs")
+    add_results_option(parser, "hostile")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     options = parser.parse_args()
@@ -165,7 +148,7 @@ def main() -> None:
         raise SystemExit(complaint)
     case = QUICK if options.quick else FULL
     jobs = list(jobs_of(case, tuple(options.seeds), ROUNDS, (*ATTACKS, SILENT)))
-    results = run(jobs, options.runs, options.processes)
+    results = run(jobs, FinishedRuns(options.results), options.processes)
     seeds = ", ".join(map(str, options.seeds))
     report = Report(rows_of(results), {"rounds": ROUNDS, "seeds": seeds, "case": case.name, "nodes": case.nodes})
     publish("accuracy of the honest nodes' personal models on the test images of their own classes, percent",

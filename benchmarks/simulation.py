@@ -15,6 +15,8 @@ model, and local steps, by the Python of environments of their own. They are mad
 which takes some minutes and pip's index. Both average float32 weights. Flower has a server, so its ``edges`` are one
 per client; p2pfl has our graph. ``seconds_per_round`` leaves out their first round, and their ``mb_per_node`` is from a
 run with sixteen nodes. A run that takes more than ``--deadline`` seconds is left out, and larger ones with it.
+
+Finished rows of ours are kept in ``--results`` and not run again.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ import numpy as np
 import psutil
 import torch
 
+from benchmarks.finished_runs import FinishedRuns, add_results_option
 from benchmarks.processes import processes
 from benchmarks.report import Column, Report, Row, argument_parser, publish
 from benchmarks.simulators.environments import SIMULATORS, Simulator, Unavailable, made
@@ -138,7 +141,7 @@ def exponent(rows: list[Row]) -> float:
     return float(np.polyfit(edges, seconds, 1)[0])
 
 
-def ours(engines: list[EngineName], sizes: list[int], rounds: int, summary: Row) -> list[Row]:
+def ours(engines: list[EngineName], sizes: list[int], rounds: int, summary: Row, finished: FinishedRuns) -> list[Row]:
     """Return the rows of our engines, each in a fresh process; note exponents, and what is left out.
 
     Exponents are without the few nodes that only other simulators are compared at.
@@ -148,15 +151,24 @@ def ours(engines: list[EngineName], sizes: list[int], rounds: int, summary: Row)
         engines = [engine for engine in engines if engine is not EngineName.RAY]
         summary["skipped"] = "ray is not installed: pip install 'dslnode[ray]'"
     for engine in engines:
-        own = list[Row]()
-        for nodes in sizes:
-            with processes(1) as pool:
-                own.append(pool.submit(measure, engine, nodes, rounds).result())
+        own = [measured(engine, nodes, rounds, finished) for nodes in sizes]
         fitted = [row for row in own if row["nodes"] != BASE_NODES]
         if len(fitted) > 1:
             summary[f"exponent_{engine}"] = exponent(fitted)
         rows += own
     return rows
+
+
+def measured(engine: EngineName, nodes: int, rounds: int, finished: FinishedRuns) -> Row:
+    """Return the row of a finished run, or run it in a fresh process."""
+
+    def in_a_process() -> Row:
+        with processes(1) as pool:
+            row = pool.submit(measure, engine, nodes, rounds).result()
+        print(f"{engine}, {nodes:,} nodes: {row['seconds_per_round']:.2f} seconds per round", flush=True)
+        return row
+
+    return finished.of({"engine": engine.value, "nodes": nodes, "rounds": rounds}, in_a_process)
 
 
 def others(engines: list[str], sizes: list[int], chosen: Namespace, summary: Row) -> list[Row]:
@@ -201,6 +213,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="rounds of every node of ours")
     parser.add_argument("--environments", type=Path, metavar="DIR", help="measure other simulators, too")
     parser.add_argument("--deadline", type=float, default=DEADLINE, help="seconds for one run of another simulator")
+    add_results_option(parser, "simulation")
     chosen = parser.parse_args()
     usual = QUICK_SIZES if chosen.quick else SIZES
     sizes = chosen.nodes or list(usual)
@@ -208,7 +221,8 @@ def main() -> None:
     engines = chosen.engine or names
     summary: Row = {"rounds": rounds, "processors": os.cpu_count()}
     own_sizes = sizes if chosen.environments is None else [BASE_NODES, *sizes]
-    rows = ours([engine for engine in EngineName if engine in engines], own_sizes, rounds, summary)
+    chosen_engines = [engine for engine in EngineName if engine in engines]
+    rows = ours(chosen_engines, own_sizes, rounds, summary, FinishedRuns(chosen.results))
     rows += others(engines, [nodes for nodes in sizes if nodes <= MOST_OF_OTHERS], chosen, summary)
     for simulator in SIMULATORS:
         summary |= ratios(rows, simulator.engine)

@@ -9,12 +9,10 @@ of a node's own classes. Finished runs are kept in --results and not run again.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.accuracy.cases import CASES, NodeData, World, build_world, missing_data
 from benchmarks.accuracy.masks import Lockstep, learners_of
+from benchmarks.finished_runs import FinishedRuns, add_results_option
 from benchmarks.report import Column, Report, Row, argument_parser, interleaved, median_ratio, publish
 from dslnode.data.dataset import Examples
 from dslnode.learning.evaluation import EVALUATION_BATCH
@@ -98,9 +97,9 @@ def main() -> int:
         print(complaint, file=sys.stderr)
         return 1
     torch.set_num_threads(1)
-    results = Results(chosen.results)
+    finished = FinishedRuns(chosen.results)
     subjects = {name: (QUICK_SUBJECTS if chosen.quick else SUBJECTS)[name] for name in chosen.models}
-    rows = [row for name, subject in subjects.items() for row in _rows(name, subject, results)]
+    rows = [row for name, subject in subjects.items() for row in _rows(name, subject, finished)]
     publish(TITLE, COLUMNS, Report(rows, dict(_summary(rows))), chosen.json)
     return 0
 
@@ -109,8 +108,7 @@ def _arguments() -> argparse.Namespace:
     parser = argument_parser(__doc__ or "")
     parser.add_argument("--models", type=_models, default=tuple(SUBJECTS), metavar="NAMES",
                         help="of " + ",".join(SUBJECTS) + " (default: all)")  # fmt: skip
-    parser.add_argument("--results", type=Path, metavar="FILE", default=Path("build/structured.jsonl"),
-                        help="finished runs, one JSON line each (default: %(default)s)")  # fmt: skip
+    add_results_option(parser, "structured")
     return parser.parse_args()
 
 
@@ -121,31 +119,25 @@ def _models(text: str) -> tuple[str, ...]:
     return names
 
 
-class Results:
-    """Finished runs on disk, one JSON line each, so that an interrupted benchmark goes on where it was."""
+def result_of(run: Run, finished: FinishedRuns) -> Row:
+    """Return what was measured of a run, and measure it if that was not done yet."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        self._found: dict[Run, Row] = {Run(**line["run"]): line["measured"] for line in map(json.loads, lines)}
+    def measured() -> Row:
+        figures = _measured(run)
+        print(f"{run}: {figures['accuracy']:.1f} %, {figures['weights']:.1f} % of the weights", flush=True)
+        return figures
 
-    def of(self, run: Run) -> Row:
-        """Return what was measured of a run, and measure it if that was not done yet."""
-        if run not in self._found:
-            self._found[run] = measured = _measured(run)
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"run": asdict(run), "measured": measured}) + "\n")
-            print(f"{run}: {measured['accuracy']:.1f} %, {measured['weights']:.1f} % of the weights", flush=True)
-        return self._found[run]
+    return finished.of(asdict(run), measured)
 
 
-def _rows(model: str, subject: Subject, results: Results) -> Iterator[Row]:
+def _rows(model: str, subject: Subject, finished: FinishedRuns) -> Iterator[Row]:
     """Yield one row per keep ratio and strength: means over seeds and nodes."""
     for ratio in subject.keep_ratios:
         for strength in subject.strengths:
             runs = [
-                results.of(Run(model, ratio, strength, seed, subject.rounds, subject.nodes, subject.test_per_class))
+                result_of(
+                    Run(model, ratio, strength, seed, subject.rounds, subject.nodes, subject.test_per_class), finished
+                )
                 for seed in subject.seeds
             ]
             row: Row = {"model": model, "keep_ratio": ratio, "group_lasso": strength, "seeds": len(runs)}

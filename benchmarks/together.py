@@ -3,18 +3,20 @@
 ``--picture`` draws docs/results/together.svg: the mean accuracy of the second case's nodes against rounds.
 
 Every case is run for several seeds; each seed draws other shares, another frozen network and other minibatches.
-Accuracy is measured on all held-out images of a node's own classes, once, after the last round.
+Accuracy is measured on all held-out images of a node's own classes, once, after the last round. Finished runs are kept
+in ``--results`` and not run again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import statistics
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks.daemons import FASHION_MNIST
-from benchmarks.report import Column, Report, Row, arguments, publish
+from benchmarks.finished_runs import FinishedRuns, add_results_option
+from benchmarks.report import Column, Report, Row, argument_parser, publish
 from dslnode.cli.testbed import Node, Plan, plan_nodes, run_nodes
 
 COLUMNS = (
@@ -41,12 +43,19 @@ class Outcome:
 
 def main() -> None:
     """Run the benchmark."""
-    options = arguments(__doc__ or "", ("--picture", "draw docs/results/together.svg instead of measuring all cases"))
+    parser = argument_parser(__doc__ or "")
+    parser.add_argument("--picture", action="store_true", help="draw docs/results/together.svg and measure nothing")
+    parser.add_argument("--cases", type=int, nargs="+", metavar="NUMBER", help="only these, in their order from 1")
+    add_results_option(parser, "together")
+    options = parser.parse_args()
     if options.picture:
         draw(list(cases(quick=True).values())[-1], Path("docs/results/together.svg"))
         return
     seeds = range(1, 2 if options.quick else 6)
-    report = Report([measure(name, plan, seeds) for name, plan in cases(quick=options.quick).items()])
+    finished = FinishedRuns(options.results)
+    plans = list(cases(quick=options.quick).items())
+    chosen = plans if options.cases is None else [plans[number - 1] for number in options.cases]
+    report = Report([measure(name, plan, seeds, finished) for name, plan in chosen])
     report.summary = {"least_mean_gain": min(row["gain"] for row in report.rows)}
     publish("personal accuracy, percent", COLUMNS, report, options.json)
 
@@ -70,10 +79,12 @@ def cases(*, quick: bool) -> dict[str, Plan]:
     return plans
 
 
-def measure(name: str, plan: Plan, seeds: range) -> Row:
+def measure(name: str, plan: Plan, seeds: range, finished: FinishedRuns) -> Row:
     """Return one row: the case's mean over seeds, alone and together."""
-    together = [run(replace(plan, seed=seed)) for seed in seeds]
-    alone = [run(replace(plan, seed=seed, linked=False)) for seed in seeds]
+    pairs = [
+        [outcome_of(replace(plan, seed=seed, linked=linked), finished) for linked in (True, False)] for seed in seeds
+    ]
+    together, alone = zip(*pairs, strict=True)
     gains = [
         statistics.mean(joint.accuracies) - statistics.mean(local.accuracies)
         for joint, local in zip(together, alone, strict=True)
@@ -91,6 +102,11 @@ def measure(name: str, plan: Plan, seeds: range) -> Row:
     }
     print(f"{name}: {row['alone']:.1f} alone, {row['together']:.1f} together", flush=True)
     return row
+
+
+def outcome_of(plan: Plan, finished: FinishedRuns) -> Outcome:
+    """Return the outcome of a finished run, or run it."""
+    return Outcome(**finished.of(asdict(plan), lambda: asdict(run(plan))))
 
 
 def run(plan: Plan) -> Outcome:

@@ -5,20 +5,19 @@ The likelihood ratio (LiRA) compares with shadow models, which are the other run
 the same kind, and as many models, as that. Everything is measured for the exported model, and for what a neighbour
 holds of a node: the replica built from sign masks, or the last weights sent. 0.5 of the area is guessing.
 
-With ``--runs FILE`` every finished run is added to the file, and runs that are there are not repeated.
+Finished runs are kept in ``--results`` and not run again.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.accuracy.cases import Case, World, build_world, missing_data
 from benchmarks.accuracy.methods import chosen_options
+from benchmarks.finished_runs import FinishedRuns, add_results_option
 from benchmarks.privacy.attacks import area, by_likelihood_ratio, by_loss, confidence, hits
 from benchmarks.privacy.candidates import halves
 from benchmarks.privacy.views import learned, views_of
@@ -48,14 +47,15 @@ Run = dict[str, Any]
 def main() -> None:
     """Run the benchmark."""
     parser = argument_parser(__doc__ or "")
-    parser.add_argument("--runs", type=Path, metavar="FILE", help="keep finished runs here, and do not repeat them")
+    add_results_option(parser, "privacy")
     options = parser.parse_args()
     case = QUICK if options.quick or missing_data(FULL) else FULL
     steps, count = (QUICK_STEPS, QUICK_RUNS) if options.quick else (STEPS, RUNS)
     world = build_world(case, "mlp", SEED, 1)
+    finished = FinishedRuns(options.results)
     rows = []
     for method in METHODS:
-        runs = [_run(world, method, steps, number, options.runs) for number in range(count)]
+        runs = [_run(world, method, steps, number, finished) for number in range(count)]
         rows += list(rows_of(method, runs))
     publish(f"membership inference, {case.name}, {count} runs", COLUMNS, Report(rows), options.json)
 
@@ -92,18 +92,14 @@ def measure(world: World, method: str, steps: int, number: int) -> Run:
     return {"member": np.concatenate(chosen).astype(int).tolist(), "views": views}
 
 
-def _run(world: World, method: str, steps: int, number: int, file: Path | None) -> Run:
-    key = [world.case.name, method, steps, number]
-    for line in file.read_text(encoding="utf-8").splitlines() if file and file.exists() else ():
-        kept = json.loads(line)
-        if kept["key"] == key:
-            return dict(kept["run"])
-    run = measure(world, method, steps, number)
-    print(f"{method}, run {number + 1}", flush=True)
-    if file:
-        with file.open("a", encoding="utf-8") as log:
-            log.write(json.dumps({"key": key, "run": run}) + "\n")
-    return run
+def _run(world: World, method: str, steps: int, number: int, finished: FinishedRuns) -> Run:
+    def measured() -> Run:
+        run = measure(world, method, steps, number)
+        print(f"{method}, run {number + 1}", flush=True)
+        return run
+
+    facts = {"case": world.case.name, "method": method, "steps": steps, "number": number}
+    return finished.of(facts, measured)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from benchmarks import structured
+from benchmarks.finished_runs import FinishedRuns
 from benchmarks.report import Row
-from benchmarks.structured import Results, Run, Subject
+from benchmarks.structured import Run, Subject, result_of
 
 RUN = Run("mlp", 0.3, 0.001, seed=1, rounds=2, nodes=5, test_per_class=None)
 FIGURES: Row = {"validation": 90.0, "accuracy": 89.0, "weights": 20.0, "dense_1_ms": 1.0, "dense_32_ms": 8.0}
@@ -28,7 +29,7 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(structured, "_measured", measured)
     file = tmp_path / "new" / "runs.jsonl"
     for _ in range(2):
-        assert Results(file).of(RUN) == FIGURES
+        assert result_of(RUN, FinishedRuns(file)) == FIGURES
     assert runs == [RUN]
     assert [json.loads(line)["run"] for line in file.read_text(encoding="utf-8").splitlines()] == [asdict(RUN)]
 
@@ -39,7 +40,7 @@ def test_rows_are_means_over_seeds_by_keep_ratio_and_strength(tmp_path: Path, mo
 
     monkeypatch.setattr(structured, "_measured", measured)
     subject = Subject((0.1, 0.5), (0.0, 0.01), (1, 2), 3)
-    rows = list(structured._rows("mlp", subject, Results(tmp_path / "runs.jsonl")))
+    rows = list(structured._rows("mlp", subject, FinishedRuns(tmp_path / "runs.jsonl")))
     assert [(row["keep_ratio"], row["group_lasso"]) for row in rows] == [
         (0.1, 0.0),
         (0.1, 0.01),
