@@ -15,13 +15,15 @@ from itertools import product
 from statistics import mean
 
 import torch
+from torch import Tensor
 
 from benchmarks.accuracy.cases import Case, World, build_world, missing_data
 from benchmarks.accuracy.masks import Lockstep, node_settings
 from benchmarks.finished_runs import FinishedRuns, add_results_option
 from benchmarks.processes import processes
 from benchmarks.report import Column, Report, Row, argument_parser, publish
-from dslnode.learning.masking import from_mask
+from dslnode.config.settings import Settings
+from dslnode.learning.learner import Learner
 from dslnode.protocol.messages import Exchange
 from dslnode.runtime.build import initialization_options, training_options
 from dslnode.simulation.hostile import ATTACKS, SILENT, HostileLearner, hostile_nodes
@@ -58,8 +60,13 @@ def accuracies(job: Job) -> list[float]:
         lockstep.round(number)
     lockstep.round(job.rounds - 1)
     network = build_network(world.cohort, own_classes=True)
-    weights = [learner.network.weights * from_mask(learner.mask) for learner in learners]
-    return [100 * network.accuracy(own, i, world.nodes[i].test) for i, own in enumerate(weights)]
+    models = map(exported_weights, learners)
+    return [100 * network.accuracy(own, i, world.nodes[i].test) for i, own in enumerate(models)]
+
+
+def exported_weights(learner: Learner) -> Tensor:
+    """Return the flat weights of the model that a node exports."""
+    return learner.network.weights * learner.form.factors
 
 
 def _hostile_nodes(job: Job) -> list[int]:
@@ -150,7 +157,8 @@ def main() -> None:
     jobs = list(jobs_of(case, tuple(options.seeds), ROUNDS, (*ATTACKS, SILENT)))
     results = run(jobs, FinishedRuns(options.results), options.processes)
     seeds = ", ".join(map(str, options.seeds))
-    report = Report(rows_of(results), {"rounds": ROUNDS, "seeds": seeds, "case": case.name, "nodes": case.nodes})
+    summary = {"rounds": ROUNDS, "seeds": seeds, "case": case.name, "nodes": case.nodes, "form": Settings().personal}
+    report = Report(rows_of(results), summary)
     publish("accuracy of the honest nodes' personal models on the test images of their own classes, percent",
             COLUMNS, report, options.json)  # fmt: skip
 

@@ -28,7 +28,8 @@ from dslnode.simulation.topology import Neighbours
 class MaskGossip:
     """Nodes that learn masks and exchange keep or sign masks; ``linked=False`` leaves each on its own.
 
-    Measured are the personal models, which a daemon has after aggregation, and binary masks also after local steps.
+    Measured are the personal models that a daemon exports, those after aggregation. The authors' form, a baseline, may
+    be measured after local steps, too, as other baselines are.
     """
 
     def __init__(self, world: World, options: Mapping[str, Any], *, linked: bool = True) -> None:
@@ -60,9 +61,9 @@ class MaskGossip:
         self.traffic.density = sum(mask.density for mask in masks) / len(masks)
 
     def personal(self, *, last: bool) -> Candidates:  # noqa: ARG002 (quick enough at any time)
-        """Return the personal models; binary ones as they are after local training, too."""
+        """Return the personal models; with keep masks exchanged, those after local training, too."""
         found = {"aggregated": [learner.network.weights * learner.form.factors for learner in self.learners]}
-        if self.form == "binary":
+        if MaskKind.KEEP in self._kinds:
             pairs = zip(self.learners, self._masks, strict=True)
             found["local"] = [learner.network.weights * from_mask(mask) for learner, mask in pairs]
         return found

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import accuracy, others, wire
+from benchmarks.results import accuracy, others, simulation, wire
 from benchmarks.results.markdown import fill, stale
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +46,9 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "privacy": ("privacy", others.privacy),
     "inference": ("inference", others.inference),
     "endurance": ("endurance", others.endurance),
+    "fidelity": ("fidelity", simulation.fidelity),
+    "simulation": ("simulation", simulation.nodes),
+    "simulation-others": ("simulation-others", simulation.others),
 }
 """By the name of a marker: the file of the result, and the function that draws it."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from benchmarks.report import without_json
 from benchmarks.results import __main__ as command
-from benchmarks.results import accuracy, others, wire
+from benchmarks.results import accuracy, others, simulation, wire
 from benchmarks.results.markdown import Column, fill, marked, number, stale, table, text
 
 
@@ -91,6 +91,34 @@ class TestOthers:
         row = {"what": "ring", "seed": 1, "rounds": 60, "sent": 0.5}
         lines = wire.settling({"rows": [row, {**row, "since": 31}]}).splitlines()
         assert [line.split(" | ")[2] for line in lines[2:]] == ["to 60", "31-60"]
+
+
+class TestSimulation:
+    NODES: ClassVar[dict[str, Any]] = {"nodes": 100, "edges": 397, "seconds_per_round": 4.0, "mb_per_node": 1.0}
+
+    def test_our_engines_and_others_have_tables_of_their_own(self) -> None:
+        rows = [
+            {"engine": "local", **self.NODES},
+            {"engine": "ray", **self.NODES},
+            {"engine": "flower", **self.NODES, "edges": 100, "seconds_per_round": 1.0, "mb_per_node": None},
+            {"engine": "local", **self.NODES, "nodes": 1000},
+        ]
+        own = simulation.nodes({"rows": rows}).splitlines()[2:]
+        assert [line.split(" | ")[:2] for line in own] == [
+            ["| `local`", "100"],
+            ["| `ray`", "100"],
+            ["| `local`", "1,000"],
+        ]
+        beside = simulation.others({"rows": rows}).splitlines()[2:]
+        assert beside == ["| `local` | 100 | 397 | 4.00 | | 1.00 | |", "| Flower | 100 | 100 | 1.00 | 0.25 | | |"]
+
+    def test_scores_differ_in_points_and_all_else_in_parts(self) -> None:
+        score = {"figure": "score", "real": 97.9, "simulated": 98.0, "difference": 0.054, "goal": 1.0}
+        wire_bytes = {"figure": "wire_bytes", "real": 2670.0, "simulated": 2310.0, "difference": -0.135, "goal": None}
+        assert simulation.fidelity({"rows": [score, wire_bytes]}).splitlines()[2:] == [
+            "| score, last ten rounds | 97.9 | 98.0 | +0.1 points | 1.0 points |",
+            "| wire bytes per round | 2,670.0 | 2,310.0 | -13.5 % | |",
+        ]
 
 
 class TestPages:
