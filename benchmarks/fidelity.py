@@ -24,7 +24,7 @@ import torch
 from benchmarks.daemons import Daemon
 from benchmarks.processes import processes
 from benchmarks.report import Column, Report, Row, arguments, publish
-from dslnode.cli.testbed import Event, Node
+from dslnode.cli.testbed import Event, start_options
 from dslnode.cli.testbed_plan import Place, PlannedNode, loopback_places, plan_testbed
 from dslnode.config.settings import Settings
 from dslnode.runtime.build import build_learner
@@ -235,8 +235,9 @@ def train(settings: Settings, begin: float) -> float:
 
 
 def _daemon(node: PlannedNode) -> Daemon:
-    _, *options = Node(node.settings).command()
-    return Daemon(*options, prefix=("ip", "netns", "exec", node.namespace) if node.namespace else ())
+    return Daemon(
+        *start_options(node.settings), prefix=("ip", "netns", "exec", node.namespace) if node.namespace else ()
+    )
 
 
 def _logged(line: Event) -> FinishedRound:

@@ -9,15 +9,18 @@ in ``--results`` and not run again.
 
 from __future__ import annotations
 
-import asyncio
+import json
 import statistics
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.daemons import FASHION_MNIST
 from benchmarks.finished_runs import FinishedRuns, add_results_option
 from benchmarks.report import Column, Report, Row, argument_parser, publish
-from dslnode.cli.testbed import Node, Plan, plan_nodes, run_nodes
+from dslnode.cli.demo_nodes import Plan, plan_nodes, run_nodes
+from dslnode.cli.testbed import Event
+from dslnode.cli.testbed_log import latest_round
 
 COLUMNS = (
     Column("case", "case"),
@@ -111,14 +114,24 @@ def outcome_of(plan: Plan, finished: FinishedRuns) -> Outcome:
 
 def run(plan: Plan) -> Outcome:
     """Run the plan's processes to their end."""
-    nodes: list[Node] = plan_nodes(plan)
-    asyncio.run(run_nodes(nodes))
-    latest = [node.latest for node in nodes]
+    with TemporaryDirectory() as directory:
+        nodes = plan_nodes(Path(directory), plan)
+        run_nodes(nodes, lambda: None)
+        latest = [latest_round(node.log) for node in nodes]
     return Outcome(
         [100 * float(line["accuracy"]) for line in latest],
         sum(line["bits_sent"] for line in latest),
         sum(line["float32_bits"] for line in latest),
     )
+
+
+def curves(plan: Plan) -> list[list[Event]]:
+    """Return the log lines of every node's measured rounds."""
+    with TemporaryDirectory() as directory:
+        nodes = plan_nodes(Path(directory), plan)
+        run_nodes(nodes, lambda: None)
+        lines = [map(json.loads, node.log.read_text(encoding="utf-8").splitlines()) for node in nodes]
+    return [[line for line in own if line["event"] == "round" and "accuracy" in line] for own in lines]
 
 
 def draw(plan: Plan, file: Path) -> None:
@@ -129,9 +142,7 @@ def draw(plan: Plan, file: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
     for linked, colour, label in ((True, "#0b7285", "together"), (False, "#868e96", "alone")):
         for seed in (1, 2, 3):
-            nodes = plan_nodes(replace(plan, seed=seed, linked=linked, evaluate_every=6))
-            asyncio.run(run_nodes(nodes))
-            measured = [[line for line in node.log.named("round") if line["round"] % 6 == 5] for node in nodes]
+            measured = curves(replace(plan, seed=seed, linked=linked, evaluate_every=6))
             means = [statistics.mean(100 * line["accuracy"] for line in lines) for lines in zip(*measured, strict=True)]
             axes.plot([line["round"] for line in measured[0]], means, color=colour, label=label if seed == 1 else None)
     axes.set(xlabel="round", ylabel="personal accuracy, %", title="Four daemons, Fashion-MNIST, 15 images a class each")

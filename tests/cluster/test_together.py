@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from dslnode.cli.testbed import Plan, plan_nodes, run_nodes
+from dslnode.cli.demo_nodes import Plan, plan_nodes, run_nodes
+from dslnode.cli.testbed_log import latest_round
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 
 def mean_accuracy(plan: Plan) -> float:
     """Return the mean held-out accuracy of the plan's real processes after their last round, in percent."""
-    nodes = plan_nodes(plan)
-    asyncio.run(run_nodes(nodes))
-    assert all(node.latest["masks"] == (plan.count - 1) * plan.linked for node in nodes)
-    return statistics.mean(100 * float(node.latest["accuracy"]) for node in nodes)
+    with TemporaryDirectory() as directory:
+        nodes = plan_nodes(Path(directory), plan)
+        run_nodes(nodes, lambda: None)
+        latest = [latest_round(node.log) for node in nodes]
+    assert all(line["masks"] == (plan.count - 1) * plan.linked for line in latest)
+    return statistics.mean(100 * float(line["accuracy"]) for line in latest)
 
 
 @pytest.mark.skipif(not FASHION_MNIST.exists(), reason="needs Debian's package dataset-fashion-mnist")

@@ -1,24 +1,27 @@
 """Real daemons that learn together on this machine: ``dslnode demo``.
 
-The nodes run as on boards. The demo reads their logs, then trains the same nodes alone to compare.
+The nodes run as on boards, with tickets. The demo reads their logs, then trains the same nodes alone to compare.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from dslnode.cli.demo_nodes import Plan, plan_nodes, run_nodes
 from dslnode.cli.formatting import percent
-from dslnode.cli.testbed import Node, Plan, plan_nodes, run_nodes
+from dslnode.cli.testbed_log import latest_round
+from dslnode.cli.testbed_plan import PlannedNode
 from dslnode.config.loader import names_code
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import load_data_set
@@ -26,12 +29,26 @@ from dslnode.data.dataset import load_data_set
 CLASSES_PER_NODE = 6
 SAMPLES_PER_CLASS = 3
 PLAIN_REFRESH_SECONDS = 5.0
-LIVE_REFRESH_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a node: the log line of its last round, and the accuracy that it reaches without neighbours."""
+
+    name: str
+    latest: dict[str, Any]
+    alone: float
+
+    @property
+    def together(self) -> float:
+        """Its accuracy on held-out data, 0 to 1."""
+        return float(self.latest["accuracy"])
 
 
 def run_demo(count: int, rounds: int, data: str, report: Path | None) -> None:
     """Run the demo and print its table; ``DataError`` if the data are missing, ``DslnodeError`` if a node fails."""
-    load_data_set(data)
+    if not names_code("data", data):  # code may start threads, and nodes are forked from this process
+        load_data_set(data)
     console = Console()
     plan = Plan(count, rounds, data, f"classes:{CLASSES_PER_NODE}", SAMPLES_PER_CLASS)
     console.print(
@@ -39,17 +56,21 @@ def run_demo(count: int, rounds: int, data: str, report: Path | None) -> None:
         f"class, and learns for {rounds} rounds with its neighbours"
     )
     began = time.monotonic()
-    nodes = plan_nodes(plan)
-    asyncio.run(_run_and_show(nodes, console))
+    with TemporaryDirectory(prefix="dslnode-demo-") as directory:
+        nodes = plan_nodes(Path(directory), plan)
+        with _display(console) as show:
+            run_nodes(nodes, lambda: show(progress_table(nodes)))
+        together = [latest_round(node.log) for node in nodes]
     console.print("the same nodes without neighbours ...")
     alone = [local_only_accuracy(node.settings) for node in nodes]
     seconds = time.monotonic() - began
-    console.print(results_table(nodes, alone))
+    results = [Result(node.name, latest, local) for node, latest, local in zip(nodes, together, alone, strict=True)]
+    console.print(results_table(results))
     console.print("\nThe same on real boards, for example the first of them: twice here, then once on the board:\n")
     for command in board_commands(plan):
         console.print("  dslnode " + " ".join(command), soft_wrap=True, highlight=False)
     if report is not None:
-        report.write_text(json.dumps(as_report(nodes, alone, seconds), indent=2) + "\n", encoding="utf-8")
+        report.write_text(json.dumps(as_report(results, seconds), indent=2) + "\n", encoding="utf-8")
 
 
 def local_only_accuracy(settings: Settings) -> float:
@@ -66,18 +87,18 @@ def local_only_accuracy(settings: Settings) -> float:
     return 0.0 if found is None else found.judgement.value("accuracy")
 
 
-def progress_table(nodes: list[Node]) -> Table:
+def progress_table(nodes: list[PlannedNode]) -> Table:
     """Return one row per node: progress and traffic."""
     table = Table(box=None, pad_edge=False)
     for column in ("node", "round", "loss", "accuracy", "peers", "bits sent", "bits saved"):
         table.add_column(column, justify="left" if column == "node" else "right", min_width=8)
     for node in nodes:
-        latest = node.latest
+        latest = latest_round(node.log)
         if not latest:
-            table.add_row(node.settings.name, "starting")
+            table.add_row(node.name, "starting")
             continue
         table.add_row(
-            node.settings.name,
+            node.name,
             f"{latest['round']}/{node.settings.rounds}",
             f"{latest['loss']:.3f}",
             percent(latest.get("accuracy")),
@@ -88,32 +109,32 @@ def progress_table(nodes: list[Node]) -> Table:
     return table
 
 
-def results_table(nodes: list[Node], alone: list[float]) -> Table:
+def results_table(results: list[Result]) -> Table:
     """Return the final table: accuracy alone and together, and traffic."""
     table = Table(title="Personal accuracy on held-out data", title_justify="left", box=None, pad_edge=False)
     for column in ("node", "alone", "together", "gain", "mask bits sent", "as float32", "wire bytes"):
         table.add_column(column, justify="left" if column == "node" else "right", no_wrap=True)
-    together = [float(node.latest["accuracy"]) for node in nodes]
-    for node, local, joint in zip(nodes, alone, together, strict=True):
-        table.add_row(node.settings.name, *_gain(local, joint), *_cost([node]))
+    for result in results:
+        table.add_row(result.name, *_gain(result.alone, result.together), *_cost([result]))
     table.add_section()
-    table.add_row("mean, sum", *_gain(_mean(alone), _mean(together)), *_cost(nodes), style="bold")
+    alone, together = (_mean([getattr(result, name) for result in results]) for name in ("alone", "together"))
+    table.add_row("mean, sum", *_gain(alone, together), *_cost(results), style="bold")
     return table
 
 
-def as_report(nodes: list[Node], alone: list[float], seconds: float) -> dict[str, Any]:
+def as_report(results: list[Result], seconds: float) -> dict[str, Any]:
     """Return the results in the format of ``--report``."""
     return {
         "nodes": [
             {
-                "name": node.settings.name,
-                "accuracy": node.latest["accuracy"],
-                "local_only_accuracy": round(local, 4),
-                "rounds": node.latest["round"],
-                "payload_bits_sent": node.latest["bits_sent"],
-                "wire_bytes_sent": node.latest["bytes_sent"],
+                "name": result.name,
+                "accuracy": result.together,
+                "local_only_accuracy": round(result.alone, 4),
+                "rounds": result.latest["round"],
+                "payload_bits_sent": result.latest["bits_sent"],
+                "wire_bytes_sent": result.latest["bytes_sent"],
             }
-            for node, local in zip(nodes, alone, strict=True)
+            for result in results
         ],
         "seconds": round(seconds, 1),
     }
@@ -138,37 +159,37 @@ def board_commands(plan: Plan) -> list[list[str]]:
     ]
 
 
-async def _run_and_show(nodes: list[Node], console: Console) -> None:
-    refresh_seconds = LIVE_REFRESH_SECONDS if console.is_terminal else PLAIN_REFRESH_SECONDS
-    running = asyncio.create_task(run_nodes(nodes))
-    try:
-        with _display(console) as show:
-            while not running.done():
-                show(progress_table(nodes))
-                await asyncio.wait([running], timeout=refresh_seconds)
-            show(progress_table(nodes))
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-    running.result()
-
-
 @contextlib.contextmanager
-def _display(console: Console) -> Iterator[Any]:
-    """Redraw in place on a terminal, print one table after the other elsewhere."""
+def _display(console: Console) -> Iterator[Callable[[Table], None]]:
+    """Redraw in place on a terminal; elsewhere print one table after the other, every few seconds."""
     if not console.is_terminal:
-        yield console.print
+        yield _Seldom(console).show
         return
     with Live(console=console, auto_refresh=False) as live:
         yield lambda table: live.update(table, refresh=True)
+
+
+class _Seldom:
+    """Prints a table if the last one is old enough."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._due = 0.0
+
+    def show(self, table: Table) -> None:
+        if time.monotonic() >= self._due:
+            self._console.print(table)
+            self._due = time.monotonic() + PLAIN_REFRESH_SECONDS
 
 
 def _gain(alone: float, together: float) -> tuple[str, str, str]:
     return percent(alone), percent(together), f"{100 * (together - alone):+.1f}"
 
 
-def _cost(nodes: list[Node]) -> tuple[str, ...]:
-    return tuple(f"{sum(node.latest[key] for node in nodes):,}" for key in ("bits_sent", "float32_bits", "bytes_sent"))
+def _cost(results: list[Result]) -> tuple[str, ...]:
+    return tuple(
+        f"{sum(result.latest[key] for result in results):,}" for key in ("bits_sent", "float32_bits", "bytes_sent")
+    )
 
 
 def _mean(values: list[float]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import json
@@ -15,13 +14,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 from dslnode.config.loader import PREFIX
 from dslnode.config.settings import Settings
-from dslnode.errors import DslnodeError
 
 LISTENING_PORTS = range(20_000, 32_768)  # Linux lends outgoing connections 32768 to 60999, others 49152 to 65535
 MAX_TAIL_LINES = 20
@@ -155,73 +152,6 @@ class DaemonProcess:
         self.log.end()
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The run of a testbed: number of nodes, rounds, data set, and how little of it each node holds."""
-
-    count: int
-    rounds: int
-    data: str
-    split: str  # as --split
-    samples_per_class: int
-    seed: int = 1
-    model: str = "mlp"
-    linked: bool = True  # False: the same nodes without any peer
-    evaluate_every: int = 1
-
-
-@dataclass
-class Node:
-    """One daemon of a testbed: its settings and its log."""
-
-    settings: Settings
-    log: DaemonLog = field(default_factory=DaemonLog)
-
-    @property
-    def latest(self) -> Event:
-        """The log line of the last finished round; empty before the first."""
-        rounds = self.log.named("round")
-        return rounds[-1] if rounds else {}
-
-    @property
-    def finished(self) -> bool:
-        """Whether all rounds are finished."""
-        return self.latest.get("round") == self.settings.rounds and "accuracy" in self.latest
-
-    def command(self) -> list[str]:
-        """Return the arguments of ``dslnode`` that start this node."""
-        given = self.settings.model_dump(exclude_unset=True)
-        return ["start", *(part for name, value in given.items() for part in _option(name, value))]
-
-
-def plan_nodes(plan: Plan) -> list[Node]:
-    """Return the nodes of a plan: fully meshed on loopback, disjoint shares, no state kept."""
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(plan.count)]
-    return [
-        Node(
-            Settings(
-                name=f"node-{index + 1}",
-                run_id="testbed",
-                listen=address,
-                advertise=address,
-                peers=tuple(other for other in addresses if other != address and plan.linked),
-                metrics="off",
-                data=plan.data,
-                model=plan.model,
-                share=f"{index + 1}/{plan.count}",
-                split=plan.split,
-                samples_per_class=plan.samples_per_class,
-                seed=plan.seed,
-                rounds=plan.rounds,
-                wait_for_peers=60.0,
-                evaluate_every=plan.evaluate_every,
-                log_format="json",
-            )
-        )
-        for index, address in enumerate(addresses)
-    ]
-
-
 def command_line(*parts: str) -> list[str]:
     """Return the command line of a ``dslnode`` command, run by this interpreter."""
     return [sys.executable, "-m", "dslnode", *parts]
@@ -232,29 +162,10 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
 
 
-async def run_nodes(nodes: Sequence[Node]) -> None:
-    """Run all nodes to their end; ``DslnodeError`` with a node's warnings and errors if one fails."""
-    async with asyncio.TaskGroup() as group:
-        for node in nodes:
-            group.create_task(_run_node(node))
-    for node in nodes:
-        if not node.finished:
-            raise DslnodeError(f"{node.settings.name} failed:\n" + "\n".join(node.log.complaints()))
-
-
-async def _run_node(node: Node) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *command_line(*node.command()), stderr=asyncio.subprocess.PIPE, env=clean_environment()
-    )
-    assert process.stderr is not None
-    try:
-        async for line in process.stderr:
-            node.log.add(line.decode(errors="replace"))
-        await process.wait()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
+def start_options(settings: Settings) -> list[str]:
+    """Return the options of ``dslnode start`` for those settings that were given."""
+    given = settings.model_dump(exclude_unset=True)
+    return [part for name, value in given.items() for part in _option(name, value)]
 
 
 def _option(name: str, value: object) -> tuple[str, str]:

@@ -27,6 +27,12 @@ class Progress:
     bits_sent: int = 0
 
 
+def latest_round(log: Path) -> dict[str, Any]:
+    """Return the log line of the last finished round; empty before the first."""
+    rounds = [event for event in _events(log) if event.get("event") == "round"]
+    return rounds[-1] if rounds else {}
+
+
 def progress_of(log: Path) -> Progress:
     """Return what the end of a node's log says of its rounds."""
     rounds = [event for event in _events(log) if event.get("event") == "round"]

@@ -59,7 +59,7 @@ def _supervise(request: Request, neighbours: Neighbours, places: Sequence[Place]
     _say(f"the page of all nodes: {page}")
     _say(f"in a terminal: dslnode top --address {first.settings.listen} --ticket {first.directory / 'ticket'}")
     job = Job("page", partial(keep_page, page, plan, neighbours), page.with_name("page.log"))
-    return Supervisor(plan, job, _say, request.restart).run()
+    return Supervisor(plan, _say, job, request.restart).run()
 
 
 def _say(line: str) -> None:

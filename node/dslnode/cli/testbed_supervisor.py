@@ -41,13 +41,16 @@ class Job:
 class Supervisor:
     """Processes of a testbed. ``say`` prints a line for the user; ``page`` keeps the page up to date, beside the nodes.
 
-    A process must have ``share_memory`` behind it before it supervises.
+    ``report`` shows every ``report_seconds`` how far the nodes are; without it a line says so. A process must have
+    ``share_memory`` behind it before it supervises.
     """
 
     nodes: Sequence[PlannedNode]
-    page: Job
     say: Callable[[str], None]
+    page: Job | None = None
     restart: bool = False
+    report: Callable[[], None] | None = None
+    report_seconds: float = REPORT_SECONDS
     _running: dict[int, Job] = field(default_factory=dict)
     _due: list[tuple[float, Job]] = field(default_factory=list)
     _finished: set[str] = field(default_factory=set)
@@ -60,9 +63,10 @@ class Supervisor:
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
         try:
-            for job in (*map(node_job, self.nodes), self.page):
+            for job in (*map(node_job, self.nodes), *([] if self.page is None else [self.page])):
                 self._start(job)
-            self.say(f"{len(self.nodes)} nodes run; Ctrl-C ends them")
+            if self.report is None:
+                self.say(f"{len(self.nodes)} nodes run; Ctrl-C ends them")
             code = self._watch()
             self._report()
             return code
@@ -83,7 +87,7 @@ class Supervisor:
             job.pid_file.write_text(f"{pid}\n", encoding="ascii")
 
     def _watch(self) -> ExitCode:
-        report_at = time.monotonic() + REPORT_SECONDS
+        report_at = time.monotonic() + self.report_seconds
         while self._nodes_running or self._due:
             arrived = signal.sigtimedwait(AWAITED, self._pause(report_at))
             if arrived is not None and arrived.si_signo in ENDINGS:
@@ -93,7 +97,7 @@ class Supervisor:
             self._start_due()
             if time.monotonic() >= report_at:
                 self._report()
-                report_at = time.monotonic() + REPORT_SECONDS
+                report_at = time.monotonic() + self.report_seconds
         return ExitCode.DONE if len(self._finished) == len(self.nodes) else ExitCode.PROBLEM
 
     @property
@@ -133,6 +137,9 @@ class Supervisor:
             self._start(job)
 
     def _report(self) -> None:
+        if self.report is not None:
+            self.report()
+            return
         line = progress_line([progress_of(node.log) for node in self.nodes])
         running = self._nodes_running
         memory = sorted(filter(None, map(_private_or_none, running)))
