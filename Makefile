@@ -99,6 +99,7 @@ figures: $(VENV)/ready
 	$(BIN)/python -m benchmarks.inference --json $(FIGURES)/inference.json
 	$(BIN)/python -m benchmarks.simulation --environments build/simulators --json $(FIGURES)/simulation.json
 	$(BIN)/python -m benchmarks.fidelity --json $(FIGURES)/fidelity.json
+	$(BIN)/python -m benchmarks.testbed --json $(FIGURES)/testbed.json
 	$(BIN)/python -m benchmarks.endurance --json $(FIGURES)/endurance.json
 	$(BIN)/python -m benchmarks.results
 

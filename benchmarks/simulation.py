@@ -8,7 +8,8 @@ where Ray is missing (``pip install 'dslnode[ray]'``). ``--engine`` and ``--node
 Each row runs in a fresh process, with one thread per shard. ``mb_per_node`` is what the processes that hold nodes grew
 by per node, from before nodes were built to their highest; with Ray, from when each held its first sixteen nodes.
 ``mb_beyond`` is what of it is neither scores nor data: without the tensors of the learner's state.
-``exponent`` is the slope of log seconds per round over log edges: 1 where the cost is linear.
+``exponent`` is the slope of log seconds per round over log edges, of ``local`` or the only engine: 1 where the cost is
+linear. ``exponent_ENGINE`` is each engine's own.
 
 ``--environments DIR`` adds Flower (engine ``flower``) and p2pfl, up to a thousand nodes: the same parts of the data,
 model, and local steps, by the Python of environments of their own. They are made below DIR where they are missing,
@@ -155,6 +156,7 @@ def ours(engines: list[EngineName], sizes: list[int], rounds: int, summary: Row,
         fitted = [row for row in own if row["nodes"] != BASE_NODES]
         if len(fitted) > 1:
             summary[f"exponent_{engine}"] = exponent(fitted)
+            summary.setdefault("exponent", summary[f"exponent_{engine}"])
         rows += own
     return rows
 

@@ -5,111 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
-from dslnode.cli.testbed import clean_environment
 from dslnode.cli.testbed_fork import private_bytes
 from dslnode.cli.testbed_hosts import BRIDGE, NAMESPACES
 from dslnode.cli.testbed_log import progress_of
 from tests.chaos.namespaces import missing
+from tests.cluster.beds import DEADLINE, processes_of, running_bed
 
-DEADLINE = 120.0
 MAX_PRIVATE_BYTES = 60_000_000
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
-
-
-class Bed:
-    """A testbed that runs, followed by what it prints."""
-
-    def __init__(self, directory: Path, *options: str) -> None:
-        self.directory = directory
-        self.lines: list[str] = []
-        command = [sys.executable, "-m", "dslnode", "testbed", "--dir", str(directory), "--local-steps", "5", *options]
-        self.process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=clean_environment(),
-            start_new_session=True,
-        )
-        self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def pid(self, number: int) -> int:
-        """Return the process id of a node that runs."""
-        return int((self.directory / f"node-{number}" / "pid").read_text())
-
-    def round(self, number: int) -> int:
-        """Return the last round that a node has finished."""
-        return progress_of(self.directory / f"node-{number}" / "log").round
-
-    def wait_until(self, what: str, happened: Callable[[], bool]) -> None:
-        """Wait until something holds; it is looked at again whenever a line is printed, and ten times a second."""
-        deadline = time.monotonic() + DEADLINE
-        with self._changed:
-            while not happened():
-                assert self.process.poll() is None, f"ended before {what}:\n{self.output}"
-                assert time.monotonic() < deadline, f"not within {DEADLINE:.0f} s: {what}\n{self.output}"
-                self._changed.wait(0.1)
-
-    def has_said(self, text: str) -> bool:
-        """Return whether a line that was printed has this text."""
-        return any(text in line for line in self.lines)
-
-    def end(self, number: signal.Signals | None = None) -> int:
-        """Send a signal, if any, and return the exit code once it has ended."""
-        if number is not None:
-            self.process.send_signal(number)
-        code = self.process.wait(DEADLINE)
-        self._reader.join(DEADLINE)
-        return code
-
-    @property
-    def output(self) -> str:
-        """All that it printed."""
-        return "".join(self.lines)
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._changed:
-                self.lines.append(line)
-                self._changed.notify_all()
-
-
-@contextmanager
-def running_bed(directory: Path, *options: str) -> Iterator[Bed]:
-    bed = Bed(directory, *options)
-    try:
-        yield bed
-    finally:
-        if bed.process.poll() is None:
-            bed.process.kill()
-        bed.end()
-
-
-def processes_of(directory: Path) -> list[int]:
-    """Return the processes whose log is in the directory: those that have it as standard error."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if Path(os.readlink(entry / "fd" / "2")).is_relative_to(directory):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
 
 
 def test_eight_daemons_learn_share_memory_and_end_by_themselves(tmp_path: Path) -> None:
