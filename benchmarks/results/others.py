@@ -86,6 +86,7 @@ def step(result: Result) -> str:
         Column("ours, ms", lambda row: _milliseconds(row["ours_ms"])),
         Column("dense, ms", lambda row: _milliseconds(row["dense_ms"])),
         number("ours_to_dense", "ours / dense", ".2f"),
+        number("goal", "goal, at most", ".2f"),
         number("ours_to_authors", "ours / authors' way", ".2f"),
     ]
     return table(columns, result["rows"])
