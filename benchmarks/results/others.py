@@ -103,6 +103,7 @@ def start(result: Result) -> str:
         number("started_s", "first round begins after, s", ".1f"),
         number("peak_mib", "peak memory, MiB", ".0f"),
         number("peak_to_torch", "over `import torch`", ".2f"),
+        number("memory_goal", "goal, at most", ".2f"),
     ]
     return table(columns, result["rows"])
 
