@@ -1,7 +1,8 @@
 """Seconds from process start to the first round, and memory of a running daemon against a bare ``import torch``.
 
-Goals: at most 1.2 times the memory of ``import torch``; ``dslnode --help`` in under 0.3 s. The first round begins right
-after the log line ``started``, which is what is timed. Two daemons that are each other's neighbour are weighed
+Goals: at most 1.2 times the memory of ``import torch`` with digits and 1.35 times with Fashion-MNIST; the first round
+after at most 1.3 times its seconds; ``dslnode --help`` in under 0.3 s. The first round begins right after the log line
+``started``, which is what is timed. Two daemons that are each other's neighbour are weighed
 after a few rounds: the peak (VmHWM) and what is resident then (VmRSS).
 """
 
@@ -11,13 +12,18 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.daemons import FASHION_MNIST, Daemon
 from benchmarks.report import Column, Report, Row, arguments, interleaved, publish
 from dslnode.cli.testbed import clean_environment, command_line
 
-MEMORY_GOAL, HELP_GOAL = 1.2, 0.3
+MEMORY_GOALS = {"digits": 1.2, "Fashion-MNIST": 1.35}
+"""By data: how many times the peak memory of ``import torch`` a node may take at most."""
+START_GOAL = 1.3
+"""After how many times the seconds of ``import torch`` the first round may begin at most."""
+HELP_GOAL = 0.3  # seconds
 ROUNDS = 5
 BARE = "import sys, torch; print('ready', flush=True); sys.stdin.read()"
 NODE = ("--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--share", "1/2", "--samples-per-class", "50")
@@ -27,7 +33,9 @@ COLUMNS = (
     Column("first_round_s", "first round done, s", ".2f"),
     Column("peak_mib", "VmHWM, MiB", ".0f"),
     Column("resident_mib", "VmRSS, MiB", ".0f"),
+    Column("started_to_torch", "begins / torch", ".2f"),
     Column("peak_to_torch", "VmHWM / torch", ".2f"),
+    Column("memory_goal", "goal", ".2f"),
     Column("resident_to_torch", "VmRSS / torch", ".2f"),
 )
 
@@ -43,7 +51,8 @@ def main() -> int:
             taken.setdefault(name, []).append(_daemon(given))
     rows = [{"process": name, **_medians(samples)} for name, samples in taken.items()]
     help_seconds = _help_seconds(5 if chosen.quick else 15)
-    publish("A daemon's start and memory", COLUMNS, Report(_compare(rows), _summary(rows, help_seconds)), chosen.json)
+    rows = compare(rows)
+    publish("A daemon's start and memory", COLUMNS, Report(rows, summary_of(rows, help_seconds)), chosen.json)
     return 0
 
 
@@ -90,12 +99,20 @@ def _medians(samples: list[Row]) -> Row:
     return {key: statistics.median(sample[key] for sample in samples) for key in samples[0]}
 
 
-def _compare(rows: list[Row]) -> list[Row]:
-    bare = rows[0]
-    for row in rows[1:]:
-        for kind in ("peak", "resident"):
-            row[f"{kind}_to_torch"] = row[f"{kind}_mib"] / bare[f"{kind}_mib"]
-    return rows
+def compare(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of nodes with what they take over ``import torch``, the first row, and their memory's goal."""
+    bare, *nodes = rows
+    return [bare, *({**row, **_over_torch(row, bare)} for row in nodes)]
+
+
+def _over_torch(row: Row, bare: Row) -> Row:
+    data, _, _ = str(row["process"]).partition(",")
+    return {
+        "started_to_torch": row["started_s"] / bare["started_s"],
+        "peak_to_torch": row["peak_mib"] / bare["peak_mib"],
+        "resident_to_torch": row["resident_mib"] / bare["resident_mib"],
+        "memory_goal": MEMORY_GOALS[data],
+    }
 
 
 def _help_seconds(repetitions: int) -> float:
@@ -108,15 +125,19 @@ def _help_seconds(repetitions: int) -> float:
     return statistics.median(interleaved({"help": run}, repetitions)["help"])
 
 
-def _summary(rows: list[Row], help_seconds: float) -> Row:
-    worst = max(row["peak_mib"] for row in rows[1:]) / rows[0]["peak_mib"]
+def summary_of(rows: Sequence[Row], help_seconds: float) -> Row:
+    """Return the worst ratios of nodes to ``import torch``, the first row, and which goals were met."""
+    nodes = rows[1:]
+    slowest = max(row["started_to_torch"] for row in nodes)
     return {
         "help_seconds": help_seconds,
         "help_goal_seconds": HELP_GOAL,
         "help_goal_met": help_seconds < HELP_GOAL,
-        "worst_peak_to_torch": worst,
-        "memory_goal": MEMORY_GOAL,
-        "memory_goal_met": worst <= MEMORY_GOAL,
+        "worst_peak_to_torch": max(row["peak_to_torch"] for row in nodes),
+        "memory_goals_met": all(row["peak_to_torch"] <= row["memory_goal"] for row in nodes),
+        "worst_started_to_torch": slowest,
+        "start_goal": START_GOAL,
+        "start_goal_met": slowest <= START_GOAL,
     }
 
 

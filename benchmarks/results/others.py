@@ -86,6 +86,7 @@ def step(result: Result) -> str:
         Column("ours, ms", lambda row: _milliseconds(row["ours_ms"])),
         Column("dense, ms", lambda row: _milliseconds(row["dense_ms"])),
         number("ours_to_dense", "ours / dense", ".2f"),
+        number("goal", "goal, at most", ".2f"),
         number("ours_to_authors", "ours / authors' way", ".2f"),
     ]
     return table(columns, result["rows"])
@@ -102,6 +103,7 @@ def start(result: Result) -> str:
         number("started_s", "first round begins after, s", ".1f"),
         number("peak_mib", "peak memory, MiB", ".0f"),
         number("peak_to_torch", "over `import torch`", ".2f"),
+        number("memory_goal", "goal, at most", ".2f"),
     ]
     return table(columns, result["rows"])
 
