@@ -168,7 +168,8 @@ def learning_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that the settings decide about learning, by name: it tells results of other defaults apart."""
     settings = Settings(name="any", seed=0, **options)
     start = {key: value for key, value in asdict(initialization_options(settings)).items() if not key.endswith("_seed")}
-    return {**asdict(training_options(settings)), **start, "exchange": settings.exchange.value}
+    training = training_options(settings)
+    return {**asdict(training), "power": training.power, **start, "exchange": settings.exchange.value}
 
 
 def _boolean(mask: Mask) -> Tensor:

@@ -17,7 +17,7 @@ Personal = Literal["binary", "levels", "graded"]
 StepRule = Literal["adam", "momentum"]
 
 
-POWER_OF_FORM: dict[Personal, float] = {"binary": 0.1, "levels": 0.5, "graded": 0.5}
+POWER_OF_FORM: dict[Personal, float] = {"binary": 0.125, "levels": 0.5, "graded": 0.5}
 """The more strengths differ in training, the more their mean with the neighbours' is worth, and the mask alone less."""
 
 
