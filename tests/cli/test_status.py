@@ -190,6 +190,7 @@ def test_what_held_out_answers_say_stands_below_the_table() -> None:
     reply = pb.StatusReply(
         score=0.4,
         score_name="R2",
+        form="levels",
         figures=[pb.Figure(name="MAE", value=1.25, unit="mm")],
         baselines=[pb.Baseline(name="mean", score=0.5, trivial=True), pb.Baseline(name="linear", score=0.75)],
         classes=[pb.ClassStatus(name="[red]hot", examples=1_200, recall=0.5)],
@@ -201,5 +202,5 @@ def test_what_held_out_answers_say_stands_below_the_table() -> None:
         "NO BETTER than a trivial predictor: mean",
     ]
     assert lines[3] == r"class \[red]hot: 50.0 % of 1,200 found, - of its answers right"
-    assert "R2 0.400 held-out, - train" in drawn(reply)
+    assert "R2 0.400 held-out (levels), - train" in drawn(reply)
     assert status.judgement_lines(pb.StatusReply()) == []

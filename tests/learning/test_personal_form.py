@@ -39,6 +39,15 @@ def test_what_is_scored_is_what_is_exported_and_what_a_file_answers(digits: Data
     answered = Predictor(file).outputs(images.astype(np.float32)).argmax(axis=1)
     assert np.array_equal(exported, answered)
     assert score == np.mean(answered == labels)
+    judged = learner.judge()
+    assert judged is not None
+    assert (judged.score, judged.form) == (score, form)
+
+
+def test_without_graded_training_all_forms_are_binary(digits: DataSet) -> None:
+    judged = learned(digits, "levels", power=0.0).judge()
+    assert judged is not None
+    assert judged.form == "binary"
 
 
 def test_finer_forms_come_nearer_to_what_was_trained(digits: DataSet) -> None:

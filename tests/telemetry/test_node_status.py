@@ -191,6 +191,7 @@ def test_the_log_line_of_a_round_has_the_facts_an_operator_needs() -> None:
         "accuracy": 0.5,
         "score": 0.5,
         "score_name": "accuracy",
+        "form": "binary",
         "collaboration_weight": 0.7,
         "neighbours": 1,
         "masks": 1,

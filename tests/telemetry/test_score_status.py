@@ -15,6 +15,7 @@ CLASSES = HeldOut(
     score=0.75,
     judgement=judge_classes(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), ("well", "broken")),
     baselines=(Baseline("majority", 0.5, trivial=True), Baseline("linear", 0.9, trivial=False)),
+    form="levels",
 )
 NUMBERS = HeldOut(
     name="R2", score=-0.5, judgement=judge_numbers(np.ones((2, 1)), np.zeros((2, 1)), ("mm",)), baselines=()
@@ -40,11 +41,13 @@ def test_numbers_have_no_accuracy_but_errors_in_their_unit() -> None:
     reply = reply_for(NUMBERS)
     assert not reply.HasField("accuracy")
     assert {(each.name, each.value, each.unit) for each in reply.figures} >= {("MAE", 1.0, "mm")}
-    assert score_status.log_fields(NUMBERS) == {"score": -0.5, "score_name": "R2"}
+    assert score_status.log_fields(NUMBERS) == {"score": -0.5, "score_name": "R2", "form": "binary"}
 
 
 def test_the_log_has_the_plain_accuracy_beside_a_balanced_one() -> None:
-    assert score_status.log_fields(CLASSES) == {"accuracy": 0.75, "score": 0.75, "score_name": "balanced accuracy"}
+    expected = {"accuracy": 0.75, "score": 0.75, "score_name": "balanced accuracy", "form": "levels"}
+    assert score_status.log_fields(CLASSES) == expected
+    assert reply_for(CLASSES).form == "levels"
 
 
 def test_many_classes_still_fit() -> None:

@@ -106,7 +106,8 @@ def _score(reply: pb.StatusReply) -> str:
     name, score = held_out_score(reply)
     field = "train_score" if reply.HasField("train_score") else "train_accuracy"
     train = getattr(reply, field) if reply.HasField(field) else None
-    return f"{printable(name)} {score_text(name, score)} held-out, {score_text(name, train)} train"
+    form = f" ({printable(reply.form)})" if reply.form else ""
+    return f"{printable(name)} {score_text(name, score)} held-out{form}, {score_text(name, train)} train"
 
 
 def with_judgement(reply: pb.StatusReply) -> RenderableType:

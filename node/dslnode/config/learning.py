@@ -13,6 +13,7 @@ from dslnode.data.target import Task
 from dslnode.learning.options import (
     DEFAULT_INITIALIZATION,
     DEFAULT_TRAINING,
+    POWER_OF_FORM,
     Device,
     FineTuning,
     Keep,
@@ -217,7 +218,8 @@ class LearningSettings(SettingsGroup):
         ge=0,
         le=2,
         description="Graded training: how much a kept weight counts grows with this power of its score above the "
-        "threshold. 0: all kept weights count alike, as in the paper. Default: 0.5, for a binary personal model 0.1.",
+        "threshold. 0: all kept weights count alike, as in the paper. "
+        f"Default: {POWER_OF_FORM['levels']:g}, for a binary personal model {POWER_OF_FORM['binary']:g}.",
     )
     signed_scores: bool = Field(
         DEFAULT_TRAINING.signed_scores, description="Rank the scores themselves; off: their size, as in the paper."

@@ -230,6 +230,7 @@ class Learner:
             name=self.task.score_name,
             score=self.task.score(answers.predictions, answers.targets),
             judgement=self.task.judge(answers.predictions, answers.targets),
+            form="binary" if self.form.levels is None else self.options.personal,
             baselines=self.baselines,
         )
         self.threshold = found.threshold

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dslnode.learning.judgement import Judgement
+from dslnode.learning.options import Personal
 from dslnode.protocol.mask import Mask
 
 
@@ -23,11 +24,15 @@ class Baseline:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:
-    """How good the personal model is on held-out examples: the score, higher is better, with its name and the rest."""
+    """How good the personal model is on held-out examples: the score, higher is better, with its name and the rest.
+
+    ``form`` is what the model is made of: binary, levels or graded.
+    """
 
     name: str
     score: float
     judgement: Judgement
+    form: Personal = "binary"
     baselines: tuple[Baseline, ...] = ()
 
     @property

@@ -44,13 +44,13 @@ def log_fields(held_out: HeldOut) -> dict[str, Any]:
     """Return the fields of a round's log line."""
     accuracy = accuracy_of(held_out)
     plain = {} if accuracy is None else {"accuracy": round(accuracy, 4)}
-    return {**plain, "score": round(held_out.score, 4), "score_name": held_out.name}
+    return {**plain, "score": round(held_out.score, 4), "score_name": held_out.name, "form": held_out.form}
 
 
 def fill_in(reply: pb.StatusReply, held_out: HeldOut) -> None:
     """Set what a reply says of the held-out examples."""
     judgement, accuracy = held_out.judgement, accuracy_of(held_out)
-    reply.score_name, reply.score = held_out.name, held_out.score
+    reply.score_name, reply.score, reply.form = held_out.name, held_out.score, held_out.form
     if accuracy is not None:
         reply.accuracy = accuracy
     reply.figures.extend(pb.Figure(name=each.name, value=each.value, unit=each.unit) for each in judgement.metrics)

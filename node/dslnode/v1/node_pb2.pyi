@@ -231,7 +231,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("name", "node_id", "run_id", "round", "phase", "accuracy", "train_accuracy", "loss", "density", "weights", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "uptime_seconds", "float32_bits_sent", "neighbours", "usage", "layers", "history", "clock", "task", "score_name", "score", "train_score", "figures", "classes", "confusion", "baselines", "best", "alone_score")
+    __slots__ = ("name", "node_id", "run_id", "round", "phase", "accuracy", "train_accuracy", "loss", "density", "weights", "payload_bits_sent", "payload_bits_received", "wire_bytes_sent", "wire_bytes_received", "uptime_seconds", "float32_bits_sent", "neighbours", "usage", "layers", "history", "clock", "task", "score_name", "score", "train_score", "figures", "classes", "confusion", "baselines", "best", "alone_score", "form")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -263,6 +263,7 @@ class StatusReply(_message.Message):
     BASELINES_FIELD_NUMBER: _ClassVar[int]
     BEST_FIELD_NUMBER: _ClassVar[int]
     ALONE_SCORE_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
     name: str
     node_id: str
     run_id: str
@@ -294,7 +295,8 @@ class StatusReply(_message.Message):
     baselines: _containers.RepeatedCompositeFieldContainer[Baseline]
     best: BestModel
     alone_score: float
-    def __init__(self, name: _Optional[str] = ..., node_id: _Optional[str] = ..., run_id: _Optional[str] = ..., round: _Optional[int] = ..., phase: _Optional[str] = ..., accuracy: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., density: _Optional[float] = ..., weights: _Optional[int] = ..., payload_bits_sent: _Optional[int] = ..., payload_bits_received: _Optional[int] = ..., wire_bytes_sent: _Optional[int] = ..., wire_bytes_received: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., float32_bits_sent: _Optional[int] = ..., neighbours: _Optional[_Iterable[_Union[NeighbourStatus, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerStatus, _Mapping]]] = ..., history: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ..., clock: _Optional[float] = ..., task: _Optional[str] = ..., score_name: _Optional[str] = ..., score: _Optional[float] = ..., train_score: _Optional[float] = ..., figures: _Optional[_Iterable[_Union[Figure, _Mapping]]] = ..., classes: _Optional[_Iterable[_Union[ClassStatus, _Mapping]]] = ..., confusion: _Optional[_Iterable[int]] = ..., baselines: _Optional[_Iterable[_Union[Baseline, _Mapping]]] = ..., best: _Optional[_Union[BestModel, _Mapping]] = ..., alone_score: _Optional[float] = ...) -> None: ...
+    form: str
+    def __init__(self, name: _Optional[str] = ..., node_id: _Optional[str] = ..., run_id: _Optional[str] = ..., round: _Optional[int] = ..., phase: _Optional[str] = ..., accuracy: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., density: _Optional[float] = ..., weights: _Optional[int] = ..., payload_bits_sent: _Optional[int] = ..., payload_bits_received: _Optional[int] = ..., wire_bytes_sent: _Optional[int] = ..., wire_bytes_received: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., float32_bits_sent: _Optional[int] = ..., neighbours: _Optional[_Iterable[_Union[NeighbourStatus, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerStatus, _Mapping]]] = ..., history: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ..., clock: _Optional[float] = ..., task: _Optional[str] = ..., score_name: _Optional[str] = ..., score: _Optional[float] = ..., train_score: _Optional[float] = ..., figures: _Optional[_Iterable[_Union[Figure, _Mapping]]] = ..., classes: _Optional[_Iterable[_Union[ClassStatus, _Mapping]]] = ..., confusion: _Optional[_Iterable[int]] = ..., baselines: _Optional[_Iterable[_Union[Baseline, _Mapping]]] = ..., best: _Optional[_Union[BestModel, _Mapping]] = ..., alone_score: _Optional[float] = ..., form: _Optional[str] = ...) -> None: ...
 
 class Figure(_message.Message):
     __slots__ = ("name", "value", "unit")
