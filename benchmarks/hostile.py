@@ -9,7 +9,7 @@ Finished runs are kept in ``--results`` and not run again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from statistics import mean
@@ -95,11 +95,13 @@ def _links(world: World, job: Job, hostile: set[int]) -> tuple[tuple[int, ...], 
     )
 
 
-def jobs_of(case: Case, seeds: tuple[int, ...], rounds: int, kinds: Iterable[str]) -> Iterator[Job]:
+def jobs_of(
+    case: Case, seeds: Sequence[int], rounds: int, kinds: Sequence[str], *, shares: Sequence[float] = SHARES
+) -> Iterator[Job]:
     """Yield the runs without hostile nodes, then the others."""
     for seed, rule in product(seeds, RULES):
         yield Job(case, seed, rounds, SILENT, 0.0, rule)
-    for share, seed, kind, rule in product(SHARES, seeds, kinds, RULES):
+    for share, seed, kind, rule in product(shares, seeds, kinds, RULES):
         yield Job(case, seed, rounds, kind, share, rule)
 
 
@@ -149,12 +151,13 @@ def main() -> None:
     add_results_option(parser, "hostile")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES), help="parts of the nodes that lie")
     options = parser.parse_args()
     complaint = missing_data(FULL)
     if complaint and not options.quick:
         raise SystemExit(complaint)
     case = QUICK if options.quick else FULL
-    jobs = list(jobs_of(case, tuple(options.seeds), ROUNDS, (*ATTACKS, SILENT)))
+    jobs = list(jobs_of(case, options.seeds, ROUNDS, (*ATTACKS, SILENT), shares=options.shares))
     results = run(jobs, FinishedRuns(options.results), options.processes)
     seeds = ", ".join(map(str, options.seeds))
     summary = {"rounds": ROUNDS, "seeds": seeds, "case": case.name, "nodes": case.nodes, "form": Settings().personal}

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 Row = dict[str, Any]
+FILES = ("--json", "--results")
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,14 @@ def command_line() -> str:
     """Return the command that runs this benchmark again: ``python -m benchmarks.NAME`` and its options."""
     spec = sys.modules["__main__"].__spec__
     name = f"-m {spec.name.removesuffix('.__main__')}" if spec is not None else sys.argv[0]
-    return shlex.join(["python", *name.split(), *without_json(sys.argv[1:])])
+    return shlex.join(["python", *name.split(), *without_files(sys.argv[1:])])
 
 
-def without_json(given: Sequence[str]) -> list[str]:
-    """Return the options without ``--json FILE``, which changes no figure."""
+def without_files(given: Sequence[str]) -> list[str]:
+    """Return the options without ``--json FILE`` and ``--results FILE``, which change no figure."""
     after = [None, *given]
     pairs = zip(after, given, strict=False)
-    return [option for former, option in pairs if former != "--json" and not option.startswith("--json")]
+    return [option for former, option in pairs if former not in FILES and not option.startswith(FILES)]
 
 
 def print_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> None:

@@ -32,9 +32,9 @@ CASES = {
 }
 MAIN = ("4-classes-15-each", "4-classes-50-each", "4-classes-437")
 SHORT = ("4-classes-15-each", "4-classes-437", "dirichlet-0.3")
-SHORT_METHODS = ("dense_alone", "ours", "dpsgd", "dpsgd_finetuned")
+SHORT_METHODS = ("dense_alone", "ours", "ours_binary", "dpsgd", "dpsgd_finetuned")
 SPLITS = tuple(case for case in CASES if case not in MAIN)
-SPLIT_METHODS = ("ours", "masks_alone", "dense_alone", "dpsgd", "dpsgd_finetuned")
+SPLIT_METHODS = ("ours", "ours_binary", "masks_alone", "dense_alone", "dpsgd", "dpsgd_finetuned")
 
 Result = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""The tables of ``benchmarks.simulation`` and ``benchmarks.fidelity``."""
+"""The tables of ``benchmarks.simulation``, ``benchmarks.fidelity`` and ``benchmarks.testbed``."""
 
 from __future__ import annotations
 
@@ -70,6 +70,23 @@ def fidelity(result: Result) -> str:
         number("simulated", "simulated", ",.1f"),
         Column("difference", lambda row: _difference(row, row["difference"], "+")),
         Column("goal", lambda row: "" if row["goal"] is None else _difference(row, row["goal"], "")),
+    ]
+    return table(columns, result["rows"])
+
+
+def testbed(result: Result) -> str:
+    """Return a testbed whose nodes were killed."""
+    columns = [
+        number("nodes", "daemons"),
+        number("kills", "killed"),
+        number("finished", "did all rounds"),
+        number("first_score", "accuracy after a round, %", ".1f"),
+        number("score", "at the end, %", ".1f"),
+        number("worst_score", "worst node, %", ".1f"),
+        number("private_mb", "private memory, MB, median", ".1f"),
+        number("most_private_mb", "most", ".1f"),
+        number("seconds", "seconds in all", ".0f"),
+        number("processes_left", "processes left"),
     ]
     return table(columns, result["rows"])
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from benchmarks.report import without_json
+from benchmarks.report import without_files
 from benchmarks.results import __main__ as command
 from benchmarks.results import accuracy, others, simulation, wire
 from benchmarks.results.markdown import Column, fill, marked, number, stale, table, text
@@ -58,13 +58,13 @@ class TestAccuracy:
     def test_a_case_is_one_row_with_our_seeds(self) -> None:
         ours = accuracy_row("ours", 1.0, "dirichlet-0.1", of_seeds=[89.0, 90.0])
         lines = accuracy.splits({"rows": [ours, accuracy_row("dpsgd", 2.0, "dirichlet-0.1")]}).splitlines()
-        assert lines[2] == "| Dirichlet(0.1), 437 images | 89.6 (89.0, 90.0) | | | 89.6 | |"
+        assert lines[2] == "| Dirichlet(0.1), 437 images | 89.6 (89.0, 90.0) | | | | 89.6 | |"
 
     def test_the_short_table_ends_with_multiples_of_our_bits(self) -> None:
-        bits = {"dense_alone": 0, "ours": 2.0, "dpsgd": 742.0, "dpsgd_finetuned": 742.0}
+        bits = {"dense_alone": 0, "ours": 2.0, "ours_binary": 2.2, "dpsgd": 742.0, "dpsgd_finetuned": 742.0}
         rows = [accuracy_row(method, sent) for method, sent in bits.items()]
         last = accuracy.short({"rows": rows}).splitlines()[-1]
-        assert last == "| bits sent, as a multiple of ours | 0 | 1 | 371 | 371 |"
+        assert last == "| bits sent, as a multiple of ours | 0 | 1 | 1 | 371 | 371 |"
 
 
 class TestOthers:
@@ -141,6 +141,7 @@ class TestPages:
         assert command.main([]) == 0
         assert command.main(["--check"]) == 0
 
-    def test_the_command_under_a_table_does_not_name_the_file_it_wrote(self) -> None:
-        assert without_json(["--quick", "--json", "a.json", "--seeds", "1"]) == ["--quick", "--seeds", "1"]
-        assert without_json(["--json=a.json"]) == []
+    def test_the_command_under_a_table_does_not_name_the_files_it_wrote(self) -> None:
+        assert without_files(["--quick", "--json", "a.json", "--seeds", "1"]) == ["--quick", "--seeds", "1"]
+        assert without_files(["--json=a.json"]) == []
+        assert without_files(["--nodes", "8", "--results", "a.jsonl"]) == ["--nodes", "8"]
