@@ -58,13 +58,13 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     loaded, directory = request.loaded, request.directory
     torch.set_num_threads(loaded.settings.threads)
     prepared = prepare_simulation(request.options, loaded.settings, request.like)
-    make_directory(directory)
     chosen = prepared.settings.model_dump_json(exclude={"rounds", "name"}) + request.options.partition
     identity = identity_of(chosen, prepared.plan)
     checkpoints = Checkpoints(directory, identity, nodes=request.options.nodes, every=request.checkpoint_every)
     if not request.resume:
-        checkpoints.clear()
+        checkpoints.check_free()
     simulation = _simulation(request, prepared, checkpoints, console)
+    make_directory(directory)
     try:
         code = _run(simulation, console)
     finally:

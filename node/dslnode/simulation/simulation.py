@@ -142,7 +142,8 @@ class Simulation:
 
     With ``checkpoints`` the nodes' states are saved now and then; with ``resume`` it goes on from there. ``engine``
     makes the shards that it runs on; what it finds does not depend on them. Shards that may be lost are saved about
-    every ``save_every`` rounds, 0 for never; ``on_loss`` is told of each loss.
+    every ``save_every`` rounds, 0 for never; ``on_loss`` is told of each loss. Raises ``StateError`` if it cannot be
+    resumed.
     """
 
     prepared: PreparedSimulation
@@ -156,6 +157,11 @@ class Simulation:
     _begun: bool = field(default=False, init=False)
     _closed: bool = field(default=False, init=False)
     _incidents: Incidents | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Take in what was recorded before."""
+        if self.checkpoints is not None and self.resume:
+            self.records = self.checkpoints.load_records()
 
     @property
     def weights(self) -> int:
@@ -173,9 +179,7 @@ class Simulation:
             return None
 
     def build(self) -> Iterator[int]:
-        """Build the nodes; yield how many there are so far. Raises ``StateError`` if it cannot be resumed."""
-        if self.checkpoints is not None and self.resume:
-            self.records = self.checkpoints.load_records()
+        """Build the nodes; yield how many there are so far. Raises ``StateError`` if a saved one cannot be read."""
         every = 0 if self.checkpoints is None else self.checkpoints.every
         self._last = {record.node: record for record in self.records}
         self.shards = self.engine(Job(self.prepared, self._saved, every))
@@ -199,7 +203,9 @@ class Simulation:
             if window.records:
                 yield len(self.records)
             if scores.reached:
-                return
+                break
+        if self.checkpoints is not None:
+            self.checkpoints.finish()
 
     def close(self) -> None:
         """End what was started for it."""
