@@ -12,16 +12,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from dslnode.cli.endings import Stopped, signals_kept
 from dslnode.cli.formatting import percent, si_amount
 from dslnode.config.loader import LoadedSettings
-from dslnode.errors import ExitCode, SettingsError
+from dslnode.errors import DslnodeError, ExitCode, SettingsError
 from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.checkpoints import Checkpoints, identity_of
 from dslnode.simulation.engines import Engine, EngineName
 from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.method_simulation import AnySimulation, MethodSimulation
 from dslnode.simulation.records import Incidents, RoundSummary, summaries
-from dslnode.simulation.report.report import write_report
+from dslnode.simulation.report.report import begin_report, write_report
 from dslnode.simulation.simulation import MASK_METHODS, Simulation, SimulationOptions, prepare_simulation
 
 SHOWN_ROUNDS = 12
@@ -41,7 +42,7 @@ class Request:
 
 
 def run_simulation(request: Request) -> ExitCode:
-    """Run it to its end, or to Ctrl-C, and write and show what was done; return why it ended.
+    """Run it to its end, or until it is stopped, and write and show what was done; return why it ended.
 
     Raises a ``DslnodeError`` that says what is wrong with settings, data or model.
     """
@@ -54,7 +55,11 @@ def run_simulation(request: Request) -> ExitCode:
 
 
 def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulation]:
-    """Run a simulation and write its report; return why it ended, and the simulation."""
+    """Run a simulation and write its report; return why it ended, and the simulation.
+
+    All that can be wrong with the request, or with the directory of the report, is found before the first round. What
+    was done before a failure is in the report, too. Raises a ``DslnodeError``.
+    """
     loaded, directory = request.loaded, request.directory
     torch.set_num_threads(loaded.settings.threads)
     prepared = prepare_simulation(request.options, loaded.settings, request.like)
@@ -65,12 +70,28 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
         checkpoints.check_free()
     simulation = _simulation(request, prepared, checkpoints, console)
     make_directory(directory)
+    begin_report(directory, given_command(), loaded, prepared)
+    before = len(simulation.records)
     try:
         code = _run(simulation, console)
+    except Exception:
+        if len(simulation.records) > before:
+            _rescue(request, simulation, console)
+        raise
     finally:
         simulation.close()
     write_report(directory, given_command(), loaded, simulation)
     return code, simulation
+
+
+def _rescue(request: Request, simulation: AnySimulation, console: Console) -> None:
+    """Write the report of a simulation that has failed, or say why that cannot be done."""
+    try:
+        write_report(request.directory, given_command(), request.loaded, simulation)
+    except DslnodeError as error:
+        console.print(f"there is no report: {error}", soft_wrap=True, highlight=False)
+    else:
+        console.print(f"it failed; {request.directory} has the report of what was done", soft_wrap=True)
 
 
 def _simulation(
@@ -84,7 +105,7 @@ def _simulation(
             prepared,
             checkpoints,
             request.resume,
-            engine=request.engine.start,
+            engine=signals_kept()(request.engine.start),
             save_every=request.checkpoint_every,
             on_loss=lambda loss: console.print(f"{loss}: all go back to where they were saved", highlight=False),
         )
@@ -129,9 +150,9 @@ def _run(simulation: AnySimulation, console: Console) -> ExitCode:
                 progress.update(building, completed=built)
             for finished in simulation.run():
                 progress.update(running, completed=finished)
-        except KeyboardInterrupt:
+        except Stopped as stopped:
             console.print("interrupted; the report has what was done")
-            return ExitCode.INTERRUPTED
+            return stopped.code
     return ExitCode.DONE
 
 

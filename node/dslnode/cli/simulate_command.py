@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from dslnode.cli.endings import until_stopped
 from dslnode.cli.help import CommandHelp
 from dslnode.cli.options import Topology, with_settings
 from dslnode.config.loader import LoadedSettings
@@ -189,7 +190,7 @@ def simulate(
         like=likeness,
         engine=chosen_engine,
     )
-    raise typer.Exit(run_grid(request, grid) if grid else run_simulation(request))
+    raise typer.Exit(until_stopped(lambda: run_grid(request, grid) if grid else run_simulation(request)))
 
 
 app.command("simulate", cls=CommandHelp)(with_settings(simulate, without=NOT_SIMULATED))
