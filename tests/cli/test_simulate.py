@@ -112,7 +112,7 @@ def wait_until(reached: Callable[[], bool]) -> None:
         ("--link", "fast", "50kbit/s,200ms,2%"),
         ("--hostile", "0.2:rude", "0.2:inverted"),
         ("--keep-ratio", "2", "0.1..0.7"),
-        ("--speed", "9", "--speed from 0 to 3"),
+        ("--speed", "9", "--speed 9.0: takes a number from 0 to 3"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, option: str, value: str, said: str) -> None:

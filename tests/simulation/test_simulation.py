@@ -55,7 +55,7 @@ def test_a_simulation_follows_from_its_seed(link: str) -> None:
 
 def test_neighbours_help() -> None:
     given = {"topology": "complete", "rounds": 8, "samples_per_class": 3, "local_steps": 20, **FAST}
-    together, alone = finished(**given), finished(**given, hostile="1:silent")
+    together, alone = finished(**given), finished(**given, method="masks_alone")
     alone_scores = [each.score for each in alone.records if each.round == 8 and each.score is not None]
     assert _last_score(together) > fmean(alone_scores) + 0.01
     assert alone.records[-1].payload_bits == 0
@@ -134,8 +134,9 @@ def test_nodes_hold_what_they_have_in_common_once() -> None:
 def test_what_no_daemons_could_form_is_refused() -> None:
     with pytest.raises(SettingsError, match="a daemon links with 100 at most"):
         simulation(nodes=102, topology="complete")
-    with pytest.raises(SettingsError, match="--churn"):
-        simulation(churn=1.0)
+    for kind in ("random", "silent"):
+        with pytest.raises(SettingsError, match="leaves no honest node"):
+            simulation(hostile=f"1:{kind}")
 
 
 def _last_score(ended: Simulation) -> float:

@@ -11,13 +11,14 @@ from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
 from dslnode.errors import SettingsError
 from dslnode.runtime.build import pretrained_network
-from dslnode.simulation.boards import MAX_SPEED_SIGMA, drawn_step_seconds, parse_keep_ratios
+from dslnode.simulation.boards import drawn_step_seconds, parse_keep_ratios
 from dslnode.simulation.build import PreparedSimulation, cut_data, drawn_parts, load_data, training_count
 from dslnode.simulation.checkpoints import Checkpoints
 from dslnode.simulation.hostile import parse_hostility
 from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.link_model import parse_link
 from dslnode.simulation.local_shards import LocalShards
+from dslnode.simulation.option_bounds import check_bounds
 from dslnode.simulation.partition_file import PartPositions, read_partition
 from dslnode.simulation.plan import SimulationPlan, part_count, plan_boards
 from dslnode.simulation.records import Incidents, RoundRecord
@@ -35,7 +36,10 @@ MOST_ROUNDS = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class SimulationOptions:
-    """What a user asks for beside the settings of a node, as text where it has a form of its own."""
+    """What a user asks for beside the settings of a node, as text where it has a form of its own.
+
+    Raises ``SettingsError`` if a number is out of its bounds.
+    """
 
     nodes: int
     topology: str
@@ -52,6 +56,21 @@ class SimulationOptions:
     method: str = "ours"
     method_rate: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that no simulation can have."""
+        check_bounds(
+            {
+                "nodes": self.nodes,
+                "churn": self.churn,
+                "speed": self.speed_sigma,
+                "step-time": self.step_time,
+                "parts": self.parts,
+                "wait-for-peers": self.wait_for_peers,
+                "method-rate": self.method_rate,
+                "until": self.until_score,
+            }
+        )
+
 
 def prepare_simulation(
     options: SimulationOptions, settings: Settings, like: Likeness | None = None
@@ -61,7 +80,6 @@ def prepare_simulation(
     Graph, speeds, keep ratio and data cap are then that network's, unless the options or settings have the last two.
     Raises ``SettingsError``, ``DataError`` or ``ModelError``, saying what to fix.
     """
-    _check(options)
     own = None if like is None else like.grown(options.nodes, settings.seed)
     settings = _completed(settings, options, own)
     if options.method == AUTHORS:
@@ -86,13 +104,6 @@ def prepare_simulation(
     return PreparedSimulation(
         settings, plan, cut_data(settings, data, positions), positions, pretrained_network(settings)
     )
-
-
-def _check(options: SimulationOptions) -> None:
-    if not 0 <= options.churn < 1 or not 0 <= options.speed_sigma <= MAX_SPEED_SIGMA or options.step_time <= 0:
-        raise SettingsError(
-            f"--churn goes from 0 to below 1, --speed from 0 to {MAX_SPEED_SIGMA:g}, and --step-time is above 0"
-        )
 
 
 def _completed(settings: Settings, options: SimulationOptions, like: Likeness | None) -> Settings:
