@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,19 +18,25 @@ OPTIONS = SimulationOptions(nodes=4, topology="ring")
 FIELDS = {name: OPTION_FIELDS[name.replace("-", "_")] for name in BOUNDS}
 
 
+def with_value(name: str, value: float) -> SimulationOptions:
+    """Return options of which one has this value."""
+    given: dict[str, Any] = {FIELDS[name]: value}
+    return replace(OPTIONS, **given)
+
+
 @pytest.mark.parametrize("name", BOUNDS)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_no_finite_number_is_refused(name: str, value: float) -> None:
     with pytest.raises(SettingsError, match=f"--{name} {value}: takes a number from"):
-        replace(OPTIONS, **{FIELDS[name]: value})
+        with_value(name, value)
 
 
 @pytest.mark.parametrize("name", BOUNDS)
 def test_the_bounds_belong_to_what_is_possible(name: str) -> None:
     for bound, beyond in zip(BOUNDS[name], (-math.inf, math.inf), strict=True):
-        assert getattr(replace(OPTIONS, **{FIELDS[name]: bound}), FIELDS[name]) == bound
+        assert getattr(with_value(name, bound), FIELDS[name]) == bound
         with pytest.raises(SettingsError, match=f"--{name}"):
-            replace(OPTIONS, **{FIELDS[name]: math.nextafter(bound, beyond)})
+            with_value(name, math.nextafter(bound, beyond))
 
 
 def test_every_number_has_bounds() -> None:

@@ -73,7 +73,7 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     begin_report(directory, given_command(), loaded, prepared)
     before = len(simulation.records)
     try:
-        code = _run(simulation, console)
+        code = _run(simulation, console, at_most=loaded.settings.rounds)
     except Exception:
         if len(simulation.records) > before:
             _rescue(request, simulation, console)
@@ -81,7 +81,18 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     finally:
         simulation.close()
     write_report(directory, given_command(), loaded, simulation)
+    if code is ExitCode.DONE and prepared.plan.until_score is not None:
+        console.print(_target(simulation, prepared.plan.until_score), highlight=False)
+        code = ExitCode.DONE if simulation.reached else ExitCode.PROBLEM
     return code, simulation
+
+
+def _target(simulation: AnySimulation, score: float) -> str:
+    """Return when the score was reached that was asked for."""
+    reached, rounds = simulation.reached, simulation.prepared.settings.rounds
+    if reached is None:
+        return f"a mean score of {percent(score)} was not reached within {rounds:,} rounds"
+    return f"a mean score of {percent(score)} was reached in round {reached.round:,} after {reached.seconds:,.1f} s"
 
 
 def _rescue(request: Request, simulation: AnySimulation, console: Console) -> None:
@@ -131,7 +142,8 @@ def make_directory(directory: Path) -> None:
         raise SettingsError(f"--report {directory}: cannot be made ({error.strerror}); name another one") from error
 
 
-def _run(simulation: AnySimulation, console: Console) -> ExitCode:
+def _run(simulation: AnySimulation, console: Console, *, at_most: int) -> ExitCode:
+    """Run it with a progress bar. ``at_most`` are the rounds that a user asks for, 0 for no number."""
     prepared = simulation.prepared
     nodes = len(prepared.plan.boards)
     columns = (
@@ -143,8 +155,9 @@ def _run(simulation: AnySimulation, console: Console) -> ExitCode:
     )
     with Progress(*columns, console=console) as progress:
         building = progress.add_task("nodes built", total=nodes)
-        total = nodes * prepared.settings.rounds if prepared.plan.until_score is None else None
-        running = progress.add_task("rounds of nodes", total=total)
+        until = prepared.plan.until_score is not None
+        total = None if until and not at_most else nodes * prepared.settings.rounds
+        running = progress.add_task("rounds of nodes, at most" if until else "rounds of nodes", total=total)
         try:
             for built in simulation.build():
                 progress.update(building, completed=built)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from dslnode.simulation.boards import drawn_step_seconds, parse_keep_ratios
 from dslnode.simulation.build import PreparedSimulation, cut_data, drawn_parts, load_data, training_count
 from dslnode.simulation.checkpoints import Checkpoints
 from dslnode.simulation.hostile import parse_hostility
+from dslnode.simulation.latest_scores import LatestScores
 from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.link_model import parse_link
 from dslnode.simulation.local_shards import LocalShards
@@ -30,6 +31,8 @@ USUAL_ROUNDS = 20
 OURS, MASKS_ALONE, AUTHORS = "ours", "masks_alone", "authors"
 MASK_METHODS = (OURS, MASKS_ALONE, AUTHORS)
 """Methods that learn masks by the daemon's own parts: as set, without neighbours, and in the authors' form."""
+BEST_SCORE = 1.0
+"""Of all tasks but those of a user's own."""
 MOST_ROUNDS = 10_000
 """Rounds of a simulation that is to reach a score, if nobody says how many."""
 
@@ -101,9 +104,23 @@ def prepare_simulation(
         churn=options.churn,
         until_score=options.until_score,
     )
-    return PreparedSimulation(
+    prepared = PreparedSimulation(
         settings, plan, cut_data(settings, data, positions), positions, pretrained_network(settings)
     )
+    if options.until_score is not None:
+        _check_reachable(options.until_score, prepared)
+    return prepared
+
+
+def _check_reachable(score: float, prepared: PreparedSimulation) -> None:
+    """Refuse a score that no node can have. Scores of tasks of a user's own have no bound."""
+    if score > BEST_SCORE and ":" not in prepared.settings.task:
+        raise SettingsError(f"--until {score:g}: {BEST_SCORE:g} is the best score there is; write 90 % as 0.9")
+    if not prepared.judged:
+        raise SettingsError(
+            f"--until {score:g}: no honest node holds out examples, so none has a score; raise --held-out-fraction, or "
+            "leave --until out"
+        )
 
 
 def _completed(settings: Settings, options: SimulationOptions, like: Likeness | None) -> Settings:
@@ -153,7 +170,8 @@ class Simulation:
 
     With ``checkpoints`` the nodes' states are saved now and then; with ``resume`` it goes on from there. ``engine``
     makes the shards that it runs on; what it finds does not depend on them. Shards that may be lost are saved about
-    every ``save_every`` rounds, 0 for never; ``on_loss`` is told of each loss. Raises ``StateError`` if it cannot be
+    every ``save_every`` rounds, 0 for never; ``on_loss`` is told of each loss. ``reached`` is the record by which the
+    score was reached that the plan asks for; None until then. Raises ``StateError`` if it cannot be
     resumed.
     """
 
@@ -165,6 +183,7 @@ class Simulation:
     on_loss: Callable[[str], None] = ignore
     records: list[RoundRecord] = field(default_factory=list)
     shards: Shards | None = None
+    reached: RoundRecord | None = None
     _begun: bool = field(default=False, init=False)
     _closed: bool = field(default=False, init=False)
     _incidents: Incidents | None = field(default=None, init=False)
@@ -201,20 +220,21 @@ class Simulation:
         """Run until all rounds are done or the score is reached; yield how many rounds of nodes are finished."""
         self._begun = True
         before = list(self.records)
-        scores = LatestScores(self.prepared.plan, before)
+        scores = LatestScores(self.prepared, before)
         for window in self._driver.run(self._last):
             if len(self.records) > len(before) + window.first:  # shards were lost
                 del self.records[len(before) + window.first :]
-                scores = LatestScores(self.prepared.plan, self.records)
+                scores = LatestScores(self.prepared, self.records)
             for record in window.records:
-                if scores.reached:
+                if scores.reached_by:
                     break
                 self._take(record, window.states)
                 scores.add(record)
             if window.records:
                 yield len(self.records)
-            if scores.reached:
+            if scores.reached_by:
                 break
+        self.reached = scores.reached_by
         if self.checkpoints is not None:
             self.checkpoints.finish()
 
@@ -234,27 +254,3 @@ class Simulation:
         self.records.append(record)
         if self.checkpoints is not None and self.checkpoints.is_due(record.round):
             self.checkpoints.save(record.node, self.records, states[record.node, record.round])
-
-
-class LatestScores:
-    """The newest score of every honest node, and whether their mean is what is asked for."""
-
-    def __init__(self, plan: SimulationPlan, records: Iterable[RoundRecord] = ()) -> None:
-        self._wanted = plan.until_score
-        self._honest = plan.honest
-        self._scores: dict[int, float] = {}
-        self._sum = 0.0
-        for record in records:
-            self.add(record)
-
-    def add(self, record: RoundRecord) -> None:
-        """Take in what a node measured, if it did."""
-        if record.score is not None and record.node in self._honest:
-            self._sum += record.score - self._scores.get(record.node, 0.0)
-            self._scores[record.node] = record.score
-
-    @property
-    def reached(self) -> bool:
-        """Whether all honest nodes have a score, and the mean of them is high enough."""
-        complete = 0 < len(self._scores) == len(self._honest)
-        return self._wanted is not None and complete and self._sum >= self._wanted * len(self._honest)
