@@ -162,6 +162,10 @@ def test_a_damaged_node_is_refused(tmp_path: Path) -> None:
 
 
 def test_another_end_is_the_same_simulation() -> None:
-    plan = simulation().prepared.plan
-    assert identity_of("a", plan) == identity_of("a", replace(plan, until_score=0.9))
-    assert identity_of("a", plan) != identity_of("a", replace(plan, churn=0.5)) != identity_of("b", plan)
+    prepared = simulation().prepared
+    plan, parts = prepared.plan, prepared.positions
+    assert identity_of("a", plan, parts) == identity_of("a", replace(plan, until_score=0.9), parts)
+    others = [("b", plan, parts), ("a", replace(plan, churn=0.5), parts), ("a", plan, parts[::-1])]
+    moved = replace(parts[0], train=parts[0].train[:-1], held_out=np.append(parts[0].train[-1:], parts[0].held_out))
+    others.append(("a", plan, [moved, *parts[1:]]))
+    assert len({identity_of("a", plan, parts), *(identity_of(*other) for other in others)}) == 5

@@ -90,6 +90,11 @@ def test_what_simulated_nodes_do_not_have_is_refused(name: str) -> None:
         varied(SETTINGS, OPTIONS, {name: "1/2"})
 
 
+def test_a_set_of_defaults_is_no_axis() -> None:
+    with pytest.raises(SettingsError, match="take --grid method=ours,authors"):
+        varied(SETTINGS, OPTIONS, {"algorithm": "authors"})
+
+
 @pytest.mark.parametrize(
     "combination",
     [{"sed": "1"}, {"seed": "x"}, {"local_steps": "-1"}, {"churn": "often"}, {"speed": "x"}, {"until_score": "0.5"}],

@@ -23,6 +23,7 @@ from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.method_simulation import AnySimulation, MethodSimulation
 from dslnode.simulation.records import Incidents, RoundSummary, summaries
 from dslnode.simulation.report.report import begin_report, write_report
+from dslnode.simulation.simulated_settings import NOT_SIMULATED
 from dslnode.simulation.simulation import MASK_METHODS, Simulation, SimulationOptions, prepare_simulation
 
 SHOWN_ROUNDS = 12
@@ -62,13 +63,8 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     """
     loaded, directory = request.loaded, request.directory
     torch.set_num_threads(loaded.settings.threads)
-    prepared = prepare_simulation(request.options, loaded.settings, request.like)
-    chosen = prepared.settings.model_dump_json(exclude={"rounds", "name"}) + request.options.partition
-    identity = identity_of(chosen, prepared.plan)
-    checkpoints = Checkpoints(directory, identity, nodes=request.options.nodes, every=request.checkpoint_every)
-    if not request.resume:
-        checkpoints.check_free()
-    simulation = _simulation(request, prepared, checkpoints, console)
+    simulation = prepared_simulation(request, console)
+    prepared = simulation.prepared
     make_directory(directory)
     begin_report(directory, given_command(), loaded, prepared)
     before = len(simulation.records)
@@ -85,6 +81,21 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
         console.print(_target(simulation, prepared.plan.until_score), highlight=False)
         code = ExitCode.DONE if simulation.reached else ExitCode.PROBLEM
     return code, simulation
+
+
+def prepared_simulation(request: Request, console: Console) -> AnySimulation:
+    """Return the simulation before its nodes are built; nothing has been written yet.
+
+    Raises a ``DslnodeError`` if anything is wrong with settings, options, data, model or saved state.
+    """
+    prepared = prepare_simulation(request.options, request.loaded.settings, request.like)
+    chosen = prepared.settings.model_dump_json(exclude={"rounds", *NOT_SIMULATED})
+    identity = identity_of(chosen, prepared.plan, prepared.positions)
+    every = request.checkpoint_every
+    checkpoints = Checkpoints(request.directory, identity, nodes=request.options.nodes, every=every)
+    if not request.resume:
+        checkpoints.check_free()
+    return _simulation(request, prepared, checkpoints, console)
 
 
 def _target(simulation: AnySimulation, score: float) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from dslnode.errors import SettingsError, StateError
+from dslnode.simulation.partition_file import PartPositions
 from dslnode.simulation.plan import SimulationPlan
 from dslnode.simulation.records import RoundRecord
 from dslnode.simulation.state_directory import (
@@ -35,10 +36,17 @@ from dslnode.simulation.state_directory import (
 )
 
 
-def identity_of(settings: str, plan: SimulationPlan) -> str:
-    """Return a digest that is equal where two simulations differ in nothing but when they end."""
+def identity_of(settings: str, plan: SimulationPlan, positions: Sequence[PartPositions]) -> str:
+    """Return a digest that is equal where two simulations differ in nothing but when they end.
+
+    ``positions`` are the examples of each part: a partition's file counts by what is in it.
+    """
     facts = {name: value for name, value in asdict(plan).items() if name != "until_score"}
-    return hashlib.blake2b(f"{settings} {facts}".encode(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(f"{settings} {facts}".encode(), digest_size=16)
+    for part in positions:
+        for examples in (part.train, part.held_out):
+            digest.update(f" {len(examples)} ".encode() + examples.tobytes())
+    return digest.hexdigest()
 
 
 def state_of(report: Path) -> Path:

@@ -76,6 +76,10 @@ def _check_setting(name: str) -> None:
     """Raise ``SettingsError`` unless this is a setting that a simulation has."""
     if name not in Settings.model_fields:
         raise SettingsError(f"--grid {name}: there is no setting and no option of this name")
+    if name == "algorithm":
+        raise SettingsError(
+            "--grid algorithm: is a set of defaults, which no axis changes; take --grid method=ours,authors"
+        )
     if name in NOT_SIMULATED:
         raise SettingsError(f"--grid {name}: simulated nodes do not have this setting; leave it out")
 
