@@ -34,7 +34,7 @@ READERS_OF_SETTINGS = {
     "dslnode",  # the public API, which has them as one of its names
     *(name for name in MODULES if name.startswith(("dslnode.config.", "dslnode.cli."))),
     "dslnode.telemetry.node_status",
-    *(f"dslnode.simulation.{name}" for name in ("build", "grid", "simulation")),
+    *(f"dslnode.simulation.{name}" for name in ("build", "grid", "grid_directory", "simulated_settings", "simulation")),
     *(
         f"dslnode.runtime.{name}"
         for name in (

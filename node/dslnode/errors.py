@@ -36,7 +36,8 @@ class ExitCode(IntEnum):
     UNREACHABLE = 6
     """The node that a command asked did not answer."""
     PROBLEM = 7
-    """`dslnode doctor` found what will not work, or nodes of a testbed ended before their rounds were done."""
+    """`dslnode doctor` found what will not work, nodes of a testbed ended before their rounds were done, or a
+    simulation did not reach the score of `--until`."""
     HANGUP = 129
     """Ended cleanly by SIGHUP: 128 + 1."""
     INTERRUPTED = 130

@@ -85,6 +85,18 @@ def test_after_ctrl_c_there_is_a_report_and_it_can_go_on(tmp_path: Path) -> None
         assert sum(1 for _ in rows) - 1 == 4 * done
 
 
+@pytest.mark.parametrize(
+    "options", [("--method-rate", "0.1"), ("--checkpoint-every", "0"), ("--checkpoint-every", "1"), ("--resume",)]
+)
+def test_no_command_removes_what_others_keep_in_a_directory_of_that_name(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "mine").write_text("mine")
+    run(*SMALL, *options, "--report", str(tmp_path))
+    assert (tmp_path / "state" / "mine").read_text() == "mine"
+
+
 def wait_until(reached: Callable[[], bool]) -> None:
     """Wait for a state of the disk; fail after ``SECONDS``."""
     until = time.monotonic() + SECONDS
@@ -100,7 +112,7 @@ def wait_until(reached: Callable[[], bool]) -> None:
         ("--link", "fast", "50kbit/s,200ms,2%"),
         ("--hostile", "0.2:rude", "0.2:inverted"),
         ("--keep-ratio", "2", "0.1..0.7"),
-        ("--speed", "9", "--speed from 0 to 3"),
+        ("--speed", "9", "--speed 9.0: takes a number from 0 to 3"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, option: str, value: str, said: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from dslnode.errors import StateError
+from dslnode.errors import SettingsError, StateError
 from dslnode.simulation.checkpoints import Checkpoints, identity_of
 from dslnode.simulation.simulation import Simulation
 from tests.simulation.networks import nodes_of, simulation
@@ -62,7 +63,75 @@ def test_what_was_learned_is_not_lost(tmp_path: Path) -> None:
 
 def test_only_the_newest_complete_round_stays_on_disk(tmp_path: Path) -> None:
     list(saving(tmp_path).run())
-    assert sorted(place.name for place in (tmp_path / "state").iterdir()) == ["complete.json", "round-6"]
+    assert sorted(place.name for place in (tmp_path / "state").iterdir()) == ["complete.json", "ended", "round-6"]
+
+
+def test_after_it_went_on_only_the_newest_complete_round_stays_too(tmp_path: Path) -> None:
+    interrupted(tmp_path)
+    list(saving(tmp_path, resume=True, every=1).run())
+    assert sorted(place.name for place in (tmp_path / "state").iterdir()) == ["complete.json", "ended", "round-6"]
+
+
+@pytest.mark.parametrize("every", [0, EVERY])
+def test_an_unfinished_simulation_is_not_begun_anew_by_accident(tmp_path: Path, every: int) -> None:
+    interrupted(tmp_path)
+    with pytest.raises(SettingsError, match="unfinished simulation, saved after round 4; add --resume"):
+        Checkpoints(tmp_path, "another", nodes=6, every=every).check_free()
+    assert saving(tmp_path, resume=True).records[-1].round == 4
+
+
+def test_one_that_has_ended_gives_way_once_the_next_one_saves(tmp_path: Path) -> None:
+    list(saving(tmp_path).run())
+    Checkpoints(tmp_path, "another", nodes=6, every=EVERY).check_free()
+    assert saving(tmp_path, resume=True).records[-1].round == 6, "the check removes nothing"
+    begun = saving(tmp_path, identity="another")
+    for _ in begun.run():
+        if any(record.round == 2 for record in begun.records):
+            break
+    assert not (tmp_path / "state" / "round-6").exists()
+    with pytest.raises(StateError, match="no saved state to go on from"):
+        saving(tmp_path, resume=True)
+    Checkpoints(tmp_path, "one", nodes=6, every=EVERY).check_free()
+
+
+def test_a_simulation_that_saves_nothing_leaves_the_state_of_another_alone(tmp_path: Path) -> None:
+    list(saving(tmp_path).run())
+    list(saving(tmp_path, every=0, identity="another").run())
+    assert saving(tmp_path, resume=True).records[-1].round == 6
+
+
+@pytest.mark.parametrize("name", ["round-1/notes.txt", "round-1/0.npz", "complete.json", "mine"])
+def test_files_of_other_programs_are_never_removed(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "state" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    with pytest.raises(SettingsError, match=r"state is not the state of a simulation .* name another --report"):
+        Checkpoints(tmp_path, "one", nodes=6, every=EVERY).check_free()
+    Checkpoints(tmp_path, "one", nodes=6, every=0).check_free()
+    list(saving(tmp_path, every=0).run())
+    assert file.read_text() == "mine"
+
+
+def test_files_of_others_beside_the_own_ones_stay(tmp_path: Path) -> None:
+    interrupted(tmp_path)
+    strange = [tmp_path / "state" / name for name in ("mine", "round-4/notes.txt", "round-x/1.npz")]
+    for file in strange:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("mine")
+    list(saving(tmp_path, resume=True).run())
+    assert [file.read_text() for file in strange] == ["mine"] * 3
+    assert not (tmp_path / "state" / "round-4" / "0.npz").exists()
+
+
+def test_a_round_that_is_complete_is_not_written_again(tmp_path: Path) -> None:
+    """After a loss nodes compute again what they had saved: the newest complete round must stay complete."""
+    ended = saving(tmp_path)
+    list(ended.run())
+    checkpoints = ended.checkpoints
+    assert checkpoints is not None
+    checkpoints.save(0, ended.records[:19], {"scores": np.zeros(1)})
+    assert not (tmp_path / "state" / "round-4").exists()
+    assert saving(tmp_path, resume=True).records == ended.records
 
 
 def test_without_a_state_there_is_nothing_to_go_on_from(tmp_path: Path) -> None:
@@ -93,6 +162,10 @@ def test_a_damaged_node_is_refused(tmp_path: Path) -> None:
 
 
 def test_another_end_is_the_same_simulation() -> None:
-    plan = simulation().prepared.plan
-    assert identity_of("a", plan) == identity_of("a", replace(plan, until_score=0.9))
-    assert identity_of("a", plan) != identity_of("a", replace(plan, churn=0.5)) != identity_of("b", plan)
+    prepared = simulation().prepared
+    plan, parts = prepared.plan, prepared.positions
+    assert identity_of("a", plan, parts) == identity_of("a", replace(plan, until_score=0.9), parts)
+    others = [("b", plan, parts), ("a", replace(plan, churn=0.5), parts), ("a", plan, parts[::-1])]
+    moved = replace(parts[0], train=parts[0].train[:-1], held_out=np.append(parts[0].train[-1:], parts[0].held_out))
+    others.append(("a", plan, [moved, *parts[1:]]))
+    assert len({identity_of("a", plan, parts), *(identity_of(*other) for other in others)}) == 5

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import inspect
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
+from dslnode.cli.simulate_command import simulate as command
 from dslnode.config.settings import Settings
 from dslnode.errors import SettingsError
-from dslnode.simulation.grid import Outcome, combinations, outcome, over_seeds, varied
+from dslnode.simulation.grid import OPTION_FIELDS, Outcome, combinations, outcome, over_seeds, varied
 from dslnode.simulation.simulation import SimulationOptions
 from tests.simulation.networks import finished
 
@@ -41,7 +45,60 @@ def test_settings_and_options_vary() -> None:
     assert options == replace(OPTIONS, churn=0.25, topology="complete")
 
 
-@pytest.mark.parametrize("combination", [{"sed": "1"}, {"seed": "x"}, {"local_steps": "-1"}, {"churn": "often"}])
+ROWS = {
+    "nodes": "5",
+    "topology": "complete",
+    "link": "50kbit/s",
+    "step_time": "0.5",
+    "speed": "0.5",
+    "keep_ratio": "0.2..0.4",
+    "churn": "0.25",
+    "hostile": "0.2:loud",
+    "parts": "3",
+    "partition": "parts.jsonl",
+    "rounds": "7",
+    "until": "0.75",
+    "wait_for_peers": "30",
+}
+
+
+def documented_options() -> list[str]:
+    """Return the options in the first table of docs/simulation.md, as axes name them."""
+    text = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text(encoding="utf-8")
+    section = text.partition("## What you choose")[2].partition("\n## ")[0]
+    return [name.replace("-", "_") for name in re.findall(r"^\| `--([a-z-]+)", section, re.MULTILINE)]
+
+
+def test_every_documented_option_varies_by_its_own_name() -> None:
+    assert documented_options() == list(ROWS)
+    for name, value in ROWS.items():
+        [combination] = combinations([f"{name.replace('_', '-')}={value}"])
+        settings, options = varied(SETTINGS, OPTIONS, combination)
+        found = asdict(options).get(OPTION_FIELDS.get(name, ""), getattr(settings, name, None))
+        assert str(found) == value or found == float(value), name
+        assert (settings, options) != (SETTINGS, OPTIONS)
+
+
+def test_every_option_that_is_no_setting_has_the_name_of_the_command_line() -> None:
+    known = set(inspect.signature(command).parameters) | set(Settings.model_fields)
+    assert set(OPTION_FIELDS) <= known
+
+
+@pytest.mark.parametrize("name", ["peers", "share", "listen", "metrics", "keep", "nice", "shadow_alone"])
+def test_what_simulated_nodes_do_not_have_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"--grid {name}: simulated nodes do not have this setting"):
+        varied(SETTINGS, OPTIONS, {name: "1/2"})
+
+
+def test_a_set_of_defaults_is_no_axis() -> None:
+    with pytest.raises(SettingsError, match="take --grid method=ours,authors"):
+        varied(SETTINGS, OPTIONS, {"algorithm": "authors"})
+
+
+@pytest.mark.parametrize(
+    "combination",
+    [{"sed": "1"}, {"seed": "x"}, {"local_steps": "-1"}, {"churn": "often"}, {"speed": "x"}, {"until_score": "0.5"}],
+)
 def test_a_wrong_value_is_named(combination: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=next(iter(combination))):
         varied(SETTINGS, OPTIONS, combination)

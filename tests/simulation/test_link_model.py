@@ -29,7 +29,10 @@ def test_rate_delay_and_loss_are_read_in_any_order() -> None:
     assert parse_link("") == LinkModel(math.inf, 0.0, 0.0)
 
 
-@pytest.mark.parametrize("text", ["fast", "50", "50kbit", "1ms,2ms", "0bit/s", "60%", "1e9bit/s", "-1ms"])
+@pytest.mark.parametrize(
+    "text",
+    ["fast", "50", "50kbit", "1ms,2ms", "0bit/s", "60%", "1e9bit/s", "-1ms", "0.000000001bit/s", "0.9bit/s", "86401s"],
+)
 def test_what_is_no_link_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(SettingsError, match=r"--link"):
         parse_link(text)

@@ -35,6 +35,12 @@ def test_there_are_as_many_parts_as_nodes_while_there_are_enough_examples(
     assert part_count(nodes, examples) == parts
 
 
+def test_a_network_without_an_honest_node_is_refused() -> None:
+    boards = plan_boards((0.1,) * 2, keep_ratios=(0.3,), parts=1, hostility=Hostility(1.0, "silent"), seed=1)
+    with pytest.raises(SettingsError, match="leaves no honest node"):
+        SimulationPlan(neighbours=ring(2), boards=boards, parts=1, line=LinkModel())
+
+
 def test_no_network_and_too_many_neighbours_are_refused() -> None:
     assert planned(ring(1)).neighbours == ((),)
     assert len(planned(complete(101)).boards) == 101

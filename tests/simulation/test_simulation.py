@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from dslnode.learning.learner import Learner, build_model
 from dslnode.protocol.messages import Exchange
 from dslnode.runtime.build import initialization_options, training_options
 from dslnode.simulation.build import board_settings
+from dslnode.simulation.method_simulation import AnySimulation, MethodSimulation
 from dslnode.simulation.partition_file import write_partition
 from dslnode.simulation.records import summaries
 from dslnode.simulation.simulation import Simulation
@@ -55,7 +58,7 @@ def test_a_simulation_follows_from_its_seed(link: str) -> None:
 
 def test_neighbours_help() -> None:
     given = {"topology": "complete", "rounds": 8, "samples_per_class": 3, "local_steps": 20, **FAST}
-    together, alone = finished(**given), finished(**given, hostile="1:silent")
+    together, alone = finished(**given), finished(**given, method="masks_alone")
     alone_scores = [each.score for each in alone.records if each.round == 8 and each.score is not None]
     assert _last_score(together) > fmean(alone_scores) + 0.01
     assert alone.records[-1].payload_bits == 0
@@ -108,6 +111,35 @@ def test_it_ends_at_the_score_that_is_asked_for() -> None:
     ended = finished(rounds=50, until_score=0.8, local_steps=20, **FAST)
     assert max(record.round for record in ended.records) < 20
     assert _last_score(ended) >= 0.8
+    assert ended.reached == ended.records[-1]
+
+
+def test_a_score_that_is_not_reached_is_no_record() -> None:
+    assert finished(nodes=2, rounds=1, until_score=1.0, local_steps=1, **FAST).reached is None
+
+
+@pytest.mark.parametrize("method", ["ours", "dpsgd"])
+def test_nodes_that_hold_out_nothing_do_not_keep_a_score_from_being_reached(tmp_path: Path, method: str) -> None:
+    file = tmp_path / "partition.jsonl"
+    first, second = simulation(nodes=2, rounds=1).prepared.positions
+    write_partition(file, [first, replace(second, held_out=second.held_out[:0])])
+    given: dict[str, Any] = {"nodes": 2, "rounds": 2, "partition": str(file), "until_score": 0.01, **FAST}
+    begun = simulation(**given)
+    ended: AnySimulation = begun
+    if method != "ours":
+        ended = MethodSimulation(begun.prepared, method)
+        list(ended.build())
+    list(ended.run())
+    assert ended.reached is not None
+    assert ended.reached.round == 1
+    write_partition(file, [replace(part, held_out=part.held_out[:0]) for part in (first, second)])
+    with pytest.raises(SettingsError, match="no honest node holds out examples"):
+        simulation(**given)
+
+
+def test_a_score_above_the_best_one_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"--until 90: 1 is the best score there is; write 90 % as 0.9"):
+        simulation(nodes=2, until_score=90.0)
 
 
 def test_every_node_and_round_has_a_record() -> None:
@@ -134,8 +166,9 @@ def test_nodes_hold_what_they_have_in_common_once() -> None:
 def test_what_no_daemons_could_form_is_refused() -> None:
     with pytest.raises(SettingsError, match="a daemon links with 100 at most"):
         simulation(nodes=102, topology="complete")
-    with pytest.raises(SettingsError, match="--churn"):
-        simulation(churn=1.0)
+    for kind in ("random", "silent"):
+        with pytest.raises(SettingsError, match="leaves no honest node"):
+            simulation(hostile=f"1:{kind}")
 
 
 def _last_score(ended: Simulation) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -135,6 +136,25 @@ def test_what_goes_on_from_the_disk_is_saved_at_once(tmp_path: Path) -> None:
     assert (resumed.shards.built, resumed.shards.restored) == (1, 1)
     assert {record.round for record in resumed.records if record.node == 0} == set(range(1, 7))
     assert len(resumed.records) == 36
+
+
+class LateShards(LocalShards):
+    """One happening, so late that no window that is added to its time would show in a float."""
+
+    LATE = 1e18
+
+    def begin(self, _: object) -> list[ShardWindow]:
+        return [ShardWindow([], {}, self.LATE)]
+
+    def run(self, before: float) -> list[ShardWindow]:
+        assert before > self.LATE, "nothing would ever happen"
+        return [ShardWindow([], {}, math.inf)]
+
+
+def test_time_goes_on_however_late_it_is() -> None:
+    late = simulation(nodes=2, rounds=1, engine=LateShards)
+    assert late.prepared.plan.boards[0].step_seconds < 1
+    assert list(late.run()) == []
 
 
 def test_losses_without_progress_end_it(tmp_path: Path) -> None:

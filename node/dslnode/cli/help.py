@@ -17,7 +17,8 @@ EXIT_CODES = {
     "4": "an address to listen on is taken, or is not of this machine",
     "5": "the state directory cannot be used",
     "6": "no node answers at the address that was asked",
-    "7": "dslnode doctor found a problem, or nodes of a testbed ended before their rounds were done",
+    "7": "dslnode doctor found a problem, nodes of a testbed ended before their rounds were done, "
+    "or a simulation did not reach --until",
     "129": "stopped by SIGHUP",
     "130": "stopped by Ctrl-C",
     "143": "stopped by SIGTERM",

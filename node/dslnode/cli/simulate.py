@@ -12,16 +12,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from dslnode.cli.endings import Stopped, signals_kept
 from dslnode.cli.formatting import percent, si_amount
 from dslnode.config.loader import LoadedSettings
-from dslnode.errors import ExitCode, SettingsError
+from dslnode.errors import DslnodeError, ExitCode, SettingsError
 from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.checkpoints import Checkpoints, identity_of
 from dslnode.simulation.engines import Engine, EngineName
 from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.method_simulation import AnySimulation, MethodSimulation
 from dslnode.simulation.records import Incidents, RoundSummary, summaries
-from dslnode.simulation.report.report import write_report
+from dslnode.simulation.report.report import begin_report, write_report
+from dslnode.simulation.simulated_settings import NOT_SIMULATED
 from dslnode.simulation.simulation import MASK_METHODS, Simulation, SimulationOptions, prepare_simulation
 
 SHOWN_ROUNDS = 12
@@ -41,7 +43,7 @@ class Request:
 
 
 def run_simulation(request: Request) -> ExitCode:
-    """Run it to its end, or to Ctrl-C, and write and show what was done; return why it ended.
+    """Run it to its end, or until it is stopped, and write and show what was done; return why it ended.
 
     Raises a ``DslnodeError`` that says what is wrong with settings, data or model.
     """
@@ -54,23 +56,64 @@ def run_simulation(request: Request) -> ExitCode:
 
 
 def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulation]:
-    """Run a simulation and write its report; return why it ended, and the simulation."""
+    """Run a simulation and write its report; return why it ended, and the simulation.
+
+    All that can be wrong with the request, or with the directory of the report, is found before the first round. What
+    was done before a failure is in the report, too. Raises a ``DslnodeError``.
+    """
     loaded, directory = request.loaded, request.directory
     torch.set_num_threads(loaded.settings.threads)
-    prepared = prepare_simulation(request.options, loaded.settings, request.like)
+    simulation = prepared_simulation(request, console)
+    prepared = simulation.prepared
     make_directory(directory)
-    chosen = prepared.settings.model_dump_json(exclude={"rounds", "name"}) + request.options.partition
-    identity = identity_of(chosen, prepared.plan)
-    checkpoints = Checkpoints(directory, identity, nodes=request.options.nodes, every=request.checkpoint_every)
-    if not request.resume:
-        checkpoints.clear()
-    simulation = _simulation(request, prepared, checkpoints, console)
+    begin_report(directory, given_command(), loaded, prepared)
+    before = len(simulation.records)
     try:
-        code = _run(simulation, console)
+        code = _run(simulation, console, at_most=loaded.settings.rounds)
+    except Exception:
+        if len(simulation.records) > before:
+            _rescue(request, simulation, console)
+        raise
     finally:
         simulation.close()
     write_report(directory, given_command(), loaded, simulation)
+    if code is ExitCode.DONE and prepared.plan.until_score is not None:
+        console.print(_target(simulation, prepared.plan.until_score), highlight=False)
+        code = ExitCode.DONE if simulation.reached else ExitCode.PROBLEM
     return code, simulation
+
+
+def prepared_simulation(request: Request, console: Console) -> AnySimulation:
+    """Return the simulation before its nodes are built; nothing has been written yet.
+
+    Raises a ``DslnodeError`` if anything is wrong with settings, options, data, model or saved state.
+    """
+    prepared = prepare_simulation(request.options, request.loaded.settings, request.like)
+    chosen = prepared.settings.model_dump_json(exclude={"rounds", *NOT_SIMULATED})
+    identity = identity_of(chosen, prepared.plan, prepared.positions)
+    every = request.checkpoint_every
+    checkpoints = Checkpoints(request.directory, identity, nodes=request.options.nodes, every=every)
+    if not request.resume:
+        checkpoints.check_free()
+    return _simulation(request, prepared, checkpoints, console)
+
+
+def _target(simulation: AnySimulation, score: float) -> str:
+    """Return when the score was reached that was asked for."""
+    reached, rounds = simulation.reached, simulation.prepared.settings.rounds
+    if reached is None:
+        return f"a mean score of {percent(score)} was not reached within {rounds:,} rounds"
+    return f"a mean score of {percent(score)} was reached in round {reached.round:,} after {reached.seconds:,.1f} s"
+
+
+def _rescue(request: Request, simulation: AnySimulation, console: Console) -> None:
+    """Write the report of a simulation that has failed, or say why that cannot be done."""
+    try:
+        write_report(request.directory, given_command(), request.loaded, simulation)
+    except DslnodeError as error:
+        console.print(f"there is no report: {error}", soft_wrap=True, highlight=False)
+    else:
+        console.print(f"it failed; {request.directory} has the report of what was done", soft_wrap=True)
 
 
 def _simulation(
@@ -84,7 +127,7 @@ def _simulation(
             prepared,
             checkpoints,
             request.resume,
-            engine=request.engine.start,
+            engine=signals_kept()(request.engine.start),
             save_every=request.checkpoint_every,
             on_loss=lambda loss: console.print(f"{loss}: all go back to where they were saved", highlight=False),
         )
@@ -110,7 +153,8 @@ def make_directory(directory: Path) -> None:
         raise SettingsError(f"--report {directory}: cannot be made ({error.strerror}); name another one") from error
 
 
-def _run(simulation: AnySimulation, console: Console) -> ExitCode:
+def _run(simulation: AnySimulation, console: Console, *, at_most: int) -> ExitCode:
+    """Run it with a progress bar. ``at_most`` are the rounds that a user asks for, 0 for no number."""
     prepared = simulation.prepared
     nodes = len(prepared.plan.boards)
     columns = (
@@ -122,16 +166,17 @@ def _run(simulation: AnySimulation, console: Console) -> ExitCode:
     )
     with Progress(*columns, console=console) as progress:
         building = progress.add_task("nodes built", total=nodes)
-        total = nodes * prepared.settings.rounds if prepared.plan.until_score is None else None
-        running = progress.add_task("rounds of nodes", total=total)
+        until = prepared.plan.until_score is not None
+        total = None if until and not at_most else nodes * prepared.settings.rounds
+        running = progress.add_task("rounds of nodes, at most" if until else "rounds of nodes", total=total)
         try:
             for built in simulation.build():
                 progress.update(building, completed=built)
             for finished in simulation.run():
                 progress.update(running, completed=finished)
-        except KeyboardInterrupt:
+        except Stopped as stopped:
             console.print("interrupted; the report has what was done")
-            return ExitCode.INTERRUPTED
+            return stopped.code
     return ExitCode.DONE
 
 

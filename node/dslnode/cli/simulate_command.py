@@ -7,29 +7,16 @@ from typing import Annotated, Optional
 
 import typer
 
+from dslnode.cli.endings import until_stopped
 from dslnode.cli.help import CommandHelp
 from dslnode.cli.options import Topology, with_settings
 from dslnode.config.loader import LoadedSettings
-from dslnode.config.settings import Settings, section_of
 from dslnode.simulation.engines import LOCAL_CLUSTER, Engine, EngineName
+from dslnode.simulation.simulated_settings import NOT_SIMULATED
 
 app = typer.Typer()
 
 USUAL_NODES = 20
-NOT_SIMULATED = {
-    name
-    for name in Settings.model_fields
-    if section_of(name)
-    in (
-        "The node and its neighbours",
-        "Predictions over HTTP",
-        "When to train",
-        "Log",
-        "Comparison, and the model that is kept",
-    )
-    or name in ("nice", "share")
-}
-"""Settings of what a simulated node does not have, or what differs from node to node."""
 
 
 def simulate(
@@ -189,7 +176,7 @@ def simulate(
         like=likeness,
         engine=chosen_engine,
     )
-    raise typer.Exit(run_grid(request, grid) if grid else run_simulation(request))
+    raise typer.Exit(until_stopped(lambda: run_grid(request, grid) if grid else run_simulation(request)))
 
 
 app.command("simulate", cls=CommandHelp)(with_settings(simulate, without=NOT_SIMULATED))

@@ -2,113 +2,150 @@
 
 from __future__ import annotations
 
-import csv
-import re
+import contextlib
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from dslnode.cli.formatting import percent, si_amount
-from dslnode.cli.simulate import Request, given_command, make_directory, simulate
-from dslnode.errors import ExitCode, StateError
-from dslnode.simulation.grid import Combination, Outcome, combinations, outcome, over_seeds, varied
-from dslnode.simulation.records import summaries
+from dslnode.cli.simulate import Request, given_command, make_directory, prepared_simulation, simulate
+from dslnode.errors import DslnodeError, ExitCode, StateError
+from dslnode.simulation.checkpoints import resumable_round, state_of
+from dslnode.simulation.grid import Combination, combinations, outcome, over_seeds, varied
+from dslnode.simulation.grid_directory import Found, GridDirectory, grid_identity, run_name
+from dslnode.simulation.method_simulation import AnySimulation
+from dslnode.simulation.records import RoundRecord, summaries
 from dslnode.simulation.report.grid_page import Course, grid_page
 from dslnode.simulation.report.report import write
 from dslnode.simulation.report.tables import read_hostile, read_rounds
 
-Found = list[tuple[Combination, Outcome]]
-MAX_FILE_BYTES = 64 << 20
+SCORE_TOLERANCE = 1e-9
+"""A mean that was summed in another order may differ by as much."""
+
+
+@dataclass
+class Grid:
+    """A grid of simulations: those to be run, by their combinations, and what came of those that are done."""
+
+    directory: Path
+    files: GridDirectory
+    runs: list[tuple[Combination, Request]]
+    found: Found = field(default_factory=list)
+    courses: list[Course] = field(default_factory=list)
+
+    @property
+    def waiting(self) -> list[tuple[Combination, Request]]:
+        """Those that are not done."""
+        done = [combination for combination, _ in self.found]
+        return [(combination, request) for combination, request in self.runs if combination not in done]
+
+    @property
+    def reached(self) -> bool:
+        """Whether all that are done, and were to reach a score, have reached it."""
+        wanted = {run_name(combination): request.options.until_score for combination, request in self.runs}
+        scores = [(wanted.get(run_name(combination)), each.mean_score or 0.0) for combination, each in self.found]
+        return all(until is None or score >= until - SCORE_TOLERANCE for until, score in scores)
+
+    def add(self, combination: Combination, simulation: AnySimulation) -> None:
+        """Take in a simulation that is done."""
+        honest = simulation.prepared.plan.honest
+        records = [record for record in simulation.records if record.node in honest]
+        self.found.append((combination, outcome(records, hostile=frozenset())))
+        self.courses.append(_course(combination, records))
+        self.files.write(self.found)
 
 
 def run_grid(request: Request, axes: Sequence[str]) -> ExitCode:
     """Run every combination, each with a report of its own, and show all; return why it ended.
 
-    With ``resume`` those are left out that ``grid.csv`` has. Raises a ``DslnodeError`` that says what is wrong.
+    All of them are checked before the first one runs. With ``resume`` those are left out that are done, and one that
+    was interrupted goes on. What is done is shown after a failure, too. Raises a ``DslnodeError``.
     """
-    console, runs = Console(), combinations(axes)
-    requests = [_request(request, combination) for combination in runs]
+    console, grid = Console(), _grid(request, axes)
+    for _, own in grid.waiting:
+        prepared_simulation(own, console)
     make_directory(request.directory)
-    file = request.directory / "grid.csv"
-    found = read_outcomes(file, list(runs[0])) if request.resume and file.exists() else []
-    code = ExitCode.DONE
-    for combination, own in zip(runs, requests, strict=True):
-        if combination in [done for done, _ in found]:
-            continue
+    grid.files.begin(len(grid.found) + len(grid.waiting), grid.found)
+    try:
+        code = _run(grid, console)
+    except (Exception, KeyboardInterrupt):
+        with contextlib.suppress(DslnodeError):  # the first failure is the one to be said
+            _show(grid, console)
+        raise
+    _show(grid, console)
+    return code if code is not ExitCode.DONE or grid.reached else ExitCode.PROBLEM
+
+
+def _grid(request: Request, axes: Sequence[str]) -> Grid:
+    """Return the grid, with what is done of it. Raises ``SettingsError`` or ``StateError`` if it cannot be run here."""
+    runs = combinations(axes)
+    settings, options, names = request.loaded.settings, request.options, list(runs[0])
+    identity = grid_identity(settings, options, names, like=request.like is not None)
+    grid = Grid(
+        request.directory,
+        GridDirectory(request.directory, identity, names),
+        [(combination, _request(request, combination)) for combination in runs],
+    )
+    if not request.resume:
+        grid.files.check_free()
+        return grid
+    grid.found = grid.files.read()
+    grid.courses = [_read_course(request.directory, combination) for combination, _ in grid.found]
+    return grid
+
+
+def _run(grid: Grid, console: Console) -> ExitCode:
+    """Run those that wait, until one is stopped; return why it ended."""
+    for combination, own in grid.waiting:
         console.print(", ".join(f"{name} {value}" for name, value in combination.items()), highlight=False)
         code, simulation = simulate(own, console)
-        if code is not ExitCode.DONE:
-            break
-        boards = simulation.prepared.plan.boards
-        hostile = frozenset(i for i, board in enumerate(boards) if board.hostile)
-        found.append((combination, outcome(simulation.records, hostile=hostile)))
-        write_outcomes(file, found)
-    page = request.directory / "grid.html"
-    courses = [_course(request.directory, combination) for combination, _ in found]
-    write(page, grid_page(f"{len(found)} simulations", given_command(), courses))
-    console.print(_table(found))
-    console.print(f"all runs: {file}, {page}", soft_wrap=True, highlight=False)
-    return code
+        if code not in (ExitCode.DONE, ExitCode.PROBLEM):
+            return code
+        grid.add(combination, simulation)
+    return ExitCode.DONE
 
 
-def read_outcomes(file: Path, names: Sequence[str]) -> Found:
-    """Return what ``write_outcomes`` wrote for these axes. Raises ``StateError`` if the file is another one."""
-    try:
-        if file.stat().st_size > MAX_FILE_BYTES:
-            raise ValueError("larger than any grid's")
-        with file.open(newline="", encoding="utf-8") as source:
-            rows = list(csv.DictReader(source))
-        return [({name: row[name] for name in names}, _outcome(row)) for row in rows]
-    except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise StateError(
-            f"{file}: is not of this grid ({error}); leave --resume out, or name another --report"
-        ) from error
+def _show(grid: Grid, console: Console) -> None:
+    """Print the table of what is done, and write the page. Raises ``SettingsError`` if it cannot be written."""
+    if not grid.found:
+        return
+    console.print(_table(grid.found))
+    page = grid.directory / "grid.html"
+    write(page, grid_page(f"{len(grid.found)} simulations", given_command(), grid.courses))
+    console.print(f"all runs: {grid.files.table}, {page}", soft_wrap=True, highlight=False)
 
 
-def write_outcomes(file: Path, found: Found) -> None:
-    """Write a row for every simulation: the values of its axes, and what came of it."""
-    with file.open("w", newline="", encoding="utf-8") as target:
-        writer = csv.DictWriter(target, [*found[0][0], *Outcome.__dataclass_fields__])
-        writer.writeheader()
-        writer.writerows({**combination, **asdict(each)} for combination, each in found)
-
-
-def run_name(combination: Combination) -> str:
-    """Return the name of a run's directory: its values, without what a file's name should not have."""
-    return re.sub(r"[^A-Za-z0-9._=,-]", "_", ",".join(f"{name}={value}" for name, value in combination.items()))
-
-
-def _course(directory: Path, combination: Combination) -> Course:
-    place = directory / run_name(combination)
+def _course(combination: Combination, records: Sequence[RoundRecord]) -> Course:
+    """Return the course of a combination; ``records`` are those of its honest nodes."""
     name = ", ".join(f"{name} {value}" for name, value in combination.items() if name != "seed") or "all seeds"
+    return Course(name, summaries(records))
+
+
+def _read_course(directory: Path, combination: Combination) -> Course:
+    place = directory / run_name(combination)
     try:
         hostile = read_hostile(place / "nodes.csv")
         records = read_rounds(place / "rounds.csv")
     except (OSError, ValueError) as error:
-        raise StateError(f"{place}: cannot be read ({error}); leave --resume out to run it again") from error
-    return Course(name, summaries(record for record in records if record.node not in hostile))
+        raise StateError(
+            f"{place}: cannot be read ({error}); delete its row in {directory / 'grid.csv'} to run it again"
+        ) from error
+    return _course(combination, [record for record in records if record.node not in hostile])
 
 
 def _request(request: Request, combination: Combination) -> Request:
     settings, options = varied(request.loaded.settings, request.options, combination)
     origins = {**request.loaded.origins, **{name: "--grid" for name in combination if name in request.loaded.origins}}
-    loaded = replace(request.loaded, settings=settings, origins=origins)
+    directory = request.directory / run_name(combination)
     return replace(
-        request, loaded=loaded, options=options, directory=request.directory / run_name(combination), resume=False
-    )
-
-
-def _outcome(row: dict[str, str]) -> Outcome:
-    return Outcome(
-        rounds=float(row["rounds"]),
-        mean_score=float(row["mean_score"]) if row["mean_score"] else None,
-        worst_score=float(row["worst_score"]) if row["worst_score"] else None,
-        payload_bits=float(row["payload_bits"]),
-        wire_bytes=float(row["wire_bytes"]),
-        seconds=float(row["seconds"]),
+        request,
+        loaded=replace(request.loaded, settings=settings, origins=origins),
+        options=options,
+        directory=directory,
+        resume=request.resume and resumable_round(state_of(directory)) > 0,
     )
 
 

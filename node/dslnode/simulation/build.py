@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -89,6 +90,12 @@ class PreparedSimulation:
     parts: list[DataSet]
     positions: list[PartPositions]
     pretrained: PretrainedNetwork | None = None
+
+    @cached_property
+    def judged(self) -> frozenset[int]:
+        """The numbers of the honest nodes that hold out examples: those that have a score."""
+        boards, parts = self.plan.boards, self.parts
+        return frozenset(node for node in self.plan.honest if parts[boards[node].part - 1].held_out is not None)
 
 
 class NetworkBuilder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import product
 from statistics import fmean
 
@@ -12,9 +12,14 @@ from pydantic import TypeAdapter, ValidationError
 from dslnode.config.settings import Settings
 from dslnode.errors import SettingsError
 from dslnode.simulation.records import RoundRecord, summaries
+from dslnode.simulation.simulated_settings import NOT_SIMULATED
 from dslnode.simulation.simulation import SimulationOptions
 
 MAX_RUNS = 10_000
+OPTION_NAMES = {"speed_sigma": "speed", "until_score": "until"}
+"""Options of the command by their fields, where these have other names."""
+OPTION_FIELDS = {OPTION_NAMES.get(field.name, field.name): field.name for field in fields(SimulationOptions)}
+"""The fields of the simulation's options, by the names that a user knows."""
 Combination = Mapping[str, str]
 """Values as text, by the name of the setting or option."""
 
@@ -49,20 +54,34 @@ def varied(
     settings: Settings, options: SimulationOptions, combination: Combination
 ) -> tuple[Settings, SimulationOptions]:
     """Return settings and options with the values of a combination. Raises ``SettingsError`` if one is wrong."""
-    own = {name: value for name, value in combination.items() if name in asdict(options)}
+    own = {name: value for name, value in combination.items() if name in OPTION_FIELDS}
     others = {name: value for name, value in combination.items() if name not in own}
-    unknown = [name for name in others if name not in Settings.model_fields]
-    if unknown:
-        raise SettingsError(f"--grid {unknown[0]}: there is no setting and no option of this name")
+    for name in others:
+        _check_setting(name)
     try:
         return (
             Settings(**{**settings.model_dump(), **others}),
-            TypeAdapter(SimulationOptions).validate_python({**asdict(options), **own}),
+            TypeAdapter(SimulationOptions).validate_python(
+                {**asdict(options), **{OPTION_FIELDS[name]: value for name, value in own.items()}}
+            ),
         )
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        name = problem["loc"][0] if problem["loc"] else ""
-        raise SettingsError(f"--grid {name}={combination.get(str(name), '')}: {problem['msg']}") from error
+        field = str(problem["loc"][0]) if problem["loc"] else ""
+        name = next((name for name in combination if OPTION_FIELDS.get(name, name) == field), field)
+        raise SettingsError(f"--grid {name}={combination.get(name, '')}: {problem['msg']}") from error
+
+
+def _check_setting(name: str) -> None:
+    """Raise ``SettingsError`` unless this is a setting that a simulation has."""
+    if name not in Settings.model_fields:
+        raise SettingsError(f"--grid {name}: there is no setting and no option of this name")
+    if name == "algorithm":
+        raise SettingsError(
+            "--grid algorithm: is a set of defaults, which no axis changes; take --grid method=ours,authors"
+        )
+    if name in NOT_SIMULATED:
+        raise SettingsError(f"--grid {name}: simulated nodes do not have this setting; leave it out")
 
 
 def outcome(records: Sequence[RoundRecord], *, hostile: frozenset[int]) -> Outcome:

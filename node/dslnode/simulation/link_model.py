@@ -20,6 +20,10 @@ HEADER_BYTES = 52
 TLS_BYTES = 22
 """Bytes that a TLS record adds to what it carries."""
 MAX_LOSS = 0.5
+LEAST_RATE = 1.0
+"""Bits per second."""
+MAX_DELAY = 86_400.0
+"""Seconds one way."""
 LEAST_SECONDS = 1e-3
 """What a message takes at least, on any line: two kernels, TLS, gRPC, and a thread that wakes up."""
 
@@ -55,8 +59,12 @@ def parse_link(text: str) -> LinkModel:
         if match is None or not kind or kind in found:
             raise SettingsError(f"--link {text}: {part!r} is not one rate, delay or loss; write it as {EXAMPLE}")
         found[kind] = float(match[1]) * {**RATES, **TIMES, "%": 0.01}[match[2]]
-    if found.get("rate") == 0 or found.get("loss", 0.0) > MAX_LOSS:
-        raise SettingsError(f"--link {text}: the rate must be above 0 and the loss at most {MAX_LOSS:.0%}")
+    if found.get("rate", math.inf) < LEAST_RATE or found.get("delay", 0.0) > MAX_DELAY:
+        raise SettingsError(
+            f"--link {text}: the rate must be {LEAST_RATE:g} bit/s at least, and the delay {MAX_DELAY:,.0f} s at most"
+        )
+    if found.get("loss", 0.0) > MAX_LOSS:
+        raise SettingsError(f"--link {text}: the loss must be {MAX_LOSS:.0%} at most")
     return LinkModel(found.get("rate", math.inf), found.get("delay", 0.0), found.get("loss", 0.0))
 
 

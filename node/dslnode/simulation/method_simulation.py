@@ -18,11 +18,12 @@ from dslnode.learning.learner import build_model
 from dslnode.learning.masking import layout_of
 from dslnode.learning.tasks.chosen import learning_task
 from dslnode.simulation.build import PreparedSimulation
+from dslnode.simulation.latest_scores import LatestScores
 from dslnode.simulation.methods.cohort import Cohort
 from dslnode.simulation.methods.recipes import METHODS
 from dslnode.simulation.records import Incidents, RoundRecord
 from dslnode.simulation.round_clock import RoundClock
-from dslnode.simulation.simulation import MASK_METHODS, LatestScores, Simulation
+from dslnode.simulation.simulation import MASK_METHODS, Simulation
 
 
 @dataclass
@@ -37,6 +38,7 @@ class MethodSimulation:
     rate: float | None = None
     records: list[RoundRecord] = field(default_factory=list)
     weights: int = 0
+    reached: RoundRecord | None = None
     incidents: Incidents = field(default_factory=Incidents)
 
     def __post_init__(self) -> None:
@@ -79,7 +81,8 @@ class MethodSimulation:
     def run(self) -> Iterator[int]:
         """Run until all rounds are done or the score is reached; yield how many rounds of nodes are finished."""
         plan, settings = self.prepared.plan, self.prepared.settings
-        clock, scores = RoundClock(plan, local_steps=settings.local_steps, seed=settings.seed), LatestScores(plan)
+        clock = RoundClock(plan, local_steps=settings.local_steps, seed=settings.seed)
+        scores = LatestScores(self.prepared)
         for number in range(settings.rounds):
             self._trained.round(number)
             last = number + 1 == settings.rounds
@@ -91,7 +94,8 @@ class MethodSimulation:
                 self.records.append(record)
                 scores.add(record)
             yield len(self.records)
-            if scores.reached:
+            if scores.reached_by:
+                self.reached = scores.reached_by
                 return
 
     def close(self) -> None:

@@ -39,6 +39,11 @@ class SimulationPlan:
                 f"--topology: a node would have {widest} neighbours, a daemon links with {MAX_DEGREE} at most; "
                 "take a sparser one, such as erdos:10"
             )
+        if not self.honest:
+            raise SettingsError(
+                "--hostile: leaves no honest node, so there is nothing to measure; give a smaller part, or take "
+                "--method masks_alone to see what nodes reach alone"
+            )
 
     @cached_property
     def honest(self) -> frozenset[int]:

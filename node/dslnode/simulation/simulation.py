@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,13 +11,15 @@ from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
 from dslnode.errors import SettingsError
 from dslnode.runtime.build import pretrained_network
-from dslnode.simulation.boards import MAX_SPEED_SIGMA, drawn_step_seconds, parse_keep_ratios
+from dslnode.simulation.boards import drawn_step_seconds, parse_keep_ratios
 from dslnode.simulation.build import PreparedSimulation, cut_data, drawn_parts, load_data, training_count
 from dslnode.simulation.checkpoints import Checkpoints
 from dslnode.simulation.hostile import parse_hostility
+from dslnode.simulation.latest_scores import LatestScores
 from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.link_model import parse_link
 from dslnode.simulation.local_shards import LocalShards
+from dslnode.simulation.option_bounds import check_bounds
 from dslnode.simulation.partition_file import PartPositions, read_partition
 from dslnode.simulation.plan import SimulationPlan, part_count, plan_boards
 from dslnode.simulation.records import Incidents, RoundRecord
@@ -29,13 +31,18 @@ USUAL_ROUNDS = 20
 OURS, MASKS_ALONE, AUTHORS = "ours", "masks_alone", "authors"
 MASK_METHODS = (OURS, MASKS_ALONE, AUTHORS)
 """Methods that learn masks by the daemon's own parts: as set, without neighbours, and in the authors' form."""
+BEST_SCORE = 1.0
+"""Of all tasks but those of a user's own."""
 MOST_ROUNDS = 10_000
 """Rounds of a simulation that is to reach a score, if nobody says how many."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulationOptions:
-    """What a user asks for beside the settings of a node, as text where it has a form of its own."""
+    """What a user asks for beside the settings of a node, as text where it has a form of its own.
+
+    Raises ``SettingsError`` if a number is out of its bounds.
+    """
 
     nodes: int
     topology: str
@@ -52,6 +59,21 @@ class SimulationOptions:
     method: str = "ours"
     method_rate: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that no simulation can have."""
+        check_bounds(
+            {
+                "nodes": self.nodes,
+                "churn": self.churn,
+                "speed": self.speed_sigma,
+                "step-time": self.step_time,
+                "parts": self.parts,
+                "wait-for-peers": self.wait_for_peers,
+                "method-rate": self.method_rate,
+                "until": self.until_score,
+            }
+        )
+
 
 def prepare_simulation(
     options: SimulationOptions, settings: Settings, like: Likeness | None = None
@@ -61,7 +83,6 @@ def prepare_simulation(
     Graph, speeds, keep ratio and data cap are then that network's, unless the options or settings have the last two.
     Raises ``SettingsError``, ``DataError`` or ``ModelError``, saying what to fix.
     """
-    _check(options)
     own = None if like is None else like.grown(options.nodes, settings.seed)
     settings = _completed(settings, options, own)
     if options.method == AUTHORS:
@@ -83,15 +104,22 @@ def prepare_simulation(
         churn=options.churn,
         until_score=options.until_score,
     )
-    return PreparedSimulation(
+    prepared = PreparedSimulation(
         settings, plan, cut_data(settings, data, positions), positions, pretrained_network(settings)
     )
+    if options.until_score is not None:
+        _check_reachable(options.until_score, prepared)
+    return prepared
 
 
-def _check(options: SimulationOptions) -> None:
-    if not 0 <= options.churn < 1 or not 0 <= options.speed_sigma <= MAX_SPEED_SIGMA or options.step_time <= 0:
+def _check_reachable(score: float, prepared: PreparedSimulation) -> None:
+    """Refuse a score that no node can have. Scores of tasks of a user's own have no bound."""
+    if score > BEST_SCORE and ":" not in prepared.settings.task:
+        raise SettingsError(f"--until {score:g}: {BEST_SCORE:g} is the best score there is; write 90 % as 0.9")
+    if not prepared.judged:
         raise SettingsError(
-            f"--churn goes from 0 to below 1, --speed from 0 to {MAX_SPEED_SIGMA:g}, and --step-time is above 0"
+            f"--until {score:g}: no honest node holds out examples, so none has a score; raise --held-out-fraction, or "
+            "leave --until out"
         )
 
 
@@ -142,7 +170,9 @@ class Simulation:
 
     With ``checkpoints`` the nodes' states are saved now and then; with ``resume`` it goes on from there. ``engine``
     makes the shards that it runs on; what it finds does not depend on them. Shards that may be lost are saved about
-    every ``save_every`` rounds, 0 for never; ``on_loss`` is told of each loss.
+    every ``save_every`` rounds, 0 for never; ``on_loss`` is told of each loss. ``reached`` is the record by which the
+    score was reached that the plan asks for; None until then. Raises ``StateError`` if it cannot be
+    resumed.
     """
 
     prepared: PreparedSimulation
@@ -153,9 +183,15 @@ class Simulation:
     on_loss: Callable[[str], None] = ignore
     records: list[RoundRecord] = field(default_factory=list)
     shards: Shards | None = None
+    reached: RoundRecord | None = None
     _begun: bool = field(default=False, init=False)
     _closed: bool = field(default=False, init=False)
     _incidents: Incidents | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Take in what was recorded before."""
+        if self.checkpoints is not None and self.resume:
+            self.records = self.checkpoints.load_records()
 
     @property
     def weights(self) -> int:
@@ -173,9 +209,7 @@ class Simulation:
             return None
 
     def build(self) -> Iterator[int]:
-        """Build the nodes; yield how many there are so far. Raises ``StateError`` if it cannot be resumed."""
-        if self.checkpoints is not None and self.resume:
-            self.records = self.checkpoints.load_records()
+        """Build the nodes; yield how many there are so far. Raises ``StateError`` if a saved one cannot be read."""
         every = 0 if self.checkpoints is None else self.checkpoints.every
         self._last = {record.node: record for record in self.records}
         self.shards = self.engine(Job(self.prepared, self._saved, every))
@@ -186,20 +220,23 @@ class Simulation:
         """Run until all rounds are done or the score is reached; yield how many rounds of nodes are finished."""
         self._begun = True
         before = list(self.records)
-        scores = LatestScores(self.prepared.plan, before)
+        scores = LatestScores(self.prepared, before)
         for window in self._driver.run(self._last):
             if len(self.records) > len(before) + window.first:  # shards were lost
                 del self.records[len(before) + window.first :]
-                scores = LatestScores(self.prepared.plan, self.records)
+                scores = LatestScores(self.prepared, self.records)
             for record in window.records:
-                if scores.reached:
+                if scores.reached_by:
                     break
                 self._take(record, window.states)
                 scores.add(record)
             if window.records:
                 yield len(self.records)
-            if scores.reached:
-                return
+            if scores.reached_by:
+                break
+        self.reached = scores.reached_by
+        if self.checkpoints is not None:
+            self.checkpoints.finish()
 
     def close(self) -> None:
         """End what was started for it."""
@@ -217,27 +254,3 @@ class Simulation:
         self.records.append(record)
         if self.checkpoints is not None and self.checkpoints.is_due(record.round):
             self.checkpoints.save(record.node, self.records, states[record.node, record.round])
-
-
-class LatestScores:
-    """The newest score of every honest node, and whether their mean is what is asked for."""
-
-    def __init__(self, plan: SimulationPlan, records: Iterable[RoundRecord] = ()) -> None:
-        self._wanted = plan.until_score
-        self._honest = plan.honest
-        self._scores: dict[int, float] = {}
-        self._sum = 0.0
-        for record in records:
-            self.add(record)
-
-    def add(self, record: RoundRecord) -> None:
-        """Take in what a node measured, if it did."""
-        if record.score is not None and record.node in self._honest:
-            self._sum += record.score - self._scores.get(record.node, 0.0)
-            self._scores[record.node] = record.score
-
-    @property
-    def reached(self) -> bool:
-        """Whether all honest nodes have a score, and the mean of them is high enough."""
-        complete = 0 < len(self._scores) == len(self._honest)
-        return self._wanted is not None and complete and self._sum >= self._wanted * len(self._honest)

@@ -142,13 +142,17 @@ class WindowDriver:
 
     def _next_window(self, point: _Point | None, last: Mapping[int, RoundRecord]) -> tuple[Window, _Point]:
         shards = self._shards
-        found = shards.begin(last) if point is None else shards.run(point.next_seconds + self._window_seconds)
+        found = shards.begin(last) if point is None else shards.run(self._end_of_window(point.next_seconds))
         window = merged(found, first=0 if point is None else point.records)
         after = _Point(window.first + len(window.records), min(each.next_seconds for each in found))
         if self._is_due(after, resumed=bool(last)):
             shards.save()
             self._saved = after
         return window, after
+
+    def _end_of_window(self, begin: float) -> float:
+        """Return when the window ends: late enough for what happens next, however late it is in virtual time."""
+        return max(begin + self._window_seconds, math.nextafter(begin, math.inf))
 
     def _is_due(self, point: _Point, *, resumed: bool) -> bool:
         if not self._save_after or (self._saved is None and resumed):

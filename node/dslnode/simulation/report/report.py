@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from dslnode.atomic_file import replace_file
 from dslnode.config.loader import LoadedSettings
 from dslnode.config.toml import settings_as_toml
 from dslnode.errors import SettingsError
@@ -18,12 +19,22 @@ from dslnode.simulation.report.deployment import compose_file, ticket_commands
 from dslnode.simulation.report.page import PageFacts, page
 from dslnode.simulation.report.tables import write_tables
 
+READABLE_BY_ALL = 0o644
 OWN_SETTINGS = ("name", "keep_ratio", "share")
 """What differs from node to node."""
 
 
+def begin_report(directory: Path, command: str, loaded: LoadedSettings, prepared: PreparedSimulation) -> None:
+    """Write what is known before the first round: settings and command.
+
+    Raises ``SettingsError`` if the directory cannot be written, before a simulation has taken its time.
+    """
+    write(directory / "settings.toml", settings_as_toml(replace(loaded, settings=prepared.settings)))
+    write(directory / "command.txt", command)
+
+
 def write_report(directory: Path, command: str, loaded: LoadedSettings, simulation: AnySimulation) -> None:
-    """Write all files of the report; former ones of the same names are replaced. Raises ``SettingsError``."""
+    """Write all other files of the report; former ones of the same names are replaced. Raises ``SettingsError``."""
     prepared, plan = simulation.prepared, simulation.prepared.plan
     facts = PageFacts(
         title=f"{len(plan.boards)} simulated nodes, {prepared.settings.data}",
@@ -33,8 +44,6 @@ def write_report(directory: Path, command: str, loaded: LoadedSettings, simulati
     )
     texts = {
         "page.html": page(facts, plan, simulation.records),
-        "settings.toml": settings_as_toml(replace(loaded, settings=prepared.settings)),
-        "command.txt": command,
         "tickets.sh": "\n".join(["set -e", *ticket_commands(plan, chosen_settings(loaded, prepared))]),
         "compose.yml": compose_file(plan),
     }
@@ -46,9 +55,9 @@ def write_report(directory: Path, command: str, loaded: LoadedSettings, simulati
 
 
 def write(file: Path, text: str) -> None:
-    """Write one file of a report. Raises ``SettingsError`` if it cannot be written."""
+    """Write one file of a report, whole or not at all. Raises ``SettingsError`` if it cannot be written."""
     with _explained(file.parent):
-        file.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+        replace_file(file, (text.rstrip("\n") + "\n").encode(), mode=READABLE_BY_ALL)
 
 
 def chosen_settings(loaded: LoadedSettings, prepared: PreparedSimulation) -> dict[str, str]:

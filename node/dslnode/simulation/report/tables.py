@@ -47,7 +47,11 @@ def read_rounds(file: Path) -> list[RoundRecord]:
 def read_hostile(file: Path) -> frozenset[int]:
     """Return the hostile nodes in a ``nodes.csv``. Raises ``OSError`` or ``ValueError`` if it cannot be read."""
     with file.open(newline="", encoding="utf-8") as source:
-        return frozenset(int(row["node"]) for row in csv.DictReader(source) if row.get("hostile"))
+        rows = list(csv.DictReader(source))
+    try:
+        return frozenset(int(row["node"]) for row in rows if row["hostile"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{file.name} has a row that is not that of a node ({error})") from error
 
 
 def _record(row: dict[str, str]) -> RoundRecord:
