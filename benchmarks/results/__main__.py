@@ -48,6 +48,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "endurance": ("endurance", others.endurance),
     "fidelity": ("fidelity", simulation.fidelity),
     "simulation": ("simulation", simulation.nodes),
+    "simulation-others": ("simulation-others", simulation.others),
     "testbed": ("testbed", simulation.testbed),
 }
 """By the name of a marker: the file of the result, and the function that draws it."""
