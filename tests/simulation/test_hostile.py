@@ -11,13 +11,14 @@ from dslnode.simulation.hostile import (
     ATTACKS,
     DENSE_PART,
     LOUD,
+    MASK_ATTACKS,
     HostileLearner,
     Hostility,
     hostile_nodes,
     parse_hostility,
 )
 from dslnode.simulation.simulation import Simulation
-from tests.simulation.networks import nodes_of, simulation
+from tests.simulation.networks import finished, nodes_of, simulation
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def network() -> Simulation:
 def attacker(network: Simulation, kind: str) -> HostileLearner:
     """Return a hostile learner after its first local steps, with the attack of this kind."""
     learner = next(node.learner for node in nodes_of(network) if isinstance(node.learner, HostileLearner))
-    learner.attack = ATTACKS[kind]
+    learner.attack, learner.mask_attack = ATTACKS[kind], MASK_ATTACKS[kind]
     learner.train_round(0)
     return learner
 
@@ -84,3 +85,73 @@ def test_a_dense_node_claims_to_keep_more_than_it_does(network: Simulation) -> N
     [message] = learner.make_steps(1, peers).values()
     assert isinstance(message, MaskMessage)
     assert step_of(message).counts == tuple(round(DENSE_PART * layer.size) for layer in learner.layout.layers)
+
+
+def test_every_kind_lies_with_sign_masks_and_with_keep_masks() -> None:
+    assert set(MASK_ATTACKS) == set(ATTACKS)
+
+
+@pytest.mark.parametrize("kind", ["random", "constant", "inverted", "loud"])
+def test_a_lying_keep_mask_is_another_of_as_many_weights(network: Simulation, kind: str) -> None:
+    learner = attacker(network, kind)
+    sent = learner.sent_mask(0)
+    assert sent.layer_counts() == learner.mask.layer_counts()
+    assert sent.agreement(learner.mask) < 0.7
+
+
+def test_an_inverted_keep_mask_has_nothing_of_the_nodes_own(network: Simulation) -> None:
+    learner = attacker(network, "inverted")
+    assert not (learner.sent_mask(0).bits & learner.mask.bits).any()
+
+
+def test_random_keep_masks_change_every_round_and_constant_ones_never(network: Simulation) -> None:
+    learner = attacker(network, "random")
+    assert learner.sent_mask(0) != learner.sent_mask(1)
+    learner = attacker(network, "constant")
+    first = learner.sent_mask(0)
+    learner.train_round(1)
+    assert learner.sent_mask(1) == first
+    count = first.layer_counts()[0]
+    assert first.bits[:count].all()
+
+
+def test_a_replayed_keep_mask_is_that_of_the_first_round(network: Simulation) -> None:
+    learner = attacker(network, "replayed")
+    first = learner.mask
+    assert learner.sent_mask(0) == first
+    learner.train_round(1)
+    assert learner.mask != first
+    assert learner.sent_mask(1) == first
+
+
+def test_a_dense_keep_mask_keeps_nine_tenths(network: Simulation) -> None:
+    learner = attacker(network, "dense")
+    assert learner.sent_mask(0).layer_counts() == learner.counts_of(DENSE_PART)
+
+
+@pytest.mark.parametrize(
+    ("kind", "chosen"),
+    [
+        *((kind, {"exchange": "keep"}) for kind in sorted(MASK_ATTACKS)),
+        ("inverted", {"exchange": "both"}),
+        ("inverted", {"method": "authors"}),
+    ],
+)
+def test_receivers_of_keep_masks_get_the_lie_and_refuse_none(kind: str, chosen: dict[str, str]) -> None:
+    ended = finished(nodes=2, topology="complete", hostile=f"0.5:{kind}", rounds=2, **chosen)
+    honest, liar = sorted(nodes_of(ended), key=lambda node: node.board.hostile)
+    assert ended.incidents is not None
+    assert ended.incidents.refused == 0
+    received = honest.machine.neighbours[liar.key].newest_mask
+    assert liar.machine.own_mask is not None
+    assert received == liar.machine.own_mask.mask != liar.learner.mask
+
+
+def test_lying_keep_masks_change_what_honest_nodes_learn() -> None:
+    def learned(**hostile: str) -> bytes:
+        ended = finished(nodes=2, topology="complete", rounds=2, exchange="keep", **hostile)
+        return nodes_of(ended)[honest].learner.mask.to_bytes()
+
+    [liar] = hostile_nodes(2, 0.5, 1)
+    honest = 1 - liar
+    assert learned() != learned(hostile="0.5:inverted")

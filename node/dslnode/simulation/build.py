@@ -31,7 +31,7 @@ from dslnode.runtime.traffic_accounting import largest_cost
 from dslnode.simulation.boards import Board, node_name
 from dslnode.simulation.event_queue import EventQueue
 from dslnode.simulation.happenings import Happening
-from dslnode.simulation.hostile import ATTACKS, SILENT, HostileLearner
+from dslnode.simulation.hostile import ATTACKS, MASK_ATTACKS, SILENT, HostileLearner
 from dslnode.simulation.partition_file import PartPositions, positions_of, take_part
 from dslnode.simulation.plan import SimulationPlan
 from dslnode.simulation.records import RoundRecord
@@ -134,7 +134,7 @@ class NetworkBuilder:
             pretrained=self._prepared.pretrained,
         )
         if isinstance(learner, HostileLearner) and attack is not None:
-            learner.attack = attack
+            learner.attack, learner.mask_attack = attack, MASK_ATTACKS[board.hostile]
         return learner
 
     def network(self, on_record: Callable[[RoundRecord], None]) -> VirtualNetwork:

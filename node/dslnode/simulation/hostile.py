@@ -1,4 +1,8 @@
-"""Hostile nodes: they keep to the protocol, so nothing is refused, and send scores that they did not learn."""
+"""Hostile nodes: they keep to the protocol, so nothing is refused, and send scores or masks that they did not learn.
+
+Where sign masks travel, an attack says which scores they are made of. Where keep masks travel, it says which weights
+they keep: as many per layer as the node keeps itself, unless the lie is about just that. Receivers take any number.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,9 @@ import torch
 from torch import Tensor
 
 from dslnode.errors import SettingsError
+from dslnode.learning.masking import to_mask, top_k
+from dslnode.learning.personal_mask import aggregation_tensor
+from dslnode.protocol.mask import Mask
 from dslnode.protocol.messages import RoundMessage
 from dslnode.simulation.virtual_learner import VirtualLearner
 
@@ -30,14 +37,20 @@ class Hostility:
 
 
 class HostileLearner(VirtualLearner):
-    """A neighbour that keeps to the protocol, and sends other scores than its own, or claims another density."""
+    """A neighbour that keeps to the protocol, and sends other scores and masks than its own, or another density."""
 
     attack: Attack
     remembered: Tensor | None = None
+    mask_attack: MaskAttack
+    remembered_mask: Mask | None = None
 
     def make_steps(self, round_number: int, neighbours: Iterable[str]) -> dict[str, RoundMessage]:
         """Return sign masks of the attack's scores."""
         return self._consensus.make_steps(round_number, self.attack(self, round_number), neighbours)
+
+    def sent_mask(self, round_number: int) -> Mask:
+        """Return the attack's keep mask."""
+        return self.mask_attack(self, round_number)
 
     @property
     def learned(self) -> Tensor:
@@ -48,13 +61,28 @@ class HostileLearner(VirtualLearner):
         """Return the scores of a node that has learned this difference."""
         return self._consensus._seeded_scores + learned
 
+    def counts_of(self, part: float) -> tuple[int, ...]:
+        """Return how many weights of each layer this part is."""
+        return tuple(max(1, round(part * layer.size)) for layer in self.layout.layers)
+
     def claim(self, part: float) -> None:
         """Claim to keep this part of every layer."""
-        counts = tuple(max(1, round(part * layer.size)) for layer in self.layout.layers)
-        self._consensus._network = replace(self.network, counts=counts)
+        self._consensus._network = replace(self.network, counts=self.counts_of(part))
+
+    @property
+    def ranking(self) -> Tensor:
+        """What this node's mask keeps the largest entries of, (weights,)."""
+        return aggregation_tensor(self.network, self._state, self.options)
+
+    def mask_by(self, ranking: Tensor, counts: tuple[int, ...] | None = None) -> Mask:
+        """Return the mask of the largest entries of a ranking, (weights,): by default as many as this node keeps."""
+        return to_mask(top_k(ranking, self.layout, counts or self.mask.layer_counts()), self.layout)
 
 
 Attack = Callable[[HostileLearner, int], Tensor]
+"""The scores that a hostile node pretends to have after the local steps of this round."""
+MaskAttack = Callable[[HostileLearner, int], Mask]
+"""The keep mask that a hostile node sends after the local steps of this round."""
 
 
 def parse_hostility(text: str) -> Hostility:
@@ -119,3 +147,41 @@ ATTACKS: dict[str, Attack] = {
     "dense": _dense,
 }
 """What hostile nodes do, by the name of their kind."""
+
+
+def _random_mask(node: HostileLearner, number: int) -> Mask:
+    """Keep weights at random, others every round."""
+    return node.mask_by(torch.rand(node.layout.size, generator=torch.Generator().manual_seed(number)))
+
+
+def _constant_mask(node: HostileLearner, _: int) -> Mask:
+    """Keep the first weights of every layer, as all nodes of this kind do in all rounds."""
+    return node.mask_by(torch.zeros(node.layout.size))  # among equals the first are kept
+
+
+def _inverted_mask(node: HostileLearner, _: int) -> Mask:
+    """Keep the weights that the node itself would drop first."""
+    return node.mask_by(-node.ranking)
+
+
+def _replayed_mask(node: HostileLearner, number: int) -> Mask:
+    """Send the mask of the first round for ever."""
+    if node.remembered_mask is None or number == 0:
+        node.remembered_mask = node.mask
+    return node.remembered_mask
+
+
+def _dense_mask(node: HostileLearner, _: int) -> Mask:
+    """Keep nine tenths of the weights, not three: those that the node itself would drop first."""
+    return node.mask_by(-node.ranking, node.counts_of(DENSE_PART))
+
+
+MASK_ATTACKS: dict[str, MaskAttack] = {
+    "random": _random_mask,
+    "constant": _constant_mask,
+    "inverted": _inverted_mask,
+    "loud": _inverted_mask,
+    "replayed": _replayed_mask,
+    "dense": _dense_mask,
+}
+"""What hostile nodes send as keep masks, by their kind. A mask cannot exaggerate: loud ones are inverted."""

@@ -14,6 +14,7 @@ from dslnode.learning.initial_masks import InitialMasks
 from dslnode.learning.learner import Learner
 from dslnode.learning.options import InitializationOptions, TrainingOptions
 from dslnode.learning.pretrained import PretrainedNetwork
+from dslnode.protocol.mask import Mask
 from dslnode.simulation.shared_replicas import SharedReplicas, SharingConsensus
 
 EXAMPLES = ("_examples", "_held_out", "_judged")
@@ -93,6 +94,10 @@ class VirtualLearner(Learner):
         """Make them anew."""
         self.__dict__.update(state)
         self._take_examples()
+
+    def sent_mask(self, round_number: int) -> Mask:  # noqa: ARG002 (a lie may depend on it)
+        """Return the keep mask that neighbours are sent after the local steps of this round."""
+        return self.mask
 
     def restart(self) -> None:
         """Forget what a restarted daemon does not find in its state directory: the replicas of its neighbours."""

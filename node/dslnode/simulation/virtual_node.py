@@ -212,7 +212,7 @@ class VirtualNode:
         match command:
             case events.Train(number):
                 self._progress = self.learner.train_round(number)
-                self.feed(events.Trained(self.learner.mask, *self._choose_exchanges()))
+                self.feed(events.Trained(self.learner.sent_mask(number), *self._choose_exchanges()))
             case events.Aggregate(number, heard):
                 masks = self.learner.aggregate(heard)
                 self._staleness = fmean([each.staleness for each in heard]) if heard else 0.0
