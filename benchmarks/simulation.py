@@ -44,8 +44,8 @@ from benchmarks.simulators.task import write_task
 from dslnode.config.settings import Settings
 from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.engines import Engine, EngineName
+from dslnode.simulation.graph import edges_of
 from dslnode.simulation.simulation import Simulation, SimulationOptions, prepare_simulation
-from dslnode.simulation.topology import edges_of
 
 SIZES, QUICK_SIZES = (100, 1_000, 10_000), (50, 100, 200)
 ROUNDS, QUICK_ROUNDS = 10, 3

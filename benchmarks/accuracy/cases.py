@@ -22,8 +22,8 @@ from dslnode.data.partition import PartitionSpec, parse_split, split_held_out, t
 from dslnode.learning.masking import layout_of
 from dslnode.learning.models import alexnet, cnn, mlp
 from dslnode.protocol.mask import MaskLayout
+from dslnode.simulation.graph import Neighbours
 from dslnode.simulation.methods.cohort import Cohort
-from dslnode.simulation.topology import Neighbours
 
 MODELS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {"mlp": mlp, "cnn": cnn, "alexnet": alexnet}
 VALIDATION_FRACTION = 0.05  # of the training images: 300 a class of Fashion-MNIST

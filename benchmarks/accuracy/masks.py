@@ -19,10 +19,10 @@ from dslnode.protocol.messages import Exchange, ExchangeState, MaskKind, MaskMes
 from dslnode.protocol.round_machine import RoundMachine
 from dslnode.runtime.build import initialization_options, training_options
 from dslnode.simulation.command_messages import messages_of
+from dslnode.simulation.graph import Neighbours
 from dslnode.simulation.methods.bits import flipped, mask_message, sign_message
 from dslnode.simulation.methods.method import Candidates, Traffic
 from dslnode.simulation.methods.network import build_network
-from dslnode.simulation.topology import Neighbours
 
 
 class MaskGossip:

@@ -13,9 +13,9 @@ from torch import Tensor
 from benchmarks.accuracy.cases import Case, World, build_world, case_over
 from benchmarks.accuracy.methods import RECIPES
 from dslnode.data.dataset import Examples
+from dslnode.simulation.graph import link_count
 from dslnode.simulation.methods.method import Method
 from dslnode.simulation.methods.recipes import Options
-from dslnode.simulation.topology import link_count
 
 Record = dict[str, Any]
 

@@ -97,6 +97,16 @@ def test_no_command_removes_what_others_keep_in_a_directory_of_that_name(
     assert (tmp_path / "state" / "mine").read_text() == "mine"
 
 
+def test_a_file_of_edges_says_how_many_nodes_there_are_and_nodes_without_link_are_said(tmp_path: Path) -> None:
+    edges = tmp_path / "edges.txt"
+    edges.write_text("# 4 nodes\n0 1\n1 2\n")
+    short = ("simulate", "--rounds", "1", "--local-steps", "2", "--model", "mlp", "--topology", str(edges))
+    done = run(*short, "--report", str(tmp_path / "plan"))
+    assert done.returncode == ExitCode.DONE, done.stderr
+    assert "1 of 4 nodes have no link" in done.stdout
+    assert (tmp_path / "plan" / "edges.txt").read_text() == edges.read_text()
+
+
 def wait_until(reached: Callable[[], bool]) -> None:
     """Wait for a state of the disk; fail after ``SECONDS``."""
     until = time.monotonic() + SECONDS

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from dslnode.config.settings import Settings
+from dslnode.simulation.graph import is_connected
 from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.simulation import SimulationOptions, prepare_simulation
-from dslnode.simulation.topology import is_connected, ring
+from dslnode.simulation.topology import ring
 
 LIKE = Likeness(
     neighbours=ring(6),

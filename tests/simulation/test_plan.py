@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from dslnode.errors import SettingsError
+from dslnode.simulation.graph import Neighbours
 from dslnode.simulation.hostile import Hostility
 from dslnode.simulation.link_model import LinkModel
 from dslnode.simulation.plan import SimulationPlan, part_count, plan_boards
-from dslnode.simulation.topology import Neighbours, complete, ring
+from dslnode.simulation.topology import complete, ring
 
 
 def planned(neighbours: Neighbours) -> SimulationPlan:

@@ -13,6 +13,7 @@ import yaml
 
 from dslnode.config.loader import LoadedSettings, load
 from dslnode.errors import SettingsError
+from dslnode.simulation.edge_file import read_edges
 from dslnode.simulation.plan import SimulationPlan
 from dslnode.simulation.records import summaries
 from dslnode.simulation.report.deployment import ticket_commands
@@ -22,7 +23,7 @@ from dslnode.simulation.report.report import text_of, write_report
 from dslnode.simulation.report.svg import Curve, amount, line_plot
 from dslnode.simulation.report.tables import read_hostile, read_rounds
 from dslnode.simulation.simulation import Simulation
-from dslnode.simulation.topology import read_edges, ring, topology_of
+from dslnode.simulation.topology import ring, topology_of
 from tests.simulation.networks import finished
 
 COMMAND = "dslnode simulate --nodes 6 <&>"

@@ -7,10 +7,10 @@ import math
 import pytest
 
 from dslnode.simulation.boards import Board, aggregation_steps
+from dslnode.simulation.graph import Neighbours
 from dslnode.simulation.link_model import LinkModel
 from dslnode.simulation.plan import SimulationPlan
 from dslnode.simulation.round_clock import RoundClock
-from dslnode.simulation.topology import Neighbours
 
 PATH: Neighbours = ((1,), (0, 2), (1,))
 

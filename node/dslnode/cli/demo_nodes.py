@@ -15,7 +15,8 @@ from dslnode.cli.testbed_log import last_words
 from dslnode.cli.testbed_plan import PlannedNode, loopback_places, plan_testbed
 from dslnode.config.settings import Settings
 from dslnode.errors import DslnodeError, ExitCode
-from dslnode.simulation.topology import Neighbours, topology_of
+from dslnode.simulation.graph import Neighbours
+from dslnode.simulation.topology import topology_of
 
 REFRESH_SECONDS = 0.25
 

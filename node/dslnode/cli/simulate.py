@@ -19,12 +19,19 @@ from dslnode.errors import DslnodeError, ExitCode, SettingsError
 from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.checkpoints import Checkpoints, identity_of
 from dslnode.simulation.engines import Engine, EngineName
+from dslnode.simulation.graph import unlinked_count
 from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.method_simulation import AnySimulation, MethodSimulation
 from dslnode.simulation.records import Incidents, RoundSummary, summaries
 from dslnode.simulation.report.report import begin_report, write_report
 from dslnode.simulation.simulated_settings import NOT_SIMULATED
-from dslnode.simulation.simulation import MASK_METHODS, Simulation, SimulationOptions, prepare_simulation
+from dslnode.simulation.simulation import (
+    MASK_METHODS,
+    MASKS_ALONE,
+    Simulation,
+    SimulationOptions,
+    prepare_simulation,
+)
 
 SHOWN_ROUNDS = 12
 
@@ -67,6 +74,9 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     prepared = simulation.prepared
     make_directory(directory)
     begin_report(directory, given_command(), loaded, prepared)
+    alone = unlinked_count(prepared.plan.neighbours)
+    if alone and request.options.method != MASKS_ALONE:
+        console.print(f"{alone} of {len(prepared.plan.boards)} nodes have no link", highlight=False)
     before = len(simulation.records)
     try:
         code = _run(simulation, console, at_most=loaded.settings.rounds)
@@ -92,7 +102,7 @@ def prepared_simulation(request: Request, console: Console) -> AnySimulation:
     chosen = prepared.settings.model_dump_json(exclude={"rounds", *NOT_SIMULATED})
     identity = identity_of(chosen, prepared.plan, prepared.positions)
     every = request.checkpoint_every
-    checkpoints = Checkpoints(request.directory, identity, nodes=request.options.nodes, every=every)
+    checkpoints = Checkpoints(request.directory, identity, nodes=len(prepared.plan.boards), every=every)
     if not request.resume:
         checkpoints.check_free()
     return _simulation(request, prepared, checkpoints, console)

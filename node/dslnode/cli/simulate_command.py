@@ -16,14 +16,14 @@ from dslnode.simulation.simulated_settings import NOT_SIMULATED
 
 app = typer.Typer()
 
-USUAL_NODES = 20
-
 
 def simulate(
     loaded: LoadedSettings,
     nodes: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, max=100_000, help="How many nodes. Default: 20, or as many as --like has."),
+        typer.Option(
+            min=1, max=100_000, help="How many nodes. Default: 20, or as many as --like or the file of --topology has."
+        ),
     ] = None,
     topology: Topology = "erdos:6",
     *,
@@ -150,9 +150,8 @@ def simulate(
 
     chosen_engine = Engine(name=engine, ray_address=ray_address, shards=shards)
     likeness = None if like is None else ask_likeness(like, ticket)
-    usual = USUAL_NODES if likeness is None else len(likeness.neighbours)
     options = SimulationOptions(
-        nodes=nodes or usual,
+        nodes=nodes,
         topology=topology,
         link=link,
         keep_ratio=keep_ratio or "",

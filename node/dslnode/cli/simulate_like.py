@@ -9,8 +9,8 @@ from statistics import fmean
 from dslnode.cli.crawler import NetworkSnapshot, crawl
 from dslnode.cli.status import checked_address
 from dslnode.errors import SettingsError
+from dslnode.simulation.graph import from_edges
 from dslnode.simulation.likeness import Likeness
-from dslnode.simulation.topology import from_edges
 from dslnode.transport.client import ask_status
 
 TIMEOUT_SECONDS = 5.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -14,7 +14,7 @@ from dslnode.config.settings import Settings, section_of
 
 app = typer.Typer()
 
-MAX_NODES = 256
+MIN_NODES, MAX_NODES = 2, 256
 NOT_IN_COMMON = {
     name
     for name in Settings.model_fields
@@ -27,7 +27,14 @@ NOT_IN_COMMON = {
 
 def start_testbed(
     loaded: LoadedSettings,
-    nodes: Annotated[int, typer.Option(min=2, max=MAX_NODES, help="How many daemons to start.")] = 8,
+    nodes: Annotated[
+        Optional[int],  # noqa: UP045 (typer reads the annotation)
+        typer.Option(
+            min=MIN_NODES,
+            max=MAX_NODES,
+            help="How many daemons to start. Default: 8, or as many as the file of --topology has.",
+        ),
+    ] = None,
     directory: Annotated[
         Path, typer.Option("--dir", metavar="DIRECTORY", help="Where tickets, states, logs and the page go.")
     ] = Path("testbed"),

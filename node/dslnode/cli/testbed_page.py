@@ -21,10 +21,10 @@ from dslnode.cli.testbed_log import Progress, progress_of
 from dslnode.cli.testbed_plan import PlannedNode
 from dslnode.errors import ExitCode, UnreachableError
 from dslnode.security.ticket import read_ticket
+from dslnode.simulation.graph import Neighbours
 from dslnode.simulation.report.layout import places_of
 from dslnode.simulation.report.page import Picture, document
 from dslnode.simulation.report.svg import Point, graph_picture
-from dslnode.simulation.topology import Neighbours
 from dslnode.transport.client import ask_status
 from dslnode.v1 import node_pb2 as pb
 

@@ -16,7 +16,7 @@ from dslnode.security.authority import DEFAULT_DAYS, Authority, utc_now
 from dslnode.security.secret_files import write_private
 from dslnode.security.ticket import ticket_text
 from dslnode.simulation.boards import node_name
-from dslnode.simulation.topology import Neighbours
+from dslnode.simulation.graph import Neighbours
 
 RUN_ID = "testbed"
 WAIT_SECONDS = 120.0

@@ -30,12 +30,12 @@ from dslnode.runtime.prepare import node_info
 from dslnode.runtime.traffic_accounting import largest_cost
 from dslnode.simulation.boards import Board, node_name
 from dslnode.simulation.event_queue import EventQueue
+from dslnode.simulation.graph import Neighbours
 from dslnode.simulation.happenings import Happening
 from dslnode.simulation.hostile import ATTACKS, MASK_ATTACKS, SILENT, HostileLearner
 from dslnode.simulation.partition_file import PartPositions, positions_of, take_part
 from dslnode.simulation.plan import SimulationPlan
 from dslnode.simulation.records import RoundRecord
-from dslnode.simulation.topology import Neighbours
 from dslnode.simulation.virtual_bookkeeper import VirtualBookkeeper
 from dslnode.simulation.virtual_learner import CommonParts, VirtualLearner
 from dslnode.simulation.virtual_network import NetworkRules, VirtualNetwork

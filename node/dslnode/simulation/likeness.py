@@ -7,7 +7,7 @@ from statistics import fmean, median
 
 import numpy as np
 
-from dslnode.simulation.topology import Neighbours, edges_of, from_edges
+from dslnode.simulation.graph import Neighbours, edges_of, from_edges
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import math
 from dslnode.data.partition import MAX_SHARES
 from dslnode.errors import SettingsError
 from dslnode.simulation.boards import MAX_SPEED_SIGMA
-from dslnode.simulation.topology import MAX_NODES
+from dslnode.simulation.graph import MAX_NODES
 
 DAY_SECONDS = 86_400.0
 BOUNDS: dict[str, tuple[float, float]] = {

@@ -7,9 +7,9 @@ from functools import cached_property
 
 from dslnode.errors import SettingsError
 from dslnode.simulation.boards import Board
+from dslnode.simulation.graph import Neighbours, check_count, check_degrees
 from dslnode.simulation.hostile import Hostility, hostile_nodes
 from dslnode.simulation.link_model import LinkModel
-from dslnode.simulation.topology import MAX_DEGREE, MAX_NODES, Neighbours
 
 EXAMPLES_PER_PART = 50
 """Training examples that a part of the data has at least, if nobody says how many parts there are."""
@@ -31,14 +31,8 @@ class SimulationPlan:
 
     def __post_init__(self) -> None:
         """Refuse a network that no daemons could form."""
-        if not 1 <= len(self.neighbours) <= MAX_NODES:
-            raise SettingsError(f"--nodes {len(self.neighbours)}: simulate from 1 to {MAX_NODES:,} nodes")
-        widest = max(map(len, self.neighbours))
-        if widest > MAX_DEGREE:
-            raise SettingsError(
-                f"--topology: a node would have {widest} neighbours, a daemon links with {MAX_DEGREE} at most; "
-                "take a sparser one, such as erdos:10"
-            )
+        check_count(len(self.neighbours))
+        check_degrees(self.neighbours)
         if not self.honest:
             raise SettingsError(
                 "--hostile: leaves no honest node, so there is nothing to measure; give a smaller part, or take "

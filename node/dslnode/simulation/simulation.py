@@ -14,6 +14,7 @@ from dslnode.runtime.build import pretrained_network
 from dslnode.simulation.boards import drawn_step_seconds, parse_keep_ratios
 from dslnode.simulation.build import PreparedSimulation, cut_data, drawn_parts, load_data, training_count
 from dslnode.simulation.checkpoints import Checkpoints
+from dslnode.simulation.graph import Neighbours, check_count
 from dslnode.simulation.hostile import parse_hostility
 from dslnode.simulation.latest_scores import LatestScores
 from dslnode.simulation.likeness import Likeness
@@ -24,9 +25,10 @@ from dslnode.simulation.partition_file import PartPositions, read_partition
 from dslnode.simulation.plan import SimulationPlan, part_count, plan_boards
 from dslnode.simulation.records import Incidents, RoundRecord
 from dslnode.simulation.shard import Arrays, States
-from dslnode.simulation.topology import Neighbours, topology_of
+from dslnode.simulation.topology import USUAL_TOPOLOGY, topology_of
 from dslnode.simulation.windows import Job, ShardLost, Shards, WindowDriver, ignore
 
+USUAL_NODES = 20
 USUAL_ROUNDS = 20
 OURS, MASKS_ALONE, AUTHORS = "ours", "masks_alone", "authors"
 MASK_METHODS = (OURS, MASKS_ALONE, AUTHORS)
@@ -41,11 +43,12 @@ MOST_ROUNDS = 10_000
 class SimulationOptions:
     """What a user asks for beside the settings of a node, as text where it has a form of its own.
 
-    Raises ``SettingsError`` if a number is out of its bounds.
+    Without a number of ``nodes`` there are as many as the network has that is taken for a model, or the file of edges,
+    else ``USUAL_NODES``. Raises ``SettingsError`` if a number is out of its bounds.
     """
 
-    nodes: int
-    topology: str
+    nodes: int | None = None
+    topology: str = USUAL_TOPOLOGY
     link: str = ""
     keep_ratio: str = ""
     hostile: str = ""
@@ -83,17 +86,18 @@ def prepare_simulation(
     Graph, speeds, keep ratio and data cap are then that network's, unless the options or settings have the last two.
     Raises ``SettingsError``, ``DataError`` or ``ModelError``, saying what to fix.
     """
-    own = None if like is None else like.grown(options.nodes, settings.seed)
+    own = None if like is None else like.grown(_like_count(options, like), settings.seed)
+    neighbours = _neighbours(options, settings, own)
     settings = _completed(settings, options, own)
     if options.method == AUTHORS:
         settings = _as_the_authors(settings)
     data = load_data(settings)
-    positions = _positions(options, settings, data)
+    positions = _positions(options, settings, data, nodes=len(neighbours))
     parts = len(positions)
     plan = SimulationPlan(
-        neighbours=_neighbours(options, settings, own),
+        neighbours=neighbours,
         boards=plan_boards(
-            _step_seconds(options, settings, own),
+            _step_seconds(options, settings, own, nodes=len(neighbours)),
             keep_ratios=_keep_ratios(options, settings, own),
             parts=parts,
             hostility=parse_hostility(options.hostile) if options.hostile else None,
@@ -137,25 +141,35 @@ def _as_the_authors(settings: Settings) -> Settings:
     return Settings(**{**settings.model_dump(), **preset, "rounds": rounds})
 
 
-def _positions(options: SimulationOptions, settings: Settings, data: DataSet) -> list[PartPositions]:
+def _positions(options: SimulationOptions, settings: Settings, data: DataSet, *, nodes: int) -> list[PartPositions]:
     """Return which examples each part holds, as a file says or as daemons draw them."""
     if not options.partition:
-        return drawn_parts(settings, data, options.parts or part_count(options.nodes, training_count(settings, data)))
+        return drawn_parts(settings, data, options.parts or part_count(nodes, training_count(settings, data)))
     if options.parts:
         raise SettingsError("--parts: the file of --partition says how many parts there are; leave --parts out")
     return read_partition(Path(options.partition), data)
 
 
+def _like_count(options: SimulationOptions, like: Likeness) -> int:
+    count = len(like.neighbours) if options.nodes is None else options.nodes
+    check_count(count)
+    return count
+
+
 def _neighbours(options: SimulationOptions, settings: Settings, like: Likeness | None) -> Neighbours:
-    if options.method == MASKS_ALONE:
-        return ((),) * options.nodes
-    return topology_of(options.topology, options.nodes, settings.seed) if like is None else like.neighbours
+    if like is None:
+        found = topology_of(options.topology, options.nodes, settings.seed, usual=USUAL_NODES)
+    else:
+        found = like.neighbours
+    return ((),) * len(found) if options.method == MASKS_ALONE else found
 
 
-def _step_seconds(options: SimulationOptions, settings: Settings, like: Likeness | None) -> tuple[float, ...]:
+def _step_seconds(
+    options: SimulationOptions, settings: Settings, like: Likeness | None, *, nodes: int
+) -> tuple[float, ...]:
     if like is not None:
         return tuple(seconds / settings.local_steps for seconds in like.round_seconds)
-    return drawn_step_seconds(options.step_time, options.speed_sigma, options.nodes, settings.seed)
+    return drawn_step_seconds(options.step_time, options.speed_sigma, nodes, settings.seed)
 
 
 def _keep_ratios(options: SimulationOptions, settings: Settings, like: Likeness | None) -> tuple[float, ...]:

@@ -1,54 +1,86 @@
-"""Who is whose neighbour, as a value: drawn from a seed, or read from a file of edges."""
+"""Graphs as a user names them: drawn from a seed, or read from a file of edges."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dslnode.errors import SettingsError
-from dslnode.text_files import decode_text
-
-Neighbours = tuple[tuple[int, ...], ...]
-"""For every node its neighbours in ascending order; never itself; if i has j, then j has i."""
+from dslnode.simulation.edge_file import read_edges
+from dslnode.simulation.graph import (
+    MAX_DEGREE,
+    MAX_NODES,
+    Neighbours,
+    check_count,
+    check_degree,
+    check_degrees,
+    from_edges,
+    from_pairs,
+    is_connected,
+    joined,
+)
 
 Generator = np.random.Generator
 
-MAX_NODES = 100_000
-MAX_FILE_BYTES = 64 << 20
 FORMS = "ring, complete, erdos:DEGREE, geometric[:DEGREE], barabasi[:LINKS] or a file of edges"
+USUAL_TOPOLOGY = "erdos:6"
 EDGE_PROBABILITY = 0.55
 """Of the authors' graph: 20 nodes, mean degree 10.4."""
 MAX_DRAWS = 10
 """Draws of a random graph until it is connected; the parts of the last one are joined."""
-MAX_DEGREE = 100
-"""As many neighbours as a daemon can have."""
+MAX_PAIRWISE_NODES = 3_000
+"""In larger random graphs not every pair is drawn, which would take minutes."""
 GEOMETRIC_DEGREE = 8.0
 BARABASI_LINKS = 3
 MAX_BARABASI_LINKS = 30
 
 
-def topology_of(text: str, count: int, seed: int) -> Neighbours:
+def topology_of(text: str, count: int | None, seed: int, *, usual: int = 20) -> Neighbours:
     """Return the graph that a setting names, over ``count`` nodes.
 
-    Raises ``SettingsError`` if the text is no topology, or the file of edges cannot be used.
+    Without a count there are as many as the file of edges has, else the ``usual`` number. Raises ``SettingsError`` if
+    the text is no topology, the file of edges cannot be used, or a node would have more neighbours than a daemon can
+    have: before the graph is drawn, where that can be known.
+    """
+    size = usual if count is None else count
+    check_count(size)
+    drawing = _drawing(text, size, seed)
+    if drawing is None:
+        try:
+            neighbours = read_edges(Path(text), count)
+        except FileNotFoundError as error:
+            raise SettingsError(f"--topology {text}: is none of {FORMS}, and there is no such file") from error
+    else:
+        neighbours = drawing()
+    check_degrees(neighbours, text)
+    return neighbours
+
+
+def _drawing(text: str, count: int, seed: int) -> Callable[[], Neighbours] | None:
+    """Return what draws the graph of this name; None if it is none. Raises ``SettingsError`` if it would be too dense.
+
+    What is compared here is the number of neighbours in the mean.
     """
     name, colon, number = text.partition(":")
-    if name in ("ring", "complete") and not colon:
-        return ring(count) if name == "ring" else complete(count)
-    drawn: dict[str, Callable[[float], Neighbours]] = {
-        "erdos": lambda degree: erdos_renyi(count, seed, min(1.0, degree / max(1, count - 1))),
-        "geometric": lambda degree: geometric(count, seed, degree),
-        "barabasi": lambda links: barabasi(count, seed, int(min(links, MAX_BARABASI_LINKS))),
-    }
-    usual = {"geometric": GEOMETRIC_DEGREE, "barabasi": BARABASI_LINKS}
-    if name in drawn:
-        return drawn[name](_number(text, number, usual.get(name) if not colon else None))
-    return read_edges(Path(text), count)
+    if name == "ring" and not colon:
+        return lambda: ring(count)
+    if name == "complete" and not colon:
+        check_degree(count - 1, text)
+        return lambda: complete(count)
+    if name == "barabasi":
+        links = _links(text, number) if colon else BARABASI_LINKS
+        return lambda: barabasi(count, seed, links)
+    if name not in ("erdos", "geometric"):
+        return None
+    degree = GEOMETRIC_DEGREE if name == "geometric" and not colon else _degree(text, number)
+    check_degree(min(degree, count - 1), text)
+    if name == "geometric":
+        return lambda: geometric(count, seed, degree)
+    return lambda: erdos_renyi(count, seed, min(1.0, degree / max(1, count - 1)))
 
 
 def ring(count: int, _seed: int = 0) -> Neighbours:
@@ -62,8 +94,14 @@ def complete(count: int, _seed: int = 0) -> Neighbours:
 
 
 def erdos_renyi(count: int, seed: int, probability: float = EDGE_PROBABILITY) -> Neighbours:
-    """Draw every edge with the same probability, until the graph is connected; join the parts if it hardly can be."""
+    """Draw every edge with the same probability, above 0 to 1, and join the parts of the graph that hardly connects.
+
+    Up to ``MAX_PAIRWISE_NODES`` every pair is drawn, until the graph is connected. A larger one is drawn once, by how
+    many pairs lie between one edge and the next (Batagelj and Brandes 2005): another graph of the same distribution.
+    """
     generator = np.random.Generator(np.random.PCG64([seed, count]))
+    if count > MAX_PAIRWISE_NODES:
+        return joined(from_pairs(count, _skipping_pairs(count, generator, probability)))
     for _ in range(MAX_DRAWS):
         neighbours = from_edges(count, _drawn_pairs(count, generator, probability))
         if is_connected(neighbours):
@@ -104,80 +142,28 @@ def barabasi(count: int, seed: int, links: int = BARABASI_LINKS) -> Neighbours:
     return from_edges(count, edges)
 
 
-def from_edges(count: int, edges: Iterable[tuple[int, int]]) -> Neighbours:
-    """Return the neighbours of ``count`` nodes that these edges join."""
-    around: list[set[int]] = [set() for _ in range(count)]
-    for i, j in edges:
-        around[i].add(j)
-        around[j].add(i)
-    return tuple(tuple(sorted(peers)) for peers in around)
-
-
-def edges_of(neighbours: Neighbours) -> list[tuple[int, int]]:
-    """Return every edge once, the smaller node first, in ascending order."""
-    return [(i, j) for i, peers in enumerate(neighbours) for j in peers if i < j]
-
-
-def read_edges(file: Path, count: int) -> Neighbours:
-    """Return the graph in a file: two node numbers from 0 in a line; lines that begin with # are remarks.
-
-    Raises ``SettingsError`` if there is no such file, or a line of it is no edge between two of ``count`` nodes.
-    """
-    try:
-        with file.open("rb") as source:
-            content = source.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise SettingsError(f"--topology {file}: is larger than {MAX_FILE_BYTES >> 20} MiB; give a smaller file")
-        lines = decode_text(content).splitlines()
-    except FileNotFoundError as error:
-        raise SettingsError(f"--topology {file}: is none of {FORMS}, and there is no such file") from error
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"--topology {file}: cannot be read ({error}); give a text file of edges") from error
-    numbered = ((number, line.split("#")[0].split()) for number, line in enumerate(lines, start=1))
-    return from_edges(count, [_edge(f"{file}, line {at}", words, count) for at, words in numbered if words])
-
-
-def write_edges(file: Path, neighbours: Neighbours) -> None:
-    """Write a graph as ``read_edges`` reads it."""
-    lines = [f"# {len(neighbours)} nodes", *(f"{i} {j}" for i, j in edges_of(neighbours))]
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def is_connected(neighbours: Neighbours) -> bool:
-    """Return whether every node can be reached from the first."""
-    return len(_reached(neighbours, 0)) == len(neighbours)
-
-
-def joined(neighbours: Neighbours) -> Neighbours:
-    """Return the graph with an edge from each part to the one before, so that it is connected."""
-    first_of_parts: list[int] = []
-    seen: set[int] = set()
-    for node in range(len(neighbours)):
-        if node not in seen:
-            first_of_parts.append(node)
-            seen |= _reached(neighbours, node)
-    bridges = list(pairwise(first_of_parts))
-    return from_edges(len(neighbours), [*edges_of(neighbours), *bridges]) if bridges else neighbours
-
-
-def link_count(neighbours: Neighbours) -> int:
-    """Return the number of directed links: every node sends to each of its neighbours."""
-    return sum(map(len, neighbours))
-
-
-def _reached(neighbours: Neighbours, start: int) -> set[int]:
-    reached, waiting = {start}, [start]
-    while waiting:
-        new = set(neighbours[waiting.pop()]) - reached
-        reached |= new
-        waiting += new
-    return reached
-
-
 def _drawn_pairs(count: int, generator: Generator, probability: float) -> list[tuple[int, int]]:
     """Draw all pairs, row by row: no more than one row of a large graph is in memory."""
     rows = (generator.random(count) < probability for _ in range(count))
     return [(i, int(j)) for i, row in enumerate(rows) for j in np.flatnonzero(row[i + 1 :]) + i + 1]
+
+
+def _skipping_pairs(count: int, generator: Generator, probability: float) -> NDArray[np.int64]:
+    """Draw as many numbers as there are edges; return the pairs, shape (edges, 2), the larger node first.
+
+    Pairs are counted row by row: (1, 0), (2, 0), (2, 1), (3, 0), ...
+    """
+    pairs = count * (count - 1) // 2
+    usual = int(pairs * probability + 5 * math.sqrt(pairs * probability)) + 10
+    places, end = [], -1
+    while end < pairs:
+        places.append(end + np.cumsum(generator.geometric(probability, usual)))
+        end = int(places[-1][-1])
+    found = np.concatenate(places)
+    found = found[found < pairs]
+    rows = ((1 + np.sqrt(1 + 8 * found.astype(np.float64))) / 2).astype(np.int64)
+    rows -= rows * (rows - 1) // 2 > found  # the root may be rounded up
+    return np.stack([rows, found - rows * (rows - 1) // 2], axis=1)
 
 
 def _near_pairs(points: NDArray[np.float64], reach: float) -> list[tuple[int, int]]:
@@ -196,9 +182,7 @@ def _near_pairs(points: NDArray[np.float64], reach: float) -> list[tuple[int, in
     return found
 
 
-def _number(text: str, number: str, usual: float | None) -> float:
-    if usual is not None:
-        return usual
+def _degree(text: str, number: str) -> float:
     try:
         found = float(number)
     except ValueError:
@@ -208,8 +192,10 @@ def _number(text: str, number: str, usual: float | None) -> float:
     return found
 
 
-def _edge(place: str, words: list[str], count: int) -> tuple[int, int]:
-    numbers = [int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 10]
-    if len(numbers) != 2 or len(words) != 2 or numbers[0] == numbers[1] or max(numbers) >= count:
-        raise SettingsError(f"{place}: needs two different node numbers from 0 to {count - 1}, as: 0 1")
-    return numbers[0], numbers[1]
+def _links(text: str, number: str) -> int:
+    found = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
+    if not 1 <= found <= MAX_BARABASI_LINKS:
+        raise SettingsError(
+            f"--topology {text}: needs a whole number of links from 1 to {MAX_BARABASI_LINKS}, as barabasi:3"
+        )
+    return found

@@ -14,6 +14,7 @@ from dslnode.protocol.events import DeadlinePassed
 from dslnode.simulation.boards import absence_rounds
 from dslnode.simulation.event_queue import EventQueue
 from dslnode.simulation.framing import Framed
+from dslnode.simulation.graph import Neighbours
 from dslnode.simulation.happenings import (
     DeadlineOver,
     Happening,
@@ -29,7 +30,6 @@ from dslnode.simulation.happenings import (
 from dslnode.simulation.line import LinkEnd
 from dslnode.simulation.link_model import LinkModel, least_seconds, transfer
 from dslnode.simulation.records import RoundRecord
-from dslnode.simulation.topology import Neighbours
 from dslnode.simulation.virtual_node import VirtualNode, node_key, node_number
 from dslnode.transport.frame_codec import LinkParameters
 from dslnode.transport.traffic import Flow, Traffic

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dslnode.simulation.graph import Neighbours
 from dslnode.simulation.methods.mixing import metropolis
-from dslnode.simulation.topology import Neighbours, complete, erdos_renyi, ring
+from dslnode.simulation.topology import complete, erdos_renyi, ring
 
 
 @pytest.mark.parametrize("neighbours", [ring(8, 1), complete(8, 1), erdos_renyi(8, 1)])

@@ -9,7 +9,7 @@ from torch import nn
 
 from dslnode.data.dataset import DataSet
 from dslnode.protocol.mask import MaskLayout
-from dslnode.simulation.topology import Neighbours
+from dslnode.simulation.graph import Neighbours
 
 
 @dataclass(frozen=True, eq=False)

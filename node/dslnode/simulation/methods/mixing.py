@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dslnode.simulation.topology import Neighbours
+from dslnode.simulation.graph import Neighbours
 
 
 def metropolis(neighbours: Neighbours) -> list[dict[int, float]]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from dslnode.simulation.topology import Neighbours, edges_of
+from dslnode.simulation.graph import Neighbours, edges_of
 
 MAX_SPRING_NODES = 600
 """Larger graphs are drawn as a spiral: forces between all pairs take too long, and lines would hide the nodes."""

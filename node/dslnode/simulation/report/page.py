@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from dslnode.simulation.graph import edges_of, link_count
 from dslnode.simulation.plan import SimulationPlan
 from dslnode.simulation.records import RoundRecord, RoundSummary, summaries
 from dslnode.simulation.report.layout import MAX_SPRING_NODES, places_of
 from dslnode.simulation.report.svg import Curve, Point, graph_picture, line_plot
-from dslnode.simulation.topology import edges_of, link_count
 
 STYLE = """
 :root { --ground: #f5f6f8; --panel: #fff; --line: #e1e5ea; --text: #16202c; --quiet: #5b6878; --first: #0f766e;

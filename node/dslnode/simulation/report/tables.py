@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dslnode.simulation.boards import node_name
+from dslnode.simulation.edge_file import write_edges
 from dslnode.simulation.plan import SimulationPlan
 from dslnode.simulation.records import RoundRecord
-from dslnode.simulation.topology import write_edges
 
 MAX_FILE_BYTES = 4 << 30
 ROUND_FIELDS = [field.name for field in fields(RoundRecord)]
