@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dslnode.config.settings import Settings
+from dslnode.errors import SettingsError
 from dslnode.simulation.graph import is_connected
 from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.simulation import SimulationOptions, prepare_simulation
@@ -36,7 +37,7 @@ def test_a_smaller_network_is_its_first_nodes() -> None:
 
 def test_a_simulation_takes_graph_ratios_speeds_and_cap() -> None:
     settings = Settings(name="simulated", local_steps=10)
-    prepared = prepare_simulation(SimulationOptions(nodes=6, topology="complete"), settings, LIKE)
+    prepared = prepare_simulation(SimulationOptions(), settings, LIKE)
     assert prepared.plan.neighbours == LIKE.neighbours
     assert [board.keep_ratio for board in prepared.plan.boards] == list(LIKE.keep_ratios)
     assert [board.step_seconds for board in prepared.plan.boards] == pytest.approx([1, 2, 3, 3, 4, 5])
@@ -45,7 +46,20 @@ def test_a_simulation_takes_graph_ratios_speeds_and_cap() -> None:
 
 def test_what_is_asked_for_wins() -> None:
     settings = Settings(name="simulated", data_cap="3MB/day")
-    options = SimulationOptions(nodes=6, topology="ring", keep_ratio="0.25")
+    options = SimulationOptions(nodes=4, keep_ratio="0.25")
     prepared = prepare_simulation(options, settings, LIKE)
-    assert {board.keep_ratio for board in prepared.plan.boards} == {0.25}
+    assert [board.keep_ratio for board in prepared.plan.boards] == [0.25] * 4
     assert prepared.settings.data_cap == "3MB/day"
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("topology", SimulationOptions(topology="ring")),
+        ("speed", SimulationOptions(speed_sigma=0.0)),
+        ("step-time", SimulationOptions(step_time=0.01)),
+    ],
+)
+def test_what_the_network_says_is_not_asked_for_as_well(name: str, options: SimulationOptions) -> None:
+    with pytest.raises(SettingsError, match=f"--{name}: is what --like takes"):
+        prepare_simulation(options, Settings(name="simulated"), LIKE)

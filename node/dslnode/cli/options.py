@@ -19,14 +19,11 @@ ConfigFile = Annotated[
     typer.Option("--config", metavar="FILE", envvar="DSLNODE_CONFIG", help="TOML file with settings."),
 ]
 
-Topology = Annotated[
-    str,
-    typer.Option(
-        metavar="GRAPH",
-        help="Who is linked: ring, complete, erdos:DEGREE, geometric[:DEGREE], barabasi[:LINKS], or a file with "
-        "two node numbers in each line.",
-    ),
-]
+TOPOLOGY_HELP = (
+    "Who is linked: ring, complete, erdos:DEGREE, geometric[:DEGREE], barabasi[:LINKS], or a file with two node "
+    "numbers in each line."
+)
+Topology = Annotated[str, typer.Option(metavar="GRAPH", help=TOPOLOGY_HELP)]
 
 
 def with_settings(

@@ -21,6 +21,7 @@ from dslnode.simulation.checkpoints import Checkpoints, identity_of
 from dslnode.simulation.engines import Engine, EngineName
 from dslnode.simulation.graph import unlinked_count
 from dslnode.simulation.likeness import Likeness
+from dslnode.simulation.likeness_file import write_likeness
 from dslnode.simulation.method_simulation import AnySimulation, MethodSimulation
 from dslnode.simulation.records import Incidents, RoundSummary, summaries
 from dslnode.simulation.report.report import begin_report, write_report
@@ -74,6 +75,8 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     prepared = simulation.prepared
     make_directory(directory)
     begin_report(directory, given_command(), loaded, prepared)
+    if request.like is not None:
+        write_likeness(directory, request.like)
     alone = unlinked_count(prepared.plan.neighbours)
     if alone and request.options.method != MASKS_ALONE:
         console.print(f"{alone} of {len(prepared.plan.boards)} nodes have no link", highlight=False)

@@ -9,7 +9,7 @@ import typer
 
 from dslnode.cli.endings import until_stopped
 from dslnode.cli.help import CommandHelp
-from dslnode.cli.options import Topology, with_settings
+from dslnode.cli.options import TOPOLOGY_HELP, with_settings
 from dslnode.config.loader import LoadedSettings
 from dslnode.simulation.engines import LOCAL_CLUSTER, Engine, EngineName
 from dslnode.simulation.simulated_settings import NOT_SIMULATED
@@ -25,7 +25,10 @@ def simulate(
             min=1, max=100_000, help="How many nodes. Default: 20, or as many as --like or the file of --topology has."
         ),
     ] = None,
-    topology: Topology = "erdos:6",
+    topology: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="GRAPH", help=f"{TOPOLOGY_HELP} Default: erdos:6."),
+    ] = None,
     *,
     report: Annotated[
         Path, typer.Option(metavar="DIRECTORY", help="Where tables, page and deployment files go.")
@@ -45,11 +48,15 @@ def simulate(
         ),
     ] = "",
     speed: Annotated[
-        float, typer.Option(metavar="SIGMA", help="How unlike the boards' speeds are: sigma of a lognormal. 0: alike.")
-    ] = 0.0,
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            metavar="SIGMA", help="How unlike the boards' speeds are: sigma of a lognormal. 0, the default: alike."
+        ),
+    ] = None,
     step_time: Annotated[
-        float, typer.Option(metavar="SECONDS", help="What a local step takes on the median board.")
-    ] = 0.01,
+        Optional[float],  # noqa: UP045
+        typer.Option(metavar="SECONDS", help="What a local step takes on the median board. Default: 0.01."),
+    ] = None,
     parts: Annotated[
         int,
         typer.Option(
@@ -93,7 +100,8 @@ def simulate(
         Optional[str],  # noqa: UP045
         typer.Option(
             metavar="HOST:PORT",
-            help="Take graph, keep ratios, seconds per round and data cap from the network of this running node.",
+            help="Take graph, keep ratios, seconds per round and data cap from the network of this running node; "
+            "with --resume, from likeness.json in --report.",
         ),
     ] = None,
     ticket: Annotated[
@@ -145,14 +153,14 @@ def simulate(
     """
     from dslnode.cli.simulate import Request, run_simulation
     from dslnode.cli.simulate_grid import run_grid
-    from dslnode.cli.simulate_like import ask_likeness
+    from dslnode.cli.simulate_like import take_likeness
     from dslnode.simulation.simulation import SimulationOptions
 
     chosen_engine = Engine(name=engine, ray_address=ray_address, shards=shards)
-    likeness = None if like is None else ask_likeness(like, ticket)
+    likeness = take_likeness(like, ticket, report, resume=resume)
     options = SimulationOptions(
         nodes=nodes,
-        topology=topology,
+        topology=topology or "",
         link=link,
         keep_ratio=keep_ratio or "",
         hostile=hostile,

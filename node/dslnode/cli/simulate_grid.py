@@ -16,6 +16,7 @@ from dslnode.errors import DslnodeError, ExitCode, StateError
 from dslnode.simulation.checkpoints import resumable_round, state_of
 from dslnode.simulation.grid import Combination, combinations, outcome, over_seeds, varied
 from dslnode.simulation.grid_directory import Found, GridDirectory, grid_identity, run_name
+from dslnode.simulation.likeness_file import write_likeness
 from dslnode.simulation.method_simulation import AnySimulation
 from dslnode.simulation.records import RoundRecord, summaries
 from dslnode.simulation.report.grid_page import Course, grid_page
@@ -68,6 +69,8 @@ def run_grid(request: Request, axes: Sequence[str]) -> ExitCode:
     for _, own in grid.waiting:
         prepared_simulation(own, console)
     make_directory(request.directory)
+    if request.like is not None:
+        write_likeness(request.directory, request.like)
     grid.files.begin(len(grid.found) + len(grid.waiting), grid.found)
     try:
         code = _run(grid, console)

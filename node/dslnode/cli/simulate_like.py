@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -11,19 +12,35 @@ from dslnode.cli.status import checked_address
 from dslnode.errors import SettingsError
 from dslnode.simulation.graph import from_edges
 from dslnode.simulation.likeness import Likeness
+from dslnode.simulation.likeness_file import LIKENESS_FILE, read_likeness
 from dslnode.transport.client import ask_status
 
 TIMEOUT_SECONDS = 5.0
 
 
+def take_likeness(address: str | None, ticket: Path | None, report: Path, *, resume: bool) -> Likeness | None:
+    """Return the network that a simulation is to be like, None if it is like none.
+
+    With ``resume`` it is the one in the report, as it was asked for the first time: a network that runs reports other
+    seconds per round each time. Raises as ``ask_likeness`` and ``read_likeness`` do.
+    """
+    if address is None:
+        if ticket is not None:
+            raise SettingsError("--ticket: is for the network that --like asks; add --like, or leave --ticket out")
+        return None
+    file = report / LIKENESS_FILE
+    return read_likeness(file, address) if resume and file.exists() else ask_likeness(address, ticket)
+
+
 def ask_likeness(address: str, ticket: Path | None) -> Likeness:
     """Return what the nodes of a network report, asked from one of them.
 
-    Raises ``UnreachableError`` if that node does not answer, ``SettingsError`` if no node has finished a round.
+    Raises ``UnreachableError`` if that node does not answer, ``SettingsError`` if the address is malformed, or no node
+    has finished a round.
     """
     ask = partial(ask_status, timeout=TIMEOUT_SECONDS, ticket=ticket)
-    ask(checked_address(address))
-    return likeness_of(crawl([address], ask))
+    ask(checked_address(address, "--like"))
+    return replace(likeness_of(crawl([address], ask)), address=address)
 
 
 def likeness_of(snapshot: NetworkSnapshot) -> Likeness:

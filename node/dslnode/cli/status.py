@@ -46,12 +46,12 @@ def show_status(address: str, *, watch: bool, as_json: bool, timeout: float, tic
             live.update(with_judgement(ask()), refresh=True)
 
 
-def checked_address(address: str) -> str:
-    """Return the address given to a command; ``SettingsError`` if it is malformed."""
+def checked_address(address: str, option: str = "--address") -> str:
+    """Return the address given to a command by an option; ``SettingsError`` if it is malformed."""
     try:
         return check_address(address)
     except ValueError as error:
-        raise SettingsError(f"--address: {error}") from error
+        raise SettingsError(f"{option}: {error}") from error
 
 
 def as_table(reply: pb.StatusReply) -> RenderableType:

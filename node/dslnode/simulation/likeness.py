@@ -15,13 +15,15 @@ class Likeness:
     """A running network, as its nodes report it. Of those that did not answer, the mean of the others is taken.
 
     ``round_seconds`` are the seconds per round of each node, waiting included: an upper bound of what its training
-    takes. ``data_cap`` is as the setting has it, empty without one.
+    takes. ``data_cap`` is as the setting has it, empty without one: that of one node stands for all. ``address`` is
+    where the network was asked.
     """
 
     neighbours: Neighbours
     keep_ratios: tuple[float, ...]
     round_seconds: tuple[float, ...]
     data_cap: str = ""
+    address: str = ""
 
     def grown(self, count: int, seed: int) -> Likeness:
         """Return the network with as many nodes: the first ones of it, or new ones that join as many as is usual.

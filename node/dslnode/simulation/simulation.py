@@ -30,6 +30,7 @@ from dslnode.simulation.windows import Job, ShardLost, Shards, WindowDriver, ign
 
 USUAL_NODES = 20
 USUAL_ROUNDS = 20
+USUAL_STEP_SECONDS = 0.01
 OURS, MASKS_ALONE, AUTHORS = "ours", "masks_alone", "authors"
 MASK_METHODS = (OURS, MASKS_ALONE, AUTHORS)
 """Methods that learn masks by the daemon's own parts: as set, without neighbours, and in the authors' form."""
@@ -44,17 +45,18 @@ class SimulationOptions:
     """What a user asks for beside the settings of a node, as text where it has a form of its own.
 
     Without a number of ``nodes`` there are as many as the network has that is taken for a model, or the file of edges,
-    else ``USUAL_NODES``. Raises ``SettingsError`` if a number is out of its bounds.
+    else ``USUAL_NODES``. Without ``topology``, ``speed_sigma`` and ``step_time`` these are those of that network, else
+    ``USUAL_TOPOLOGY``, 0 and ``USUAL_STEP_SECONDS``. Raises ``SettingsError`` if a number is out of its bounds.
     """
 
     nodes: int | None = None
-    topology: str = USUAL_TOPOLOGY
+    topology: str = ""
     link: str = ""
     keep_ratio: str = ""
     hostile: str = ""
     churn: float = 0.0
-    speed_sigma: float = 0.0
-    step_time: float = 0.01
+    speed_sigma: float | None = None
+    step_time: float | None = None
     parts: int = 0
     partition: str = ""
     until_score: float | None = None
@@ -86,7 +88,7 @@ def prepare_simulation(
     Graph, speeds, keep ratio and data cap are then that network's, unless the options or settings have the last two.
     Raises ``SettingsError``, ``DataError`` or ``ModelError``, saying what to fix.
     """
-    own = None if like is None else like.grown(_like_count(options, like), settings.seed)
+    own = None if like is None else _like(options, like, settings.seed)
     neighbours = _neighbours(options, settings, own)
     settings = _completed(settings, options, own)
     if options.method == AUTHORS:
@@ -150,15 +152,20 @@ def _positions(options: SimulationOptions, settings: Settings, data: DataSet, *,
     return read_partition(Path(options.partition), data)
 
 
-def _like_count(options: SimulationOptions, like: Likeness) -> int:
+def _like(options: SimulationOptions, like: Likeness, seed: int) -> Likeness:
+    """Return a network like one, with as many nodes as is asked for. Raises ``SettingsError``."""
+    given = {"topology": options.topology, "speed": options.speed_sigma, "step-time": options.step_time}
+    for name, value in given.items():
+        if value not in ("", None):
+            raise SettingsError(f"--{name}: is what --like takes from a network; leave one of the two out")
     count = len(like.neighbours) if options.nodes is None else options.nodes
     check_count(count)
-    return count
+    return like.grown(count, seed)
 
 
 def _neighbours(options: SimulationOptions, settings: Settings, like: Likeness | None) -> Neighbours:
     if like is None:
-        found = topology_of(options.topology, options.nodes, settings.seed, usual=USUAL_NODES)
+        found = topology_of(options.topology or USUAL_TOPOLOGY, options.nodes, settings.seed, usual=USUAL_NODES)
     else:
         found = like.neighbours
     return ((),) * len(found) if options.method == MASKS_ALONE else found
@@ -169,7 +176,8 @@ def _step_seconds(
 ) -> tuple[float, ...]:
     if like is not None:
         return tuple(seconds / settings.local_steps for seconds in like.round_seconds)
-    return drawn_step_seconds(options.step_time, options.speed_sigma, nodes, settings.seed)
+    median = USUAL_STEP_SECONDS if options.step_time is None else options.step_time
+    return drawn_step_seconds(median, options.speed_sigma or 0.0, nodes, settings.seed)
 
 
 def _keep_ratios(options: SimulationOptions, settings: Settings, like: Likeness | None) -> tuple[float, ...]:
