@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import csv
 import shlex
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 import yaml
 
 from dslnode.config.loader import LoadedSettings, load
+from dslnode.config.presets import PRESETS
+from dslnode.config.settings import Settings
 from dslnode.errors import SettingsError
 from dslnode.simulation.edge_file import read_edges
 from dslnode.simulation.plan import SimulationPlan
 from dslnode.simulation.records import summaries
-from dslnode.simulation.report.deployment import ticket_commands
+from dslnode.simulation.report.deployment import differences, ticket_commands
 from dslnode.simulation.report.grid_page import Course, grid_page
 from dslnode.simulation.report.layout import places_of
-from dslnode.simulation.report.report import text_of, write_report
+from dslnode.simulation.report.report import chosen_settings, rounds_of, text_of, write_report
 from dslnode.simulation.report.svg import Curve, amount, line_plot
 from dslnode.simulation.report.tables import read_hostile, read_rounds
-from dslnode.simulation.simulation import Simulation
+from dslnode.simulation.simulation import Simulation, SimulationOptions, prepare_simulation
 from dslnode.simulation.topology import ring, topology_of
 from tests.simulation.networks import finished
 
@@ -40,6 +44,10 @@ def directory(ended: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Pa
     loaded: LoadedSettings = load({"split": "classes:4", "rounds": "3"}, {}, None)
     write_report(target, COMMAND, loaded, ended)
     return target
+
+
+def text_of_file(directory: Path, name: str) -> str:
+    return (directory / name).read_text(encoding="utf-8")
 
 
 class Page(HTMLParser):
@@ -91,7 +99,7 @@ def test_the_page_loads_and_runs_nothing_and_its_pictures_are_well_formed(direct
 
 
 def test_the_tickets_are_commands_that_there_are(directory: Path) -> None:
-    lines = (directory / "tickets.sh").read_text(encoding="utf-8").splitlines()
+    lines = [line for line in text_of_file(directory, "tickets.sh").splitlines() if not line.startswith("#")]
     assert lines[:2] == ["set -e", "dslnode ca init"]
     words = shlex.split(lines[2])
     assert words[:4] == ["dslnode", "ca", "issue", "node-1"]
@@ -181,3 +189,54 @@ def test_a_simulation_that_was_interrupted_while_it_was_built_leaves_a_report(
 ) -> None:
     write_report(tmp_path, COMMAND, load({}, {}, None), Simulation(ended.prepared))
     assert "Nothing was measured." in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_what_real_nodes_do_differently_is_said_in_both_files(directory: Path) -> None:
+    for name in ("tickets.sh", "compose.yml"):
+        remarks = [line for line in text_of_file(directory, name).splitlines() if line.startswith("# ")]
+        assert "# All nodes are honest here; of those simulated, 1 lied (hostile in nodes.csv)." in remarks
+        assert any("--link, --speed and --step-time are not in these files" in line for line in remarks)
+
+
+@pytest.mark.parametrize(
+    ("changed", "method", "said"),
+    [
+        ({"has_given_partition": True}, "", "cannot read --partition"),
+        ({}, "dpsgd", "no daemon that does --method dpsgd"),
+        ({"plan": {"until_score": 0.9}}, "", "have no --until"),
+        ({"plan": {"churn": 0.1}}, "", "no node leaves by itself"),
+    ],
+)
+def test_every_difference_is_said_where_there_is_one(
+    ended: Simulation, changed: dict[str, Any], method: str, said: str
+) -> None:
+    plan = replace(ended.prepared.plan, **changed.get("plan", {}))
+    prepared = replace(ended.prepared, **{**changed, "plan": plan})
+    assert said in " ".join(differences(prepared, method))
+    assert said not in " ".join(differences(ended.prepared))
+
+
+def test_tickets_have_what_the_simulation_chose(ended: Simulation) -> None:
+    loaded = load({"split": "classes:4", "listen": "10.0.0.9:7711"}, {}, None)
+    settings = loaded.settings.model_copy(update={"data_cap": "2MB/day", "rounds": 20, "wait_for_peers": 60.0})
+    found = chosen_settings(loaded, replace(ended.prepared, settings=settings), 7)
+    assert found == {"split": "classes:4", "data_cap": "2MB/day", "wait_for_peers": "60.0", "rounds": "7"}
+
+
+def test_tickets_of_the_authors_form_have_its_settings() -> None:
+    authors = prepare_simulation(SimulationOptions(nodes=2, method="authors"), Settings(name="simulated"))
+    found = chosen_settings(load({}, {}, None), authors, 200)
+    again: LoadedSettings = load(found, {}, None)
+    names = set(PRESETS["authors"]) - {"keep_ratio"}
+    assert {name: getattr(again.settings, name) for name in names} == {
+        name: value for name, value in PRESETS["authors"].items() if name in names
+    }
+
+
+def test_nodes_that_a_score_ends_do_as_many_rounds_as_the_simulation_had(ended: Simulation) -> None:
+    plan = replace(ended.prepared.plan, until_score=0.1)
+    settings = ended.prepared.settings.model_copy(update={"rounds": 10_000})
+    until = Simulation(replace(ended.prepared, plan=plan, settings=settings), records=list(ended.records))
+    assert rounds_of(until) == 3
+    assert rounds_of(Simulation(until.prepared)) == 10_000
+    assert rounds_of(Simulation(replace(ended.prepared, settings=settings), records=list(ended.records))) == 10_000

@@ -82,7 +82,8 @@ def _outline(settings: Settings, data: DataSet, spec: PartitionSpec) -> DataSet:
 class PreparedSimulation:
     """The settings of all nodes, the plan, the parts of the data, and the pretrained network if there is one.
 
-    ``positions`` are which examples of the data set each part holds.
+    ``positions`` are which examples of the data set each part holds; ``has_given_partition`` says that a user chose
+    them, and no daemon can draw them.
     """
 
     settings: Settings
@@ -90,6 +91,7 @@ class PreparedSimulation:
     parts: list[DataSet]
     positions: list[PartPositions]
     pretrained: PretrainedNetwork | None = None
+    has_given_partition: bool = False
 
     @cached_property
     def judged(self) -> frozenset[int]:

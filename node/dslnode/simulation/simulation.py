@@ -111,7 +111,12 @@ def prepare_simulation(
         until_score=options.until_score,
     )
     prepared = PreparedSimulation(
-        settings, plan, cut_data(settings, data, positions), positions, pretrained_network(settings)
+        settings,
+        plan,
+        cut_data(settings, data, positions),
+        positions,
+        pretrained_network(settings),
+        has_given_partition=bool(options.partition),
     )
     if options.until_score is not None:
         _check_reachable(options.until_score, prepared)
@@ -214,6 +219,11 @@ class Simulation:
         """Take in what was recorded before."""
         if self.checkpoints is not None and self.resume:
             self.records = self.checkpoints.load_records()
+
+    @property
+    def method(self) -> str:
+        """The method that is simulated in place of masks: none."""
+        return ""
 
     @property
     def weights(self) -> int:

@@ -9,19 +9,22 @@ from pathlib import Path
 
 from dslnode.atomic_file import replace_file
 from dslnode.config.loader import LoadedSettings
+from dslnode.config.settings import section_of
 from dslnode.config.toml import settings_as_toml
 from dslnode.errors import SettingsError
 from dslnode.learning.tasks.chosen import learning_task
 from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.method_simulation import AnySimulation
 from dslnode.simulation.partition_file import write_partition
-from dslnode.simulation.report.deployment import compose_file, ticket_commands
+from dslnode.simulation.report.deployment import as_remarks, compose_file, differences, ticket_commands
 from dslnode.simulation.report.page import PageFacts, page
 from dslnode.simulation.report.tables import write_tables
 
 READABLE_BY_ALL = 0o644
 OWN_SETTINGS = ("name", "keep_ratio", "share")
 """What differs from node to node."""
+OWN_SECTION = "The node and its neighbours"
+"""Settings of one machine: addresses, directories, tickets."""
 
 
 def begin_report(directory: Path, command: str, loaded: LoadedSettings, prepared: PreparedSimulation) -> None:
@@ -42,10 +45,12 @@ def write_report(directory: Path, command: str, loaded: LoadedSettings, simulati
         score_name=learning_task(prepared.parts[0]).score_name,
         weights=simulation.weights,
     )
+    remarks = as_remarks([*differences(prepared, simulation.method)])
+    commands = ticket_commands(plan, chosen_settings(loaded, prepared, rounds_of(simulation)))
     texts = {
         "page.html": page(facts, plan, simulation.records),
-        "tickets.sh": "\n".join(["set -e", *ticket_commands(plan, chosen_settings(loaded, prepared))]),
-        "compose.yml": compose_file(plan),
+        "tickets.sh": remarks + "\n".join(["set -e", *commands]),
+        "compose.yml": compose_file(plan, remarks),
     }
     with _explained(directory):
         write_tables(directory, plan, simulation.records)
@@ -60,11 +65,23 @@ def write(file: Path, text: str) -> None:
         replace_file(file, (text.rstrip("\n") + "\n").encode(), mode=READABLE_BY_ALL)
 
 
-def chosen_settings(loaded: LoadedSettings, prepared: PreparedSimulation) -> dict[str, str]:
-    """Return the settings that all nodes have in common and somebody chose, as text by name."""
-    chosen = [name for name, origin in loaded.origins.items() if origin != "default"]
-    names = [*(name for name in chosen if name not in (*OWN_SETTINGS, "rounds")), "rounds"]
-    return {name: text_of(getattr(prepared.settings, name)) for name in names}
+def rounds_of(simulation: AnySimulation) -> int:
+    """Return how many rounds its nodes were to do; those that they did, where a score ends it."""
+    prepared = simulation.prepared
+    done = max((record.round for record in simulation.records), default=0)
+    return prepared.settings.rounds if prepared.plan.until_score is None or not done else done
+
+
+def chosen_settings(loaded: LoadedSettings, prepared: PreparedSimulation, rounds: int) -> dict[str, str]:
+    """Return the settings that all nodes have in common, and somebody or the simulation chose, as text by name."""
+    names = [
+        name
+        for name, origin in loaded.origins.items()
+        if name not in OWN_SETTINGS
+        and section_of(name) != OWN_SECTION
+        and (origin != "default" or getattr(prepared.settings, name) != getattr(loaded.settings, name))
+    ]
+    return {**{name: text_of(getattr(prepared.settings, name)) for name in names}, "rounds": str(rounds)}
 
 
 def text_of(value: object) -> str:
