@@ -13,6 +13,7 @@ import pytest
 
 from dslnode.cli.testbed import clean_environment
 from dslnode.errors import ExitCode
+from dslnode.simulation.report.tables import read_rounds
 from tests.cli.test_main import SECONDS, complaint, run
 
 SMALL = ("simulate", "--nodes", "4", "--topology", "ring", "--rounds", "2", "--local-steps", "3", "--model", "mlp")
@@ -105,6 +106,16 @@ def test_a_file_of_edges_says_how_many_nodes_there_are_and_nodes_without_link_ar
     assert done.returncode == ExitCode.DONE, done.stderr
     assert "1 of 4 nodes have no link" in done.stdout
     assert (tmp_path / "plan" / "edges.txt").read_text() == edges.read_text()
+
+
+def test_a_reference_runs_as_many_rounds_and_has_a_row(tmp_path: Path) -> None:
+    report = tmp_path / "plan"
+    done = run(*SMALL, "--split", "classes:4", "--reference", "dpsgd", "--report", str(report))
+    assert done.returncode == ExitCode.DONE, done.stderr
+    assert "for reference: dpsgd" in done.stdout
+    assert "dpsgd 2" in done.stdout
+    assert len(read_rounds(report / "reference.csv")) == 4 * 2
+    assert "dpsgd, mean</text>" in (report / "page.html").read_text(encoding="utf-8")
 
 
 def wait_until(reached: Callable[[], bool]) -> None:

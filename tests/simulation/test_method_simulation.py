@@ -13,7 +13,7 @@ import pytest
 from dslnode.config.settings import Settings
 from dslnode.data.readers.idx_cifar import CIFAR_RECORD_BYTES, CIFAR_TEST_FILE, CIFAR_TRAIN_FILES
 from dslnode.errors import SettingsError
-from dslnode.simulation.method_simulation import MethodSimulation
+from dslnode.simulation.method_simulation import MethodSimulation, reference_simulation
 from dslnode.simulation.methods.recipes import METHODS
 from dslnode.simulation.records import RoundRecord, summaries
 from dslnode.simulation.simulation import (
@@ -132,3 +132,21 @@ def test_the_recipe_for_cifar10_runs_on_files_of_its_shape(method: str, tmp_path
     assert simulation.weights == 1_227_328, "the authors' network"
     assert [len(np.unique(part.train.labels)) for part in prepared.parts] == [4] * 4
     assert all(record.score is not None for record in simulation.records)
+
+
+def test_a_reference_is_another_method_on_the_same_plan() -> None:
+    prepared = simulated("dpsgd").prepared
+    assert reference_simulation(prepared, "dpsgd", beside="ours").prepared is prepared
+    with pytest.raises(SettingsError, match="--reference dpsgd: is the --method itself"):
+        reference_simulation(prepared, "dpsgd", beside="dpsgd")
+    with pytest.raises(SettingsError, match="--reference authors: is unknown; known are dense_alone, dpsgd"):
+        reference_simulation(prepared, "authors", beside="ours")
+
+
+@pytest.mark.parametrize("given", [{"churn": 0.1}, {"hostile": "0.5:loud"}])
+def test_a_reference_has_no_meaning_where_the_method_has_none(given: dict[str, Any]) -> None:
+    prepared = simulated("dpsgd").prepared
+    options = replace(OPTIONS, **given)
+    other = prepare_simulation(options, prepared.settings)
+    with pytest.raises(SettingsError, match="--reference dpsgd: --churn, --hostile and --data-cap are for ours only"):
+        reference_simulation(other, "dpsgd", beside="ours")

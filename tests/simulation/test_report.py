@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -19,10 +20,11 @@ from dslnode.config.settings import Settings
 from dslnode.errors import SettingsError
 from dslnode.simulation.edge_file import read_edges
 from dslnode.simulation.plan import SimulationPlan
-from dslnode.simulation.records import summaries
+from dslnode.simulation.records import Reference, summaries
 from dslnode.simulation.report.deployment import differences, ticket_commands
 from dslnode.simulation.report.grid_page import Course, grid_page
 from dslnode.simulation.report.layout import places_of
+from dslnode.simulation.report.page import PageFacts, page
 from dslnode.simulation.report.report import chosen_settings, rounds_of, text_of, write_report
 from dslnode.simulation.report.svg import Curve, amount, line_plot
 from dslnode.simulation.report.tables import read_hostile, read_rounds
@@ -240,3 +242,65 @@ def test_nodes_that_a_score_ends_do_as_many_rounds_as_the_simulation_had(ended: 
     assert rounds_of(until) == 3
     assert rounds_of(Simulation(until.prepared)) == 10_000
     assert rounds_of(Simulation(replace(ended.prepared, settings=settings), records=list(ended.records))) == 10_000
+
+
+def polylines(text: str) -> list[list[str]]:
+    """Return the classes of the curves of every plot on a page, in order."""
+    plots = ["<svg" + part.partition("</svg>")[0] + "</svg>" for part in text.split("<svg")[1:]]
+    return [[line.get("class", "") for line in ElementTree.fromstring(plot).findall("{*}polyline")] for plot in plots]
+
+
+def test_a_reference_is_drawn_beside_the_scores_and_has_a_row_and_a_table(ended: Simulation, tmp_path: Path) -> None:
+    records = [replace(record, payload_bits=1000 * record.payload_bits) for record in ended.records]
+    beside = Simulation(ended.prepared, records=ended.records, reference=Reference("dpsgd", records))
+    write_report(tmp_path, COMMAND, load({}, {}, None), beside)
+    text = text_of_file(tmp_path, "page.html")
+    three = ["curve first", "curve second", "curve third"]
+    assert polylines(text)[:3] == [three, three, three[:2]]
+    assert "dpsgd, mean</text>" in text
+    assert "<td>dpsgd, 3</td>" in text
+    ours, theirs = (summaries(each)[-1].mean_payload_bits for each in (ended.records, records))
+    honest = summaries(record for record in ended.records if record.node in ended.prepared.plan.honest)
+    assert theirs == 1000 * ours
+    assert f"{honest[-1].mean_payload_bits:,.0f} bits after 3 rounds, with dpsgd {theirs:,.0f} bits" in text
+    assert read_rounds(tmp_path / "reference.csv") == records
+
+
+def test_a_reference_that_sends_nothing_is_in_the_plot_by_rounds_alone(ended: Simulation) -> None:
+    silent = Reference("dense_alone", [replace(record, payload_bits=0) for record in ended.records])
+    facts = PageFacts(title="", command="", score_name="accuracy", weights=1)
+    text = page(facts, ended.prepared.plan, ended.records, silent)
+    by_round, by_bits = map(ElementTree.fromstring, re.findall("<svg.*?</svg>", text)[:2])
+    points = [[line.get("points") for line in plot.findall("{*}polyline")] for plot in (by_round, by_bits)]
+    assert all(points[0])
+    assert [bool(each) for each in points[1]] == [True, True, False]
+
+
+def places_across(text: str) -> list[float]:
+    [line] = ElementTree.fromstring(text).findall("{*}polyline")
+    return [float(point.partition(",")[0]) for point in line.get("points", "").split()]
+
+
+def test_equal_factors_are_equally_far_on_a_logarithmic_axis() -> None:
+    curve = Curve("a", [(0.0, 0.0), (10.0, 1.0), (1e3, 2.0), (1e5, 3.0)])
+    left, middle, right = places_across(line_plot([curve], across="x", along="y", log_across=True))
+    assert middle - left == pytest.approx(right - middle, abs=0.2)
+    assert left < middle
+
+
+@pytest.mark.parametrize(
+    ("points", "ticks"),
+    [
+        ([(1.0, 0.0), (1e4, 1.0)], ["1", "10", "100", "1k", "10k"]),
+        ([(1.5e6, 0.0), (3e7, 1.0)], ["2M", "5M", "10M", "20M"]),
+        ([(7.0, 0.0)], ["5", "10"]),
+    ],
+)
+def test_a_logarithmic_axis_has_round_values(points: list[tuple[float, float]], ticks: list[str]) -> None:
+    plot = ElementTree.fromstring(line_plot([Curve("a", points)], across="x", along="y", log_across=True))
+    assert [text.text for text in plot.findall("{*}text") if text.get("class") == "tick x"] == ticks
+
+
+def test_without_a_point_above_0_nothing_is_drawn_by_logarithms() -> None:
+    text = line_plot([Curve("a", [(0.0, 1.0)])], across="x", along="y", log_across=True)
+    assert "Nothing was measured" in text

@@ -134,6 +134,9 @@ EXAMPLES = {
         # Other methods on the same data, boards and lines:
         dslnode simulate --nodes 20 --grid method=ours,dpsgd --grid seed=1,2 --report methods
 
+        # What D-PSGD reaches with how many bits, drawn beside the masks:
+        dslnode simulate --nodes 20 --reference dpsgd --report beside
+
         # More nodes than a machine holds, on a Ray cluster; a lost machine costs five rounds at most:
         dslnode simulate --nodes 10000 --topology erdos:8 --engine ray --ray-address 10.0.0.1:6379 \\
             --checkpoint-every 5 --report plan

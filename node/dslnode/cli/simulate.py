@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -22,8 +22,8 @@ from dslnode.simulation.engines import Engine, EngineName
 from dslnode.simulation.graph import unlinked_count
 from dslnode.simulation.likeness import Likeness
 from dslnode.simulation.likeness_file import write_likeness
-from dslnode.simulation.method_simulation import AnySimulation, MethodSimulation
-from dslnode.simulation.records import Incidents, RoundSummary, summaries
+from dslnode.simulation.method_simulation import AnySimulation, MethodSimulation, reference_simulation
+from dslnode.simulation.records import Incidents, Reference, RoundSummary, summaries
 from dslnode.simulation.report.report import begin_report, write_report
 from dslnode.simulation.simulated_settings import NOT_SIMULATED
 from dslnode.simulation.simulation import (
@@ -47,6 +47,7 @@ class Request:
     checkpoint_every: int = 0
     resume: bool = False
     like: Likeness | None = None
+    reference: str = ""
     engine: Engine = field(default_factory=Engine)
 
 
@@ -90,10 +91,24 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     finally:
         simulation.close()
     write_report(directory, given_command(), loaded, simulation)
+    if code is ExitCode.DONE and request.reference:
+        code = _run_reference(request.reference, simulation, console)
+        write_report(directory, given_command(), loaded, simulation)
     if code is ExitCode.DONE and prepared.plan.until_score is not None:
         console.print(_target(simulation, prepared.plan.until_score), highlight=False)
         code = ExitCode.DONE if simulation.reached else ExitCode.PROBLEM
     return code, simulation
+
+
+def _run_reference(method: str, simulation: AnySimulation, console: Console) -> ExitCode:
+    """Run another method for as many rounds as a simulation had, and put it beside that; return why it ended."""
+    prepared = simulation.prepared
+    rounds = max(record.round for record in simulation.records)
+    settings = prepared.settings.model_copy(update={"rounds": rounds})
+    other = reference_simulation(replace(prepared, settings=settings), method, beside=simulation.method)
+    simulation.reference = Reference(method, other.records)
+    console.print(f"for reference: {method}", highlight=False)
+    return _run(other, console, at_most=rounds)
 
 
 def prepared_simulation(request: Request, console: Console) -> AnySimulation:
@@ -102,6 +117,8 @@ def prepared_simulation(request: Request, console: Console) -> AnySimulation:
     Raises a ``DslnodeError`` if anything is wrong with settings, options, data, model or saved state.
     """
     prepared = prepare_simulation(request.options, request.loaded.settings, request.like)
+    if request.reference:  # so that what is wrong with it is said before anything runs
+        reference_simulation(prepared, request.reference, beside=request.options.method)
     chosen = prepared.settings.model_dump_json(exclude={"rounds", *NOT_SIMULATED})
     identity = identity_of(chosen, prepared.plan, prepared.positions)
     every = request.checkpoint_every
@@ -204,6 +221,9 @@ def _table(simulation: AnySimulation) -> Table:
     every = max(1, -(-len(measured) // SHOWN_ROUNDS))
     for each in [*measured[::every], *rounds[-1:]]:
         table.add_row(*_row(each))
+    if simulation.reference is not None:
+        for each in summaries(simulation.reference.records)[-1:]:
+            table.add_row(*_row(each, f"{simulation.reference.method} "))
     return table
 
 
@@ -214,9 +234,9 @@ def _incidents(found: Incidents | None) -> str:
     return f"{found.departures} departures, {found.resets} resets of replicas, {found.refused} messages refused"
 
 
-def _row(each: RoundSummary) -> tuple[str, ...]:
+def _row(each: RoundSummary, method: str = "") -> tuple[str, ...]:
     return (
-        str(each.round),
+        f"{method}{each.round}",
         str(each.nodes),
         percent(each.mean_score),
         percent(each.worst_score),

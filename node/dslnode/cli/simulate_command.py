@@ -128,6 +128,13 @@ def simulate(
             metavar="RATE", min=0, help="Learning rate of a --method that does not learn masks by our settings."
         ),
     ] = None,
+    reference: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Another method, such as dpsgd, to run after the nodes' own on the same plan, and to draw beside it.",
+        ),
+    ] = "",
     until: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(metavar="SCORE", help="End once the mean score of the honest nodes is as high."),
@@ -181,6 +188,7 @@ def simulate(
         checkpoint_every=checkpoint_every,
         resume=resume,
         like=likeness,
+        reference=reference,
         engine=chosen_engine,
     )
     raise typer.Exit(until_stopped(lambda: run_grid(request, grid) if grid else run_simulation(request)))

@@ -21,15 +21,18 @@ from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.latest_scores import LatestScores
 from dslnode.simulation.methods.cohort import Cohort
 from dslnode.simulation.methods.recipes import METHODS
-from dslnode.simulation.records import Incidents, RoundRecord
+from dslnode.simulation.records import Incidents, Reference, RoundRecord
 from dslnode.simulation.round_clock import RoundClock
 from dslnode.simulation.simulation import MASK_METHODS, Simulation
+
+REFERENCE = "--reference"
 
 
 @dataclass
 class MethodSimulation:
     """A simulation of one of ``METHODS``; it is built and run as ``simulation.Simulation`` is.
 
+    ``option`` is the one that asks for it; ``reference`` is for the report alone.
     Raises ``SettingsError`` if the method is unknown, or the simulation has what only ours is simulated with.
     """
 
@@ -40,19 +43,21 @@ class MethodSimulation:
     weights: int = 0
     reached: RoundRecord | None = None
     incidents: Incidents = field(default_factory=Incidents)
+    option: str = "--method"
+    reference: Reference | None = None
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning for the method."""
+        asked = f"{self.option} {self.method}"
         if self.method not in METHODS:
-            raise SettingsError(f"--method {self.method}: is unknown; known are {', '.join((*MASK_METHODS, *METHODS))}")
+            known = METHODS if self.option == REFERENCE else (*MASK_METHODS, *METHODS)
+            raise SettingsError(f"{asked}: is unknown; known are {', '.join(known)}")
         plan, task = self.prepared.plan, self.prepared.parts[0].target.task
         if plan.churn or len(plan.honest) < len(plan.boards) or self.prepared.settings.data_cap:
-            raise SettingsError(
-                f"--method {self.method}: --churn, --hostile and --data-cap are for ours only; leave them out"
-            )
+            raise SettingsError(f"{asked}: --churn, --hostile and --data-cap are for ours only; leave them out")
         if task != Task.CLASSIFICATION or self.prepared.settings.frozen:
             raise SettingsError(
-                f"--method {self.method}: learns classes, from a start of its own; this is {task}"
+                f"{asked}: learns classes, from a start of its own; this is {task}"
                 + (" with --frozen" if self.prepared.settings.frozen else "")
             )
 
@@ -132,6 +137,16 @@ class MethodSimulation:
             payload_bits=round(clock.payload_bits[node]),
             wire_bytes=clock.wire_bytes[node],
         )
+
+
+def reference_simulation(prepared: PreparedSimulation, method: str, *, beside: str) -> MethodSimulation:
+    """Return a simulation of a method on the same plan as another one, ``beside``, for comparison.
+
+    Raises ``SettingsError`` if the method is unknown or the same, or has no meaning for the plan.
+    """
+    if method == beside:
+        raise SettingsError(f"{REFERENCE} {method}: is the --method itself; give another one, or leave it out")
+    return MethodSimulation(prepared, method, option=REFERENCE)
 
 
 AnySimulation = Simulation | MethodSimulation

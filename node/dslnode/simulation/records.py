@@ -29,6 +29,14 @@ class RoundRecord:
     wire_bytes: int
 
 
+@dataclass(frozen=True)
+class Reference:
+    """Another method that ran on the same plan, for comparison: its name, and every node and round."""
+
+    method: str
+    records: Sequence[RoundRecord]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Incidents:
     """What happened beside learning: nodes that left, replicas that were reset, messages that a node refused."""

@@ -23,7 +23,7 @@ from dslnode.simulation.local_shards import LocalShards
 from dslnode.simulation.option_bounds import check_bounds
 from dslnode.simulation.partition_file import PartPositions, read_partition
 from dslnode.simulation.plan import SimulationPlan, part_count, plan_boards
-from dslnode.simulation.records import Incidents, RoundRecord
+from dslnode.simulation.records import Incidents, Reference, RoundRecord
 from dslnode.simulation.shard import Arrays, States
 from dslnode.simulation.topology import USUAL_TOPOLOGY, topology_of
 from dslnode.simulation.windows import Job, ShardLost, Shards, WindowDriver, ignore
@@ -198,8 +198,8 @@ class Simulation:
     With ``checkpoints`` the nodes' states are saved now and then; with ``resume`` it goes on from there. ``engine``
     makes the shards that it runs on; what it finds does not depend on them. Shards that may be lost are saved about
     every ``save_every`` rounds, 0 for never; ``on_loss`` is told of each loss. ``reached`` is the record by which the
-    score was reached that the plan asks for; None until then. Raises ``StateError`` if it cannot be
-    resumed.
+    score was reached that the plan asks for; None until then. ``reference`` is for the report alone. Raises
+    ``StateError`` if it cannot be resumed.
     """
 
     prepared: PreparedSimulation
@@ -211,6 +211,7 @@ class Simulation:
     records: list[RoundRecord] = field(default_factory=list)
     shards: Shards | None = None
     reached: RoundRecord | None = None
+    reference: Reference | None = None
     _begun: bool = field(default=False, init=False)
     _closed: bool = field(default=False, init=False)
     _incidents: Incidents | None = field(default=None, init=False)

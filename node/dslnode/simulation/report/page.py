@@ -8,15 +8,16 @@ from html import escape
 
 from dslnode.simulation.graph import edges_of, link_count
 from dslnode.simulation.plan import SimulationPlan
-from dslnode.simulation.records import RoundRecord, RoundSummary, summaries
+from dslnode.simulation.records import Reference, RoundRecord, RoundSummary, summaries
 from dslnode.simulation.report.layout import MAX_SPRING_NODES, places_of
 from dslnode.simulation.report.svg import Curve, Point, graph_picture, line_plot
 
 STYLE = """
 :root { --ground: #f5f6f8; --panel: #fff; --line: #e1e5ea; --text: #16202c; --quiet: #5b6878; --first: #0f766e;
-  --second: #c2410c; }
+  --second: #c2410c; --third: #6d28d9; }
 @media (prefers-color-scheme: dark) { :root { --ground: #0e1319; --panel: #171e27; --line: #293340; --text: #e9eef4;
-  --quiet: #98a6b5; --first: #3cc5b3; --second: #fb923c; } }
+  --quiet: #98a6b5; --first: #3cc5b3; --second: #fb923c;
+  --third: #b794f4; } }
 * { box-sizing: border-box; margin: 0; }
 body { background: var(--ground); color: var(--text); font: 15px/1.45 system-ui, sans-serif;
   font-variant-numeric: tabular-nums; }
@@ -28,9 +29,10 @@ section { background: var(--panel); border: 1px solid var(--line); border-radius
 header p, section p { color: var(--quiet); overflow-wrap: anywhere; }
 svg { width: 100%; height: auto; display: block; }
 .curve { fill: none; stroke-width: 2.5; stroke-linejoin: round; } .curve.first { stroke: var(--first); }
-.curve.second { stroke: var(--second); } .name { font-size: 13px; font-weight: 600;
-  text-anchor: end; }
-.name.first { fill: var(--first); } .name.second { fill: var(--second); } .grid { stroke: var(--line); }
+.curve.second { stroke: var(--second); } .curve.third { stroke: var(--third); }
+.name { font-size: 13px; font-weight: 600; text-anchor: end; }
+.name.first { fill: var(--first); } .name.second { fill: var(--second); }
+.name.third { fill: var(--third); } .grid { stroke: var(--line); }
 .tick { font-size: 12px; fill: var(--quiet); } .tick.y { text-anchor: end; } .tick.x, .axis { text-anchor: middle; }
 .axis { font-size: 13px; fill: var(--text); } .edges { stroke: var(--quiet); stroke-opacity: .25; fill: none; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: right; padding: .2rem .6rem;
@@ -60,12 +62,14 @@ class PageFacts:
     weights: int
 
 
-def page(facts: PageFacts, plan: SimulationPlan, records: Sequence[RoundRecord]) -> str:
-    """Return the HTML text."""
+def page(
+    facts: PageFacts, plan: SimulationPlan, records: Sequence[RoundRecord], reference: Reference | None = None
+) -> str:
+    """Return the HTML text; a ``reference`` is drawn beside the scores."""
     honest = [record for record in records if record.node in plan.honest]
     rounds = summaries(honest)
-    pictures = [*_score_pictures(facts, plan, rounds), *_cost_pictures(rounds), _graph(plan, records)]
-    table = f'<div class="scroll">{_table(facts.score_name, rounds)}</div>'
+    pictures = [*_score_pictures(facts, plan, rounds, reference), *_cost_pictures(rounds), _graph(plan, records)]
+    table = f'<div class="scroll">{_table(facts.score_name, rounds, reference)}</div>'
     return document(facts.title, facts.command, [*pictures, Picture("Rounds", table, is_wide=True)])
 
 
@@ -87,8 +91,11 @@ def document(title: str, command: str, pictures: Sequence[Picture], *, refresh_s
     )
 
 
-def _score_pictures(facts: PageFacts, plan: SimulationPlan, rounds: Sequence[RoundSummary]) -> list[Picture]:
+def _score_pictures(
+    facts: PageFacts, plan: SimulationPlan, rounds: Sequence[RoundSummary], reference: Reference | None
+) -> list[Picture]:
     name = facts.score_name
+    beside = [] if reference is None else summaries(reference.records)
     measured = [each for each in rounds if each.mean_score is not None and each.worst_score is not None]
 
     def curves(across: str) -> list[Curve]:
@@ -98,20 +105,43 @@ def _score_pictures(facts: PageFacts, plan: SimulationPlan, rounds: Sequence[Rou
             found.append(Curve(score, points, style))
         return found
 
+    def with_reference(across: str) -> list[Curve]:
+        if reference is None:
+            return curves(across)
+        points: list[Point] = [
+            (getattr(each, across), each.mean_score) for each in beside if each.mean_score is not None
+        ]
+        return [*curves(across), Curve(f"{reference.method}, mean", points, "third")]
+
     percent = name == "accuracy"
-    dense = 32 * facts.weights * link_count(plan.neighbours) / len(plan.neighbours)
     return [
-        Picture("Score by round", line_plot(curves("round"), across="round", along=name, percent=percent)),
+        Picture("Score by round", line_plot(with_reference("round"), across="round", along=name, percent=percent)),
         Picture(
             "Score by bits",
-            line_plot(curves("mean_payload_bits"), across="payload bits sent per node", along=name, percent=percent),
-            f"To average float32 models with the same neighbours (D-PSGD), a node sends {dense:,.0f} bits per round.",
+            line_plot(
+                with_reference("mean_payload_bits"),
+                across="payload bits sent per node",
+                along=name,
+                percent=percent,
+                log_across=reference is not None,
+            ),
+            _bits_note(facts, plan) if reference is None else _compared(rounds, reference.method, beside),
         ),
         Picture(
             "Score by time",
             line_plot(curves("median_seconds"), across="virtual seconds", along=name, percent=percent),
         ),
     ]
+
+
+def _bits_note(facts: PageFacts, plan: SimulationPlan) -> str:
+    dense = 32 * facts.weights * link_count(plan.neighbours) / len(plan.neighbours)
+    return f"To average float32 models with the same neighbours (D-PSGD), a node sends {dense:,.0f} bits per round."
+
+
+def _compared(rounds: Sequence[RoundSummary], method: str, beside: Sequence[RoundSummary]) -> str:
+    sent = [f"{each.mean_payload_bits:,.0f} bits after {each.round} rounds" for each in (*rounds[-1:], *beside[-1:])]
+    return f"A node has sent {f', with {method} '.join(sent)}. The axis of bits is logarithmic."
 
 
 def _cost_pictures(rounds: Sequence[RoundSummary]) -> list[Picture]:
@@ -145,7 +175,7 @@ def _graph(plan: SimulationPlan, records: Sequence[RoundRecord]) -> Picture:
     return Picture("Nodes by score", graph_picture(places_of(plan.neighbours), edges, colours, titles), note)
 
 
-def _table(name: str, rounds: Sequence[RoundSummary]) -> str:
+def _table(name: str, rounds: Sequence[RoundSummary], reference: Reference | None) -> str:
     headings = (
         "round",
         "nodes",
@@ -157,10 +187,13 @@ def _table(name: str, rounds: Sequence[RoundSummary]) -> str:
         "staleness",
     )
     every = -(-len(rounds) // MAX_TABLE_ROWS) if rounds else 1
+    shown = [(str(each.round), each) for each in [*rounds[:-1][::every], *rounds[-1:]]]
+    if reference is not None:
+        shown += [(f"{reference.method}, {each.round}", each) for each in summaries(reference.records)[-1:]]
     rows = []
-    for each in [*rounds[:-1][::every], *rounds[-1:]]:
+    for label, each in shown:
         values = (
-            str(each.round),
+            escape(label),
             str(each.nodes),
             _score(each.mean_score),
             _score(each.worst_score),

@@ -18,7 +18,7 @@ from dslnode.simulation.method_simulation import AnySimulation
 from dslnode.simulation.partition_file import write_partition
 from dslnode.simulation.report.deployment import as_remarks, compose_file, differences, ticket_commands
 from dslnode.simulation.report.page import PageFacts, page
-from dslnode.simulation.report.tables import write_tables
+from dslnode.simulation.report.tables import write_rounds, write_tables
 
 READABLE_BY_ALL = 0o644
 OWN_SETTINGS = ("name", "keep_ratio", "share")
@@ -48,12 +48,14 @@ def write_report(directory: Path, command: str, loaded: LoadedSettings, simulati
     remarks = as_remarks([*differences(prepared, simulation.method)])
     commands = ticket_commands(plan, chosen_settings(loaded, prepared, rounds_of(simulation)))
     texts = {
-        "page.html": page(facts, plan, simulation.records),
+        "page.html": page(facts, plan, simulation.records, simulation.reference),
         "tickets.sh": remarks + "\n".join(["set -e", *commands]),
         "compose.yml": compose_file(plan, remarks),
     }
     with _explained(directory):
         write_tables(directory, plan, simulation.records)
+        if simulation.reference is not None:
+            write_rounds(directory / "reference.csv", simulation.reference.records)
         write_partition(directory / "partition.jsonl", prepared.positions)
     for name, text in texts.items():
         write(directory / name, text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 560, 300
@@ -26,25 +26,38 @@ class Curve:
 
 @dataclass(frozen=True)
 class _Axis:
-    """Where values from ``low`` to ``high`` lie between two places of the picture."""
+    """Where values from ``low`` to ``high`` lie between two places of the picture; ``is_log`` by their logarithms."""
 
     low: float
     high: float
     start: float
     end: float
+    is_log: bool = False
 
     def place(self, value: float) -> float:
         """Return the place of a value."""
-        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+        low, high, at = (math.log10(each) if self.is_log else each for each in (self.low, self.high, value))
+        return self.start + (at - low) / (high - low) * (self.end - self.start)
+
+    def ticks(self) -> list[float]:
+        """Return round values of the axis."""
+        return _log_ticks(self.low, self.high) if self.is_log else _ticks(self.low, self.high)
 
 
-def line_plot(curves: Sequence[Curve], *, across: str, along: str, percent: bool = False) -> str:
-    """Return a plot of the curves with their axes named ``across`` and ``along``; a remark if there is no point."""
+def line_plot(
+    curves: Sequence[Curve], *, across: str, along: str, percent: bool = False, log_across: bool = False
+) -> str:
+    """Return a plot of the curves with their axes named ``across`` and ``along``; a remark if there is no point.
+
+    With ``log_across`` the first axis is logarithmic; points at 0 have no place on it and are left out.
+    """
+    if log_across:
+        curves = [replace(curve, points=[point for point in curve.points if point[0] > 0]) for curve in curves]
     points = [point for curve in curves for point in curve.points]
     if not points:
         return '<p class="empty">Nothing was measured.</p>'
     xs, ys = zip(*points, strict=True)
-    x_axis = _Axis(*_bounds(xs), LEFT, WIDTH - RIGHT)
+    x_axis = _Axis(*(_log_bounds(xs) if log_across else _bounds(xs)), LEFT, WIDTH - RIGHT, is_log=log_across)
     y_axis = _Axis(*_bounds(ys), HEIGHT - BOTTOM, TOP)
     parts = [*_grid(x_axis, y_axis, percent=percent)]
     for number, curve in enumerate(curves):
@@ -94,14 +107,14 @@ def _drawn(curve: Curve, places: Sequence[Point]) -> list[str]:
 
 def _grid(x_axis: _Axis, y_axis: _Axis, *, percent: bool) -> list[str]:
     parts = []
-    for value in _ticks(y_axis.low, y_axis.high):
+    for value in y_axis.ticks():
         at, text = y_axis.place(value), f"{100 * value:.3g} %" if percent else amount(value)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
         parts.append(f'<text class="tick y" x="{LEFT - 6}" y="{at + 4:.1f}">{text}</text>')
     below = HEIGHT - 28
     parts += [
         f'<text class="tick x" x="{x_axis.place(value):.1f}" y="{below}">{amount(value)}</text>'
-        for value in _ticks(x_axis.low, x_axis.high)
+        for value in x_axis.ticks()
     ]
     return parts
 
@@ -109,6 +122,19 @@ def _grid(x_axis: _Axis, y_axis: _Axis, *, percent: bool) -> list[str]:
 def _bounds(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _log_bounds(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    return (low, high) if high > low else (low / 2, high * 2)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Return the powers of ten between two bounds above 0; of few decades, their doubles and fives as well."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    whole = [value for value in found[::3] if low <= value <= high]
+    return whole if len(whole) > 2 else [value for value in found if low <= value <= high]
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -19,10 +19,7 @@ ROUND_FIELDS = [field.name for field in fields(RoundRecord)]
 
 def write_tables(directory: Path, plan: SimulationPlan, records: Sequence[RoundRecord]) -> None:
     """Write ``rounds.csv``, ``nodes.csv`` and ``edges.txt``; ``rounds.parquet`` where pyarrow is installed."""
-    with (directory / "rounds.csv").open("w", newline="", encoding="utf-8") as target:
-        writer = csv.DictWriter(target, ROUND_FIELDS)
-        writer.writeheader()
-        writer.writerows(asdict(record) for record in records)
+    write_rounds(directory / "rounds.csv", records)
     with (directory / "nodes.csv").open("w", newline="", encoding="utf-8") as target:
         rows = csv.writer(target)
         rows.writerow(["node", "name", "share", "keep_ratio", "step_seconds", "hostile", "neighbours"])
@@ -34,6 +31,14 @@ def write_tables(directory: Path, plan: SimulationPlan, records: Sequence[RoundR
     write_edges(directory / "edges.txt", plan.neighbours)
     if find_spec("pyarrow") is not None:
         _write_parquet(directory / "rounds.parquet", records)
+
+
+def write_rounds(file: Path, records: Sequence[RoundRecord]) -> None:
+    """Write a row for every node and round."""
+    with file.open("w", newline="", encoding="utf-8") as target:
+        writer = csv.DictWriter(target, ROUND_FIELDS)
+        writer.writeheader()
+        writer.writerows(asdict(record) for record in records)
 
 
 def read_rounds(file: Path) -> list[RoundRecord]:
