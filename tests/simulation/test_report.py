@@ -15,8 +15,6 @@ import pytest
 import yaml
 
 from dslnode.config.loader import LoadedSettings, load
-from dslnode.config.presets import PRESETS
-from dslnode.config.settings import Settings
 from dslnode.errors import SettingsError
 from dslnode.simulation.edge_file import read_edges
 from dslnode.simulation.plan import SimulationPlan
@@ -25,10 +23,10 @@ from dslnode.simulation.report.deployment import differences, ticket_commands
 from dslnode.simulation.report.grid_page import Course, grid_page
 from dslnode.simulation.report.layout import places_of
 from dslnode.simulation.report.page import PageFacts, page
-from dslnode.simulation.report.report import chosen_settings, rounds_of, text_of, write_report
+from dslnode.simulation.report.report import rounds_of, write_report
 from dslnode.simulation.report.svg import Curve, amount, line_plot
 from dslnode.simulation.report.tables import read_hostile, read_rounds
-from dslnode.simulation.simulation import Simulation, SimulationOptions, prepare_simulation
+from dslnode.simulation.simulation import Simulation
 from dslnode.simulation.topology import ring, topology_of
 from tests.simulation.networks import finished
 
@@ -152,11 +150,6 @@ def test_silent_nodes_get_no_links_in_the_tickets() -> None:
     assert sum("--peers" not in line for line in ticket_commands(plan, {})) >= 3
 
 
-def test_settings_are_written_as_a_ticket_reads_them() -> None:
-    values = ((1, 2), {"head.*": 0.5}, True, "sign")
-    assert [text_of(value) for value in values] == ["1,2", "head.*=0.5", "True", "sign"]
-
-
 def test_a_directory_that_cannot_be_written_is_named(ended: Simulation, tmp_path: Path) -> None:
     (tmp_path / "rounds.csv").mkdir()
     with pytest.raises(SettingsError, match="cannot be written"):
@@ -216,23 +209,6 @@ def test_every_difference_is_said_where_there_is_one(
     prepared = replace(ended.prepared, **{**changed, "plan": plan})
     assert said in " ".join(differences(prepared, method))
     assert said not in " ".join(differences(ended.prepared))
-
-
-def test_tickets_have_what_the_simulation_chose(ended: Simulation) -> None:
-    loaded = load({"split": "classes:4", "listen": "10.0.0.9:7711"}, {}, None)
-    settings = loaded.settings.model_copy(update={"data_cap": "2MB/day", "rounds": 20, "wait_for_peers": 60.0})
-    found = chosen_settings(loaded, replace(ended.prepared, settings=settings), 7)
-    assert found == {"split": "classes:4", "data_cap": "2MB/day", "wait_for_peers": "60.0", "rounds": "7"}
-
-
-def test_tickets_of_the_authors_form_have_its_settings() -> None:
-    authors = prepare_simulation(SimulationOptions(nodes=2, method="authors"), Settings(name="simulated"))
-    found = chosen_settings(load({}, {}, None), authors, 200)
-    again: LoadedSettings = load(found, {}, None)
-    names = set(PRESETS["authors"]) - {"keep_ratio"}
-    assert {name: getattr(again.settings, name) for name in names} == {
-        name: value for name, value in PRESETS["authors"].items() if name in names
-    }
 
 
 def test_nodes_that_a_score_ends_do_as_many_rounds_as_the_simulation_had(ended: Simulation) -> None:

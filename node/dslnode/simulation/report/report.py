@@ -9,7 +9,6 @@ from pathlib import Path
 
 from dslnode.atomic_file import replace_file
 from dslnode.config.loader import LoadedSettings
-from dslnode.config.settings import section_of
 from dslnode.config.toml import settings_as_toml
 from dslnode.errors import SettingsError
 from dslnode.learning.tasks.chosen import learning_task
@@ -19,12 +18,9 @@ from dslnode.simulation.partition_file import write_partition
 from dslnode.simulation.report.deployment import as_remarks, compose_file, differences, ticket_commands
 from dslnode.simulation.report.page import PageFacts, page
 from dslnode.simulation.report.tables import write_rounds, write_tables
+from dslnode.simulation.simulated_settings import chosen_settings
 
 READABLE_BY_ALL = 0o644
-OWN_SETTINGS = ("name", "keep_ratio", "share")
-"""What differs from node to node."""
-OWN_SECTION = "The node and its neighbours"
-"""Settings of one machine: addresses, directories, tickets."""
 
 
 def begin_report(directory: Path, command: str, loaded: LoadedSettings, prepared: PreparedSimulation) -> None:
@@ -46,7 +42,7 @@ def write_report(directory: Path, command: str, loaded: LoadedSettings, simulati
         weights=simulation.weights,
     )
     remarks = as_remarks([*differences(prepared, simulation.method)])
-    commands = ticket_commands(plan, chosen_settings(loaded, prepared, rounds_of(simulation)))
+    commands = ticket_commands(plan, chosen_settings(loaded, prepared.settings, rounds_of(simulation)))
     texts = {
         "page.html": page(facts, plan, simulation.records, simulation.reference),
         "tickets.sh": remarks + "\n".join(["set -e", *commands]),
@@ -72,27 +68,6 @@ def rounds_of(simulation: AnySimulation) -> int:
     prepared = simulation.prepared
     done = max((record.round for record in simulation.records), default=0)
     return prepared.settings.rounds if prepared.plan.until_score is None or not done else done
-
-
-def chosen_settings(loaded: LoadedSettings, prepared: PreparedSimulation, rounds: int) -> dict[str, str]:
-    """Return the settings that all nodes have in common, and somebody or the simulation chose, as text by name."""
-    names = [
-        name
-        for name, origin in loaded.origins.items()
-        if name not in OWN_SETTINGS
-        and section_of(name) != OWN_SECTION
-        and (origin != "default" or getattr(prepared.settings, name) != getattr(loaded.settings, name))
-    ]
-    return {**{name: text_of(getattr(prepared.settings, name)) for name in names}, "rounds": str(rounds)}
-
-
-def text_of(value: object) -> str:
-    """Return a setting's value as the text that ``--set`` reads."""
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    if isinstance(value, dict):
-        return ",".join(f"{name}={part}" for name, part in value.items())
-    return str(value)
 
 
 @contextlib.contextmanager
