@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from dslnode.learning.frozen_network import FrozenNetwork, frozen_weights, shared_layout
 from dslnode.learning.initialization import draw_sharing, seeded_scores
@@ -376,19 +376,35 @@ def test_a_hundred_neighbours_cost_one_replica_each_and_share_that_of_our_own_sc
     assert len(masks) <= WINDOW, "what is on its way to all is kept once"
 
 
-def test_a_loud_liar_moves_the_scores_no_further_than_an_honest_neighbour() -> None:
-    node, names = ScoreConsensus(network(), FIRST), [f"{number}" for number in range(6)]
-    learned = scores_of(1) - FIRST
+def among_liars(names: list[str], liars: str, lie: Tensor) -> ScoreConsensus:
+    """Return a node that has heard of neighbours who learned much the same, and of liars."""
+    node, learned = ScoreConsensus(network(), FIRST), scores_of(1) - FIRST
     for index, name in enumerate(names):
         other = ScoreConsensus(network(), FIRST)
         ours, theirs = node.open_exchange(name), other.open_exchange("node")
         node.resynchronize(name, theirs)
         other.resynchronize("node", ours)
-        said = FIRST - 100 * learned if name == "5" else FIRST + learned + 0.5 * (scores_of(index + 2) - FIRST)
+        said = lie if name in liars else FIRST + learned + 0.5 * (scores_of(index + 2) - FIRST)
         [turn] = other.make_steps(0, said, ("node",)).values()
         assert isinstance(turn, MaskMessage)
         node.apply_step(name, turn)
+    return node
+
+
+def test_a_loud_liar_moves_the_scores_no_further_than_an_honest_neighbour() -> None:
+    names = [f"{number}" for number in range(6)]
+    node = among_liars(names, "5", FIRST - 100 * (scores_of(1) - FIRST))
     honest = node.consensus_step(names[:5], 1.0)
     assert float(node.consensus_step(names, 1.0).norm()) > 10 * float(honest.norm())
     guarded = node.consensus_step(names, 1.0, RobustAggregation.CLIPPED)
     assert float((guarded - honest).norm()) < 0.5 * float(honest.norm())
+
+
+@pytest.mark.parametrize("gradient", [None, FIRST])
+def test_liars_are_measured_by_honest_neighbours_that_had_nothing_to_send(gradient: Tensor | None) -> None:
+    names = [f"{number}" for number in range(7)]
+    node = among_liars(names, "56", FIRST + 500)  # agreed with each other
+    usual = float(node.consensus_step(names[:5], 1.0).norm())
+    assert float(node.consensus_step(["5", "6"], 1.0, gradient=gradient).norm()) > 100 * usual
+    guarded = node.consensus_step(["5", "6"], 1.0, RobustAggregation.CLIPPED, gradient=gradient)
+    assert float(guarded.norm()) < usual

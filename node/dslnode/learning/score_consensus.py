@@ -217,27 +217,29 @@ class ScoreConsensus:
         ``R_ij`` this node's as j holds it; the weights are those of CHOCO-SGD with ``w_ij = 1 / n``. ``n`` counts this
         node and all its neighbours, also those that had nothing to send: else a few senders would move others so far
         that they had to answer, without end. A reset pulls nobody back to the start, since both replicas of a pair are
-        reset. By ``rule`` some differences are shortened, and some left out as if the neighbour were not there. ``v_j``
-        is 1, or with this node's ``gradient`` (scores,) more for those that point down its slope.
+        reset. By ``rule`` some differences are shortened, and some left out as if the neighbour were not there. What is
+        usual is judged by all neighbours whose scores are known, also those that had nothing to send: else the few who
+        always have would be the measure of one another. ``v_j`` is 1, or with this node's ``gradient`` (scores,) more
+        for those that point down its slope.
         """
         spans = [span for _, span in self._network.score_layout.spans()]
         pulling = {name: peer for name in neighbours if not self._is_warming_up(peer := self._peer(name))}
-        replicas = [(peer.incoming.scores, peer.outgoing.scores) for peer in pulling.values()]
+        resting = [peer for name, peer in self._peers.items() if name not in pulling and peer.synchronized]
+        known = [*pulling.values(), *(peer for peer in resting if peer.incoming.acknowledged and not peer.warming_up)]
 
         def difference(i: int) -> Tensor:
-            theirs, ours = replicas[i]
-            return theirs - ours
+            return known[i].incoming.scores - known[i].outgoing.scores
 
-        weights = robust_weights(difference, len(replicas), spans, rule)
-        silent = sum(peer.synchronized for name, peer in self._peers.items() if name not in pulling)
-        chosen = list(weights)
-        relative = [1.0] * len(chosen)
-        if gradient is not None:
-            relative = descent_weights(gradient, lambda place: difference(chosen[place]), len(chosen))
+        weights = robust_weights(difference, len(known), spans, rule)
+        chosen = [i for i in range(len(pulling)) if i in weights]
+
+        def pull(place: int) -> Tensor:
+            return scaled(difference(chosen[place]), weights[chosen[place]], spans)
+
+        relative = [1.0] * len(chosen) if gradient is None else descent_weights(gradient, pull, len(chosen))
         total = torch.zeros_like(self._seeded_scores)
-        for i, weight in zip(chosen, relative, strict=True):
-            pull = scaled(difference(i), weights[i], spans)
-            total.add_(pull, alpha=weight * step_size / (len(chosen) + silent + 1))
+        for place, weight in enumerate(relative):
+            total.add_(pull(place), alpha=weight * step_size / (len(chosen) + len(resting) + 1))
         return total
 
     def forget(self, neighbours: Iterable[str]) -> None:

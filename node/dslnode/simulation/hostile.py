@@ -16,10 +16,13 @@ from torch import Tensor
 from dslnode.errors import SettingsError
 from dslnode.learning.masking import to_mask, top_k
 from dslnode.learning.personal_mask import aggregation_tensor
+from dslnode.protocol.codec.mask_codec import MAX_SCALE
 from dslnode.protocol.mask import Mask
 from dslnode.protocol.messages import RoundMessage
 from dslnode.simulation.virtual_learner import VirtualLearner
 
+LARGEST = MAX_SCALE / 2
+"""Of a score that is pretended: no step is then longer than a decoder takes."""
 LOUD = 10.0
 """Factor by which a loud node exaggerates."""
 DENSE_PART = 0.9
@@ -58,8 +61,8 @@ class HostileLearner(VirtualLearner):
         return self._state.scores - self._consensus._seeded_scores
 
     def pretend(self, learned: Tensor) -> Tensor:
-        """Return the scores of a node that has learned this difference."""
-        return self._consensus._seeded_scores + learned
+        """Return the scores of a node that has learned this difference, as far as receivers take the steps to them."""
+        return (self._consensus._seeded_scores + learned).clamp(-LARGEST, LARGEST)
 
     def counts_of(self, part: float) -> tuple[int, ...]:
         """Return how many weights of each layer this part is."""
