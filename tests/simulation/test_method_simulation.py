@@ -114,7 +114,7 @@ def test_the_authors_form_takes_as_many_local_steps() -> None:
     assert (settings.rounds, settings.local_steps, settings.personal) == (40, 1, "binary")
 
 
-@pytest.mark.parametrize("method", ["ours", "authors", "dpsgd"])
+@pytest.mark.parametrize("method", ["ours", "authors", "dense_alone", "dpsgd"])
 def test_the_recipe_for_cifar10_runs_on_files_of_its_shape(method: str, tmp_path: Path) -> None:
     draws = np.random.Generator(np.random.PCG64(1))
     for name in (*CIFAR_TRAIN_FILES, CIFAR_TEST_FILE):
