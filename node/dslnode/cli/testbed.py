@@ -129,12 +129,7 @@ class DaemonProcess:
     def stop(self) -> None:
         """Terminate the process, even if it is paused; kill it if it takes more than ``STOP_SECONDS``."""
         self.resume()
-        self.process.terminate()
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end_process(self.process)
         self._reader.join(STOP_SECONDS)
 
     def pause(self) -> None:
@@ -150,6 +145,16 @@ class DaemonProcess:
         for line in self.process.stderr:
             self.log.add(line)
         self.log.end()
+
+
+def end_process(process: subprocess.Popen[Any]) -> None:
+    """Terminate a process; kill it if it takes more than ``STOP_SECONDS``."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def command_line(*parts: str) -> list[str]:

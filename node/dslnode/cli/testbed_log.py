@@ -29,13 +29,13 @@ class Progress:
 
 def latest_round(log: Path) -> dict[str, Any]:
     """Return the log line of the last finished round; empty before the first."""
-    rounds = [event for event in _events(log) if event.get("event") == "round"]
+    rounds = _rounds(log)
     return rounds[-1] if rounds else {}
 
 
 def progress_of(log: Path) -> Progress:
     """Return what the end of a node's log says of its rounds."""
-    rounds = [event for event in _events(log) if event.get("event") == "round"]
+    rounds = _rounds(log)
     if not rounds:
         return Progress()
     measured: dict[str, Any] = next((event for event in reversed(rounds) if event.get("score") is not None), {})
@@ -62,6 +62,10 @@ def last_words(log: Path) -> str:
     """Return the last line of a log, for a node that has ended; empty if it wrote none."""
     lines = _tail(log).strip().splitlines()
     return "".join(c if c.isprintable() else " " for c in lines[-1][:LONGEST]) if lines else ""
+
+
+def _rounds(log: Path) -> list[dict[str, Any]]:
+    return [event for event in _events(log) if event.get("event") == "round"]
 
 
 def _events(log: Path) -> Iterator[dict[str, Any]]:
