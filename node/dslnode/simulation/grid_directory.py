@@ -16,10 +16,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from dslnode.atomic_file import replace_file
 from dslnode.config.settings import Settings
 from dslnode.errors import SettingsError, StateError
 from dslnode.simulation.grid import OPTION_FIELDS, Combination, Outcome
+from dslnode.simulation.report.report import write
 from dslnode.simulation.simulated_settings import NOT_SIMULATED
 from dslnode.simulation.simulation import SimulationOptions
 
@@ -27,7 +27,6 @@ Found = list[tuple[Combination, Outcome]]
 MAX_FILE_BYTES = 64 << 20
 MAX_NAME = 150
 """Characters of a directory's name that come from values."""
-READABLE_BY_ALL = 0o644
 FILES = ("partition", "topology")
 """Options that may name a file: what is in it counts, not where it is."""
 
@@ -95,7 +94,7 @@ class GridDirectory:
         Raises ``SettingsError`` if the directory cannot be written.
         """
         content = {"identity": self._identity, "simulations": simulations}
-        self._write(self._facts, json.dumps(content))
+        write(self._facts, json.dumps(content))
         self.write(found)
 
     def write(self, found: Found) -> None:
@@ -107,15 +106,7 @@ class GridDirectory:
         writer = csv.DictWriter(target, [*self._names, *Outcome.__dataclass_fields__])
         writer.writeheader()
         writer.writerows({**combination, **asdict(each)} for combination, each in found)
-        self._write(self.table, target.getvalue())
-
-    def _write(self, file: Path, text: str) -> None:
-        try:
-            replace_file(file, text.encode(), mode=READABLE_BY_ALL)
-        except OSError as error:
-            raise SettingsError(
-                f"--report {file.parent}: cannot be written ({error.strerror}); name another one"
-            ) from error
+        write(self.table, target.getvalue())
 
     def _read_facts(self) -> tuple[str, int]:
         """Return identity and number of simulations. Raises ``OSError`` or ``ValueError``."""
