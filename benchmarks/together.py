@@ -3,8 +3,9 @@
 ``--picture`` draws docs/results/together.svg: the mean accuracy of the second case's nodes against rounds.
 
 Every case is run for several seeds; each seed draws other shares, another frozen network and other minibatches.
-Accuracy is measured on all held-out images of a node's own classes, once, after the last round. Finished runs are kept
-in ``--results`` and not run again.
+Accuracy is measured on all held-out images of a node's own classes, once, after the last round. What there is to gain
+is what a node gains that holds its neighbours' images of its classes, too. Finished runs are kept in ``--results`` and
+not run again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.daemons import FASHION_MNIST
 from benchmarks.finished_runs import FinishedRuns, add_results_option
+from benchmarks.pooled_data import pooled_accuracies
 from benchmarks.report import Column, Report, Row, argument_parser, publish
 from dslnode.cli.demo_nodes import Plan, plan_nodes, run_nodes
 from dslnode.cli.testbed import Event
@@ -29,6 +31,7 @@ COLUMNS = (
     Column("together", "together", ".1f"),
     Column("gain", "gain", "+.1f"),
     Column("least_gain", "least gain of a seed", "+.1f"),
+    Column("pooled_gain", "gain of pooled data", "+.1f"),
     Column("worst_alone", "worst node alone", ".1f"),
     Column("worst_together", "worst node together", ".1f"),
     Column("payload_bits_a_weight", "bits a weight, round and neighbour", ".3f"),
@@ -88,6 +91,7 @@ def measure(name: str, plan: Plan, seeds: range, finished: FinishedRuns) -> Row:
         [outcome_of(replace(plan, seed=seed, linked=linked), finished) for linked in (True, False)] for seed in seeds
     ]
     together, alone = zip(*pairs, strict=True)
+    pooled = [pooled_mean(replace(plan, seed=seed), finished) for seed in seeds]
     gains = [
         statistics.mean(joint.accuracies) - statistics.mean(local.accuracies)
         for joint, local in zip(together, alone, strict=True)
@@ -99,6 +103,7 @@ def measure(name: str, plan: Plan, seeds: range, finished: FinishedRuns) -> Row:
         "together": statistics.mean(statistics.mean(outcome.accuracies) for outcome in together),
         "gain": statistics.mean(gains),
         "least_gain": min(gains),
+        "pooled_gain": statistics.mean(pooled) - statistics.mean(statistics.mean(local.accuracies) for local in alone),
         "worst_alone": statistics.mean(min(outcome.accuracies) for outcome in alone),
         "worst_together": statistics.mean(min(outcome.accuracies) for outcome in together),
         "payload_bits_a_weight": 32 * statistics.mean(outcome.bits / outcome.float32_bits for outcome in together),
@@ -110,6 +115,12 @@ def measure(name: str, plan: Plan, seeds: range, finished: FinishedRuns) -> Row:
 def outcome_of(plan: Plan, finished: FinishedRuns) -> Outcome:
     """Return the outcome of a finished run, or run it."""
     return Outcome(**finished.of(asdict(plan), lambda: asdict(run(plan))))
+
+
+def pooled_mean(plan: Plan, finished: FinishedRuns) -> float:
+    """Return the mean accuracy of a plan's nodes with pooled data, of a finished run or measured now."""
+    kept = finished.of({"pooled": True, **asdict(plan)}, lambda: {"accuracies": pooled_accuracies(plan)})
+    return statistics.mean(map(float, kept["accuracies"]))
 
 
 def run(plan: Plan) -> Outcome:

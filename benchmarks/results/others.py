@@ -53,6 +53,7 @@ def _together() -> list[Column]:
 
 def _worst() -> list[Column]:
     return [
+        number("pooled_gain", "gain of pooled data", "+.1f"),
         number("worst_alone", "worst node alone, %", ".1f"),
         number("worst_together", "worst node together, %", ".1f"),
     ]
