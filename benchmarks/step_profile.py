@@ -79,14 +79,15 @@ def _run(
     term = aggregation_term(network.expand_scores(state.scores), state.neighbour_mean, plan.alpha, network.layout)
     assert network.sharing is not None
     start = network.sharing.seeded + term
+    tensor = torch.empty_like(start)
     loss_sum = 0.0
     predictions, wanted = [], []
     for _ in range(plan.local_steps):
         images, labels = next(batches)
         watch.start()
-        tensor = network.expand_scores(state.scores, start)
+        network.expand_scores(state.scores, start, out=tensor)
         watch.lap("ranking")
-        keep = training_mask(network, tensor, state.channels, plan)
+        keep = training_mask(network, tensor, state.channels, plan, out=tensor)
         watch.lap("top-k")
         loss, logits, gradient = _mask_gradient(network, keep, (images, labels), task, watch)
         step_scores(network, state, gradient, plan)
@@ -103,7 +104,7 @@ def _mask_gradient(
     network: FrozenNetwork, keep: Tensor, batch: tuple[Tensor, Tensor], task: LearningTask, watch: Stopwatch
 ) -> tuple[Tensor, Tensor, Tensor]:
     images, labels = batch
-    leaves = {name: tensor.requires_grad_() for name, tensor in network.masked_weights(keep).items()}
+    leaves = {name: tensor.requires_grad_() for name, tensor in network.masked_weights(keep, out=keep).items()}
     watch.lap("masking")
     logits = functional_call(network.model, leaves, (images,)) + network.logit_offset
     loss = task.loss(logits, images, labels)

@@ -76,23 +76,26 @@ class FrozenNetwork:
         own = {name: tensor.to(self.device, self.model.get_parameter(name).dtype) for name, tensor in weights.items()}
         return functional_call(self.model, own, (inputs.to(self.device),))
 
-    def expand_scores(self, scores: Tensor, start: Tensor | None = None) -> Tensor:
+    def expand_scores(self, scores: Tensor, start: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
         """Return each weight's score S, shape ``(layout.size,)``.
 
         ``start``, of the same shape, is where the weights start in place of their seeded scores; where no scores are
-        shared, it is added.
+        shared, it is added. The result is written to ``out``, of the same shape, where scores are shared.
         """
         if self.sharing is None:
             return scores if start is None else scores + start
         start = self.sharing.seeded if start is None else start
-        spread = torch.empty_like(start)
+        spread = torch.empty_like(start) if out is None else out
         for span, own in self._spans():
             _move_in_turn(start[span], self.sharing.signs[span], scores[own], out=spread[span])
         return spread
 
-    def masked_weights(self, mask: Tensor) -> dict[str, Tensor]:
-        """Return what the model runs on under a mask (weights,), boolean or of strengths, by parameter name."""
-        return tensors_of(kept_weights(self.weights, mask), self.layout)
+    def masked_weights(self, mask: Tensor, *, out: Tensor | None = None) -> dict[str, Tensor]:
+        """Return what the model runs on under a mask (weights,), boolean or of strengths, by parameter name.
+
+        All are views of ``out``, float32 (weights,), if that is given.
+        """
+        return tensors_of(kept_weights(self.weights, mask, out=out), self.layout)
 
     def reduce_gradient(self, gradient: Tensor) -> Tensor:
         """Return the gradient at the scores, shape ``(score_layout.size,)``, from that at each weight's score."""
@@ -113,10 +116,10 @@ class FrozenNetwork:
         """Return ``reduce_gradient(at_mask(...))`` in half of the time."""
         if self.sharing is None:
             return self.at_mask(at_weights)
-        reduced = torch.empty(self.score_layout.size)
+        reduced = torch.zeros(self.score_layout.size)
         for layer, (span, own) in zip(self.layout.layers, self._spans(), strict=True):
             gradient = at_weights[layer.name].float().reshape(-1)
-            _sum_in_turn(gradient * self._signed_weights[span], out=reduced[own])
+            _add_products_in_turn(gradient, self._signed_weights[span], to=reduced[own])
         return reduced
 
     @cached_property
@@ -143,6 +146,12 @@ def _sum_in_turn(values: Tensor, *, out: Tensor) -> None:
     whole = _whole_rows(values, out)
     torch.sum(values[:whole].view(-1, len(out)), dim=0, out=out)
     out[: len(values) - whole] += values[whole:]
+
+
+def _add_products_in_turn(values: Tensor, factors: Tensor, *, to: Tensor) -> None:
+    """Add up the products, (weights,) each, of the weights that share each score (scores,), without an array of all."""
+    for row, by in zip(values.split(len(to)), factors.split(len(to)), strict=True):
+        to[: len(row)].addcmul_(row, by)
 
 
 def _whole_rows(weights: Tensor, scores: Tensor) -> int:

@@ -62,11 +62,12 @@ class _Ranking:
         self._term = term
         seeded = None if network.sharing is None else network.sharing.seeded
         self._start = term if seeded is None else seeded + term
+        self._tensor = torch.empty_like(self._start)
 
     def tensor(self, scores: Tensor) -> Tensor:
-        """Return T (weights,) of the scores (scores,)."""
+        """Return T (weights,) of the scores (scores,), to be overwritten: it is good until the next call."""
         if self._options.signed_scores:
-            return self._network.expand_scores(scores, self._start)
+            return self._network.expand_scores(scores, self._start, out=self._tensor)
         return intermediate_aggregation_tensor(self._network.expand_scores(scores), self._term, signed=False)
 
     def at_scores(self, state: LearnerState, at_weights: Mapping[str, Tensor]) -> Tensor:
@@ -102,10 +103,19 @@ class _Seen:
 
 
 def minibatch_gradient(
-    network: FrozenNetwork, mask: Tensor, task: LearningTask, inputs: Tensor, targets: Tensor
+    network: FrozenNetwork,
+    mask: Tensor,
+    task: LearningTask,
+    inputs: Tensor,
+    targets: Tensor,
+    *,
+    out: Tensor | None = None,
 ) -> MinibatchGradient:
-    """Return the gradients of the task's loss with the network under a mask (weights,), boolean or of strengths."""
-    leaves = {name: tensor.requires_grad_() for name, tensor in network.masked_weights(mask).items()}
+    """Return the gradients of the task's loss with the network under a mask (weights,), boolean or of strengths.
+
+    The weights under the mask are put in ``out``, float32 (weights,), if that is given; it may be the mask itself.
+    """
+    leaves = {name: tensor.requires_grad_() for name, tensor in network.masked_weights(mask, out=out).items()}
     local = network.local_parameters
     outputs = network.run(leaves, inputs)
     loss = task.loss(outputs, inputs, targets)
@@ -136,8 +146,9 @@ def train_locally(
     while steps < options.local_steps and not stop():
         inputs, targets = next(batches)
         tensor = ranking.tensor(state.scores)
-        mask = training_mask(network, tensor, state.channels, options)
-        gradient = minibatch_gradient(network, mask, task, inputs, targets)
+        # All in one array: a fresh one of this size costs more in page faults than the arithmetic on it
+        mask = training_mask(network, tensor, state.channels, options, out=tensor)
+        gradient = minibatch_gradient(network, mask, task, inputs, targets, out=tensor)
         steps += 1
         if not gradient.is_finite():  # one such step would spoil all scores for good
             continue

@@ -122,12 +122,14 @@ def weighted_mean(size: int, masks: Sequence[WeightedMask], vector_of: Callable[
     return mean
 
 
-def kept_weights(weights: Tensor, mask: Tensor) -> Tensor:
-    """Return the weights times a mask, both (weights,): boolean, or float32 strengths.
+def kept_weights(weights: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Return the weights times a mask, both (weights,): boolean, or float32 strengths. In ``out``, if that is given.
 
     By numpy, which multiplies floats by booleans in half of torch's time.
     """
-    return torch.from_numpy(weights.numpy() * mask.numpy())
+    found = torch.empty_like(weights) if out is None else out
+    np.multiply(weights.numpy(), mask.numpy(), out=found.numpy())
+    return found
 
 
 def _mark_largest(values: NDArray[np.float32], count: int, keep: NDArray[np.bool_]) -> None:

@@ -35,16 +35,24 @@ def choose_mask(network: FrozenNetwork, tensor: Tensor, channels: ChannelScales,
     return keep
 
 
-def training_mask(network: FrozenNetwork, tensor: Tensor, channels: ChannelScales, options: TrainingOptions) -> Tensor:
+def training_mask(
+    network: FrozenNetwork,
+    tensor: Tensor,
+    channels: ChannelScales,
+    options: TrainingOptions,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """Return what the weights are multiplied by in training, (weights,): about the mask, or graded, float32 strengths.
 
-    Thresholds of large layers are those of a sample. With the structured step, or in the paper's form, the mask is
-    exact; it multiplies strengths. With the group lasso, the scales of channels multiply both.
+    ``out`` is overwritten on the way, and may be the intermediate aggregation ``tensor`` itself. Thresholds of
+    large layers are those of a sample. With the structured step, or in the paper's form, the mask is exact; it
+    multiplies strengths. With the group lasso, the scales of channels multiply both.
     """
     exact = options.min_channel_fraction or not options.signed_scores
     keep = choose_mask(network, tensor, channels, options) if exact else None
     if options.power:
-        graded = graded_strengths(network, tensor, options.power)
+        graded = graded_strengths(network, tensor, options.power, out=out)
         found = graded if keep is None else graded * keep
     else:
         found = near_top_k(tensor, network.layout, network.counts) if keep is None else keep
