@@ -26,8 +26,14 @@ WITH_PROCESSES_OR_SOCKETS = (
     *("security/test_socket_directory.py", "security/test_tls_tunnels.py", "simulation/test_ray_shards.py"),
 )
 """Below ``tests``: what a run with ``--unit`` leaves out."""
-WATCH_A_CLOCK = ("cluster/", "chaos/", "runtime/", "overlay/", "cli/test_top.py", "cli/doctor/")
-"""Of these, what runs alone: daemons that are timed. Of the others several run at a time."""
+RUN_ALONE = (
+    *("chaos/", "cluster/test_life.py", "cluster/test_recovery.py", "cluster/test_waiting.py"),
+    *("cluster/test_wire_cost.py", "cluster/test_serving.py", "overlay/test_mdns.py", "cluster/test_discovery.py"),
+)
+"""Of these, what runs alone: bounds in seconds, bytes that a kernel counts, and nodes that find each other unasked.
+
+Of the others several run at a time, daemons too: they wait for what happens, each on ports of its own.
+"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,7 +61,7 @@ def needs_more(item: pytest.Item) -> bool:
 
 def is_short(item: pytest.Item) -> bool:
     """Return whether a test that needs a process may run beside others."""
-    return not _place(item).startswith(WATCH_A_CLOCK)
+    return not _place(item).startswith(RUN_ALONE)
 
 
 def _place(item: pytest.Item) -> str:
