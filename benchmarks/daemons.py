@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from dslnode.cli.testbed import DaemonProcess, Event
+from dslnode.cli.daemon_process import DaemonProcess, Event
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.daemons import Daemon
 from benchmarks.report import Column, Report, Row, arguments, publish
-from dslnode.cli.testbed import free_ports
+from dslnode.cli.daemon_process import free_ports
 
 ROUNDS, QUICK_ROUNDS, POINTS = 35_000, 2_500, 50
 GOAL_MB = 5.0

@@ -24,7 +24,7 @@ import torch
 from benchmarks.daemons import Daemon
 from benchmarks.processes import processes
 from benchmarks.report import Column, Report, Row, arguments, publish
-from dslnode.cli.testbed import Event, start_options
+from dslnode.cli.daemon_process import Event, start_options
 from dslnode.cli.testbed_plan import Place, PlannedNode, loopback_places, plan_testbed
 from dslnode.config.settings import Settings
 from dslnode.runtime.build import build_learner

@@ -163,7 +163,7 @@ def _memory() -> Row:
     """Return what ``dslnode serve`` takes with a model of digits: memory, and seconds to its first answer."""
     import tempfile
 
-    from dslnode.cli.testbed import clean_environment, command_line
+    from dslnode.cli.daemon_process import clean_environment, command_line
     from dslnode.inference.model_file import pack
 
     learner = build_learner(Settings(data="digits", model="mlp"))

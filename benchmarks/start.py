@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.daemons import FASHION_MNIST, Daemon
 from benchmarks.report import Column, Report, Row, arguments, interleaved, publish
-from dslnode.cli.testbed import clean_environment, command_line
+from dslnode.cli.daemon_process import clean_environment, command_line
 
 MEMORY_GOALS = {"digits": 1.2, "Fashion-MNIST": 1.35}
 """By data: how many times the peak memory of ``import torch`` a node may take at most."""

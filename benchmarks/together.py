@@ -20,8 +20,8 @@ from benchmarks.daemons import FASHION_MNIST
 from benchmarks.finished_runs import FinishedRuns, add_results_option
 from benchmarks.pooled_data import pooled_accuracies
 from benchmarks.report import Column, Report, Row, argument_parser, publish
+from dslnode.cli.daemon_process import Event
 from dslnode.cli.demo_nodes import Plan, plan_nodes, run_nodes
-from dslnode.cli.testbed import Event
 from dslnode.cli.testbed_log import latest_round
 
 COLUMNS = (

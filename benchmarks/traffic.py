@@ -19,7 +19,7 @@ from benchmarks.namespaces import Counters, Host, Hosts, missing
 from benchmarks.report import Column, Report, Row, arguments, publish
 from dslnode.accounting.ledger import Amounts, Direction, Period, ledger_lines
 from dslnode.accounting.ledger_file import load
-from dslnode.cli.testbed import Event
+from dslnode.cli.daemon_process import Event
 
 GOAL = 0.03
 PORT = 7711

@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from dslnode.cli.testbed import clean_environment
+from dslnode.cli.daemon_process import clean_environment
 from tests.cluster.processes import DEADLINE
 
 

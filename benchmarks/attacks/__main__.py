@@ -24,7 +24,7 @@ from benchmarks.attacks.attacker import attacking
 from benchmarks.attacks.scenarios import ATTACKS, FEW_DESCRIPTORS, WITHOUT_TICKETS, Targets
 from benchmarks.daemons import Daemon
 from benchmarks.report import Column, Report, Row, argument_parser, publish
-from dslnode.cli.testbed import free_ports
+from dslnode.cli.daemon_process import free_ports
 from dslnode.config.settings import Settings
 from dslnode.runtime.checkpoint import StateDirectory
 from dslnode.security.authority import Authority

@@ -10,7 +10,7 @@ import sys
 from benchmarks.namespaces import Host, Hosts
 from benchmarks.report import Row
 from benchmarks.wire.sending import PATIENCE, WARM_UP, End, counted, series
-from dslnode.cli.testbed import clean_environment
+from dslnode.cli.daemon_process import clean_environment
 from dslnode.protocol.messages import MaskKind, MaskMessage
 from dslnode.security.channels import PlainChannels
 from dslnode.transport.dialer import keep_dialing

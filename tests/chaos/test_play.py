@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dslnode.cli.testbed import DaemonLog
+from dslnode.cli.daemon_process import DaemonLog
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
 from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 from tests.chaos.boards import Board, Life

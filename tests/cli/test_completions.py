@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.cli.testbed import clean_environment
+from dslnode.cli.daemon_process import clean_environment
 from tests.terminal import Terminal
 
 SECONDS = 60

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from dslnode.cli import healthcheck
-from dslnode.cli.testbed import clean_environment
+from dslnode.cli.daemon_process import clean_environment
 from dslnode.errors import ExitCode
 from dslnode.telemetry import http_server
 from dslnode.telemetry.http_application import application

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dslnode import __version__
-from dslnode.cli.testbed import clean_environment
+from dslnode.cli.daemon_process import clean_environment
 from dslnode.config.loader import load
 from dslnode.config.settings import Settings
 from dslnode.errors import ExitCode

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.cli.testbed import clean_environment, command_line
+from dslnode.cli.daemon_process import clean_environment, command_line
 from dslnode.errors import ExitCode, SettingsError
 from dslnode.inference.model_file import pack
 from dslnode.serving.service import check_package

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.cli.testbed import clean_environment
+from dslnode.cli.daemon_process import clean_environment
 from dslnode.errors import ExitCode
 from dslnode.simulation.report.tables import read_rounds
 from tests.cli.test_main import SECONDS, complaint, run

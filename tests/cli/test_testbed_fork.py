@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.cli.testbed import clean_environment
+from dslnode.cli.daemon_process import clean_environment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 

@@ -15,7 +15,7 @@ import pytest
 
 from dslnode.cli import top
 from dslnode.cli.crawler import CrawledNode, NetworkSnapshot
-from dslnode.cli.testbed import clean_environment, command_line
+from dslnode.cli.daemon_process import clean_environment, command_line
 from dslnode.cli.top_app import NodeScreen, NodeTable, TopApp
 from dslnode.errors import SettingsError
 from dslnode.v1 import node_pb2 as pb

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dslnode.cli.testbed import clean_environment
+from dslnode.cli.daemon_process import clean_environment
 from dslnode.cli.testbed_log import progress_of
 
 DEADLINE = 120.0

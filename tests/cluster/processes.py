@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dslnode.cli.testbed import DaemonProcess, Event, free_ports
+from dslnode.cli.daemon_process import DaemonProcess, Event, free_ports
 
 DEADLINE = 60.0
 

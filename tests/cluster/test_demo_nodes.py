@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dslnode.cli.daemon_process import clean_environment
 from dslnode.cli.demo_nodes import Plan, plan_nodes
-from dslnode.cli.testbed import clean_environment
 from dslnode.cli.testbed_log import latest_round
 
 WAYS = (pytest.param("run_forked", marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux")), "run_started")

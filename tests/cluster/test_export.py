@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.cli.testbed import clean_environment, command_line
+from dslnode.cli.daemon_process import clean_environment, command_line
 from tests.cluster.processes import NodeProcess, free_port
 from tests.networks import Operator
 

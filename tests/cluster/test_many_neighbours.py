@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dslnode.cli.testbed import clean_environment
+from dslnode.cli.daemon_process import clean_environment
 from tests.cluster.processes import NodeProcess, free_port, resident
 
 NEIGHBOURS, TOGETHER = 100, 10

@@ -20,7 +20,7 @@ import torch
 
 import dslnode
 from dslnode import name_lookup
-from dslnode.cli.testbed import free_ports
+from dslnode.cli.daemon_process import free_ports
 from dslnode.errors import ExitCode, ListenError, ModelError, StateError
 from dslnode.inference.model_file import pack, read_model
 from dslnode.name_lookup import Lookups

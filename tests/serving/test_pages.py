@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.cli.testbed import clean_environment
+from dslnode.cli.daemon_process import clean_environment
 from tests.cluster.processes import free_port
 from tests.examples import ROOT, program
 

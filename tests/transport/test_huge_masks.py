@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from dslnode.cli.testbed import clean_environment
+from dslnode.cli.daemon_process import clean_environment
 from tests.transport.huge import HUGE, STRIDE
 
 ENDURED = 12

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dslnode.cli.testbed import clean_environment, command_line, end_process, start_options
+from dslnode.cli.daemon_process import clean_environment, command_line, end_process, start_options
 from dslnode.cli.testbed_log import last_words
 from dslnode.cli.testbed_plan import PlannedNode, loopback_places, plan_testbed
 from dslnode.config.settings import Settings

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dslnode.atomic_file import replace_file
-from dslnode.cli.testbed import free_ports
+from dslnode.cli.daemon_process import free_ports
 from dslnode.config.settings import Settings
 from dslnode.errors import ListenError, SettingsError
 from dslnode.security.authority import DEFAULT_DAYS, Authority, utc_now

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dslnode.cli.testbed import clean_environment, command_line
+from dslnode.cli.daemon_process import clean_environment, command_line
 from tests.chaos import namespaces
 from tests.cluster.processes import NodeProcess
 from tests.networks import Operator

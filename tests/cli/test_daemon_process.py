@@ -1,4 +1,4 @@
-"""A testbed's daemons: their logs and their ports."""
+"""Daemons as processes: their logs and their ports."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dslnode.cli import testbed
-from dslnode.cli.testbed import DaemonLog
+from dslnode.cli import daemon_process
+from dslnode.cli.daemon_process import DaemonLog
 
 OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
@@ -49,7 +49,7 @@ def test_an_event_to_come_is_waited_for_and_an_ended_log_is_not() -> None:
 
 
 def test_ports_are_free_and_all_different() -> None:
-    ports = testbed.free_ports(200)
+    ports = daemon_process.free_ports(200)
     assert len(set(ports)) == 200
     for port in ports:
         with socket.socket() as listener:
@@ -59,15 +59,15 @@ def test_ports_are_free_and_all_different() -> None:
 @pytest.mark.skipif(not OUTGOING.exists(), reason="this system does not say which ports it lends")
 def test_no_outgoing_connection_is_lent_a_port_of_a_node() -> None:
     first, last = map(int, OUTGOING.read_text(encoding="ascii").split())
-    if first < testbed.LISTENING_PORTS.stop:
+    if first < daemon_process.LISTENING_PORTS.stop:
         pytest.skip(f"this system lends ports from {first} on")
-    assert not [port for port in testbed.free_ports(200) if first <= port <= last]
+    assert not [port for port in daemon_process.free_ports(200) if first <= port <= last]
 
 
 def test_taken_ports_are_passed_over_and_too_few_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken, free = testbed.free_ports(2)
+    taken, free = daemon_process.free_ports(2)
     with socket.create_server(("127.0.0.1", taken)):
-        monkeypatch.setattr(testbed, "LISTENING_PORTS", [taken, free])
-        assert testbed.free_ports(1) == [free]
+        monkeypatch.setattr(daemon_process, "LISTENING_PORTS", [taken, free])
+        assert daemon_process.free_ports(1) == [free]
         with pytest.raises(OSError, match=f"no port from {taken} to {free} is free"):
-            testbed.free_ports(2)
+            daemon_process.free_ports(2)
