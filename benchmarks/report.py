@@ -9,6 +9,7 @@ import platform
 import shlex
 import signal
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 Row = dict[str, Any]
-FILES = ("--json", "--results")
+FILES = ("--json", "--results", "--into")
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def publish(title: str, columns: Sequence[Column], report: Report, json_file: Pa
         print(f"{key.replace('_', ' ')}: {format(value, '.3g') if isinstance(value, float) else value}")
     if json_file is not None:
         origin = {"benchmark": command_line(), "measured_on": time.strftime("%Y-%m-%d", time.gmtime())}
+        origin |= {"commit": commit()}
         content = {**origin, "summary": report.summary, "machine": machine(), "rows": report.rows}
         json_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -97,8 +99,17 @@ def command_line() -> str:
     return shlex.join(["python", *name.split(), *without_files(sys.argv[1:])])
 
 
+def commit() -> str:
+    """Return the commit of the code that measures, with ``-dirty`` if files differ from it; empty without git."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
 def without_files(given: Sequence[str]) -> list[str]:
-    """Return the options without ``--json FILE`` and ``--results FILE``, which change no figure."""
+    """Return the options without ``--json FILE`` and the like, which change no figure."""
     after = [None, *given]
     pairs = zip(after, given, strict=False)
     return [option for former, option in pairs if former not in FILES and not option.startswith(FILES)]

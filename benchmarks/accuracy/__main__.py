@@ -25,9 +25,10 @@ from benchmarks.accuracy.methods import RECIPES, chosen_options
 from benchmarks.accuracy.plots import draw_all
 from benchmarks.accuracy.results import ResultsFile, table
 from benchmarks.accuracy.run import Job, Record, run
+from benchmarks.accuracy.stored import take_rows
 from benchmarks.accuracy.tuning import tune_all
 from benchmarks.processes import processes
-from benchmarks.report import Column, Report, publish
+from benchmarks.report import Column, Report, commit, publish
 from dslnode.simulation.methods.method import LOCAL_STEPS
 
 QUICK_STEPS, FULL_STEPS = 120, 390
@@ -62,8 +63,11 @@ def main() -> None:
         tune_all([job for job in jobs if job.seed == options.seeds[0]], options.processes)
         return
     records = run_all(jobs, ResultsFile(options.results), options.processes)
+    rows = table(records)
     publish("personal accuracy on the test images of each node's own classes, percent", COLUMNS,
-            Report(table(records)), options.json)  # fmt: skip
+            Report(rows), options.json)  # fmt: skip
+    if options.into is not None:
+        take_rows(options.into, rows, commit=commit())
     if options.plots is not None:
         draw_all(records, options.plots)
 
@@ -114,6 +118,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("benchmarks.accuracy", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two cases, one seed, the smaller CNN, few steps")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write rows and machine facts as JSON")
+    parser.add_argument("--into", type=Path, metavar="FILE",
+                        help="put the rows in the place of those of the same methods in a stored table")  # fmt: skip
     parser.add_argument("--plots", type=Path, metavar="DIR", help="draw the curves as SVG into this directory")
     parser.add_argument("--results", type=Path, metavar="FILE", default=Path("build/accuracy.jsonl"),
                         help="finished runs, one JSON line each (default: %(default)s)")  # fmt: skip

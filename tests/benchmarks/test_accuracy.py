@@ -238,6 +238,7 @@ class TestResults:
 
 
 class TestCommand:
+    @pytest.mark.process  # git says which commit measures
     def test_it_runs_once_writes_the_contract_and_resumes(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -214,6 +214,7 @@ class TestTheory:
 
 
 class TestCommand:
+    @pytest.mark.process  # git says which commit measures
     def test_writes_figures_and_picture(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -41,6 +41,7 @@ def test_sizes_and_bytes_on_the_wire_are_measured_without_root() -> None:
     assert {key for key, value in summary.items() if value is None} == {key for key in KEYS if "per_node" in key}
 
 
+@pytest.mark.process  # git says which commit measures
 def test_the_json_file_has_a_row_a_measurement_and_the_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = {
         "_coding": [row("flips of 1%", drawn_masks(20_000, 0.01, 4), 1)],
