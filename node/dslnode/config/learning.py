@@ -136,8 +136,7 @@ class LearningSettings(SettingsGroup):
     )
     adaptive_collaboration: bool = Field(
         DEFAULT_TRAINING.adaptive_collaboration,
-        description="Follow neighbours more whose scores lower this node's own loss, and rely less on all while their "
-        "masks make the personal model worse on held-out data.",
+        description="Rely less on neighbours while their masks make the personal model worse on held-out data.",
     )
     robust_aggregation: RobustAggregation = Field(
         DEFAULT_TRAINING.robust_aggregation,

@@ -313,9 +313,7 @@ class Learner:
                 self._consensus.apply_step(neighbour.peer, message)
         step_size = aggregation.consensus_step_size(self.options, state.collaboration_weight, len(self._examples))
         peers = [neighbour.peer for neighbour in sent if neighbour.signs]
-        gradient = state.velocity if self.options.adaptive_collaboration else None
-        rule = self.options.robust_aggregation
-        return state.moved_by(self._consensus.consensus_step(peers, step_size, rule, gradient=gradient))
+        return state.moved_by(self._consensus.consensus_step(peers, step_size, self.options.robust_aggregation))
 
     def _weighted_masks(self, sent: Sequence[NeighbourMasks]) -> dict[str, masking.WeightedMask]:
         """Return the neighbours' keep masks, as sent or as implied by their replicas, with their weights."""

@@ -47,7 +47,7 @@ class TrainingOptions:
     score_ema_decay: float = 0.9  # of the averaged scores, from which the mask follows; 0: the newest scores
     mean_ema_decay: float = 0.5  # of the neighbour mean m
     consensus_step_size: float = 0.95  # gamma of CHOCO-SGD, less the more examples a node has
-    adaptive_collaboration: bool = True  # follow neighbours by what they are worth to this node
+    adaptive_collaboration: bool = True  # lean less on neighbours that make the personal model worse
     robust_aggregation: RobustAggregation = RobustAggregation.OFF
     send_threshold: float = 0.2  # part of what was learned that a neighbour may lack before it is sent a mask
     group_lasso: float = 0.0  # lambda, in units of the loss per unit of a channel's scale; 0: off

@@ -30,7 +30,6 @@ from torch import Tensor
 
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.masking import to_mask, top_k
-from dslnode.learning.neighbour_weights import descent_weights
 from dslnode.learning.options import RobustAggregation
 from dslnode.learning.replica import QuantizedStep, apply_step, checksum, distance, quantize, step_length
 from dslnode.learning.robust_aggregation import robust_weights, scaled
@@ -204,23 +203,17 @@ class ScoreConsensus:
         return self._mask_of(peer.incoming.scores, peer.incoming.keep_counts)
 
     def consensus_step(
-        self,
-        neighbours: Sequence[str],
-        step_size: float,
-        rule: RobustAggregation = RobustAggregation.OFF,
-        *,
-        gradient: Tensor | None = None,
+        self, neighbours: Sequence[str], step_size: float, rule: RobustAggregation = RobustAggregation.OFF
     ) -> Tensor:
         """Return how far the scores move to those of neighbours that sent steps.
 
-        That is ``step_size * sum_j v_j (R_j - R_ij) / n``, float32 (scores,). ``R_j`` is neighbour j's replica,
-        ``R_ij`` this node's as j holds it; the weights are those of CHOCO-SGD with ``w_ij = 1 / n``. ``n`` counts this
-        node and all its neighbours, also those that had nothing to send: else a few senders would move others so far
-        that they had to answer, without end. A reset pulls nobody back to the start, since both replicas of a pair are
-        reset. By ``rule`` some differences are shortened, and some left out as if the neighbour were not there. What is
-        usual is judged by all neighbours whose scores are known, also those that had nothing to send: else the few who
-        always have would be the measure of one another. ``v_j`` is 1, or with this node's ``gradient`` (scores,) more
-        for those that point down its slope.
+        That is ``step_size * sum_j (R_j - R_ij) / n``, float32 (scores,). ``R_j`` is neighbour j's replica, ``R_ij``
+        this node's as j holds it; the weights are those of CHOCO-SGD with ``w_ij = 1 / n``. ``n`` counts this node and
+        all its neighbours, also those that had nothing to send: else a few senders would move others so far that they
+        had to answer, without end. A reset pulls nobody back to the start, since both replicas of a pair are reset. By
+        ``rule`` some differences are shortened, and some left out as if the neighbour were not there. What is usual is
+        judged by all neighbours whose scores are known, also those that had nothing to send: else the few who always
+        have would be the measure of one another.
         """
         spans = [span for _, span in self._network.score_layout.spans()]
         pulling = {name: peer for name in neighbours if not self._is_warming_up(peer := self._peer(name))}
@@ -232,14 +225,10 @@ class ScoreConsensus:
 
         weights = robust_weights(difference, len(known), spans, rule)
         chosen = [i for i in range(len(pulling)) if i in weights]
-
-        def pull(place: int) -> Tensor:
-            return scaled(difference(chosen[place]), weights[chosen[place]], spans)
-
-        relative = [1.0] * len(chosen) if gradient is None else descent_weights(gradient, pull, len(chosen))
         total = torch.zeros_like(self._seeded_scores)
-        for place, weight in enumerate(relative):
-            total.add_(pull(place), alpha=weight * step_size / (len(chosen) + len(resting) + 1))
+        for i in chosen:
+            pull = scaled(difference(i), weights[i], spans)
+            total.add_(pull, alpha=step_size / (len(chosen) + len(resting) + 1))
         return total
 
     def forget(self, neighbours: Iterable[str]) -> None:
