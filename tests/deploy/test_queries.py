@@ -68,15 +68,15 @@ class Prometheus:
             found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
         return found
 
-    def wait_for(self, expression: str) -> list[dict[str, Any]]:
-        """Return the series that the expression gives as soon as it gives some."""
+    def wait_for(self, expression: str, *, least: int = 1) -> list[dict[str, Any]]:
+        """Return the series that the expression gives as soon as it gives as many."""
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                if found := self.ask(expression):
+                if len(found := self.ask(expression)) >= least:
                     return found
             time.sleep(0.2)
-        raise AssertionError(f"no series in {DEADLINE} s: {expression}")
+        raise AssertionError(f"not {least} series in {DEADLINE} s: {expression}")
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +184,6 @@ def test_the_graph_has_every_node_and_both_ends_of_every_link(prometheus: Promet
     network = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "network.json").read_text())
     graph = next(panel for panel in network["panels"] if panel["type"] == "nodeGraph")
     queries = [target["expr"].replace("$run", "greenhouse").replace("$node", "a|b") for target in graph["targets"]]
-    nodes, edges = ([one["metric"] for one in prometheus.wait_for(query)] for query in queries)
+    nodes, edges = ([one["metric"] for one in prometheus.wait_for(query, least=2)] for query in queries)
     assert {(node["id"], node["title"]) for node in nodes} == {("a", "a"), ("b", "b")}
     assert {(edge["id"], edge["source"], edge["target"]) for edge in edges} == {("a b", "a", "b"), ("b a", "b", "a")}
