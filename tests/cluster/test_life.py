@@ -28,7 +28,7 @@ def test_three_nodes_do_their_rounds_together_and_end_by_themselves() -> None:
                 NodeProcess(
                     *(f"node-{index}", port, "--share", f"{index + 1}/3", *FEW, "--rounds", "25"),
                     *("--peers", ",".join(other for other in addresses if other != addresses[index])),
-                    *("--wait-for-peers", "60"),
+                    *("--wait-for-peers", "60", "--send-threshold", "0"),  # else settled nodes leave rounds out
                 )
             )
             for index, port in enumerate(ports)
