@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dslnode.cli.demo_nodes import Plan
+from dslnode.cli.demo_nodes import Plan, plan_settings
 from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet, Examples
 from dslnode.learning.learner import Learner
@@ -30,16 +30,7 @@ def pooled_accuracies(plan: Plan) -> list[float]:
 
 def node_settings(plan: Plan, node: int) -> Settings:
     """Return the settings of a node of a plan."""
-    return Settings(
-        name=f"node-{node}",
-        data=plan.data,
-        model=plan.model,
-        split=plan.split,
-        share=f"{node + 1}/{plan.count}",
-        samples_per_class=plan.samples_per_class,
-        seed=plan.seed,
-        rounds=plan.rounds,
-    )
+    return plan_settings(plan).model_copy(update={"name": f"node-{node}", "share": f"{node + 1}/{plan.count}"})
 
 
 def pooled(parts: Sequence[DataSet], node: int) -> DataSet:

@@ -87,8 +87,7 @@ def publish(title: str, columns: Sequence[Column], report: Report, json_file: Pa
         print(f"{key.replace('_', ' ')}: {format(value, '.3g') if isinstance(value, float) else value}")
     if json_file is not None:
         origin = {"benchmark": command_line(), "measured_on": time.strftime("%Y-%m-%d", time.gmtime())}
-        origin |= {"commit": commit()}
-        content = {**origin, "summary": report.summary, "machine": machine(), "rows": report.rows}
+        content = {**origin, "commit": commit(), "summary": report.summary, "machine": machine(), "rows": report.rows}
         json_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

@@ -38,12 +38,9 @@ class Plan:
     evaluate_every: int = 1
 
 
-def plan_nodes(directory: Path, plan: Plan) -> list[PlannedNode]:
-    """Return the nodes of a plan, with tickets and disjoint shares, on loopback, linked all with all or not at all.
-
-    ``directory`` gets all that they need. Raises ``SettingsError`` or ``ListenError``, saying what to fix.
-    """
-    settings = Settings(
+def plan_settings(plan: Plan) -> Settings:
+    """Return what all nodes of a plan have in common."""
+    return Settings(
         data=plan.data,
         model=plan.model,
         split=plan.split,
@@ -53,9 +50,16 @@ def plan_nodes(directory: Path, plan: Plan) -> list[PlannedNode]:
         wait_for_peers=60.0,
         evaluate_every=plan.evaluate_every,
     )
+
+
+def plan_nodes(directory: Path, plan: Plan) -> list[PlannedNode]:
+    """Return the nodes of a plan, with tickets and disjoint shares, on loopback, linked all with all or not at all.
+
+    ``directory`` gets all that they need. Raises ``SettingsError`` or ``ListenError``, saying what to fix.
+    """
     alone: Neighbours = ((),) * plan.count
     neighbours = topology_of("complete", plan.count, plan.seed) if plan.linked else alone
-    return plan_testbed(directory, settings, neighbours, loopback_places(plan.count))
+    return plan_testbed(directory, plan_settings(plan), neighbours, loopback_places(plan.count))
 
 
 def run_nodes(nodes: Sequence[PlannedNode], show: Show) -> None:
