@@ -86,8 +86,8 @@ def publish(title: str, columns: Sequence[Column], report: Report, json_file: Pa
     for key, value in report.summary.items():
         print(f"{key.replace('_', ' ')}: {format(value, '.3g') if isinstance(value, float) else value}")
     if json_file is not None:
-        origin = {"benchmark": command_line(), "measured_on": time.strftime("%Y-%m-%d", time.gmtime())}
-        content = {**origin, "commit": commit(), "summary": report.summary, "machine": machine(), "rows": report.rows}
+        origin = {"benchmark": command_line(), "measured_on": today(), "commit": commit()}
+        content = {**origin, "summary": report.summary, "machine": machine(), "rows": report.rows}
         json_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
@@ -96,6 +96,11 @@ def command_line() -> str:
     spec = sys.modules["__main__"].__spec__
     name = f"-m {spec.name.removesuffix('.__main__')}" if spec is not None else sys.argv[0]
     return shlex.join(["python", *name.split(), *without_files(sys.argv[1:])])
+
+
+def today() -> str:
+    """Return the date, as 2026-11-30, in UTC."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
 
 
 def commit() -> str:

@@ -28,7 +28,7 @@ from benchmarks.accuracy.run import Job, Record, run
 from benchmarks.accuracy.stored import take_rows
 from benchmarks.accuracy.tuning import tune_all
 from benchmarks.processes import processes
-from benchmarks.report import Column, Report, commit, publish
+from benchmarks.report import Column, Report, commit, publish, today
 from dslnode.simulation.methods.method import LOCAL_STEPS
 
 QUICK_STEPS, FULL_STEPS = 120, 390
@@ -67,7 +67,7 @@ def main() -> None:
     publish("personal accuracy on the test images of each node's own classes, percent", COLUMNS,
             Report(rows), options.json)  # fmt: skip
     if options.into is not None:
-        take_rows(options.into, rows, commit=commit())
+        take_rows(options.into, rows)
     if options.plots is not None:
         draw_all(records, options.plots)
 
@@ -91,12 +91,16 @@ def _has_data(name: str, data: str | None) -> bool:
 
 
 def run_all(jobs: list[Job], results: ResultsFile, count: int) -> list[Record]:
-    """Run what has no result yet, with a line and a bar that grows with every run; return all records in order."""
+    """Run what has no result yet, with a line and a bar that grows with every run; return all records in order.
+
+    Each record says when it was measured, and with which commit: a resumed run may be older than its table.
+    """
+    measured_with = commit()
     missing = [job for job in jobs if results.find(job) is None]
     print(f"{len(jobs) - len(missing)} of {len(jobs)} runs are done already", flush=True)
     finished = _finished(missing, count)
     for record in track(finished, "runs", len(missing), console=Console(stderr=True), transient=True):
-        results.add(record)
+        results.add(record | {"measured_on": today(), "commit": measured_with})
         mean = sum(record["nodes"]) / len(record["nodes"])
         print(f"{record['case']} {record['model']} {record['method']} seed {record['seed']}:"
               f" {mean:.1f} %, {record['payload_bits']:.3g} bits, {record['seconds']:.0f} s", flush=True)  # fmt: skip

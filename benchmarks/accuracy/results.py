@@ -81,7 +81,15 @@ def _row(group: list[Record]) -> Record:
     row["worst_node"] = statistics.mean(min(record["nodes"]) for record in group)
     row["of_seeds"] = [round(mean, 2) for mean in means]
     row |= {name: statistics.mean(record[name] for record in group) for name in AVERAGED}
-    return row
+    return row | _origin(group)
+
+
+def _origin(group: list[Record]) -> Record:
+    """Return when the latest of these runs was measured, and with which commits; nothing if no record says."""
+    dates = [record["measured_on"] for record in group if "measured_on" in record]
+    commits = {record["commit"] for record in group if record.get("commit")}
+    found = {"measured_on": max(dates, default=""), "commit": ", ".join(sorted(commits))}
+    return {name: value for name, value in found.items() if value}
 
 
 def _parsed(line: str) -> Record | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,14 @@ LEFT_OUT = ("seconds", "bits_to_match_ours")
 """Times of this machine, and what compares rows of one command."""
 
 
-def take_rows(file: Path, rows: Sequence[Record], *, commit: str) -> None:
+def take_rows(file: Path, rows: Sequence[Record]) -> None:
     """Put rows in the place of those of the same case, model and method; new ones follow the last row of their case.
 
-    Each row says when it was measured, and with which commit. All else in the file stays.
+    All else in the file stays.
     """
     stored: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    today = time.strftime("%Y-%m-%d", time.gmtime())
     for row in rows:
-        _put(stored["rows"], {**rounded(row), "measured_on": today, "commit": commit})
+        _put(stored["rows"], rounded(row))
     file.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 

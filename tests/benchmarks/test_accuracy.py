@@ -210,6 +210,14 @@ class TestResults:
         (row,) = table([one, two])
         assert (row["seed_count"], row["accuracy"], row["worst_node"]) == (2, 72.5, 65.0)
 
+    def test_a_row_says_when_and_with_which_commits_its_runs_were_measured(self, records: dict[str, Record]) -> None:
+        old = {**records["ours"], "measured_on": "2026-11-29", "commit": "b"}
+        new = {**records["ours"], "seed": 2, "measured_on": "2026-11-30", "commit": "a"}
+        (row,) = table([new, old])
+        assert (row["measured_on"], row["commit"]) == ("2026-11-30", "a, b")
+        (unknown,) = table([records["ours"]])
+        assert not unknown.keys() & {"measured_on", "commit"}
+
     def test_curves_average_point_by_point(self) -> None:
         curves: list[list[Record]] = [
             [{"x": 1, "y": 2.0}, {"x": 2, "y": None}],
@@ -252,12 +260,13 @@ class TestCommand:
         assert "0 of 2 runs are done already" in capsys.readouterr().out
         rows = json.loads(places["json"].read_text())["rows"]
         assert [row["method"] for row in rows] == ["dense_alone", "dpsgd"]
-        assert all(row.keys() >= CONTRACT for row in rows)
+        assert all(row.keys() >= CONTRACT | {"measured_on"} for row in rows)
         assert list(places["plots"].glob("*.svg"))
         main()
         assert "2 of 2 runs are done already" in capsys.readouterr().out
         assert json.loads(places["json"].read_text())["rows"] == rows
 
+    @pytest.mark.process  # as above
     def test_any_data_of_the_daemons_can_take_the_place_of_fashion_mnist(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
