@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from dslnode.errors import ModelError
 from dslnode.learning import local_training, masking
-from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor, neighbour_mean, score_scales
+from dslnode.learning.aggregation import aggregation_term, intermediate_aggregation_tensor, neighbour_mean
 from dslnode.learning.evaluation import evaluate
 from dslnode.learning.fine_tuning import fine_tuned
 from dslnode.learning.frozen_network import FrozenNetwork, frozen_weights, shared_layout
@@ -110,7 +110,6 @@ def test_tensor_and_mean_follow_the_paper() -> None:
         unsigned = intermediate_aggregation_tensor(scores, term, signed=False)[span]
         assert torch.allclose(unsigned, expected.abs(), atol=1e-6)
     assert torch.allclose(intermediate_aggregation_tensor(scores, term, signed=True), scores + term)
-    assert score_scales(scores, layout).unique().numel() == len(layout.layers)
 
 
 def test_strong_aggregation_makes_the_neighbours_mask_ours() -> None:

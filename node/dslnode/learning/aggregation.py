@@ -69,20 +69,16 @@ def consensus_step_size(options: TrainingOptions, collaboration_weight: float, e
     return collaboration_weight * options.consensus_step_size / (1 + examples / HALF_WEIGHT_EXAMPLES)
 
 
-def score_scales(scores: Tensor, layout: MaskLayout) -> Tensor:
-    """Return each layer's mean absolute score, repeated over the layer's weights."""
-    scales = torch.empty_like(scores)
-    for _, span in layout.spans():
-        scales[span] = scores[span].abs().mean()
-    return scales
-
-
 def aggregation_term(scores: Tensor, mean: Tensor, alpha: float, layout: MaskLayout) -> Tensor:
     """Return ``alpha * mean(|S|) * mean``: what the neighbours add to a score, a constant of the round.
 
-    ``mean`` is the running novelty n by default, the neighbour mean m without ``mask_novelty``.
+    ``mean(|S|)`` is that of each layer. ``mean`` is the running novelty n by default, the neighbour mean m without
+    ``mask_novelty``.
     """
-    return alpha * score_scales(scores, layout) * mean
+    term = torch.empty_like(mean)
+    for _, span in layout.spans():
+        torch.mul(mean[span], alpha * float(scores[span].abs().mean()), out=term[span])
+    return term
 
 
 def intermediate_aggregation_tensor(scores: Tensor, term: Tensor, *, signed: bool) -> Tensor:
