@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy.cases import World
+from benchmarks.accuracy.cases import CASES, World
 from benchmarks.accuracy.masks import MaskGossip, learning_options
 from dslnode.config.presets import PRESETS
 from dslnode.simulation.methods.method import LOCAL_STEPS, Method
 from dslnode.simulation.methods.recipes import METHODS, Options
 
+TUNED_CASES = ("4-classes-15-each", "4-classes-437")
+"""The cases that every baseline is tuned for; others borrow from them."""
 TUNED_FILE = Path(__file__).with_name("tuned.json")
 
 
@@ -62,6 +64,7 @@ def _compared(name: str, stages: tuple[tuple[Options, ...], ...]) -> Recipe:
 RECIPES: dict[str, Recipe] = {
     "ours": Recipe(lambda world, options, _: MaskGossip(world, options), masked=True),
     "ours_binary": Recipe(lambda world, options, _: MaskGossip(world, options), {"personal": "binary"}, masked=True),
+    "ours_graded": Recipe(lambda world, options, _: MaskGossip(world, options), {"personal": "graded"}, masked=True),
     "masks_alone": Recipe(lambda world, options, _: MaskGossip(world, options, linked=False), masked=True),
     "authors": Recipe(lambda world, options, _: MaskGossip(world, options), PRESETS["authors"], masked=True),
     "dense_alone": _compared("dense_alone", SGD_STAGES),
@@ -73,14 +76,20 @@ RECIPES: dict[str, Recipe] = {
 
 
 def chosen_options(method: str, case: str, model: str, data: str | None = None) -> Options:
-    """Return the options tuned for this case, model and data, else for another case of these, else the recipe's own."""
+    """Return the options tuned for this case, model and data, else for the 4-class case of the nearest size, else the
+    other one, else the recipe's own.
+    """
     recipe = RECIPES[method]
     tuned = tuned_table()
-    for name in (case, "4-classes-15-each", "4-classes-437"):
+    for name in (case, *sorted(TUNED_CASES, key=lambda other: _difference_of_sizes(case, other))):
         place = tuned.get(tuned_for(model, name, data), {})
         if recipe.stages and method in place:
             return {**recipe.options, **place[method]["options"]}
     return dict(recipe.options)
+
+
+def _difference_of_sizes(case: str, other: str) -> int:
+    return abs(CASES[case].images_per_class - CASES[other].images_per_class)
 
 
 def tuned_for(model: str, case: str, data: str | None) -> str:

@@ -12,7 +12,7 @@ from benchmarks.accuracy.run import Record
 COLOURS = dict(
     zip(
         RECIPES,
-        ("#0b7285", "#1098ad", "#74b8c4", "#e8590c", "#868e96", "#5f3dc4", "#9775fa", "#2b8a3e", "#c2255c"),
+        ("#0b7285", "#1098ad", "#66a80f", "#74b8c4", "#e8590c", "#868e96", "#5f3dc4", "#9775fa", "#2b8a3e", "#c2255c"),
         strict=True,
     )
 )

@@ -10,6 +10,7 @@ from benchmarks.results.markdown import Column, Row, formatted, number, table, t
 METHODS = {
     "ours": "ours",
     "ours_binary": "ours, binary",
+    "ours_graded": "ours, graded",
     "masks_alone": "ours, no neighbours",
     "authors": "the authors' form",
     "dense_alone": "dense, alone",

@@ -101,8 +101,8 @@ class TestSplit:
 class TestMethods:
     def test_the_names_are_those_of_the_issue(self) -> None:
         assert set(RECIPES) == {
-            "ours", "ours_binary", "masks_alone", "authors", "dense_alone", "dpsgd", "dpsgd_finetuned", "dispfl",
-            "fedpm",
+            "ours", "ours_binary", "ours_graded", "masks_alone", "authors", "dense_alone", "dpsgd", "dpsgd_finetuned",
+            "dispfl", "fedpm",
         }  # fmt: skip
 
     @pytest.mark.parametrize("method", list(RECIPES))
@@ -320,6 +320,15 @@ class TestTuning:
         assert tuned["rate"] != RECIPES["dispfl"].options["rate"]
         assert methods.chosen_options("dispfl", "4-classes-15-each", "mlp", "digits") == RECIPES["dispfl"].options
         assert tuning.is_due(Job("4-classes-15-each", "dispfl", "mlp", 1, 390, SGD, data="cifar10:/somewhere"))
+
+    @pytest.mark.parametrize(("case", "rate"), [("5-classes-437", 0.4), ("ring-15-each", 0.1), ("3-classes-437", 0.3)])
+    def test_a_case_that_was_not_tuned_borrows_from_one_of_its_size(
+        self, monkeypatch: pytest.MonkeyPatch, case: str, rate: float
+    ) -> None:
+        rates = {"4-classes-15-each": 0.1, "4-classes-437": 0.4, "3-classes-437": 0.3}
+        table = {f"mlp/{name}": {"dpsgd": {"options": {"rate": tuned}}} for name, tuned in rates.items()}
+        monkeypatch.setattr(methods, "tuned_table", lambda: table)
+        assert methods.chosen_options("dpsgd", case, "mlp")["rate"] == rate
 
     def test_no_test_image_is_looked_at(self) -> None:
         record = run(digits_job("dense_alone"), test=False, case=DIGITS)
