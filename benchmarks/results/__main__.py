@@ -75,8 +75,12 @@ def tables(results: Path) -> dict[str, str]:
 
 
 def caption(result: dict[str, Any]) -> str:
-    """Return the line under a table: which command measured it, and when."""
-    return f"\n`{result['benchmark']}`, {result['measured_on']}\n"
+    """Return the line under a table: which command measured it, and when.
+
+    Rows that were measured anew have a day of their own; the file's is that of all others.
+    """
+    days = sorted({row.get("measured_on", result["measured_on"]) for row in result["rows"]} or {result["measured_on"]})
+    return f"\n`{result['benchmark']}`, {' to '.join(dict.fromkeys((days[0], days[-1])))}\n"
 
 
 def pages(root: Path) -> list[Path]:
