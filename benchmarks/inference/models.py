@@ -17,8 +17,9 @@ from benchmarks.inference.c_driver import DRIVER
 from dslnode.data.dataset import DataSet, Examples, load_data_set
 from dslnode.data.partition import partition
 from dslnode.inference.c_source import c_source
-from dslnode.inference.model_file import PersonalModelFile, pack
+from dslnode.inference.model_file import pack
 from dslnode.inference.onnx_model import onnx_model
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.torch_model import torch_program
 from dslnode.learning.learner import Learner
 from dslnode.learning.model_description import describe_model, personal_model

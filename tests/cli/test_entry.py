@@ -15,8 +15,10 @@ from dslnode.cli.entry import FLAGS, VALUES, PredictArguments, predict_arguments
 from dslnode.cli.formats import AnswerFormat
 from dslnode.cli.main import app
 from dslnode.errors import ExitCode
-from dslnode.inference.model_file import Layer, PersonalModelFile, pack
+from dslnode.inference.model_file import pack
+from dslnode.inference.model_header import Layer
 from dslnode.inference.operations import Flatten, Linear
+from dslnode.inference.personal_model import PersonalModelFile
 from tests.cli.test_main import run
 from tests.inference.test_model_file import described
 

@@ -25,7 +25,8 @@ from dslnode.data.dataset import DataSet, Examples
 from dslnode.data.schema import Column, ColumnKind, Schema
 from dslnode.data.schema_file import read_schema, schema_text
 from dslnode.errors import DataError, PeerError, SettingsError
-from dslnode.inference.model_file import CHECKSUM_BYTES, PersonalModelFile, checksum, pack, unpack
+from dslnode.inference.model_file import CHECKSUM_BYTES, checksum, pack, unpack
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.overlay.mdns import read_announcement
 from dslnode.protocol.codec import delta, positions
 from dslnode.protocol.codec.delta import Reference, ReferenceChoice

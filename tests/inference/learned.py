@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from dslnode.data.dataset import DataSet, Examples, load_data_set
 from dslnode.data.partition import partition
 from dslnode.data.target import Target, Task
-from dslnode.inference.model_file import PersonalModelFile
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.learning.learner import Learner
 from dslnode.learning.model_description import describe_model, personal_model
 

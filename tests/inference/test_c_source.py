@@ -18,7 +18,8 @@ from dslnode.inference.c_source import c_source
 from dslnode.inference.export_check import ties
 from dslnode.inference.input_units import InputUnits
 from dslnode.inference.levels import Levels
-from dslnode.inference.model_file import InputScaling, Layer, PersonalModelFile
+from dslnode.inference.model_header import InputScaling, Layer
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.predictor import Predictor
 from dslnode.inference.rows import trial_rows
 from tests.inference.learned import DATA, learned

@@ -9,7 +9,7 @@ import pytest
 
 from dslnode.data.schema import AudioShape, Column, ColumnKind, ImageShape, Schema, Series
 from dslnode.inference.expected_rows import expected_input
-from dslnode.inference.model_file import Description, InputScaling
+from dslnode.inference.model_header import Description, InputScaling
 from dslnode.inference.row_stream import stream_rows
 from tests.inference.test_model_file import described
 

@@ -13,8 +13,9 @@ from dslnode.errors import ModelError, SettingsError
 from dslnode.inference import operations as op
 from dslnode.inference.export_check import ties
 from dslnode.inference.input_units import InputUnits
-from dslnode.inference.model_file import InputScaling, PersonalModelFile
+from dslnode.inference.model_header import InputScaling
 from dslnode.inference.onnx_model import onnx_model
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.predictor import Predictor
 from dslnode.inference.rows import trial_rows
 from tests.inference.learned import DATA, learned

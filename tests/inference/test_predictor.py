@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dslnode.errors import ModelError
-from dslnode.inference.model_file import InputScaling
+from dslnode.inference.model_header import InputScaling
 from dslnode.inference.predictor import Predictor, interpret
 from tests.inference.test_model_file import described, example
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dslnode.errors import DataError
-from dslnode.inference.model_file import InputScaling
+from dslnode.inference.model_header import InputScaling
 from dslnode.inference.rows import read_examples, trial_rows
 from tests.inference.test_model_file import DESCRIPTION, described
 

@@ -11,7 +11,8 @@ import torch
 from dslnode.data.dataset import DataSet, Examples, load_data_set
 from dslnode.data.partition import partition
 from dslnode.errors import ModelError
-from dslnode.inference.model_file import PersonalModelFile, pack, unpack
+from dslnode.inference.model_file import pack, unpack
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.learning.learner import Learner
 from dslnode.learning.model_description import describe_model, personal_model
 from dslnode.learning.options import InitializationOptions, TrainingOptions

@@ -14,7 +14,8 @@ import numpy as np
 from prometheus_client import CollectorRegistry, generate_latest
 
 from dslnode.config.serving_limits import DEFAULT_LIMITS, Limits
-from dslnode.inference.model_file import Description, PersonalModelFile
+from dslnode.inference.model_header import Description
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.serving.access import Access
 from dslnode.serving.application import Application
 from dslnode.serving.messages import Request, Response

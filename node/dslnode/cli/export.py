@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from dslnode.cli.formats import ModelFormat
 from dslnode.errors import DslnodeError, SettingsError
-from dslnode.inference.model_file import PersonalModelFile, pack, unpack_named
+from dslnode.inference.model_file import pack, unpack_named
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.runtime.saved_models import BEST, LAST, saved_model
 
 if TYPE_CHECKING:

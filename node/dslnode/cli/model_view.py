@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from dslnode.errors import ModelError
-from dslnode.inference.model_file import PersonalModelFile, read_content, unpack_named
+from dslnode.inference.model_file import read_content, unpack_named
+from dslnode.inference.personal_model import PersonalModelFile
 
 
 def show_model(file: Path, *, as_json: bool) -> None:

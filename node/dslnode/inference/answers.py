@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from dslnode.inference.model_file import Description
+from dslnode.inference.model_header import Description
 from dslnode.inference.predictor import Predictions
 
 Answer = dict[str, Any]

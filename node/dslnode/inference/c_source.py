@@ -23,8 +23,8 @@ from dslnode.inference.c_functions import ACTIVATIONS, BINARY, FUNCTIONS, LEVELS
 from dslnode.inference.c_test_program import test_program
 from dslnode.inference.c_text import array, bit_array, float_constant, level_array, string_constant
 from dslnode.inference.input_units import input_units
-from dslnode.inference.model_file import PersonalModelFile
 from dslnode.inference.numpy_runtime import folded, window_overhang
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.predictor import Predictor
 
 Shape = tuple[int, ...]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dslnode.inference.c_text import array, float_constant
 from dslnode.inference.input_units import as_measured
-from dslnode.inference.model_file import PersonalModelFile
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.predictor import interpret
 
 TOLERANCE = 1e-3

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dslnode.inference.answers import output_names
-from dslnode.inference.model_file import Description
+from dslnode.inference.model_header import Description
 from dslnode.inference.rows import without_targets
 
 if TYPE_CHECKING:

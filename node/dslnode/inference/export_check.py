@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dslnode.errors import ModelError
-from dslnode.inference.model_file import PersonalModelFile
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.predictor import interpret
 
 TOLERANCE = 1e-3

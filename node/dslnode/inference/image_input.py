@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dslnode.data.readers.image_folder import check_pillow, read_pixels
 from dslnode.data.schema import ImageShape
 from dslnode.errors import DataError
-from dslnode.inference.model_file import Description
+from dslnode.inference.model_header import Description
 
 MAX_PIXELS = 2**24
 """Upper bound of an image that comes in a message: what a photograph has, and 48 MiB when it is decoded."""

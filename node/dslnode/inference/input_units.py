@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dslnode.inference.model_file import Description
+from dslnode.inference.model_header import Description
 
 if TYPE_CHECKING:
     from dslnode.data.schema import Column, Schema

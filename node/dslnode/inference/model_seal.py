@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dslnode.errors import ModelError, PeerError
-from dslnode.inference.model_file import Seal, sealed, unpack_named, unsealed
+from dslnode.inference.model_file import sealed, unpack_named, unsealed
+from dslnode.inference.personal_model import Seal
 from dslnode.security.credentials import Credentials
 from dslnode.security.identity import Identity
 from dslnode.security.ticket_keys import read_node_certificate, signed_by_ticket

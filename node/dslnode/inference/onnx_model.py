@@ -18,8 +18,8 @@ from dslnode.errors import ModelError, SettingsError
 from dslnode.inference import operations as op
 from dslnode.inference.export_check import checked_difference, metadata
 from dslnode.inference.input_units import as_measured, input_units
-from dslnode.inference.model_file import PersonalModelFile
 from dslnode.inference.numpy_runtime import folded
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.predictor import Predictor
 
 OPERATOR_SET = 20

@@ -14,8 +14,10 @@ from dslnode.data.scaling import scaled
 from dslnode.data.target import Task
 from dslnode.errors import ModelError
 from dslnode.inference import numpy_runtime
-from dslnode.inference.model_file import Description, PersonalModelFile, read_model
+from dslnode.inference.model_file import read_model
+from dslnode.inference.model_header import Description
 from dslnode.inference.operations import Convolution
+from dslnode.inference.personal_model import PersonalModelFile
 
 if TYPE_CHECKING:
     from torch import nn

@@ -19,7 +19,7 @@ from dslnode.data.tables.json_lines import flat_record
 from dslnode.data.tables.source import Cells, Chunk
 from dslnode.data.tables.windows import cut_windows
 from dslnode.errors import DataError
-from dslnode.inference.model_file import Description
+from dslnode.inference.model_header import Description
 from dslnode.inference.rows import trained_schema, without_targets
 
 Place = Literal["row", "line"]

@@ -12,7 +12,7 @@ from dslnode.data.tables.dialect import csv_reader
 from dslnode.data.tables.encode import Encoder
 from dslnode.data.tables.source import Chunk
 from dslnode.errors import DataError
-from dslnode.inference.model_file import Description
+from dslnode.inference.model_header import Description
 from dslnode.inference.row_batch import row_schema
 from dslnode.inference.rows import Examples
 

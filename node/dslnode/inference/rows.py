@@ -14,7 +14,7 @@ from dslnode.data.dataset import TABLES, load_data_set
 from dslnode.data.spec import kind_of, parse_spec
 from dslnode.data.target import Task
 from dslnode.errors import DataError
-from dslnode.inference.model_file import Description
+from dslnode.inference.model_header import Description
 
 if TYPE_CHECKING:
     from dslnode.data.schema import Schema

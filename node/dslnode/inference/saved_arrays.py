@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dslnode.inference.levels import Levels, decode_codes, encode_codes
-from dslnode.inference.model_file import Description, PersonalModelFile, Score
+from dslnode.inference.model_header import Description, Score
+from dslnode.inference.personal_model import PersonalModelFile
 
 MASK = "mask"
 """The name of the packed mask, uint8 (bytes,)."""

@@ -20,8 +20,8 @@ from dslnode.inference import operations as op
 from dslnode.inference.answers import output_names
 from dslnode.inference.export_check import checked_difference, metadata
 from dslnode.inference.input_units import InputUnits, as_measured, input_units
-from dslnode.inference.model_file import PersonalModelFile
 from dslnode.inference.numpy_runtime import folded
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.predictor import NEVER, Predictor
 
 METADATA_FILE = "dslnode.json"

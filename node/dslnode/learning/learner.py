@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dslnode.data.dataset import DataSet
 from dslnode.data.target import Task
 from dslnode.errors import ModelError
-from dslnode.inference.model_file import PersonalModelFile
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.saved_arrays import LOCAL, model_arrays
 from dslnode.learning import aggregation, masking, state_arrays
 from dslnode.learning.batches import Batches, ExampleTensors, minibatches

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from dslnode.data.dataset import DataSet
 from dslnode.errors import ModelError
-from dslnode.inference.model_file import MAX_SCALED_FEATURES, Description, InputScaling, Layer, PersonalModelFile, Score
+from dslnode.inference.model_header import MAX_SCALED_FEATURES, Description, InputScaling, Layer, Score
 from dslnode.inference.operations import Operation
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.learning.learner import Learner
 from dslnode.learning.operations_of import operations_of
 from dslnode.learning.options import InitializationOptions, TrainingOptions

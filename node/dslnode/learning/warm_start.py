@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dslnode.data.schema import difference
 from dslnode.errors import ModelError
-from dslnode.inference.model_file import Description, PersonalModelFile
+from dslnode.inference.model_header import Description
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.learning.learner import Learner
 
 REMEDY = "start with the --model, --seed, --keep-ratio and --data that it was made with"

@@ -12,7 +12,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from dslnode.inference.model_file import Description, PersonalModelFile, pack
+from dslnode.inference.model_file import pack
+from dslnode.inference.model_header import Description
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.learning.learner import Learner
 from dslnode.learning.model_description import personal_model
 from dslnode.learning.results import AggregatedRound, Best, TrainedRound

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dslnode.config.serving_limits import Limits
 from dslnode.config.settings import Settings
 from dslnode.errors import ModelError, SettingsError, StateError
-from dslnode.inference.model_file import Description
+from dslnode.inference.model_header import Description
 from dslnode.learning.results import AggregatedRound
 from dslnode.runtime.learner_thread import LearnerThread
 from dslnode.runtime.saved_models import saved_model

@@ -13,7 +13,8 @@ from dslnode.addresses import announceable
 from dslnode.config.settings import Settings
 from dslnode.data.agreement import DataAgreement
 from dslnode.errors import ModelError, SettingsError, StateError
-from dslnode.inference.model_file import Description, read_model
+from dslnode.inference.model_file import read_model
+from dslnode.inference.model_header import Description
 from dslnode.learning.learner import Learner
 from dslnode.learning.model_description import describe_model
 from dslnode.learning.parameter_roles import Role, parameter_roles

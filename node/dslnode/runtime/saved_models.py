@@ -9,7 +9,8 @@ import msgspec
 
 from dslnode.atomic_file import read_file, replace_file
 from dslnode.errors import ModelError, StateError
-from dslnode.inference.model_file import MAX_HEADER_BYTES, Description, PersonalModelFile, Score
+from dslnode.inference.model_header import MAX_HEADER_BYTES, Description, Score
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.saved_arrays import model_from_arrays
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
 

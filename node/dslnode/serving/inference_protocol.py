@@ -17,7 +17,7 @@ from dslnode.data.schema import Column, ColumnKind, Schema
 from dslnode.data.tables.source import Cells
 from dslnode.errors import DataError
 from dslnode.inference.answers import output_names
-from dslnode.inference.model_file import Description
+from dslnode.inference.model_header import Description
 from dslnode.inference.predictor import Predictions
 from dslnode.inference.row_batch import RowBatch, check_count, encode_batch, needed_columns, shape_text
 from dslnode.serving.messages import Request, RequestError, Response, json_response, json_value

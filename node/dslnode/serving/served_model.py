@@ -10,7 +10,9 @@ import msgspec
 import numpy as np
 
 from dslnode.data.schema import Schema
-from dslnode.inference.model_file import Description, PersonalModelFile, pack
+from dslnode.inference.model_file import pack
+from dslnode.inference.model_header import Description
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.predictor import Predictor
 from dslnode.inference.row_batch import needed_columns, row_schema
 from dslnode.serving.messages import Headers

@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from dslnode.addresses import host_and_port, is_loopback
 from dslnode.config.serving_limits import DEFAULT_LIMITS, Limits
 from dslnode.errors import SettingsError
-from dslnode.inference.model_file import PersonalModelFile
+from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.serving.access import Access
 from dslnode.serving.application import Application
 from dslnode.serving.served_model import ModelSlot

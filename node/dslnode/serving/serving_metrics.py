@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from dslnode.data.target import Task
 from dslnode.inference.answers import output_names
-from dslnode.inference.model_file import Description
+from dslnode.inference.model_header import Description
 from dslnode.inference.predictor import Predictions
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)

@@ -11,7 +11,7 @@ import grpc
 
 from dslnode.addresses import grpc_address, host_and_port
 from dslnode.errors import PeerError, UnreachableError
-from dslnode.inference.model_file import MAX_FILE_BYTES
+from dslnode.inference.model_header import MAX_FILE_BYTES
 from dslnode.name_lookup import LOOKUP_SECONDS, LookupFailedError, resolve_blocking
 from dslnode.security.channels import TlsChannels, answers_with_tls
 from dslnode.security.credentials import Credentials
