@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks.accuracy.masks import Lockstep
 from dslnode.errors import SettingsError
-from dslnode.learning.learner import Learner, build_model
+from dslnode.learning.learner import Learner
+from dslnode.learning.model_building import build_model
 from dslnode.protocol.messages import Exchange
 from dslnode.runtime.build import initialization_options, training_options
 from dslnode.simulation.build import board_settings

@@ -15,8 +15,8 @@ from torch import nn
 from dslnode.cli.export import write_file
 from dslnode.data.dataset import load_data_set
 from dslnode.errors import ModelError, SettingsError
-from dslnode.learning.learner import build_model
 from dslnode.learning.masking import layout_of
+from dslnode.learning.model_building import build_model
 from dslnode.learning.pretrained import PretrainedNetwork, read_pretrained
 
 SEED = 1

@@ -15,16 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from dslnode.data.dataset import DataSet
-from dslnode.data.target import Task
 from dslnode.errors import ModelError
 from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.saved_arrays import LOCAL, model_arrays
 from dslnode.learning import aggregation, masking, state_arrays
 from dslnode.learning.batches import Batches, ExampleTensors, minibatches
 from dslnode.learning.best_model import BestScore, KeptModel
-from dslnode.learning.collaboration import accept_if_not_worse
+from dslnode.learning.collaboration import Verdict
 from dslnode.learning.device import torch_device
-from dslnode.learning.evaluation import EVALUATION_BATCH, Answers, evaluate
+from dslnode.learning.evaluation import never
 from dslnode.learning.export import ModelParts, PersonalModel, bake, model_parts
 from dslnode.learning.fine_tuning import fine_tuned
 from dslnode.learning.frozen_network import fingerprint
@@ -32,32 +31,26 @@ from dslnode.learning.group_sparsity import check_channels_can_shrink
 from dslnode.learning.initial_masks import InitialMasks
 from dslnode.learning.initialization import frozen_network, initial_state
 from dslnode.learning.local_training import train_locally
+from dslnode.learning.model_building import build_model
 from dslnode.learning.model_check import check_model
-from dslnode.learning.models import FromLastValues
 from dslnode.learning.options import DEFAULT_TRAINING, InitializationOptions, TrainingOptions
 from dslnode.learning.personal_form import PersonalForm, personal_form
+from dslnode.learning.personal_judge import JUDGED_EXAMPLES, PersonalJudge
 from dslnode.learning.personal_mask import aggregation_tensor, choose_mask
 from dslnode.learning.pretrained import PretrainedNetwork
 from dslnode.learning.pruning import prune_dead_units
 from dslnode.learning.results import Baseline, HeldOut, Progress
-from dslnode.learning.rng import generator, seeded_torch, torch_draws
+from dslnode.learning.rng import generator, torch_draws
 from dslnode.learning.score_consensus import ScoreConsensus
 from dslnode.learning.state import LearnerState
 from dslnode.learning.tasks.chosen import learning_task
 from dslnode.learning.warm_scores import warm_scores
-from dslnode.plugins import BUILT_IN_MODELS, model_factory
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import Mask, MaskLayout
 from dslnode.protocol.messages import ExchangeState, MaskKind, MaskMessage, RoundMessage
 
-JUDGED_EXAMPLES = 256  # held-out examples by which the node judges what aggregation did to its personal model
 PROBE_EXAMPLES = 32  # training images by which the exported model is checked
 NO_NUMBER = -1
-
-
-def never() -> bool:
-    """Return False: the work goes on."""
-    return False
 
 
 class Learner:
@@ -110,9 +103,9 @@ class Learner:
         """Make tensors of the data: to train on, to measure the score on, and to judge an aggregation by."""
         train, held_out = self.data.train, self.data.held_out
         self._examples = ExampleTensors.of(train, self.task.targets(train))
-        self._held_out = None if held_out is None else ExampleTensors.of(held_out, self.task.targets(held_out))
-        judging = self._held_out is not None and self.options.adaptive_collaboration
-        self._judged = self._held_out.thinned(JUDGED_EXAMPLES) if self._held_out and judging else None
+        self._judge = None if held_out is None else PersonalJudge.of(held_out, self.task)
+        adaptive = self.options.adaptive_collaboration
+        self._aggregation_judge = self._judge.thinned(JUDGED_EXAMPLES) if self._judge and adaptive else None
 
     @property
     def layout(self) -> MaskLayout:
@@ -197,14 +190,15 @@ class Learner:
         A bare ``Mask`` stands for a neighbour that sent just this keep mask.
         """
         sent = [_as_sent(item, place) for place, item in enumerate(neighbours)]
-        before, answers = self._state, self._judged_answers(sent)
+        before, judge = self._state, self._aggregation_judge if sent else None
+        answers = None if judge is None else judge.answers(self.network, self.form)
         self._state = self._after_consensus(before, sent)
         masks = self._weighted_masks(sent)
         if masks:
             self._state = self._after_masks(self._state, list(masks.values()))
         self._update_mask()
-        if answers is not None:
-            self._judge(before, answers)
+        if judge is not None and answers is not None:
+            self._follow(judge.verdict(answers, self.network, self.form, before.collaboration_weight), before)
         return {peer: mask for peer, (mask, _) in masks.items()}
 
     @cached_property
@@ -218,23 +212,16 @@ class Learner:
 
         Higher is better; ``task.score_name`` says which score it is.
         """
-        answers = None if self._held_out is None else self._measure(self._held_out, stop)
-        return None if answers is None else self.task.score(answers.predictions, answers.targets)
+        return None if self._judge is None else self._judge.score(self.network, self.form, stop)
 
     def judge(self, stop: Callable[[], bool] = never) -> HeldOut | None:
         """Return the score with all other figures and the baselines; None where there is no score."""
-        answers = None if self._held_out is None else self._measure(self._held_out, stop)
-        if answers is None:
+        found = None if self._judge is None else self._judge.judge(self.network, self.form, stop)
+        if found is None:
             return None
-        found = HeldOut(
-            name=self.task.score_name,
-            score=self.task.score(answers.predictions, answers.targets),
-            judgement=self.task.judge(answers.predictions, answers.targets),
-            form="binary" if self.form.levels is None else self.options.personal,
-            baselines=self.baselines,
-        )
         self.threshold = found.threshold
-        return found
+        form = "binary" if self.form.levels is None else self.options.personal
+        return replace(found, form=form, baselines=self.baselines)
 
     def keep_if_best(self, score: float, finished: int | None = None) -> bool:
         """Take in a held-out score of the present model; return whether it is the best so far, which is then kept.
@@ -336,22 +323,8 @@ class Learner:
         with torch_draws("fine-tuning", self.initialization.node_seed, self._round):
             return fine_tuned(self.network, state, mean, self.task, self.options, batches=self._batches("fine-tuning"))
 
-    def _judged_answers(self, sent: Sequence[NeighbourMasks]) -> Answers | None:
-        """Return the personal model's answers to the judged examples; None if no aggregation is to be judged."""
-        return self._measure(self._judged, never) if self._judged is not None and sent else None
-
-    def _judge(self, before: LearnerState, answers: Answers) -> None:
-        """Keep what aggregation did to the mask if it is not worse; the moved scores are kept in any case."""
-        assert self._judged is not None
-        after = self._measure(self._judged, never)
-        assert after is not None, "nothing stops it"
-        task, former = self.task, self.task.score(answers.predictions, answers.targets)
-        verdict = accept_if_not_worse(
-            former,
-            task.score(after.predictions, after.targets),
-            chance=task.chance(former, answers.targets),
-            weight=before.collaboration_weight,
-        )
+    def _follow(self, verdict: Verdict, before: LearnerState) -> None:
+        """Keep what aggregation did to the mask if it is accepted; the moved scores are kept in any case."""
         self._state = replace(self._state, collaboration_weight=verdict.weight)
         if not verdict.accepted:
             self._state = replace(self._state, average=before.average, neighbour_mean=before.neighbour_mean)
@@ -370,9 +343,6 @@ class Learner:
             name: own.to("cpu", copy=True) for name, own in model.state_dict().items() if own.data_ptr() not in masked
         }
 
-    def _measure(self, examples: ExampleTensors, stop: Callable[[], bool]) -> Answers | None:
-        return evaluate(self.network, self.form.factors, self.task, examples.parts(EVALUATION_BATCH), stop)
-
     def _update_mask(self) -> None:
         tensor = aggregation_tensor(self.network, self._state, self.options)
         self._keep = choose_mask(self.network, tensor, self._state.channels, self.options)
@@ -382,20 +352,6 @@ class Learner:
     def _batches(self, purpose: str) -> Batches:
         draws = generator(purpose, self.initialization.node_seed, self._round)
         return minibatches(self._examples, self.options.batch_size, draws)
-
-
-def build_model(name: str, data: DataSet, seed: int) -> nn.Module:
-    """Return a new model for the data. Raises ``ModelError`` if there is none of this name, or it cannot be built.
-
-    What is neither frozen nor masked (biases, norms) starts from torch's own random numbers. They are seeded here, so
-    that a restart starts alike. A built-in model of a forecast starts from the last known values.
-    """
-    target = data.target
-    with seeded_torch(seed):
-        model = model_factory(name)(data.input_shape, data.output_count, target.task)
-    if name not in BUILT_IN_MODELS or target.task != Task.FORECAST or not target.last_values:
-        return model
-    return FromLastValues(model, target.last_values, features=data.input_shape[-1])
 
 
 def _as_sent(item: NeighbourMasks | Mask, place: int) -> NeighbourMasks:

@@ -13,7 +13,8 @@ from dslnode.data.schema import Schema
 from dslnode.data.schema_file import read_schema
 from dslnode.data.target import Task
 from dslnode.data.task_choice import with_task
-from dslnode.learning.learner import Learner, build_model
+from dslnode.learning.learner import Learner
+from dslnode.learning.model_building import build_model
 from dslnode.learning.options import InitializationOptions, TrainingOptions
 from dslnode.learning.pretrained import PretrainedNetwork, read_pretrained
 from dslnode.protocol.round_machine import RoundMachine

@@ -14,7 +14,7 @@ from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet, load_data_set
 from dslnode.data.partition import PartitionSpec, node_part
 from dslnode.data.task_choice import with_task
-from dslnode.learning.learner import build_model
+from dslnode.learning.model_building import build_model
 from dslnode.learning.pretrained import PretrainedNetwork
 from dslnode.protocol.codec.mask_codec import READABLE, Codec
 from dslnode.protocol.messages import MaskKind

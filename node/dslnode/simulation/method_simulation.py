@@ -14,8 +14,8 @@ from torch import Tensor
 
 from dslnode.data.target import Task
 from dslnode.errors import SettingsError
-from dslnode.learning.learner import build_model
 from dslnode.learning.masking import layout_of
+from dslnode.learning.model_building import build_model
 from dslnode.learning.tasks.chosen import learning_task
 from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.latest_scores import LatestScores

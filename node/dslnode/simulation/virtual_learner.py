@@ -17,7 +17,7 @@ from dslnode.learning.pretrained import PretrainedNetwork
 from dslnode.protocol.mask import Mask
 from dslnode.simulation.shared_replicas import SharedReplicas, SharingConsensus
 
-EXAMPLES = ("_examples", "_held_out", "_judged")
+EXAMPLES = ("_examples", "_judge", "_aggregation_judge")
 """What a learner makes of its data."""
 
 

@@ -17,8 +17,9 @@ from dslnode.config.settings import Settings
 from dslnode.data.dataset import DataSet
 from dslnode.data.target import Target, Task
 from dslnode.errors import DslnodeError
-from dslnode.learning.learner import Learner, build_model
+from dslnode.learning.learner import Learner
 from dslnode.learning.masking import layout_of
+from dslnode.learning.model_building import build_model
 from dslnode.learning.results import Baseline
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.messages import MaskKind
