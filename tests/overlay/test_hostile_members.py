@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dslnode.overlay import peer_manager as peer_manager_module
+from dslnode.overlay import announced_dials
 from dslnode.overlay.record_forwarding import BURST_VERSIONS, SECONDS_PER_VERSION
 from dslnode.protocol.membership import MemberRecord, MembershipUpdate
 from dslnode.transport import dialer
@@ -53,9 +53,8 @@ async def test_who_speaks_for_another_node_is_banned(network: Network, operator:
 
 async def test_endless_versions_do_not_have_honest_nodes_ban_each_other(network: Network, operator: Operator) -> None:
     relay = await network.holder(operator.ticket("relay"))
-    listener = await network.holder(operator.ticket("listener"), relay.address)
+    listener = await network.holder(operator.ticket("listener"), relay.address, limit=0)
     liar = await network.holder(operator.ticket("liar"), relay.address, managed=False, limit=0)
-    listener.peer_manager._limit = 0
     await network.net.connected(relay, listener)
     await network.net.connected(relay, liar)
     last = int(RECORDS_DEPTH) // 2
@@ -117,7 +116,7 @@ async def test_one_update_at_most_waits_for_a_neighbour_that_reads_nothing(
 async def test_an_address_that_nobody_has_proven_is_dialled_by_two_nodes_only(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peer_manager_module, "UNPROVEN_PAUSE_SECONDS", 60.0)
+    monkeypatch.setattr(announced_dials, "UNPROVEN_PAUSE_SECONDS", 60.0)
     dialled: list[tuple[str, str]] = []
     real = dialer.dial
 
@@ -125,7 +124,7 @@ async def test_an_address_that_nobody_has_proven_is_dialled_by_two_nodes_only(
         dialled.append((manager.me.key, address))
         return await real(manager, address, channels)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(peer_manager_module, "dial", watched)
+    monkeypatch.setattr(announced_dials, "dial", watched)
     first = await network.member(1)
     others = [await network.member(number, first.address) for number in range(2, 8)]
     await network.net.connected(first, *others)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
 
 from dslnode.overlay import peer_manager as peer_manager_module
-from dslnode.overlay.peer_manager import MAX_DIALS
 from dslnode.protocol import membership
 from dslnode.protocol.membership import MemberRecord, MembershipUpdate
-from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.link_events import LinkUp, MaskArrived, MembershipUpdateArrived
 from tests.overlay.members import Network, eventually
 from tests.transport.nodes import SMALL, message, node_info
@@ -94,24 +91,6 @@ async def test_with_a_limit_of_zero_only_peers_are_dialled(network: Network) -> 
     await eventually(lambda: len(third.peer_manager.view.reachable) == 3)
     assert third.me.key not in second.network.links
     assert third.components() == 1
-
-
-async def test_made_up_addresses_are_dialled_a_few_at_a_time(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    tried: list[str] = []
-
-    async def hang(_: ConnectionManager, address: str, __: object) -> bool:
-        tried.append(address)
-        await asyncio.Event().wait()
-        return False
-
-    monkeypatch.setattr(peer_manager_module, "dial", hang)
-    first = await network.member(1)
-    liar = node_info(2)
-    fakes = [MemberRecord(f"{number:032x}", 1, "fake", f"127.0.0.1:{number + 1}") for number in range(32)]
-    first.network.report(MembershipUpdateArrived(liar, MembershipUpdate(tuple(fakes))))
-    await eventually(lambda: len(tried) >= MAX_DIALS)
-    await asyncio.sleep(0.2)  # four ticks in which more could be dialled
-    assert len(tried) == len(set(tried)) == MAX_DIALS
 
 
 async def test_a_neighbour_with_a_malformed_address_is_a_member_without_it(network: Network) -> None:

@@ -1,4 +1,4 @@
-"""Maintains a node's links: floods membership records, dials chosen and lost peers, and warns of a split network."""
+"""Maintains a node's links: floods membership records, chooses whom to be linked with, and drops surplus links."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 
 from dslnode.addresses import announceable, host_and_port, ip_address_of
+from dslnode.overlay.announced_dials import AnnouncedDials
 from dslnode.overlay.record_forwarding import RecordForwarding
+from dslnode.overlay.split_alert import SplitAlert
 from dslnode.protocol.membership import (
     MAX_MEMBERS,
     MAX_PROVEN,
@@ -25,13 +25,12 @@ from dslnode.protocol.membership import (
     ReachabilityView,
     address_proof,
     choose_peers,
-    successors,
 )
 from dslnode.security.channels import ChannelProvider
 from dslnode.telemetry.logs import Logger
 from dslnode.transport import link_events
 from dslnode.transport.connection_manager import ConnectionManager
-from dslnode.transport.dialer import ExponentialBackoff, dial, keep_dialing
+from dslnode.transport.dialer import keep_dialing
 from dslnode.transport.handshake import NodeInfo
 from dslnode.transport.link import Link
 from dslnode.transport.member_frames import is_dialable
@@ -39,33 +38,12 @@ from dslnode.transport.member_frames import is_dialable
 TICK_SECONDS = 1.0
 DEBOUNCE_SECONDS = 0.1
 """How long a change waits for more of them before all are sent together."""
-SPLIT_GRACE_SECONDS = 10.0
-"""How long nodes may be out of reach before the log warns of a split network."""
-MAX_BACKOFF_SECONDS = 15.0
-UNPROVEN_PAUSE_SECONDS, MAX_UNPROVEN_PAUSE_SECONDS = 15.0, 900.0
-"""First and longest pause between two dials of an address at which nobody has met the node that announces it."""
-MAX_DIALS = 4
-"""Upper bound of concurrent dials to addresses that neighbours announced."""
 MAX_SNAPSHOT_MEMBERS = 200
-MAX_NAMES_LOGGED = 5
-
-
-@dataclass
-class DialState:
-    """Dialling of one announced node: no attempt before ``next_attempt`` (clock); ``failing`` until a link comes up."""
-
-    backoff: ExponentialBackoff
-    unproven_backoff: ExponentialBackoff
-    next_attempt: float = 0.0
-    failing: bool = False
-    essential: bool = False
 
 
 class PeerManager:
     """Manages links: ``peers`` are always dialled; of announced nodes as many as ``limit`` allows, 0 for none.
 
-    An address that nobody has proven is dialled by the two nodes alone that precede its node on the ring of node ids,
-    with long pauses. So a lie costs the address that it names a few connections per minute, from the whole network.
     ``sign`` signs this node's own record.
     """
 
@@ -88,27 +66,18 @@ class PeerManager:
         self._peers = tuple(peers)
         self._limit = limit
         self._channels = channels
-        self._log = log
         self._sign = sign
         self._certificate = b""
         self._clock = clock
         self._jitter = random.Random(me.incarnation)
-        self._dial_states: dict[str, DialState] = {}
-        self._dials: dict[str, asyncio.Task[bool]] = {}
         self._met: dict[str, str] = {}  # the address at which this node has met another, by key
         self._forwarding: dict[str, RecordForwarding] = {}
         self._changed = asyncio.Event()
-        self._split_began: float | None = None
-        self._reported_missing: frozenset[str] = frozenset()
-        self._next_probe = 0.0
         network.max_wanted_links = limit
-        network.essential_addresses = frozenset(self._peers)
-        self._components_metric = Gauge(
-            "dslnode_components", "Connected components of the known network; 1: all can be reached.", registry=registry
+        self._announced = AnnouncedDials(
+            network, self.members, self._peers, limit, channels=channels, jitter=self._jitter
         )
-        self._members_metric = Gauge(
-            "dslnode_members", "Nodes of the network, this one included, by state.", ["state"], registry=registry
-        )
+        self._split_alert = SplitAlert(log, registry)
 
     def jobs(self) -> list[Coroutine[None, None, None]]:
         """Return the coroutines that run for as long as the node does."""
@@ -145,7 +114,7 @@ class PeerManager:
             case link_events.MembershipUpdateArrived(neighbour, update):
                 self._records_arrived(neighbour, update)
             case link_events.DialFailed(address) | link_events.PeerRefused(address):
-                self._mark_failing(address)
+                self._announced.mark_failing(address)
             case link_events.LinkDown():
                 pass
             case _:
@@ -161,11 +130,7 @@ class PeerManager:
         if announced and link is not None and _is_met(announced, link, dialled):
             self._met.pop(neighbour.key, None)
             self._met[neighbour.key] = announced
-        if neighbour.key in self._dial_states:
-            state = self._dial_states[neighbour.key]
-            state.backoff.reset()
-            state.unproven_backoff.reset()
-            state.failing = False
+        self._announced.link_up(neighbour.key)
 
     def _records_arrived(self, neighbour: NodeInfo, update: MembershipUpdate) -> None:
         self.members.merge(update.records)
@@ -192,8 +157,7 @@ class PeerManager:
         for key, link in self._network.links.items():
             if link.neighbour.members:
                 self._network.send(key, farewell)
-        for task in self._dials.values():
-            task.cancel()
+        self._announced.cancel()
 
     async def _run(self) -> None:
         while True:
@@ -210,9 +174,9 @@ class PeerManager:
         self.view = self.members.view(now)
         self._send_updates(me, now)
         choice = self._choose(now)
-        self._dial_chosen(choice, now)
+        self._announced.dial_chosen(choice, self.view.reachable, now)
         self._drop_surplus_links(choice)
-        self._update_alerts(now)
+        self._split_alert.update(self.view, self.members.others, now)
 
     def _announce_self(self) -> MemberRecord:
         """Announce links, proven addresses and a renewed certificate where they changed; return this node's record."""
@@ -241,7 +205,7 @@ class PeerManager:
                 self._changed.set()
 
     def _choose(self, now: float) -> PeerChoice:
-        backed_off = {key for key, state in self._dial_states.items() if state.failing and now < state.next_attempt}
+        backed_off = self._announced.backed_off(now)
         candidates = {
             key
             for key in self.view.reachable & self.members.others.keys() - backed_off
@@ -250,95 +214,12 @@ class PeerManager:
         always = {self._network.dialled[peer] for peer in self._peers if peer in self._network.dialled}
         return choose_peers(self._network.me.key, candidates, always, self._limit)
 
-    def _dial_chosen(self, choice: PeerChoice, now: float) -> None:
-        self._dials = {address: task for address, task in self._dials.items() if not task.done()}
-        others = self.members.others
-        self._dial_states = {key: state for key, state in self._dial_states.items() if key in others}
-        for key in (*sorted(choice.essential & others.keys()), *(self._lost_members(now) if self._limit else ())):
-            self._dial(key, now, essential=True)
-        free = max(0, self._limit - len(self._network.links))
-        proven = {key for key in choice.others - self._network.links.keys() if self.members.is_proven(key)}
-        for key in sorted(proven)[:free]:
-            self._dial(key, now, essential=False)
-        essential = {others[key].address for key, state in self._dial_states.items() if state.essential}
-        self._network.essential_addresses = essential.union(self._peers)
-
-    def _lost_members(self, now: float) -> list[str]:
-        """Return unreachable members to dial now: one per tick, or a few while this node has no link.
-
-        One whose address is not proven is left to the nodes that precede it on the ring, unless there is no link.
-        """
-        if now < self._next_probe:
-            return []
-        self._next_probe = now + TICK_SECONDS
-        reachable_addresses = {
-            self.members.others[key].address for key in self.view.reachable & self.members.others.keys()
-        }
-        lost = [
-            key
-            for key, member in self.members.others.items()
-            if key not in self.view.reachable
-            and member.address
-            and member.address not in reachable_addresses.union(self._peers)
-        ]
-        lost.sort(key=lambda key: self._dial_states[key].next_attempt if key in self._dial_states else 0.0)
-        if not self._network.links:
-            return lost[:MAX_DIALS]
-        dialable = {key for key, member in self.members.others.items() if member.address}
-        own = successors(self._network.me.key, dialable)
-        return list(islice((key for key in lost if key in own or self.members.is_proven(key)), 1))
-
-    def _dial(self, key: str, now: float, *, essential: bool) -> None:
-        address = self.members.others[key].address
-        state = self._dial_states.setdefault(key, self._new_dial_state())
-        dialling = [each for each in self._dials if self._network.dialled.get(each) not in self._network.links]
-        idle = key not in self._network.links and address not in self._dials and address not in self._peers
-        if not address or not idle or now < state.next_attempt or len(dialling) >= MAX_DIALS:
-            return
-        pauses = state.backoff if self.members.is_proven(key) else state.unproven_backoff
-        state.next_attempt, state.essential = now + pauses.next_pause(), essential
-        self._dials[address] = asyncio.create_task(dial(self._network, address, self._channels))
-
-    def _new_dial_state(self) -> DialState:
-        return DialState(
-            ExponentialBackoff(self._jitter, MAX_BACKOFF_SECONDS),
-            ExponentialBackoff(self._jitter, MAX_UNPROVEN_PAUSE_SECONDS, UNPROVEN_PAUSE_SECONDS),
-        )
-
     def _drop_surplus_links(self, choice: PeerChoice) -> None:
         surplus = len(self._network.links) - self._limit
         wanted = choice.essential | choice.others
         ours = [key for key, link in self._network.links.items() if link.we_dialled and key not in wanted]
         for key in sorted(ours)[: max(0, surplus)] if self._limit else ():
             self._network.disconnect(key)
-
-    def _mark_failing(self, address: str) -> None:
-        for key, state in self._dial_states.items():
-            if key in self.members.others and self.members.others[key].address == address:
-                state.failing = True
-
-    def _update_alerts(self, now: float) -> None:
-        reachable, missing = len(self.view.reachable), self.view.missing
-        self._components_metric.set(self.view.components)
-        self._members_metric.labels("reachable").set(reachable)
-        self._members_metric.labels("known").set(reachable + len(missing))
-        if not missing:
-            if self._reported_missing:
-                self._log.info("network whole again", reachable=reachable)
-            self._split_began, self._reported_missing = None, frozenset()
-            return
-        self._split_began = now if self._split_began is None else self._split_began
-        if now - self._split_began >= SPLIT_GRACE_SECONDS and missing - self._reported_missing:
-            self._reported_missing |= missing
-            names = ",".join(sorted(self.members.others[key].name for key in missing)[:MAX_NAMES_LOGGED])
-            components = self.view.components
-            self._log.warning(
-                "network split",
-                reachable=reachable,
-                known=reachable + len(missing),
-                components=components,
-                missing=names,
-            )
 
 
 def _is_met(announced: str, link: Link, dialled: str) -> bool:
