@@ -1,8 +1,9 @@
 """Writes a personal model as C99 source for microcontrollers: no heap, no files, additions and one scale per unit.
 
-A weight is 0 or plus or minus its layer's scale, so a layer is two arrays of bits: one per weight that says whether it
-is kept, and one per kept weight that says whether it is plus. Text from a model's file becomes string constants only,
-with everything but plain characters escaped.
+A binary weight is 0 or plus or minus its layer's scale, so a layer is two arrays of bits: one per weight that says
+whether it is kept, and one per kept weight that says whether it is plus. With levels a third array says how many times
+the scale each kept weight is. Text from a model's file becomes string constants only, with everything but plain
+characters escaped.
 """
 
 from __future__ import annotations
