@@ -33,6 +33,15 @@ def test_one_lucky_measurement_does_not_outdo_a_steady_level() -> None:
     assert bests([0.76, 0.7, 0.7, 0.7, 0.77]) == [0], "after bad rounds one good one is luck"
 
 
+def test_the_untrained_model_is_to_be_beaten_and_no_part_of_the_average() -> None:
+    best = BestScore()
+    assert best.add(0.1, trained=False)
+    assert [best.add(score) for score in (0.954, 0.995, 0.986, 0.977, 0.968)] == [True, True, True, False, False]
+    best = BestScore()
+    assert best.add(0.9, trained=False)
+    assert [best.add(score) for score in (0.8, 0.99, 0.99)] == [False, False, True]
+
+
 def test_what_is_exported_is_the_best_and_learning_goes_on(digits: DataSet) -> None:
     learner = Learner("mlp", digits, TrainingOptions(local_steps=5))
     learner.train_round()

@@ -223,6 +223,30 @@ def test_adam_is_torchs_adam() -> None:
     assert torch.allclose(state.scores, theirs.detach(), atol=1e-6)
 
 
+@pytest.mark.parametrize(("size", "part"), [(1.0, 1.0), (2e-3, 1.0), (5e-4, 0.5), (1e-6, 1e-3)])
+def test_a_layer_whose_gradient_has_all_but_vanished_rests(size: float, part: float) -> None:
+    network = small_network()
+    layout = network.layout
+    state = fresh_state(layout)
+    state.peaks = {layer.name: 1.0 for layer in layout.layers}
+    before = state.scores.clone()
+    local_training.step_scores(network, state, torch.full((layout.size,), size), PLAN)
+    for layer, span in layout.spans():
+        moved = before[span] - state.scores[span]
+        assert moved.mean().item() == pytest.approx(part * PLAN.learning_rate * score_scale(layer), rel=1e-3)
+    assert set(state.peaks.values()) == {1.0}
+
+
+def test_parameters_without_a_mask_rest_as_well() -> None:
+    network = network_of(nn.Linear(7, 5))
+    state = fresh_state(network.layout)
+    state.steps, state.peaks = 1, {"bias": 1.0}
+    before = network.local_parameters["bias"].detach().clone()
+    local_training.step_local_parameters(network, state, {"bias": torch.full((5,), 1e-6)})
+    moved = before - network.local_parameters["bias"].detach()
+    assert moved.mean().item() == pytest.approx(1e-3 * local_training.LOCAL_RATE, rel=0.05)
+
+
 def test_momentum_is_the_papers_descent() -> None:
     network = small_network()
     layout = network.layout

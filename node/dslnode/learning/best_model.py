@@ -30,8 +30,15 @@ class BestScore:
         self._smoothed: float | None = None
         self._highest: float | None = None
 
-    def add(self, score: float) -> bool:
-        """Take in a measurement; return whether it is the best so far."""
+    def add(self, score: float, *, trained: bool = True) -> bool:
+        """Take in a measurement; return whether it is the best so far.
+
+        The score of a model that has not been trained yet is to be beaten, and no part of the average: that would climb
+        from there for some rounds, even while scores fall.
+        """
+        if not trained:
+            self._highest = score if self._highest is None else max(self._highest, score)
+            return self._highest == score
         self._smoothed = score if self._smoothed is None else SMOOTHING * self._smoothed + (1 - SMOOTHING) * score
         if self._highest is not None and self._smoothed <= self._highest:
             return False

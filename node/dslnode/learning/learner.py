@@ -229,9 +229,9 @@ class Learner:
         ``finished`` counts the finished rounds; by default those that ``train_round`` began. With ``keep`` set to last
         none is kept.
         """
-        if self.options.keep == "last" or not self._best_score.add(score):
-            return False
         number = self._round + 1 if finished is None else finished
+        if self.options.keep == "last" or not self._best_score.add(score, trained=number > 0):
+            return False
         self.best = KeptModel(number, score, self.form, self.local_tensors())
         return True
 

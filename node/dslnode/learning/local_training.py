@@ -30,6 +30,8 @@ LOCAL_RATE = 0.01
 """Adam's rate for what is not masked: biases, gains of norms, and the like."""
 MOMENTUM = 0.9  # decay of the gradients of what is not masked
 SECOND_MOMENT = 0.99  # decay of Adam's squared gradients
+QUIET = 1e-3
+"""Part of its largest gradient so far below which a layer, or a parameter that is not masked, is as good as learned."""
 WARM_UP = 10  # steps in which the average of the scores comes to its full decay
 
 
@@ -174,7 +176,8 @@ def step_scores(network: FrozenNetwork, state: LearnerState, gradient: Tensor, o
     """Take one step down a gradient (scores,).
 
     ``adam`` (Kingma and Ba 2015) with steps in units of the layer's first scores: gradients differ by orders of
-    magnitude between layers, and one absolute rate kills a layer (all units off) while another one crawls.
+    magnitude between layers, and one absolute rate kills a layer (all units off) while another one crawls. A layer that
+    has learned takes shorter steps (``_unrest``).
     """
     state.steps += 1
     if options.step_rule == "momentum":
@@ -189,7 +192,19 @@ def step_scores(network: FrozenNetwork, state: LearnerState, gradient: Tensor, o
     now = rate_at(state.steps, options)
     for layer, (_, span) in zip(network.layout.layers, network.score_layout.spans(), strict=True):
         rate = now * score_scale(layer) * math.sqrt(second) / first
+        rate *= _unrest(state, layer.name, math.sqrt(float(state.squares[span].mean()) / second))
         state.scores[span].sub_(direction[span], alpha=rate)
+
+
+def _unrest(state: LearnerState, name: str, size: float) -> float:
+    """Return by how much Adam's step is shortened, 0 to 1, where the gradient's root mean square is ``size``.
+
+    Adam's steps are as long however small the gradient is. Where all examples are answered with certainty, it falls by
+    a million and still points somewhere: without this, scores wander off for as long as a node runs, and what was
+    learned is lost.
+    """
+    peak = state.peaks[name] = max(state.peaks.get(name, 0.0), size)
+    return min(1.0, size / (QUIET * peak)) if peak else 1.0
 
 
 def step_channels(
@@ -214,8 +229,9 @@ def step_local_parameters(network: FrozenNetwork, state: LearnerState, gradients
         first, second = state.local_moments(name, gradient)
         first.lerp_(gradient, 1 - MOMENTUM)
         second.mul_(SECOND_MOMENT).addcmul_(gradient, gradient, value=1 - SECOND_MOMENT)
-        corrected = second.div(1 - SECOND_MOMENT**state.steps).sqrt_().add_(1e-8)
-        network.local_parameters[name].addcdiv_(first, corrected, value=-LOCAL_RATE / (1 - MOMENTUM**state.steps))
+        corrected = second.div(1 - SECOND_MOMENT**state.steps)
+        rate = LOCAL_RATE / (1 - MOMENTUM**state.steps) * _unrest(state, name, math.sqrt(float(corrected.mean())))
+        network.local_parameters[name].addcdiv_(first, corrected.sqrt_().add_(1e-8), value=-rate)
 
 
 def rate_at(steps: int, options: TrainingOptions) -> float:

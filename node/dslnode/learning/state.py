@@ -18,8 +18,9 @@ class LearnerState:
     Juditsky 1992), while steps are taken from the scores themselves. Shapes: ``scores``, ``average``, ``velocity`` and
     ``squares`` (scores,), ``neighbour_mean`` and ``gradient`` (weights,). ``steps`` counts all steps ever taken.
     ``first_moments`` and ``second_moments`` are Adam's, of what is not masked, by parameter name.
-    ``collaboration_weight``, 0 to 1, is how far the node leans on its neighbours. ``channels`` are the scales that the
-    group lasso shrinks; without it they stay at one.
+    ``peaks`` are the largest root mean squares of gradients so far, by the name of a masked layer (at its scores) or of
+    a parameter that is not masked. ``collaboration_weight``, 0 to 1, is how far the node leans on its neighbours.
+    ``channels`` are the scales that the group lasso shrinks; without it they stay at one.
 
     Local training changes it in place; aggregation returns a new one.
     """
@@ -34,6 +35,7 @@ class LearnerState:
     steps: int = 0
     first_moments: dict[str, Tensor] = field(default_factory=dict)
     second_moments: dict[str, Tensor] = field(default_factory=dict)
+    peaks: dict[str, float] = field(default_factory=dict)
     collaboration_weight: float = 1.0
 
     def local_moments(self, name: str, like: Tensor) -> tuple[Tensor, Tensor]:

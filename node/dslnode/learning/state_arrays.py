@@ -17,6 +17,8 @@ CHANNELS = "channels."
 """Before the names of what belongs to the channels' scales."""
 FIRST, SECOND = "first.", "second."
 """Before the names of what is trained without a mask, for its moments."""
+PEAK = "peak."
+"""Before the names of layers and of what is trained without a mask, for their largest gradients."""
 
 
 def to_arrays(network: FrozenNetwork, state: LearnerState) -> dict[str, np.ndarray]:
@@ -35,6 +37,7 @@ def to_arrays(network: FrozenNetwork, state: LearnerState) -> dict[str, np.ndarr
     arrays.update({LOCAL + name: tensor for name, tensor in local.items() if name not in masked})
     arrays.update({FIRST + name: tensor for name, tensor in state.first_moments.items()})
     arrays.update({SECOND + name: tensor for name, tensor in state.second_moments.items()})
+    arrays.update({PEAK + name: torch.tensor(peak, dtype=torch.float64) for name, peak in state.peaks.items()})
     arrays["steps"] = torch.tensor(state.steps)
     arrays["collaboration_weight"] = torch.tensor(state.collaboration_weight, dtype=torch.float64)
     return {name: _array(tensor) for name, tensor in arrays.items()}
@@ -75,6 +78,7 @@ def from_arrays(network: FrozenNetwork, arrays: Mapping[str, np.ndarray]) -> Lea
         steps=int(tensors["steps"]),
         first_moments={name.removeprefix(FIRST): t for name, t in moments.items() if name.startswith(FIRST)},
         second_moments={name.removeprefix(SECOND): t for name, t in moments.items() if name.startswith(SECOND)},
+        peaks={name: float(arrays[PEAK + name]) for name in _stepped(network) if PEAK + name in arrays},
         collaboration_weight=float(tensors["collaboration_weight"]),
     )
 
@@ -94,6 +98,11 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
 def _moments(network: FrozenNetwork) -> set[str]:
     """Return the names of moments that fit this model; a state lacks them before the first step."""
     return {prefix + name for name in network.local_parameters for prefix in (FIRST, SECOND)}
+
+
+def _stepped(network: FrozenNetwork) -> list[str]:
+    """Return the names of what Adam steps: masked layers, and parameters that are not masked."""
+    return [*(layer.name for layer in network.layout.layers), *network.local_parameters]
 
 
 def _shapes(network: FrozenNetwork) -> dict[str, tuple[int, ...]]:
