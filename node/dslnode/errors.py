@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
     LISTEN = 4
     """The address to listen on cannot be bound, often because another process holds it."""
     STATE = 5
-    """The state directory cannot be used."""
+    """The state directory cannot be used, or the directory of a testbed or a simulation is in use."""
     UNREACHABLE = 6
     """The node that a command asked did not answer."""
     PROBLEM = 7

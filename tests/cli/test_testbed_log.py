@@ -42,3 +42,12 @@ def test_last_words_are_one_printable_line(tmp_path: Path) -> None:
     assert last_words(log) == ""
     log.write_text('{"event": "started"}\ndslnode: the data\x1b are missing\n\n')
     assert last_words(log) == "dslnode: the data  are missing"
+
+
+def test_what_a_former_process_said_is_not_why_a_later_one_ended(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("dslnode: the data are missing\n")
+    began = log.stat().st_size
+    assert last_words(log, began) == ""
+    log.write_text(log.read_text() + "dslnode: the port is taken\n")
+    assert last_words(log, began) == "dslnode: the port is taken"

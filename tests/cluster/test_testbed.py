@@ -94,6 +94,21 @@ def test_nodes_end_when_the_testbed_itself_is_killed(tmp_path: Path) -> None:
             os.sched_yield()
 
 
+def test_a_second_testbed_in_the_same_directory_leaves_the_first_as_it_is(tmp_path: Path) -> None:
+    with running_bed(tmp_path, "--nodes", "2", "--topology", "ring") as bed:
+        bed.wait_until("both do rounds", lambda: all(bed.round(number) >= 1 for number in (1, 2)))
+        targets = (tmp_path / "prometheus" / "targets.json").read_bytes()
+        pids = [bed.pid(number) for number in (1, 2)]
+        with running_bed(tmp_path, "--nodes", "3", "--topology", "ring") as second:
+            assert second.end() == 5
+        assert second.has_said(f"another testbed (process {bed.process.pid}) is using it")
+        assert [bed.pid(number) for number in (1, 2)] == pids
+        assert (tmp_path / "prometheus" / "targets.json").read_bytes() == targets
+        assert not (tmp_path / "node-3").exists()
+        assert bed.end(signal.SIGTERM) == 143
+    assert not bed.has_said("ended with exit code")
+
+
 @pytest.mark.skipif(missing() is not None, reason=f"{missing()}")
 def test_nodes_in_namespaces_of_their_own_learn_and_leave_none(tmp_path: Path) -> None:
     options = ("--nodes", "3", "--topology", "ring", "--namespaces")

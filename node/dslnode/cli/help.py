@@ -15,7 +15,7 @@ EXIT_CODES = {
     "2": "a setting is wrong; nothing was started",
     "3": "data or model cannot be used",
     "4": "an address to listen on is taken, or is not of this machine",
-    "5": "the state directory cannot be used",
+    "5": "the state directory cannot be used, or that of a testbed or a simulation is in use",
     "6": "no node answers at the address that was asked",
     "7": "dslnode doctor found a problem, nodes of a testbed ended before their rounds were done, "
     "or a simulation did not reach --until",

@@ -58,9 +58,9 @@ def progress_line(found: Sequence[Progress]) -> str:
     return f"{line}, {si_amount(sum(each.bits_sent for each in found), 'bit')} sent"
 
 
-def last_words(log: Path) -> str:
-    """Return the last line of a log, for a node that has ended; empty if it wrote none."""
-    lines = _tail(log).strip().splitlines()
+def last_words(log: Path, since: int = 0) -> str:
+    """Return the last line of a log after ``since`` bytes, for a node that has ended; empty if it wrote none."""
+    lines = _tail(log, since).strip().splitlines()
     return "".join(c if c.isprintable() else " " for c in lines[-1][:LONGEST]) if lines else ""
 
 
@@ -78,10 +78,10 @@ def _events(log: Path) -> Iterator[dict[str, Any]]:
             yield event
 
 
-def _tail(log: Path) -> str:
+def _tail(log: Path, since: int = 0) -> str:
     try:
         with log.open("rb") as source:
-            source.seek(max(0, os.fstat(source.fileno()).st_size - TAIL_BYTES))
+            source.seek(max(since, os.fstat(source.fileno()).st_size - TAIL_BYTES))
             return source.read(TAIL_BYTES).decode(errors="replace")
     except OSError:
         return ""

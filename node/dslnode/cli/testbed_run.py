@@ -14,6 +14,7 @@ from dslnode.cli.endings import ENDINGS
 from dslnode.cli.testbed_command import MAX_NODES, MIN_NODES
 from dslnode.cli.testbed_fork import share_memory
 from dslnode.cli.testbed_hosts import host_places
+from dslnode.cli.testbed_lock import held
 from dslnode.cli.testbed_page import keep_page
 from dslnode.cli.testbed_plan import Place, loopback_places, plan_testbed
 from dslnode.cli.testbed_supervisor import Job, Supervisor
@@ -43,7 +44,7 @@ class Request:
 def run_testbed(request: Request) -> ExitCode:
     """Run the nodes until they have ended or a signal says so; return why it was.
 
-    Raises ``SettingsError`` or ``ListenError``, saying what to fix.
+    Raises ``SettingsError``, ``StateError`` or ``ListenError``, saying what to fix.
     """
     if sys.platform != "linux":
         raise SettingsError("dslnode testbed needs Linux, whose processes end with the one that started them")
@@ -54,7 +55,7 @@ def run_testbed(request: Request) -> ExitCode:
     _say(f"{count} nodes and {len(edges_of(neighbours))} links in {request.directory}; loading")
     if alone:
         _say(f"{alone} of {count} nodes have no link")
-    with _places(request, count) as places:
+    with held(request.directory), _places(request, count) as places:
         return _supervise(request, neighbours, places)
 
 

@@ -54,6 +54,7 @@ class Supervisor:
     _running: dict[int, Job] = field(default_factory=dict)
     _due: list[tuple[float, Job]] = field(default_factory=list)
     _finished: set[str] = field(default_factory=set)
+    _log_begins: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> ExitCode:
         """Run all nodes until they have ended or a signal says so; no process is left afterwards.
@@ -75,6 +76,7 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, AWAITED)
 
     def _start(self, job: Job) -> None:
+        self._log_begins[job.name] = _size_of(job.log)  # what former processes said is not why this one ends
         try:
             pid = fork(job.work, log=job.log, namespace=job.namespace)
         except OSError as error:
@@ -124,7 +126,7 @@ class Supervisor:
             return
         again = (self.restart and code not in LASTING_FAULTS) or job is self.page
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        why = f": {words}" if code > 0 and (words := last_words(job.log)) else ""
+        why = f": {words}" if code > 0 and (words := last_words(job.log, self._log_begins[job.name])) else ""
         self.say(f"{job.name} {how}{', and is started again' if again else ''}{why}")
         if again:
             self._due.append((time.monotonic() + RESTART_SECONDS, job))
@@ -185,3 +187,10 @@ def _private_or_none(pid: int) -> int | None:
         return private_bytes(pid)
     except OSError:  # it has just ended
         return None
+
+
+def _size_of(log: Path) -> int:
+    try:
+        return log.stat().st_size
+    except OSError:  # there is none yet
+        return 0

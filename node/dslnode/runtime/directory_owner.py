@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from dslnode.atomic_file import PRIVATE, UNSUPPORTED, BlockedFileError, flush_directory, open_file
+from dslnode.atomic_file import PRIVATE, BlockedFileError, flush_directory, open_file
 from dslnode.errors import StateError
+from dslnode.file_lock import lock_file
 
 DIRECTORY_MODE = 0o700
 FILES = (
@@ -20,7 +19,6 @@ FILES = (
 )
 """All that a node keeps in its state directory."""
 _OTHERS_READ_OR_WRITE = 0o066
-_NO_LOCK = UNSUPPORTED | {errno.ENOLCK}
 NO_LOCK = "it cannot lock files: two nodes that are given this directory are not told apart, and spoil its files"
 NO_FLUSH = "it cannot flush a directory: a power cut may take the node back by a state"
 NO_MODES = "it does not keep permissions: other users of this board can reach the files"
@@ -89,13 +87,8 @@ def blocked_names(directory: Path) -> tuple[str, ...]:
 def _lock(descriptor: int, directory: Path) -> bool:
     """Lock a file; return False where the file system has no locks."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _NO_LOCK:
-            return False
-        if isinstance(error, BlockingIOError) or error.errno == errno.EACCES:  # EACCES: as Windows shares say it
-            raise StateError(
-                f"{directory}: another dslnode is using this state directory; give each node its own --state-dir"
-            ) from None
-        raise
-    return True
+        return lock_file(descriptor)
+    except BlockingIOError:
+        raise StateError(
+            f"{directory}: another dslnode is using this state directory; give each node its own --state-dir"
+        ) from None
