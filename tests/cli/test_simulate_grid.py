@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,25 @@ def test_options_that_a_method_does_not_have_are_refused_before_any_runs(
     with pytest.raises(SettingsError, match=r"--method(-rate)?[ :]"):
         run_grid(request(tmp_path, options=options, **given), ["method=ours,dpsgd"])
     assert seeds == []
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [["method=authors", "learning-rate=0.1,10"], ["method=dpsgd", "alpha=0,10"], ["method=ours,dpsgd", "alpha=0,1"]],
+)
+def test_an_axis_that_a_method_makes_nothing_of_is_refused_before_any_runs(
+    tmp_path: Path, seeds: list[int], axes: list[str]
+) -> None:
+    with pytest.raises(SettingsError, match=r"--method (authors|dpsgd): makes nothing of --"):
+        run_grid(request(tmp_path), axes)
+    assert seeds == []
+
+
+def test_what_a_method_of_a_grid_does_without_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = request(tmp_path)
+    loaded = load({"rounds": "1", "local_steps": "1", "model": "mlp", "send_threshold": "0"}, {}, None)
+    assert run_grid(replace(plan, loaded=loaded), ["method=ours,dense_alone"]) is ExitCode.DONE
+    assert "method dense_alone does without send-threshold" in capsys.readouterr().out
 
 
 def test_what_is_done_is_shown_after_a_failure_and_not_run_again(

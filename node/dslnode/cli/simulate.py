@@ -33,13 +33,17 @@ from dslnode.simulation.simulation import (
     SimulationOptions,
     prepare_simulation,
 )
+from dslnode.simulation.unused_settings import check_used
 
 SHOWN_ROUNDS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What one simulation is to do, and where its report goes."""
+    """What one simulation is to do, and where its report goes.
+
+    In a grid, ``axes`` are the settings and options that have several values in it, and ``compared`` the methods in it.
+    """
 
     loaded: LoadedSettings
     options: SimulationOptions
@@ -49,6 +53,8 @@ class Request:
     like: Likeness | None = None
     reference: str = ""
     engine: Engine = field(default_factory=Engine)
+    axes: tuple[str, ...] = ()
+    compared: tuple[str, ...] = ()
 
 
 def run_simulation(request: Request) -> ExitCode:
@@ -78,6 +84,8 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     begin_report(directory, given_command(), loaded, prepared)
     if request.like is not None:
         write_likeness(directory, request.like)
+    if unused := _unused(request):
+        console.print(f"method {request.options.method} does without {', '.join(unused)}", highlight=False)
     alone = unlinked_count(prepared.plan.neighbours)
     if alone and request.options.method != MASKS_ALONE:
         console.print(f"{alone} of {len(prepared.plan.boards)} nodes have no link", highlight=False)
@@ -116,6 +124,7 @@ def prepared_simulation(request: Request, console: Console) -> AnySimulation:
 
     Raises a ``DslnodeError`` if anything is wrong with settings, options, data, model or saved state.
     """
+    _unused(request)
     prepared = prepare_simulation(request.options, request.loaded.settings, request.like)
     if request.reference:  # so that what is wrong with it is said before anything runs
         reference_simulation(prepared, request.reference, beside=request.options.method)
@@ -126,6 +135,11 @@ def prepared_simulation(request: Request, console: Console) -> AnySimulation:
     if not request.resume:
         checkpoints.check_free()
     return _simulation(request, prepared, checkpoints, console)
+
+
+def _unused(request: Request) -> tuple[str, ...]:
+    """Return what of a grid's settings the method does without. Raises ``SettingsError`` if that may not be."""
+    return check_used(request.loaded, request.options, axes=request.axes, compared=request.compared)
 
 
 def _target(simulation: AnySimulation, score: float) -> str:

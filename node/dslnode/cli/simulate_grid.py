@@ -87,10 +87,12 @@ def _grid(request: Request, axes: Sequence[str]) -> Grid:
     runs = combinations(axes)
     settings, options, names = request.loaded.settings, request.options, list(runs[0])
     identity = grid_identity(settings, options, names, like=request.like is not None)
+    axes = tuple(name for name in names if len({combination[name] for combination in runs}) > 1)
+    compared = tuple({combination["method"]: None for combination in runs if "method" in combination})
     grid = Grid(
         request.directory,
         GridDirectory(request.directory, identity, names),
-        [(combination, _request(request, combination)) for combination in runs],
+        [(combination, _request(replace(request, axes=axes, compared=compared), combination)) for combination in runs],
     )
     if not request.resume:
         grid.files.check_free()
