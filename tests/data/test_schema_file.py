@@ -96,7 +96,7 @@ def test_files_that_are_no_schema(tmp_path: Path) -> None:
         read_schema(str(file))
     with file.open("wb") as stream:
         stream.truncate(MAX_FILE_BYTES + 1)
-    with pytest.raises(DataError, match="a schema of more than"):
+    with pytest.raises(DataError, match="it is larger than 16 MiB"):
         read_schema(str(file))
 
 

@@ -59,7 +59,7 @@ def test_a_file_that_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_is_surely_another_is_not_read_whole(tmp_path: Path) -> None:
     (tmp_path / "huge").write_bytes(b"x" * (MAX_BYTES + 1))
-    with pytest.raises(SettingsError, match="surely another file"):
+    with pytest.raises(SettingsError, match="larger than 1 MiB"):
         read_text(tmp_path / "huge")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from pathlib import Path
 
@@ -60,6 +61,12 @@ def test_a_part_may_have_nothing_held_out(data: DataSet, tmp_path: Path) -> None
         ('{"train": [1797], "held_out": []}', "from 0 to 1796; is it of other data"),
         ('{"train": 7, "held_out": []}', "no list of different positions"),
         ('{"train": [1, 2], "held_out": [2]}', "trains on examples that it is measured on"),
+        ('{"train": [1], "train": [2], "held_out": []}', "line 1: is no JSON object .it has a key twice"),
+        ('\n{"train": [1], "held_out": []}', "line 1: is no JSON object"),
+        (
+            '{"train": [1, 5], "held_out": [2]}\n{"train": [3], "held_out": [4]}\n{"train": [6, 2], "held_out": [7]}',
+            "line 3: trains on example 2, which line 1 holds out",
+        ),
     ],
 )
 def test_other_files_are_refused(line: str, message: str, tmp_path: Path) -> None:
@@ -78,3 +85,19 @@ def test_lines_are_plain_json(data: DataSet, tmp_path: Path) -> None:
     file = tmp_path / "partition.jsonl"
     write_partition(file, parts_of(data))
     assert [set(json.loads(line)) for line in file.read_text().splitlines()] == [{"train", "held_out"}] * 3
+
+
+def test_a_byte_order_mark_and_blank_lines_at_the_end_are_fine(data: DataSet, tmp_path: Path) -> None:
+    file = tmp_path / "partition.jsonl"
+    write_partition(file, parts_of(data))
+    file.write_bytes(codecs.BOM_UTF8 + file.read_bytes().replace(b"\n", b"\r\n") + b"\r\n \n")
+    assert len(read_partition(file, data)) == 3
+
+
+def test_where_the_test_part_is_apart_equal_positions_are_of_other_examples(tmp_path: Path) -> None:
+    file = tmp_path / "partition.jsonl"
+    file.write_text('{"train": [1], "held_out": [2]}\n{"train": [2], "held_out": [1]}\n')
+    digits = load_data_set("digits")
+    assert len(read_partition(file, split_held_out(digits, 0.3, 1))) == 2
+    with pytest.raises(SettingsError, match="holds out"):
+        read_partition(file, digits)

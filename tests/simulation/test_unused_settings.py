@@ -10,6 +10,7 @@ import pytest
 
 from dslnode.config.loader import LoadedSettings, load
 from dslnode.config.settings import Settings
+from dslnode.config.toml import settings_as_toml
 from dslnode.errors import SettingsError
 from dslnode.simulation.methods.recipes import METHODS
 from dslnode.simulation.simulation import SimulationOptions
@@ -18,6 +19,7 @@ from dslnode.simulation.unused_settings import (
     OF_NEIGHBOURS,
     OF_THE_AUTHORS_FORM,
     OF_THE_NEIGHBOUR_MEAN,
+    check_partition,
     check_used,
 )
 
@@ -120,3 +122,26 @@ def test_in_a_grid_of_methods_a_setting_holds_for_those_that_use_it() -> None:
 
 def test_an_unknown_method_is_not_told_of_settings() -> None:
     assert check("sgd", {"alpha": "10"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("split", "classes:4"), ("classes", "0,1"), ("samples_per_class", "5"), ("held_out_fraction", "0.5")],
+)
+def test_a_partition_takes_the_place_of_a_draw(name: str, value: str, tmp_path: Path) -> None:
+    options, option = SimulationOptions(partition="parts.jsonl"), "--" + name.replace("_", "-")
+    for given, environment in (({name: value}, {}), ({}, {f"DSLNODE_{name.upper()}": value})):
+        loaded = load(given, environment, None)
+        assert check_partition(loaded, SimulationOptions()) == []
+        with pytest.raises(SettingsError, match=rf"--partition parts.jsonl: says .*, in place of {option}"):
+            check_partition(loaded, options)
+    file = tmp_path / "settings.toml"
+    file.write_text(settings_as_toml(load({name: value}, {}, None)))
+    assert check_partition(load({}, {}, file), options) == [option[2:]], "as a report has it beside its partition"
+
+
+def test_a_partition_beside_an_axis_of_splits_is_refused() -> None:
+    loaded = load({}, {}, None)
+    loaded = LoadedSettings(loaded.settings, {**loaded.origins, "split": "--grid"})
+    with pytest.raises(SettingsError, match="in place of --split"):
+        check_partition(loaded, SimulationOptions(partition="parts.jsonl"), axes=("split",))

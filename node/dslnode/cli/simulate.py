@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from dslnode.simulation.simulation import (
     SimulationOptions,
     prepare_simulation,
 )
-from dslnode.simulation.unused_settings import check_used
+from dslnode.simulation.unused_settings import check_partition, check_used
 
 SHOWN_ROUNDS = 12
 
@@ -84,8 +85,8 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     begin_report(directory, given_command(), loaded, prepared)
     if request.like is not None:
         write_likeness(directory, request.like)
-    if unused := _unused(request):
-        console.print(f"method {request.options.method} does without {', '.join(unused)}", highlight=False)
+    for line in _without_effect(request):
+        console.print(line, highlight=False)
     alone = unlinked_count(prepared.plan.neighbours)
     if alone and request.options.method != MASKS_ALONE:
         console.print(f"{alone} of {len(prepared.plan.boards)} nodes have no link", highlight=False)
@@ -124,7 +125,7 @@ def prepared_simulation(request: Request, console: Console) -> AnySimulation:
 
     Raises a ``DslnodeError`` if anything is wrong with settings, options, data, model or saved state.
     """
-    _unused(request)
+    _without_effect(request)
     prepared = prepare_simulation(request.options, request.loaded.settings, request.like)
     if request.reference:  # so that what is wrong with it is said before anything runs
         reference_simulation(prepared, request.reference, beside=request.options.method)
@@ -137,9 +138,12 @@ def prepared_simulation(request: Request, console: Console) -> AnySimulation:
     return _simulation(request, prepared, checkpoints, console)
 
 
-def _unused(request: Request) -> tuple[str, ...]:
-    """Return what of a grid's settings the method does without. Raises ``SettingsError`` if that may not be."""
-    return check_used(request.loaded, request.options, axes=request.axes, compared=request.compared)
+def _without_effect(request: Request) -> Iterator[str]:
+    """Return a line for what is without effect. Raises ``SettingsError`` where that may not be."""
+    unused = check_used(request.loaded, request.options, axes=request.axes, compared=request.compared)
+    replaced = check_partition(request.loaded, request.options, axes=request.axes)
+    lines = {f"method {request.options.method} does without": unused, "--partition takes the place of": replaced}
+    return (f"{what} {', '.join(names)}" for what, names in lines.items() if names)
 
 
 def _target(simulation: AnySimulation, score: float) -> str:

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings, describe
 from dslnode.errors import SettingsError
+from dslnode.input_files import read_input
 from dslnode.security.ticket import read_ticket
 from dslnode.text_files import decode_text
 
@@ -99,14 +100,10 @@ def _from_file(file: Path | None) -> Layer:
     if file is None:
         return {}
     try:
-        with file.open("rb") as source:
-            content = source.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise SettingsError(f"{file}: a settings file of more than 1 MiB is not one of dslnode")
-        text = _decoded(file, content)
+        text = _decoded(file, read_input(file, MAX_FILE_BYTES))
         table = tomllib.loads(text)
     except OSError as error:
-        raise SettingsError(f"{file}: cannot be read ({error.strerror}); give an existing file to --config") from error
+        raise SettingsError(f"{file}: cannot be read ({error.strerror}); give a settings file to --config") from error
     except (ValueError, RecursionError) as error:  # bad syntax, endless digits; endless brackets
         remedy = "fix it there, or start from the file that `dslnode config --init` writes"
         raise SettingsError(f"{file}: is not TOML: {error}; {remedy}") from error

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from dslnode.data.schema import Column, Schema
 from dslnode.errors import DataError
+from dslnode.input_files import read_input
 from dslnode.text_files import decode_text
 
 MAX_FILE_BYTES = 2**24
@@ -104,12 +105,9 @@ def schema_file_text(file: Path) -> str:
 
 def _file_text(file: Path) -> str:
     try:
-        with file.open("rb") as stream:
-            content = stream.read(MAX_FILE_BYTES + 1)
+        content = read_input(file, MAX_FILE_BYTES)
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}); give the file of a schema to --schema") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise DataError(f"{file}: a schema of more than {MAX_FILE_BYTES} bytes is none of dslnode")
     try:
         return decode_text(content)
     except ValueError as error:

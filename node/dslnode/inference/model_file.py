@@ -28,6 +28,7 @@ from dslnode.inference.model_header import (
 )
 from dslnode.inference.operations import weight_names
 from dslnode.inference.personal_model import PersonalModelFile, Seal, Tensors
+from dslnode.input_files import read_input
 from dslnode.protocol.frozen_bits import seeded_bits
 
 MAGIC = b"DSLM\r\n\x1a\n"
@@ -95,12 +96,9 @@ def read_model(path: Path) -> PersonalModelFile:
 def read_content(path: Path) -> bytes:
     """Return the bytes of a model's file; ``ModelError`` if it cannot be read, or is too large for one."""
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise ModelError(f"{path}: has {size:,} bytes, more than any model's file; give the file of a model")
-        return path.read_bytes()
+        return read_input(path, MAX_FILE_BYTES)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and the permissions") from error
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); give the file of a model") from error
 
 
 def unpack_named(content: bytes, name: str) -> PersonalModelFile:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dslnode.errors import ModelError
+from dslnode.input_files import check_regular
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def read_pretrained(path: Path) -> PretrainedNetwork:
     from safetensors import SafetensorError, safe_open
 
     try:
-        size = path.stat().st_size
+        size = check_regular(path)
         if size > MAX_FILE_BYTES:
             raise ModelError(f"{path}: {size} bytes; --frozen takes up to {MAX_FILE_BYTES}")
         with safe_open(path, framework="numpy") as file:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dslnode.atomic_file import PRIVATE, write_file
 from dslnode.errors import SettingsError
+from dslnode.input_files import read_input
 from dslnode.text_files import decode_text
 
 MAX_BYTES = 1 << 20
@@ -27,11 +28,7 @@ def read_private(file: Path) -> str:
 def read_text(file: Path) -> str:
     """Return the text of a file of at most ``MAX_BYTES``; ``SettingsError`` if it cannot be read."""
     try:
-        with file.open("rb") as source:
-            content = source.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise SettingsError(f"{file}: is larger than 1 MiB, so it is surely another file")
-        return decode_text(content)
+        return decode_text(read_input(file, MAX_BYTES))
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read ({error.strerror or error})") from error
     except ValueError as error:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from dslnode.errors import SettingsError
+from dslnode.input_files import read_input
 from dslnode.simulation.graph import MAX_NODES, Neighbours, edges_of, from_edges
 from dslnode.text_files import decode_text
 
@@ -47,14 +48,14 @@ def write_edges(file: Path, neighbours: Neighbours) -> None:
 
 def _lines(file: Path) -> list[str]:
     try:
-        with file.open("rb") as source:
-            content = source.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise SettingsError(f"--topology {file}: is larger than {MAX_FILE_BYTES >> 20} MiB; give a smaller file")
-        return decode_text(content).splitlines()
+        return decode_text(read_input(file, MAX_FILE_BYTES)).splitlines()
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise SettingsError(
+            f"--topology {file}: cannot be read ({error.strerror}); give a text file of edges"
+        ) from error
+    except ValueError as error:
         raise SettingsError(f"--topology {file}: cannot be read ({error}); give a text file of edges") from error
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from dslnode.config.settings import Settings
 from dslnode.errors import SettingsError, StateError
+from dslnode.input_files import read_input
 from dslnode.simulation.grid import OPTION_FIELDS, Combination, Outcome
 from dslnode.simulation.report.report import write
 from dslnode.simulation.simulated_settings import NOT_SIMULATED
@@ -130,9 +131,7 @@ def _read_rows(file: Path) -> list[dict[str, str]]:
 
 
 def _text(file: Path) -> str:
-    if file.stat().st_size > MAX_FILE_BYTES:
-        raise ValueError(f"{file.name} is larger than any grid's")
-    return file.read_bytes().decode()
+    return read_input(file, MAX_FILE_BYTES).decode()
 
 
 def _content(name: str) -> str:

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dslnode.config.quantities import parse_cap
 from dslnode.errors import SettingsError, StateError
+from dslnode.input_files import read_input
 from dslnode.simulation.graph import edges_of, from_edges
 from dslnode.simulation.likeness import Likeness
 
@@ -34,9 +35,7 @@ def read_likeness(file: Path, address: str) -> Likeness:
     Raises ``StateError`` if the file cannot be read, ``SettingsError`` if another address was asked.
     """
     try:
-        if file.stat().st_size > MAX_FILE_BYTES:
-            raise ValueError("larger than any network's")
-        found = _checked(json.loads(file.read_bytes()))
+        found = _checked(json.loads(read_input(file, MAX_FILE_BYTES)))
     except (OSError, ValueError, RecursionError) as error:
         reason = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else error
         raise StateError(f"{file}: cannot be read ({reason}); leave --resume out to ask the network again") from error

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from dslnode.data.dataset import DataSet, Examples
 from dslnode.data.partition import MAX_SHARES, outlined_positions
 from dslnode.errors import SettingsError
+from dslnode.input_files import read_input
+from dslnode.text_files import decode_text
 
 MAX_FILE_BYTES = 1 << 30
 
@@ -47,17 +49,16 @@ def write_partition(file: Path, parts: Sequence[PartPositions]) -> None:
 def read_partition(file: Path, data: DataSet) -> list[PartPositions]:
     """Return the parts in a file that ``write_partition`` wrote, of this data set.
 
+    No part trains on what another holds out: its score would be that of examples which its neighbours have learned.
     Raises ``SettingsError`` that says which line is wrong.
     """
-    try:
-        if file.stat().st_size > MAX_FILE_BYTES:
-            raise SettingsError(f"--partition {file}: is larger than {MAX_FILE_BYTES >> 30} GiB; give fewer parts")
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--partition {file}: cannot be read ({error}); check the path") from error
+    lines = _lines(file)
     if not 1 <= len(lines) <= MAX_SHARES:
         raise SettingsError(f"--partition {file}: has {len(lines)} parts; 1 to {MAX_SHARES:,} are possible")
-    return [_part(line, data, f"--partition {file}, line {number}") for number, line in enumerate(lines, start=1)]
+    parts = [_part(line, data, f"--partition {file}, line {number}") for number, line in enumerate(lines, start=1)]
+    if data.held_out is None:
+        _check_apart(file, parts, len(data.train))
+    return parts
 
 
 def take_part(data: DataSet, part: PartPositions) -> DataSet:
@@ -67,10 +68,34 @@ def take_part(data: DataSet, part: PartPositions) -> DataSet:
     return replace(data, train=data.train.take(part.train.astype(np.int64)), held_out=held_out)
 
 
+def _lines(file: Path) -> list[str]:
+    """Return the lines of a file but for blank ones at its end."""
+    try:
+        return decode_text(read_input(file, MAX_FILE_BYTES)).rstrip().splitlines()
+    except OSError as error:
+        raise SettingsError(f"--partition {file}: cannot be read ({error.strerror}); check the path") from error
+    except ValueError as error:
+        raise SettingsError(f"--partition {file}: {error}") from error
+
+
+def _check_apart(file: Path, parts: Sequence[PartPositions], count: int) -> None:
+    """Refuse a part that trains on what another part of a data set of ``count`` examples is measured on."""
+    holder = np.zeros(count, np.int32)  # the line that holds each example out; 0 for none
+    for number, part in enumerate(parts, start=1):
+        holder[part.held_out] = number
+    for number, part in enumerate(parts, start=1):
+        shared = part.train[holder[part.train] > 0]
+        if len(shared):
+            raise SettingsError(
+                f"--partition {file}, line {number}: trains on example {shared[0]}, which line {holder[shared[0]]} "
+                "holds out; give each example only one use"
+            )
+
+
 def _part(line: str, data: DataSet, place: str) -> PartPositions:
     try:
-        found = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
+        found = json.loads(line, object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{place}: is no JSON object ({error})") from error
     if not isinstance(found, dict) or set(found) != {"train", "held_out"}:
         raise SettingsError(f'{place}: is not of the form {{"train": [...], "held_out": [...]}}')
@@ -81,6 +106,14 @@ def _part(line: str, data: DataSet, place: str) -> PartPositions:
     if data.held_out is None and len(np.intersect1d(train, held_out)):
         raise SettingsError(f"{place}: trains on examples that it is measured on; give each only one use")
     return PartPositions(train, held_out)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object. Raises ``ValueError`` if it has a key twice: which one counts, readers do not agree on."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("it has a key twice")
+    return found
 
 
 def _checked(found: Any, count: int, place: str) -> NDArray[np.int32]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dslnode.atomic_file import replace_file
+from dslnode.input_files import read_input
 from dslnode.simulation.records import RoundRecord
 
 MAX_FILE_BYTES = 4 << 30
@@ -39,10 +40,7 @@ def read_saved(directory: Path) -> SavedRecords:
 
     Raises ``FileNotFoundError`` if there is none, another ``OSError``, or ``ValueError`` if it is of another form.
     """
-    file = directory / COMPLETE
-    if file.stat().st_size > MAX_FILE_BYTES:
-        raise ValueError("larger than any simulation's")
-    content = json.loads(file.read_text(encoding="utf-8"))
+    content = json.loads(read_input(directory / COMPLETE, MAX_FILE_BYTES))
     try:
         identity, rows = content["identity"], content["records"]
         records = [RoundRecord(**row) for row in rows]

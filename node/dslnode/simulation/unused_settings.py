@@ -1,11 +1,11 @@
-"""Which settings and options a method makes nothing of: a table of them would have equal rows for unequal settings."""
+"""Which settings and options are without effect: a table of them would have equal rows for unequal settings."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import fields
 
-from dslnode.config.loader import LoadedSettings
+from dslnode.config.loader import PREFIX, LoadedSettings
 from dslnode.config.presets import PRESETS
 from dslnode.config.settings import Settings, section_of
 from dslnode.errors import SettingsError
@@ -30,6 +30,8 @@ OF_NEIGHBOURS = frozenset(
 """Settings without effect where no node has a neighbour."""
 OF_THE_NEIGHBOUR_MEAN = frozenset({"alpha", "mask_novelty", "fine_tuning", "fine_tuning_rate"})
 """Settings that have one there only if nodes begin with a random mean, as the authors' do."""
+REPLACED_BY_PARTITION = frozenset({"split", "classes", "samples_per_class", "held_out_fraction"})
+"""Settings by which daemons draw what a file of ``--partition`` says."""
 NOT_OF_MASKS = ("keep_ratio", "wait_for_peers")
 """Options of the command that only simulated daemons have."""
 
@@ -72,6 +74,27 @@ def check_used(
     if refused:
         raise SettingsError(f"--method {method}: makes nothing of {', '.join(refused)}; {_remedy(method, unused)}")
     return tuple(unused)
+
+
+def check_partition(loaded: LoadedSettings, options: SimulationOptions, *, axes: Collection[str] = ()) -> list[str]:
+    """Refuse settings that a file of ``--partition`` replaces; return those that were read from a file, by name.
+
+    ``settings.toml`` of a report has those by which its partition was drawn, and is given beside it to run it again.
+    Raises ``SettingsError`` with the names of all others.
+    """
+    given = [name for name in _given(loaded, axes) if options.partition and name in REPLACED_BY_PARTITION]
+    named = {f"--{name.replace('_', '-')}": loaded.origins[name] for name in given}
+    refused = [
+        _named(option[2:], origin)
+        for option, origin in named.items()
+        if origin in (option, "--grid") or origin.startswith(PREFIX)
+    ]
+    if refused:
+        raise SettingsError(
+            f"--partition {options.partition}: says which examples each part holds, in place of {', '.join(refused)}; "
+            "leave one of the two out"
+        )
+    return [option[2:] for option in named]
 
 
 def _given(loaded: LoadedSettings, axes: Collection[str]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from importlib.util import find_spec
 from pathlib import Path
 
+from dslnode.input_files import check_regular
 from dslnode.simulation.boards import node_name
 from dslnode.simulation.edge_file import write_edges
 from dslnode.simulation.plan import SimulationPlan
@@ -43,7 +44,7 @@ def write_rounds(file: Path, records: Sequence[RoundRecord]) -> None:
 
 def read_rounds(file: Path) -> list[RoundRecord]:
     """Return the records in a ``rounds.csv``. Raises ``OSError`` or ``ValueError`` if it cannot be read."""
-    if file.stat().st_size > MAX_FILE_BYTES:
+    if check_regular(file) > MAX_FILE_BYTES:
         raise ValueError(f"{file} is larger than {MAX_FILE_BYTES >> 30} GiB")
     with file.open(newline="", encoding="utf-8") as source:
         return [_record(row) for row in csv.DictReader(source)]
@@ -51,6 +52,7 @@ def read_rounds(file: Path) -> list[RoundRecord]:
 
 def read_hostile(file: Path) -> frozenset[int]:
     """Return the hostile nodes in a ``nodes.csv``. Raises ``OSError`` or ``ValueError`` if it cannot be read."""
+    check_regular(file)
     with file.open(newline="", encoding="utf-8") as source:
         rows = list(csv.DictReader(source))
     try:
