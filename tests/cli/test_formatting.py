@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dslnode.cli.formatting import percent, si_amount
+from dslnode.cli.formatting import exact_percent, percent, si_amount
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,14 @@ from dslnode.cli.formatting import percent, si_amount
 )
 def test_percentages(fraction: float | None, text: str) -> None:
     assert percent(fraction) == text
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [(0.9, "90.0 %"), (0.9999, "99.99 %"), (0.123456, "12.3456 %"), (1.0, "100.0 %"), (0.29, "29.0 %")],
+)
+def test_what_a_user_gave_is_said_as_it_was_given(fraction: float, text: str) -> None:
+    assert exact_percent(fraction) == text
 
 
 @pytest.mark.parametrize(

@@ -166,3 +166,11 @@ def test_a_score_that_one_of_them_does_not_reach_gives_the_exit_code_of_that(tmp
     assert len(seeds) == 2
     assert run_grid(request(tmp_path, resume=True), ["until=0.001,1.0"]) is ExitCode.PROBLEM
     assert len(seeds) == 2
+
+
+def test_a_run_that_is_done_is_not_run_again_because_its_value_is_written_in_another_way(
+    tmp_path: Path, seeds: list[int]
+) -> None:
+    assert run_grid(request(tmp_path), ["seed=1,2"]) is ExitCode.DONE
+    assert run_grid(request(tmp_path, resume=True), ["seed=01,3"]) is ExitCode.DONE
+    assert seeds == [1, 2, 3]

@@ -12,7 +12,7 @@ import pytest
 from dslnode.cli.simulate_command import simulate as command
 from dslnode.config.settings import Settings
 from dslnode.errors import SettingsError
-from dslnode.simulation.grid import OPTION_FIELDS, Outcome, combinations, outcome, over_seeds, varied
+from dslnode.simulation.grid import OPTION_FIELDS, Outcome, check_distinct, combinations, outcome, over_seeds, varied
 from dslnode.simulation.simulation import SimulationOptions
 from tests.simulation.networks import finished
 
@@ -37,6 +37,28 @@ def test_too_many_runs_are_refused() -> None:
     values = ",".join(map(str, range(200)))
     with pytest.raises(SettingsError, match="are the most"):
         combinations([f"seed={values}", f"local_steps={values}"])
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        "seed=1,01",
+        "churn=0,0.0",
+        "alpha=1,1.0",
+        "mask-novelty=true,1",
+        "keep-ratio=0.3,0.30,0.1..0.2",
+        "link=50kbit/s,0.05Mbit/s",
+        "hostile=0.5:loud,0.50:loud",
+        "data-cap=9MB/day,9000kB/day",
+    ],
+)
+def test_a_value_that_is_written_in_two_ways_is_refused(axis: str) -> None:
+    with pytest.raises(SettingsError, match=r"--grid \w+: \S+ and \S+ are the same value"):
+        check_distinct(SETTINGS, OPTIONS, combinations(["local-steps=1,2", axis]))
+
+
+def test_values_that_differ_are_taken() -> None:
+    check_distinct(SETTINGS, OPTIONS, combinations(["seed=1,11", "churn=0,0.1", "layer-keep-ratios=0.*=0.5,1.*=0.5"]))
 
 
 def test_settings_and_options_vary() -> None:

@@ -31,7 +31,21 @@ def test_rate_delay_and_loss_are_read_in_any_order() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["fast", "50", "50kbit", "1ms,2ms", "0bit/s", "60%", "1e9bit/s", "-1ms", "0.000000001bit/s", "0.9bit/s", "86401s"],
+    [
+        "fast",
+        "50",
+        "50kbit",
+        "1ms,2ms",
+        "0bit/s",
+        "60%",
+        "1e9bit/s",
+        "-1ms",
+        "0.000000001bit/s",
+        "0.9bit/s",
+        "86401s",
+        ",,",
+        "1ms,",
+    ],
 )
 def test_what_is_no_link_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(SettingsError, match=r"--link"):

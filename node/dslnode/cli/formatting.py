@@ -8,6 +8,12 @@ def percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{100 * fraction:.1f} %"
 
 
+def exact_percent(fraction: float) -> str:
+    """Return a fraction in percent, with more decimals than one where it has them, such as ``99.99 %``."""
+    amount = round(100 * fraction, 9)
+    return percent(fraction) if round(amount, 1) == amount else f"{amount:.12g} %"
+
+
 def si_amount(amount: float, unit: str = "B") -> str:
     """Return an amount (0 or more) in two or three digits with a decimal prefix, such as ``1.2 MB``."""
     for prefix in ("", "k", "M", "G", "T"):

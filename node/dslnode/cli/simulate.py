@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dslnode.cli.endings import Stopped, signals_kept
-from dslnode.cli.formatting import percent, si_amount
+from dslnode.cli.formatting import exact_percent, percent, si_amount
 from dslnode.config.loader import LoadedSettings
 from dslnode.errors import DslnodeError, ExitCode, SettingsError
 from dslnode.simulation.build import PreparedSimulation
@@ -148,10 +148,10 @@ def _without_effect(request: Request) -> Iterator[str]:
 
 def _target(simulation: AnySimulation, score: float) -> str:
     """Return when the score was reached that was asked for."""
-    reached, rounds = simulation.reached, simulation.prepared.settings.rounds
+    wanted, reached = f"a mean score of {exact_percent(score)}", simulation.reached
     if reached is None:
-        return f"a mean score of {percent(score)} was not reached within {rounds:,} rounds"
-    return f"a mean score of {percent(score)} was reached in round {reached.round:,} after {reached.seconds:,.1f} s"
+        return f"{wanted} was not reached within {simulation.prepared.settings.rounds:,} rounds"
+    return f"{wanted} was reached in round {reached.round:,} after {reached.seconds:,.1f} s"
 
 
 def _rescue(request: Request, simulation: AnySimulation, console: Console) -> None:

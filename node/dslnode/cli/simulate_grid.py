@@ -14,7 +14,7 @@ from dslnode.cli.formatting import percent, si_amount
 from dslnode.cli.simulate import Request, given_command, make_directory, prepared_simulation, simulate
 from dslnode.errors import DslnodeError, ExitCode, StateError
 from dslnode.simulation.checkpoints import resumable_round, state_of
-from dslnode.simulation.grid import Combination, combinations, outcome, over_seeds, varied
+from dslnode.simulation.grid import Combination, check_distinct, combinations, outcome, over_seeds, values_of, varied
 from dslnode.simulation.grid_directory import Found, GridDirectory, grid_identity, run_name
 from dslnode.simulation.likeness_file import write_likeness
 from dslnode.simulation.method_simulation import AnySimulation
@@ -86,20 +86,28 @@ def _grid(request: Request, axes: Sequence[str]) -> Grid:
     """Return the grid, with what is done of it. Raises ``SettingsError`` or ``StateError`` if it cannot be run here."""
     runs = combinations(axes)
     settings, options, names = request.loaded.settings, request.options, list(runs[0])
+    check_distinct(settings, options, runs)
     identity = grid_identity(settings, options, names, like=request.like is not None)
-    axes = tuple(name for name in names if len({combination[name] for combination in runs}) > 1)
-    compared = tuple({combination["method"]: None for combination in runs if "method" in combination})
-    grid = Grid(
-        request.directory,
-        GridDirectory(request.directory, identity, names),
-        [(combination, _request(replace(request, axes=axes, compared=compared), combination)) for combination in runs],
+    files = GridDirectory(request.directory, identity, names)
+    found: Found = []
+    if request.resume:
+        found = files.read()
+        done = {values_of(settings, options, combination): combination for combination, _ in found}
+        runs = [done.get(values_of(settings, options, run), run) for run in runs]  # as its directory is named
+    else:
+        files.check_free()
+    request = replace(
+        request,
+        axes=tuple(name for name in names if len({run[name] for run in runs}) > 1),
+        compared=tuple({run["method"]: None for run in runs if "method" in run}),
     )
-    if not request.resume:
-        grid.files.check_free()
-        return grid
-    grid.found = grid.files.read()
-    grid.courses = [_read_course(request.directory, combination) for combination, _ in grid.found]
-    return grid
+    return Grid(
+        request.directory,
+        files,
+        [(run, _request(request, run)) for run in runs],
+        found,
+        [_read_course(request.directory, combination) for combination, _ in found],
+    )
 
 
 def _run(grid: Grid, console: Console) -> ExitCode:

@@ -23,6 +23,9 @@ from dslnode.learning.options import (
 )
 from dslnode.protocol.messages import Exchange
 
+MAX_RATE = 1e6
+"""Of what scores are multiplied with or moved by in a step: far above what is of use, and far below float32's end."""
+
 
 class DataSettings(SettingsGroup):
     """The node's part of a data set."""
@@ -202,6 +205,7 @@ class LearningSettings(SettingsGroup):
     learning_rate: float = Field(
         DEFAULT_TRAINING.learning_rate,
         gt=0,
+        le=MAX_RATE,
         description="Learning rate of the scores; for adam relative to their size, for momentum absolute.",
     )
     lr_decay_after_steps: int = Field(
@@ -211,7 +215,9 @@ class LearningSettings(SettingsGroup):
         "sends less. 0: it never falls.",
     )
     momentum: float = Field(DEFAULT_TRAINING.momentum, ge=0, lt=1, description="Momentum of the scores' steps.")
-    weight_decay: float = Field(DEFAULT_TRAINING.weight_decay, ge=0, description="Weight decay of the scores.")
+    weight_decay: float = Field(
+        DEFAULT_TRAINING.weight_decay, ge=0, le=MAX_RATE, description="Weight decay of the scores."
+    )
     mask_power: float | None = Field(
         DEFAULT_TRAINING.mask_power,
         ge=0,
@@ -254,11 +260,12 @@ class LearningSettings(SettingsGroup):
         description="Personalised fine-tuning: with the last gradient (stale) or a new one (fresh).",
     )
     fine_tuning_rate: float = Field(
-        DEFAULT_TRAINING.fine_tuning_rate, ge=0, description="Learning rate of the fine-tuning step."
+        DEFAULT_TRAINING.fine_tuning_rate, ge=0, le=MAX_RATE, description="Learning rate of the fine-tuning step."
     )
     group_lasso: float = Field(
         DEFAULT_TRAINING.group_lasso,
         ge=0,
+        le=MAX_RATE,
         description="Group lasso: an output channel shrinks, in the end to nothing, unless it lowers the loss by more "
         "than this per unit of its scale. Larger: more channels die; begin with 0.003. 0: off.",
     )

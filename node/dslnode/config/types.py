@@ -9,14 +9,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 def _split_list(value: object) -> object:
     if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        if value.strip() and not parts:
+            raise ValueError("has commas, and nothing between them; leave it out, or give values")
+        return parts
     return value
 
 
 def _split_table(value: object) -> object:
     if isinstance(value, str):
         pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-        if not all(name.strip() and equals for name, equals, _ in pairs):
+        if (value.strip() and not pairs) or not all(name.strip() and equals for name, equals, _ in pairs):
             raise ValueError("is not of the form PATTERN=RATIO,PATTERN=RATIO")
         return {name.strip(): ratio for name, _, ratio in pairs}
     return value

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import product
 from statistics import fmean
+from typing import cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from dslnode.config.quantities import parse_cap
 from dslnode.config.settings import Settings
+from dslnode.data.partition import parse_split
 from dslnode.errors import SettingsError
+from dslnode.simulation.boards import parse_keep_ratios
+from dslnode.simulation.hostile import parse_hostility
+from dslnode.simulation.link_model import parse_link
 from dslnode.simulation.records import RoundRecord, summaries
 from dslnode.simulation.simulated_settings import NOT_SIMULATED
 from dslnode.simulation.simulation import SimulationOptions
@@ -20,6 +26,14 @@ OPTION_NAMES = {"speed_sigma": "speed", "until_score": "until"}
 """Options of the command by their fields, where these have other names."""
 OPTION_FIELDS = {OPTION_NAMES.get(field.name, field.name): field.name for field in fields(SimulationOptions)}
 """The fields of the simulation's options, by the names that a user knows."""
+PARSERS: dict[str, Callable[[str], Hashable]] = {
+    "data_cap": parse_cap,
+    "hostile": parse_hostility,
+    "keep_ratio": parse_keep_ratios,
+    "link": parse_link,
+    "split": parse_split,
+}
+"""What reads those values that are text of a form of their own."""
 Combination = Mapping[str, str]
 """Values as text, by the name of the setting or option."""
 
@@ -70,6 +84,32 @@ def varied(
         field = str(problem["loc"][0]) if problem["loc"] else ""
         name = next((name for name in combination if OPTION_FIELDS.get(name, name) == field), field)
         raise SettingsError(f"--grid {name}={combination.get(name, '')}: {problem['msg']}") from error
+
+
+def values_of(settings: Settings, options: SimulationOptions, combination: Combination) -> tuple[Hashable, ...]:
+    """Return what the texts of a combination mean: ``01`` and ``1`` are one seed, ``0`` and ``0.0`` one churn.
+
+    Raises ``SettingsError`` if one is wrong.
+    """
+    own_settings, own_options = varied(settings, options, combination)
+    return tuple(_value(name, own_settings, own_options) for name in combination)
+
+
+def check_distinct(settings: Settings, options: SimulationOptions, runs: Sequence[Combination]) -> None:
+    """Raise ``SettingsError`` if an axis has a value twice: its run would count for two."""
+    found: dict[tuple[str, Hashable], str] = {}
+    for run in runs:
+        for (name, text), value in zip(run.items(), values_of(settings, options, run), strict=True):
+            other = found.setdefault((name, value), text)
+            if other != text:
+                raise SettingsError(f"--grid {name}: {other} and {text} are the same value; leave one of them out")
+
+
+def _value(name: str, settings: Settings, options: SimulationOptions) -> Hashable:
+    value = getattr(options, OPTION_FIELDS[name]) if name in OPTION_FIELDS else getattr(settings, name)
+    if name in PARSERS:
+        return PARSERS[name](value)
+    return tuple(value.items()) if isinstance(value, dict) else cast(Hashable, value)
 
 
 def _check_setting(name: str) -> None:

@@ -53,7 +53,7 @@ def parse_link(text: str) -> LinkModel:
     Raises ``SettingsError`` if the text is of another form.
     """
     found: dict[str, float] = {}
-    for part in filter(None, text.split(",")):
+    for part in text.split(",") if text else ():
         match = re.fullmatch(r" *([0-9]{1,12}(?:\.[0-9]{1,9})?) ?([A-Za-z/%]+) *", part)
         kind = "" if match is None else _kind(match[2])
         if match is None or not kind or kind in found:
