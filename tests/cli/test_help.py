@@ -44,6 +44,13 @@ def test_every_command_has_examples_and_exit_codes(command: str) -> None:
     assert f"  dslnode {command}" in text.partition("Examples:")[2]
 
 
+def test_a_simulation_ends_by_itself_and_has_forms_of_the_personal_model() -> None:
+    text = " ".join(helped("simulate").split())
+    assert "Rounds of every node. Default: 20, or up to 10,000 where --until is given." in text
+    assert "until stopped" not in text
+    assert "--personal binary|levels|graded" in text
+
+
 @pytest.mark.parametrize("command", ["dslnode", *COMMANDS])
 def test_examples_use_commands_and_options_that_there_are(command: str) -> None:
     text = EXAMPLES[command].replace("\\\n", " ")

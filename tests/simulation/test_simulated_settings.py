@@ -11,7 +11,8 @@ from dslnode.simulation.simulation import SimulationOptions, prepare_simulation
 
 def test_what_is_of_one_machine_is_not_simulated() -> None:
     assert {"peers", "listen", "ticket", "share"} <= NOT_SIMULATED
-    assert not {"data", "model", "rounds", "local_steps", "data_cap"} & NOT_SIMULATED
+    assert {"keep", "shadow_alone"} <= NOT_SIMULATED
+    assert not {"data", "model", "rounds", "local_steps", "data_cap", "personal"} & NOT_SIMULATED
 
 
 def test_settings_are_written_as_a_ticket_reads_them() -> None:

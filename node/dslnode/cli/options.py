@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -27,13 +27,18 @@ Topology = Annotated[str, typer.Option(metavar="GRAPH", help=TOPOLOGY_HELP)]
 
 
 def with_settings(
-    command: Callable[..., None], *, examine: bool = False, without: Container[str] = ()
+    command: Callable[..., None],
+    *,
+    examine: bool = False,
+    without: Container[str] = (),
+    described: Mapping[str, str] | None = None,
 ) -> Callable[..., None]:
     """Give a command one option for every setting, documented by the settings themselves, after those of its own.
 
     ``command`` takes the loaded settings, then its own options by name. The settings' text goes to ``loader.load``, so
     that a value means the same from every source; ``examine`` is passed on to it. The settings ``without`` get no
-    option, nor do those whose name an option of the command has.
+    option, nor do those whose name an option of the command has. ``described`` is the help of settings, with their
+    defaults, that mean something else to the command than to a node.
     """
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
 
@@ -45,7 +50,12 @@ def with_settings(
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     parameters.append(inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile))
     taken = {parameter.name for parameter in own}
-    parameters += [_option(name) for name in Settings.model_fields if name not in without and name not in taken]
+    texts = described or {}
+    parameters += [
+        _option(name, texts.get(name, ""))
+        for name in Settings.model_fields
+        if name not in without and name not in taken
+    ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__doc__ = command.__doc__
@@ -53,7 +63,8 @@ def with_settings(
     return run
 
 
-def _option(name: str) -> inspect.Parameter:
+def _option(name: str, text: str) -> inspect.Parameter:
+    """Return the option of a setting; ``text`` is its help, empty for that of the setting."""
     flag, section = name.replace("_", "-"), section_of(name)
     field = Settings.model_fields[name]
     if field.annotation is bool:
@@ -65,7 +76,7 @@ def _option(name: str) -> inspect.Parameter:
         option = typer.Option(
             f"--{flag}",
             metavar="|".join(values) if is_closed(name) else "VALUE",
-            help=describe(name) + default,
+            help=text or describe(name) + default,
             rich_help_panel=section,
             autocompletion=lambda incomplete: [value for value in values if value.startswith(incomplete)],
         )

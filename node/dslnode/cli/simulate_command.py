@@ -86,4 +86,7 @@ def simulate(
     raise typer.Exit(until_stopped(lambda: run_grid(request, grid) if grid else run_simulation(request)))
 
 
-app.command("simulate", cls=CommandHelp)(with_settings(simulate, without=NOT_SIMULATED))
+DESCRIBED = {"rounds": "Rounds of every node. Default: 20, or up to 10,000 where --until is given."}
+"""What is not as in a node, which goes on until it is stopped."""
+
+app.command("simulate", cls=CommandHelp)(with_settings(simulate, without=NOT_SIMULATED, described=DESCRIBED))

@@ -12,15 +12,8 @@ OWN_SETTINGS = ("name", "keep_ratio", "share")
 NOT_SIMULATED = frozenset(
     name
     for name in Settings.model_fields
-    if section_of(name)
-    in (
-        OWN_SECTION,
-        "Predictions over HTTP",
-        "When to train",
-        "Log",
-        "Comparison, and the model that is kept",
-    )
-    or name in ("nice", "share")
+    if section_of(name) in (OWN_SECTION, "Predictions over HTTP", "When to train", "Log")
+    or name in ("nice", "share", "shadow_alone", "keep")
 )
 """Settings of what a simulated node does not have, or what differs from node to node."""
 
