@@ -7,11 +7,11 @@ import fcntl
 
 from dslnode.atomic_file import UNSUPPORTED
 
-_NO_LOCK = UNSUPPORTED | {errno.ENOLCK}
+_NO_LOCK = UNSUPPORTED | {errno.ENOLCK, errno.EBADF}  # EBADF: NFS locks no directory
 
 
 def lock_file(descriptor: int) -> bool:
-    """Lock a file without waiting; return False where the file system has no locks.
+    """Lock a file or a directory without waiting; return False where the file system has no locks.
 
     Processes that are forked later hold it, too. Raises ``BlockingIOError`` if another process holds it.
     """

@@ -21,13 +21,15 @@ from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.checkpoints import Checkpoints, identity_of
 from dslnode.simulation.engines import Engine, EngineName
 from dslnode.simulation.graph import unlinked_count
+from dslnode.simulation.grid_directory import GRID_FILES, check_no_grid
 from dslnode.simulation.likeness import Likeness
-from dslnode.simulation.likeness_file import write_likeness
+from dslnode.simulation.likeness_file import LIKENESS_FILE, write_likeness
 from dslnode.simulation.method_simulation import AnySimulation, MethodSimulation, reference_simulation
 from dslnode.simulation.records import Incidents, Reference, RoundSummary, summaries
-from dslnode.simulation.report.report import begin_report, write_report
+from dslnode.simulation.report.report import begin_report, held_report, remove_files, write_report
 from dslnode.simulation.simulated_settings import NOT_SIMULATED
 from dslnode.simulation.simulation import (
+    AUTHORS,
     MASK_METHODS,
     MASKS_ALONE,
     Simulation,
@@ -77,11 +79,15 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     All that can be wrong with the request, or with the directory of the report, is found before the first round. What
     was done before a failure is in the report, too. Raises a ``DslnodeError``.
     """
-    loaded, directory = request.loaded, request.directory
-    torch.set_num_threads(loaded.settings.threads)
+    torch.set_num_threads(request.loaded.settings.threads)
     simulation = prepared_simulation(request, console)
-    prepared = simulation.prepared
-    make_directory(directory)
+    make_directory(request.directory)
+    with held_report(request.directory):
+        return _simulated(request, simulation, console), simulation
+
+
+def _simulated(request: Request, simulation: AnySimulation, console: Console) -> ExitCode:
+    loaded, directory, prepared = request.loaded, request.directory, simulation.prepared
     begin_report(directory, given_command(), loaded, prepared)
     if request.like is not None:
         write_likeness(directory, request.like)
@@ -90,6 +96,8 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
     alone = unlinked_count(prepared.plan.neighbours)
     if alone and request.options.method != MASKS_ALONE:
         console.print(f"{alone} of {len(prepared.plan.boards)} nodes have no link", highlight=False)
+    for line in _to_be_done(request, simulation):
+        console.print(line, highlight=False)
     before = len(simulation.records)
     try:
         code = _run(simulation, console, at_most=loaded.settings.rounds)
@@ -99,14 +107,15 @@ def simulate(request: Request, console: Console) -> tuple[ExitCode, AnySimulatio
         raise
     finally:
         simulation.close()
-    write_report(directory, given_command(), loaded, simulation)
+    _write(request, simulation)
+    if code is ExitCode.DONE and prepared.plan.until_score is not None:  # said now: a reference may be interrupted
+        console.print(_target(simulation, prepared.plan.until_score), highlight=False)
     if code is ExitCode.DONE and request.reference:
         code = _run_reference(request.reference, simulation, console)
-        write_report(directory, given_command(), loaded, simulation)
+        _write(request, simulation)
     if code is ExitCode.DONE and prepared.plan.until_score is not None:
-        console.print(_target(simulation, prepared.plan.until_score), highlight=False)
         code = ExitCode.DONE if simulation.reached else ExitCode.PROBLEM
-    return code, simulation
+    return code
 
 
 def _run_reference(method: str, simulation: AnySimulation, console: Console) -> ExitCode:
@@ -133,6 +142,7 @@ def prepared_simulation(request: Request, console: Console) -> AnySimulation:
     identity = identity_of(chosen, prepared.plan, prepared.positions)
     every = request.checkpoint_every
     checkpoints = Checkpoints(request.directory, identity, nodes=len(prepared.plan.boards), every=every)
+    check_no_grid(request.directory)
     if not request.resume:
         checkpoints.check_free()
     return _simulation(request, prepared, checkpoints, console)
@@ -146,6 +156,23 @@ def _without_effect(request: Request) -> Iterator[str]:
     return (f"{what} {', '.join(names)}" for what, names in lines.items() if names)
 
 
+def _to_be_done(request: Request, simulation: AnySimulation) -> Iterator[str]:
+    """Yield what a user may not expect of how many rounds there will be."""
+    settings, asked = simulation.prepared.settings, request.loaded.settings
+    saved = max((record.round for record in simulation.records), default=0)
+    if saved >= settings.rounds:
+        yield (
+            f"--rounds {settings.rounds:,}: {saved:,} are saved already, and nothing is left to do; the report has all "
+            "of them"
+        )
+    if request.options.method == AUTHORS:
+        usual = settings.rounds * settings.local_steps // asked.local_steps
+        yield (
+            f"the authors' form has {settings.rounds:,} rounds of {settings.local_steps} local step, which are as many "
+            f"steps as {usual:,} rounds of {asked.local_steps}"
+        )
+
+
 def _target(simulation: AnySimulation, score: float) -> str:
     """Return when the score was reached that was asked for."""
     wanted, reached = f"a mean score of {exact_percent(score)}", simulation.reached
@@ -154,10 +181,16 @@ def _target(simulation: AnySimulation, score: float) -> str:
     return f"{wanted} was reached in round {reached.round:,} after {reached.seconds:,.1f} s"
 
 
+def _write(request: Request, simulation: AnySimulation) -> None:
+    """Write the report, and remove what a former one had and this one has not. Raises ``SettingsError``."""
+    write_report(request.directory, given_command(), request.loaded, simulation)
+    remove_files(request.directory, (*GRID_FILES, *([LIKENESS_FILE] if request.like is None else [])))
+
+
 def _rescue(request: Request, simulation: AnySimulation, console: Console) -> None:
     """Write the report of a simulation that has failed, or say why that cannot be done."""
     try:
-        write_report(request.directory, given_command(), request.loaded, simulation)
+        _write(request, simulation)
     except DslnodeError as error:
         console.print(f"there is no report: {error}", soft_wrap=True, highlight=False)
     else:

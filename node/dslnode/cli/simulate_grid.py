@@ -13,14 +13,14 @@ from rich.table import Table
 from dslnode.cli.formatting import percent, si_amount
 from dslnode.cli.simulate import Request, given_command, make_directory, prepared_simulation, simulate
 from dslnode.errors import DslnodeError, ExitCode, StateError
-from dslnode.simulation.checkpoints import resumable_round, state_of
+from dslnode.simulation.checkpoints import check_ended, resumable_round, state_of
 from dslnode.simulation.grid import Combination, check_distinct, combinations, outcome, over_seeds, values_of, varied
 from dslnode.simulation.grid_directory import Found, GridDirectory, grid_identity, run_name
-from dslnode.simulation.likeness_file import write_likeness
+from dslnode.simulation.likeness_file import LIKENESS_FILE, write_likeness
 from dslnode.simulation.method_simulation import AnySimulation
 from dslnode.simulation.records import RoundRecord, summaries
 from dslnode.simulation.report.grid_page import Course, grid_page
-from dslnode.simulation.report.report import write
+from dslnode.simulation.report.report import REPORT_FILES, held_report, remove_files, write
 from dslnode.simulation.report.tables import read_hostile, read_rounds
 
 SCORE_TOLERANCE = 1e-9
@@ -69,9 +69,16 @@ def run_grid(request: Request, axes: Sequence[str]) -> ExitCode:
     for _, own in grid.waiting:
         prepared_simulation(own, console)
     make_directory(request.directory)
+    with held_report(request.directory):
+        return _run_in_directory(request, grid, console)
+
+
+def _run_in_directory(request: Request, grid: Grid, console: Console) -> ExitCode:
     if request.like is not None:
         write_likeness(request.directory, request.like)
     grid.files.begin(len(grid.found) + len(grid.waiting), grid.found)
+    stale = [name for name in REPORT_FILES if name != LIKENESS_FILE or request.like is None]
+    remove_files(request.directory, stale)  # of a former simulation: those of a grid are in directories of their own
     try:
         code = _run(grid, console)
     except (Exception, KeyboardInterrupt):
@@ -96,6 +103,7 @@ def _grid(request: Request, axes: Sequence[str]) -> Grid:
         runs = [done.get(values_of(settings, options, run), run) for run in runs]  # as its directory is named
     else:
         files.check_free()
+        check_ended(state_of(request.directory))
     request = replace(
         request,
         axes=tuple(name for name in names if len({run[name] for run in runs}) > 1),

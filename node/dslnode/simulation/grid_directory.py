@@ -25,6 +25,7 @@ from dslnode.simulation.simulated_settings import NOT_SIMULATED
 from dslnode.simulation.simulation import SimulationOptions
 
 Found = list[tuple[Combination, Outcome]]
+GRID_FILES = ("grid.csv", "grid.json", "grid.html")
 MAX_FILE_BYTES = 64 << 20
 MAX_NAME = 150
 """Characters of a directory's name that come from values."""
@@ -50,6 +51,11 @@ def run_name(combination: Combination) -> str:
     values = ",".join(f"{name}={value}" for name, value in combination.items())
     name = re.sub(r"[^A-Za-z0-9._=,-]", "_", values)[:MAX_NAME]
     return name if name == values else f"{name}-{hashlib.blake2b(values.encode(), digest_size=4).hexdigest()}"
+
+
+def check_no_grid(directory: Path) -> None:
+    """Raise ``SettingsError`` if a grid stands here of which some simulations are done, and not all."""
+    GridDirectory(directory, "", ()).check_free()
 
 
 class GridDirectory:

@@ -30,8 +30,11 @@ def write_tables(directory: Path, plan: SimulationPlan, records: Sequence[RoundR
                 [number, node_name(number), share, board.keep_ratio, board.step_seconds, board.hostile, len(peers)]
             )
     write_edges(directory / "edges.txt", plan.neighbours)
+    parquet = directory / "rounds.parquet"
     if find_spec("pyarrow") is not None:
-        _write_parquet(directory / "rounds.parquet", records)
+        _write_parquet(parquet, records)
+    else:
+        parquet.unlink(missing_ok=True)  # of a former run, whose rounds were others
 
 
 def write_rounds(file: Path, records: Sequence[RoundRecord]) -> None:
