@@ -279,6 +279,8 @@ def test_the_older_state_is_taken_when_the_newest_is_damaged_and_the_next_save_k
     reading = StateDirectory(tmp_path)
     assert same(loaded(reading), SNAPSHOT)
     assert "state: is damaged (its checksum does not match)" in reading.fell_back
+    assert not (tmp_path / "state.damaged").exists(), "a node may still refuse the state it has read"
+    reading.set_damaged_aside()
     assert (tmp_path / "state.damaged").exists()
     reading.save(LATER)
     assert same(loaded(StateDirectory(tmp_path)), LATER)

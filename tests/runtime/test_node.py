@@ -211,3 +211,30 @@ async def test_a_new_node_begins_with_the_model_in_a_file_and_a_saved_state_come
     with pytest.raises(ModelError, match="another network: the seed differ"):
         async with Node(settings(seed=9), begin_from=file):
             pass
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in directory.iterdir()}
+
+
+async def test_a_refused_start_leaves_the_state_directory_as_it_was(tmp_path: Path) -> None:
+    async with Node(settings(rounds=2, state_dir=tmp_path)) as node:
+        await node.wait()
+    damaged = bytearray((tmp_path / "state").read_bytes())
+    damaged[-1] ^= 1
+    (tmp_path / "state").write_bytes(damaged)
+    before = contents(tmp_path)
+    for other in ({"seed": 2}, {"run_id": "other"}):
+        with pytest.raises(StateError, match="holds the state of"):
+            async with Node(settings(**{"rounds": 3, "state_dir": tmp_path, **other})):
+                pass
+        assert contents(tmp_path) == before, other
+
+
+async def test_a_start_that_trains_nothing_leaves_the_saved_model_as_it_was(tmp_path: Path) -> None:
+    async with Node(settings(rounds=2, state_dir=tmp_path)) as node:
+        await node.wait()
+    before = pack(saved_model(tmp_path))
+    async with Node(settings(rounds=2, state_dir=tmp_path, classes=(0, 1, 2), name="renamed")) as node:
+        await node.wait()
+    assert pack(saved_model(tmp_path)) == before

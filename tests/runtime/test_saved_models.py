@@ -10,7 +10,7 @@ import pytest
 from dslnode.errors import ModelError, StateError
 from dslnode.inference.saved_arrays import LOCAL, MASK
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
-from dslnode.runtime.saved_models import DESCRIPTION, save_description, saved_model
+from dslnode.runtime.saved_models import saved_model
 from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 from tests.inference.test_model_file import DESCRIPTION as PUMP
 from tests.inference.test_model_file import described, example
@@ -23,14 +23,20 @@ def snapshot(number: int, seed: int, *, score: float | None = None) -> Snapshot:
         LOCAL + "3.bias": model.tensors["3.bias"],
     }
     name = "" if score is None else "accuracy"
-    metadata = SnapshotMetadata(round=number, run_id="r", fingerprint="00", score=score, score_name=name)
+    metadata = SnapshotMetadata(
+        round=number,
+        run_id="r",
+        fingerprint="00",
+        score=score,
+        score_name=name,
+        description=PUMP.to_json().decode(),
+    )
     return Snapshot(metadata, arrays)
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     state = StateDirectory(tmp_path)
-    save_description(tmp_path, PUMP)
     for number in (5, 6):
         state.save(snapshot(number, number))
     state.save_best(snapshot(3, 3, score=0.9))
@@ -59,22 +65,31 @@ def test_what_is_not_there_is_named_with_what_is(directory: Path) -> None:
         saved_model(directory, "newest")
 
 
-def test_a_directory_of_an_earlier_release_says_what_to_do(directory: Path) -> None:
-    bare = snapshot(7, 7)
-    StateDirectory(directory).save(Snapshot(bare.metadata, {"scores": np.zeros(3)}))
-    with pytest.raises(StateError, match="holds no mask of this model"):
+def test_a_state_of_an_earlier_release_says_what_to_do(directory: Path) -> None:
+    saved = snapshot(7, 7)
+    StateDirectory(directory).save(Snapshot(saved.metadata, {"scores": np.zeros(3)}))
+    with pytest.raises(StateError, match="holds no mask, as states of earlier releases do not; let the node do a"):
         saved_model(directory, "last")
-    (directory / DESCRIPTION).write_text("{}")
-    with pytest.raises(StateError, match="is damaged; start the node again"):
-        saved_model(directory)
-    (directory / DESCRIPTION).unlink()
-    with pytest.raises(StateError, match="there is no such file"):
-        saved_model(directory)
+    bare = saved.metadata.model_copy(update={"description": ""})
+    StateDirectory(directory).save(Snapshot(bare, saved.arrays))
+    with pytest.raises(StateError, match="does not say what its model is, as states of earlier releases do not"):
+        saved_model(directory, "last")
 
 
-def test_the_same_description_is_not_written_again(directory: Path) -> None:
-    before = (directory / DESCRIPTION).stat().st_ino
-    save_description(directory, PUMP)
-    assert (directory / DESCRIPTION).stat().st_ino == before
-    save_description(directory, described(node="pump-4"))
-    assert saved_model(directory).description.node == "pump-4"
+def test_a_state_that_does_not_fit_its_own_description_is_refused_with_the_reason(directory: Path) -> None:
+    saved = snapshot(7, 7)
+    StateDirectory(directory).save(Snapshot(saved.metadata, {**saved.arrays, MASK: np.zeros(3, np.uint8)}))
+    with pytest.raises(StateError, match=r"holds a mask of 3 bytes, and its model has .* weights"):
+        saved_model(directory, "last")
+    other = saved.metadata.model_copy(update={"description": "{}"})
+    StateDirectory(directory).save(Snapshot(other, saved.arrays))
+    with pytest.raises(StateError, match="has a description of its model that does not fit"):
+        saved_model(directory, "last")
+
+
+def test_each_state_is_described_as_it_was_when_it_was_saved(directory: Path) -> None:
+    saved = snapshot(7, 7)
+    renamed = described(node="pump-4").to_json().decode()
+    StateDirectory(directory).save(Snapshot(saved.metadata.model_copy(update={"description": renamed}), saved.arrays))
+    assert saved_model(directory, "last").description.node == "pump-4"
+    assert saved_model(directory, "best").description == PUMP

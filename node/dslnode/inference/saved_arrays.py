@@ -38,8 +38,10 @@ def model_from_arrays(
 ) -> PersonalModelFile:
     """Return the personal model in a saved state. ``ValueError`` if it is of another model, or holds no mask."""
     packed, size = arrays.get(MASK), description.mask_layout.size
-    if packed is None or packed.dtype != np.uint8 or packed.shape != ((size + 7) // 8,):
-        raise ValueError("holds no mask of this model, as states of earlier releases do not; let the node do a round")
+    if packed is None:
+        raise ValueError("holds no mask, as states of earlier releases do not; let the node do a round")
+    if packed.dtype != np.uint8 or packed.shape != ((size + 7) // 8,):
+        raise ValueError(f"holds a mask of {packed.size:,} bytes, and its model has {size:,} weights; it was altered")
     tensors = {
         name.removeprefix(LOCAL): array.astype(np.float32)
         for name, array in arrays.items()

@@ -157,7 +157,8 @@ class StateDirectory:
     def load(self) -> Snapshot | None:
         """Return the newest snapshot that is whole, or None if there is none yet.
 
-        A damaged one is set aside as ``state.damaged``. Raises ``StateError``, of the newest, if none is whole.
+        Nothing is changed; ``fell_back`` says if it is the older one. Raises ``StateError``, of the newest, if none is
+        whole.
         """
         try:
             newest, problem = self._read(self._file), f"{self._file}: is missing, after a crash while it was replaced"
@@ -170,12 +171,15 @@ class StateDirectory:
             older = self._read(self._older) if newest is None else None
         if older is not None:
             self.fell_back = problem
-            with contextlib.suppress(OSError):
-                self._file.replace(self.path / "state.damaged")
         return newest or older
 
+    def set_damaged_aside(self) -> None:
+        """Keep the newest state, which is damaged, as ``state.damaged``: the next save would make it the older one."""
+        with contextlib.suppress(OSError):
+            self._file.replace(self.path / "state.damaged")
+
     def peek(self) -> Snapshot | None:
-        """Return the newest snapshot that is whole, without setting a damaged one aside; None if there is none."""
+        """Return the newest snapshot that is whole, whatever is wrong with others; None if there is none."""
         return self._read_or_none(self._file) or self._read_or_none(self._older)
 
     def of_round(self, number: int) -> Snapshot | None:

@@ -21,6 +21,7 @@ from dslnode.runtime.node_events import NodeEvent
 from dslnode.runtime.predictions import TRAINING_NICE, NodePredictions, node_predictions
 from dslnode.runtime.prepare import Prepared
 from dslnode.runtime.resume import snapshot
+from dslnode.runtime.snapshot_metadata import SnapshotMetadata
 from dslnode.runtime.tasks import BackgroundTasks
 from dslnode.runtime.traffic_accounting import TrafficAccounting
 from dslnode.runtime.training_gate import TrainingGate
@@ -184,14 +185,21 @@ def _server(core: NodeCore) -> Server:
 
 
 def _checkpoints(core: NodeCore, *, peers: PeerManager) -> CheckpointWriter:
-    settings, fingerprint = core.prepared.settings, core.prepared.learner.fingerprint
+    prepared, settings, fingerprint = core.prepared, core.prepared.settings, core.prepared.learner.fingerprint
+    description = "" if prepared.state is None else prepared.description.to_json().decode()
+
+    def metadata(number: int) -> SnapshotMetadata:
+        held_out = core.status.held_out
+        members = peers.snapshot()
+        return snapshot(
+            number, settings, fingerprint, core.connections, members, held_out=held_out, description=description
+        )
+
     return CheckpointWriter(
-        core.prepared.state,
+        prepared.state,
         CheckpointSchedule(settings.checkpoint_every, settings.rounds),
         core.learner_thread,
-        metadata=lambda number: snapshot(
-            number, settings, fingerprint, core.connections, peers.snapshot(), held_out=core.status.held_out
-        ),
+        metadata=metadata,
         log=core.log,
         metrics=core.metrics,
     )

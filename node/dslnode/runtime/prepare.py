@@ -12,7 +12,7 @@ from dslnode import __version__
 from dslnode.addresses import announceable
 from dslnode.config.settings import Settings
 from dslnode.data.agreement import DataAgreement
-from dslnode.errors import ModelError, SettingsError, StateError
+from dslnode.errors import ModelError, SettingsError
 from dslnode.inference.model_file import read_model
 from dslnode.inference.model_header import Description
 from dslnode.learning.learner import Learner
@@ -25,7 +25,6 @@ from dslnode.runtime.build import build_alone, build_learner
 from dslnode.runtime.checkpoint import NODE_ID_BYTES, StateDirectory
 from dslnode.runtime.directory_owner import exposure
 from dslnode.runtime.predictions import check_can_answer, check_serving
-from dslnode.runtime.saved_models import save_description
 from dslnode.security.channels import ChannelProvider, PlainChannels, TlsChannels
 from dslnode.security.exposure import check_exposure
 from dslnode.security.socket_directory import remove_stale_directories
@@ -85,7 +84,7 @@ def prepare(
     for note in learner.data.notes:
         log.info("data", found=note)
     check_network(learner, tunnels)
-    description = _described(learner, settings, state, log)
+    description = _described(learner, settings)
     if settings.serve:
         check_can_answer(description)
     log.info("model", **model_line(learner))
@@ -121,17 +120,11 @@ def _warm_start(
     log.info("begins with a model", file=str(file), round=model.round, node=model.description.node, implied=implied)
 
 
-def _described(learner: Learner, settings: Settings, state: StateDirectory | None, log: Logger) -> Description:
-    """Return what the node's models have in common, saved beside its state if it has one."""
-    description = describe_model(
+def _described(learner: Learner, settings: Settings) -> Description:
+    """Return what the node's models have in common."""
+    return describe_model(
         learner, model=settings.model, run_id=settings.run_id, node=settings.name, made_by=f"dslnode {__version__}"
     )
-    if state is not None:
-        try:
-            save_description(state.path, description)
-        except StateError as error:  # a full disk must not keep a node from starting
-            log.warning("model description not saved", problem=str(error), why="dslnode export cannot read the state")
-    return description
 
 
 def _signatures(tunnels: TlsTunnels | None, run_id: str) -> MemberSignatures | None:

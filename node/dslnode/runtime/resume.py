@@ -25,10 +25,11 @@ def snapshot(
     members: Sequence[Mapping[str, str | bool]] = (),
     *,
     held_out: HeldOut | None = None,
+    description: str = "",
 ) -> SnapshotMetadata:
     """Return the metadata of a snapshot; ``round_number`` is the one to begin with after a restart.
 
-    ``members`` are nodes of the network, linked or not, that can be dialled.
+    ``members`` are nodes of the network, linked or not, that can be dialled. ``description`` is that of the model.
     """
     neighbours = [
         KnownPeer(node_id=key, name=link.neighbour.name, advertise=link.neighbour.advertise)
@@ -41,6 +42,7 @@ def snapshot(
         score=None if held_out is None else held_out.score,
         score_name="" if held_out is None else held_out.name,
         threshold=None if held_out is None else held_out.threshold,
+        description=description,
         neighbours=neighbours,
         members=[KnownPeer.model_validate(dict(member)) for member in members],
         traffic={key: SavedTraffic.of(traffic) for key, traffic in network.traffic.items()},
@@ -58,15 +60,16 @@ def restore(
 ) -> SnapshotMetadata | None:
     """Let learner and network go on where the state ends; return its metadata, or None if there is no state.
 
-    Raises ``StateError`` if it is damaged, of another run or of another frozen network.
+    Raises ``StateError`` if it is damaged, of another run or of another frozen network, and has changed nothing then.
     """
     if state is None or (saved := state.load()) is None:
         return None
-    if state.fell_back:
-        log.warning("older state taken", why=state.fell_back)
     check(saved.metadata, settings, learner.fingerprint)
     restore_best(state, settings, learner, log)
     learner.restore(saved.arrays)
+    if state.fell_back:
+        log.warning("older state taken", why=state.fell_back)
+        state.set_damaged_aside()
     if alone is not None:
         restore_alone(alone, saved.arrays, log)
     restore_traffic(saved.metadata, network)

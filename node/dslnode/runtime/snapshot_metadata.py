@@ -67,8 +67,8 @@ class SnapshotMetadata(Metadata):
     """``round`` is the one to begin with after a restart; ``fingerprint`` that of the frozen network, in hex.
 
     ``score``, by its name, was measured last on held-out data, if it was, and ``threshold`` is the error from which an
-    example is an anomaly. ``neighbours`` were linked, ``members``
-    are nodes that can be dialled; ``traffic`` is by node id in hex.
+    example is an anomaly. ``description`` is what its model is, as JSON; states of earlier releases have none.
+    ``neighbours`` were linked, ``members`` are nodes that can be dialled; ``traffic`` is by node id in hex.
     """
 
     round: int = Field(ge=0)
@@ -77,6 +77,7 @@ class SnapshotMetadata(Metadata):
     score: float | None = None
     score_name: str = Field("", max_length=255)
     threshold: float | None = None
+    description: str = ""
     neighbours: list[KnownPeer] = Field(default_factory=list)
     members: list[KnownPeer] = Field(default_factory=list)
     traffic: dict[str, SavedTraffic] = Field(default_factory=dict)
