@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from dslnode.atomic_file import BlockedFileError, flush_directory, read_file, replace_file, write_file
+from dslnode.atomic_file import (
+    BlockedFileError,
+    flush_directory,
+    read_file,
+    replace_file,
+    text_written_whole,
+    write_file,
+    write_outputs,
+)
+from tests.full_disk import full_after
 
 UNSUPPORTED = [errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.EPERM]
 
@@ -151,3 +160,38 @@ def test_a_link_without_a_target_is_a_name_that_is_taken(tmp_path: Path) -> None
     with pytest.raises(FileExistsError):
         write_file(tmp_path / "key", b"x", 0o600, replace=False)
     assert not (tmp_path / "victim").exists()
+
+
+def test_files_that_belong_together_are_written_all_or_none(tmp_path: Path) -> None:
+    small, large = tmp_path / "small", tmp_path / "large"
+    large.write_bytes(b"before")
+    with full_after(100), pytest.raises(OSError, match="File too large"):
+        write_outputs({small: b"1", large: bytes(200)})
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"large": b"before"}
+    write_outputs({small: b"1", large: bytes(200)})
+    assert {file.name: len(file.read_bytes()) for file in tmp_path.iterdir()} == {"small": 1, "large": 200}
+
+
+def test_a_stream_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "rounds.csv"
+    file.write_bytes(b"before")
+    with full_after(100), pytest.raises(OSError, match="File too large"), text_written_whole(file) as target:
+        target.write("row\n" * 100_000)
+    assert [each.name for each in tmp_path.iterdir()] == ["rounds.csv"]
+    assert file.read_bytes() == b"before"
+    with text_written_whole(file) as target:
+        target.write("row\r\n")
+    assert file.read_bytes() == b"row\r\n"
+
+
+def test_what_a_user_names_may_be_a_link_a_device_or_a_file_with_a_mode(tmp_path: Path) -> None:
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_bytes(b"before")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    write_outputs({link: b"now", Path(os.devnull): b"nothing"})
+    assert link.is_symlink()
+    assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (b"now", 0o640)
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+    with pytest.raises(IsADirectoryError):
+        write_outputs({tmp_path: b"now"})

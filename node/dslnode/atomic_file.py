@@ -1,26 +1,33 @@
-"""The files that dslnode keeps: written whole or not at all, durably, for their owner only, and through no link.
+"""Files that are written whole or not at all, durably: those that dslnode keeps, and those that users ask for.
 
-All writers share this module. What some file systems cannot do is done without: there may be no flush of a directory
-(a power cut may then take back the newest file), no hard links, no rename over a file that exists. Then a crash
-between two steps leaves the former content as ``NAME.before``, never half a file under the name itself.
+What dslnode keeps is for its owner only, and is written through no link. All writers share this module. What some file
+systems cannot do is done without: there may be no flush of a directory (a power cut may then take back the newest
+file), no hard links, no rename over a file that exists. Then a crash between two steps leaves the former content as
+``NAME.before``, never half a file under the name itself.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO, TextIO
 
 PRIVATE = 0o600
+READABLE = 0o666
+"""The mode of what users ask for, before their umask."""
 UNSUPPORTED = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ENOTTY})
 """Errors by which a file system says that it has no such function."""
 _NO_FLUSH = UNSUPPORTED - {errno.EPERM}
 _NO_DIRECTORY_FLUSH = UNSUPPORTED | {errno.EBADF, errno.EACCES, errno.EISDIR}
 _NO_HARD_LINK = UNSUPPORTED | {errno.EMLINK, errno.EACCES, errno.EXDEV}
 _NO_RENAME_OVER = UNSUPPORTED | {errno.EEXIST, errno.EACCES}
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CAREFUL = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # O_NONBLOCK: opening a pipe must not wait for its other end
 
 
@@ -71,7 +78,7 @@ def write_file(file: Path, content: bytes, mode: int, *, replace: bool) -> None:
 
     Unless ``replace``, raises ``FileExistsError`` if there is one, a link without a target among them.
     """
-    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}.new")
+    beside = _beside(file)
     _write_new(beside, content, mode)
     try:
         if replace:
@@ -81,6 +88,58 @@ def write_file(file: Path, content: bytes, mode: int, *, replace: bool) -> None:
     finally:
         beside.unlink(missing_ok=True)
     flush_directory(file.parent)
+
+
+def write_outputs(contents: Mapping[Path, bytes]) -> None:
+    """Write files that a user named: all of them whole, or all stay as they were on a disk that is full.
+
+    A link is followed, a file keeps its mode, and what is no regular file, such as ``/dev/stdout``, is written to as it
+    is. Raises ``OSError``.
+    """
+    staged: dict[Path, Path] = {}
+    try:
+        for file, content in contents.items():
+            target = file.resolve()
+            if target.exists() and not target.is_file():
+                file.write_bytes(content)
+                continue
+            beside = _beside(target)
+            _write_new(beside, content, _mode_of(target))
+            staged[beside] = target
+        for beside, target in staged.items():
+            _rename(beside, target)
+    finally:
+        for beside in staged:
+            beside.unlink(missing_ok=True)
+    for directory in {target.parent for target in staged.values()}:
+        flush_directory(directory)
+
+
+@contextlib.contextmanager
+def written_whole(file: Path) -> Iterator[BinaryIO]:
+    """Yield a stream to write a large file to, which takes its name at the end. On an error the file stays as it was.
+
+    Raises ``OSError``.
+    """
+    beside = _beside(file)
+    try:
+        with os.fdopen(os.open(beside, _NEW, _mode_of(file)), "wb") as target:
+            yield target
+            target.flush()
+            _flush(target.fileno())
+        _rename(beside, file)
+    finally:
+        beside.unlink(missing_ok=True)
+    flush_directory(file.parent)
+
+
+@contextlib.contextmanager
+def text_written_whole(file: Path) -> Iterator[TextIO]:
+    """Yield a stream of text in UTF-8, whose line ends stay as they are, as ``written_whole`` does one of bytes."""
+    with written_whole(file) as target:
+        text = io.TextIOWrapper(target, encoding="utf-8", newline="")
+        yield text
+        text.detach()
 
 
 def flush_directory(directory: Path) -> bool:
@@ -110,8 +169,17 @@ def is_regular(file: Path) -> bool:
         return False
 
 
+def _beside(file: Path) -> Path:
+    """Return a name in the same directory that no other process takes."""
+    return file.with_name(f".{file.name}.{secrets.token_hex(4)}.new")
+
+
+def _mode_of(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode) if file.exists() else READABLE
+
+
 def _write_new(file: Path, content: bytes, mode: int) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    descriptor = os.open(file, _NEW, mode)
     try:
         with os.fdopen(descriptor, "wb") as target:
             target.write(content)
@@ -160,7 +228,7 @@ def _take_free_name(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_HARD_LINK:
             raise
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE))
+        os.close(os.open(target, _NEW, PRIVATE))
         try:
             _rename(source, target)
         except OSError:

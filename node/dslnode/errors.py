@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
     INTERNAL = 1
     """A fault of dslnode itself: please report it."""
     SETTINGS = 2
-    """A setting is wrong; nothing was started. Restarting does not help."""
+    """A setting is wrong, or a file that was asked for cannot be written; nothing was started."""
     DATA = 3
     """The data set or the model cannot be used; nothing was started."""
     LISTEN = 4

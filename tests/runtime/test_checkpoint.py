@@ -7,7 +7,6 @@ import errno
 import hashlib
 import json
 import os
-import resource
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from dslnode.errors import StateError
 from dslnode.runtime import checkpoint
 from dslnode.runtime.checkpoint import FIRST_MAGIC, MAGIC, Snapshot, StateDirectory, pack, unpack
 from dslnode.runtime.snapshot_metadata import KnownPeer, SavedFlow, SavedTraffic, SnapshotMetadata
+from tests.full_disk import full_after
 
 
 def metadata(number: int, run_id: str = "run") -> SnapshotMetadata:
@@ -342,16 +342,10 @@ def test_a_crash_at_any_rename_goes_back_by_one_state_at_most(
 
 
 def test_a_state_that_did_not_fit_leaves_no_bytes_behind(tmp_path: Path) -> None:
-    """A real limit of the kernel's, in place of a full disk."""
     directory = StateDirectory(tmp_path)
     directory.save(SNAPSHOT)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    try:
-        with pytest.raises(StateError, match="File too large"):
-            directory.save(LATER)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with full_after(100), pytest.raises(StateError, match="File too large"):
+        directory.save(LATER)
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
     assert same(loaded(directory), SNAPSHOT)
 

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from dslnode.cli.demo_nodes import Plan, plan_nodes, run_nodes
 from dslnode.cli.formatting import percent
+from dslnode.cli.output import write_file
 from dslnode.cli.testbed_log import latest_round
 from dslnode.cli.testbed_plan import PlannedNode
 from dslnode.config.loader import names_code
@@ -70,7 +71,7 @@ def run_demo(count: int, rounds: int, data: str, report: Path | None) -> None:
     for command in board_commands(plan):
         console.print("  dslnode " + " ".join(command), soft_wrap=True, highlight=False)
     if report is not None:
-        report.write_text(json.dumps(as_report(results, seconds), indent=2) + "\n", encoding="utf-8")
+        write_file((json.dumps(as_report(results, seconds), indent=2) + "\n").encode(), report)
 
 
 def local_only_accuracy(settings: Settings) -> float:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dslnode.cli.formats import ModelFormat
-from dslnode.errors import DslnodeError, SettingsError
+from dslnode.cli.output import write_file, write_files
+from dslnode.errors import SettingsError
 from dslnode.inference.model_file import pack, unpack_named
 from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.runtime.saved_models import BEST, LAST, saved_model
@@ -59,15 +60,6 @@ def _sealed(content: bytes, seal: Path | None) -> bytes:
     return with_seal(content, seal)
 
 
-def write_file(content: bytes, output: Path) -> int:
-    """Write a file that the user named; return its bytes. Raises ``DslnodeError`` if that cannot be done."""
-    try:
-        output.write_bytes(content)
-    except OSError as error:
-        raise DslnodeError(f"{output}: cannot be written ({error.strerror or error})") from error
-    return len(content)
-
-
 def _write_source(model: PersonalModelFile, data: str | None, directory: Path) -> int:
     """Write the C source of a model into a directory; return its bytes."""
     from dslnode.inference.c_source import c_source
@@ -77,8 +69,10 @@ def _write_source(model: PersonalModelFile, data: str | None, directory: Path) -
     try:
         directory.mkdir(exist_ok=True)
     except OSError as error:
-        raise DslnodeError(f"{directory}: is not a directory, and cannot be made one; give another --output") from error
-    return sum(write_file(text.encode(), directory / name) for name, text in texts.items())
+        raise SettingsError(
+            f"{directory}: is not a directory, and cannot be made one ({error.strerror}); give another --output"
+        ) from error
+    return write_files({directory / name: text.encode() for name, text in texts.items()})
 
 
 def _write_checked(model: PersonalModelFile, data: str | None, output: Path, form: ModelFormat) -> tuple[int, str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import nn
 
-from dslnode.cli.export import write_file
+from dslnode.cli.output import write_file
 from dslnode.data.dataset import load_data_set
 from dslnode.errors import ModelError, SettingsError
 from dslnode.learning.masking import layout_of

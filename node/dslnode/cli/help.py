@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 EXIT_CODES = {
     "0": "done: all rounds are finished, or the command has succeeded",
     "1": "an internal error; please report it",
-    "2": "a setting is wrong; nothing was started",
+    "2": "a setting is wrong, or a file that was asked for cannot be written; nothing was started",
     "3": "data or model cannot be used",
     "4": "an address to listen on is taken, or is not of this machine",
     "5": "the state directory cannot be used, or that of a testbed or a simulation is in use",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tomlkit
 
+from dslnode.atomic_file import READABLE, write_file
 from dslnode.config.loader import LoadedSettings
 from dslnode.config.settings import Settings, describe, section_of
 from dslnode.errors import SettingsError
@@ -32,8 +33,7 @@ def write_template(loaded: LoadedSettings, file: Path) -> Path:
     """
     text = settings_template(loaded, file)
     try:
-        with file.open("x", encoding="utf-8") as target:
-            target.write(text)
+        write_file(file, text.encode(), READABLE, replace=False)
     except FileExistsError as error:
         raise SettingsError(f"{file}: exists already and is not changed; name another file, or remove it") from error
     except OSError as error:

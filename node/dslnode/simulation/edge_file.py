@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dslnode.atomic_file import write_outputs
 from dslnode.errors import SettingsError
 from dslnode.input_files import read_input
 from dslnode.simulation.graph import MAX_NODES, Neighbours, edges_of, from_edges
@@ -43,7 +44,7 @@ def read_edges(file: Path, count: int | None = None) -> Neighbours:
 def write_edges(file: Path, neighbours: Neighbours) -> None:
     """Write a graph as ``read_edges`` reads it."""
     lines = [f"# {len(neighbours)} nodes", *(f"{i} {j}" for i, j in edges_of(neighbours))]
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_outputs({file: ("\n".join(lines) + "\n").encode()})
 
 
 def _lines(file: Path) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from dslnode.atomic_file import write_outputs
 from dslnode.config.quantities import parse_cap
 from dslnode.errors import SettingsError, StateError
 from dslnode.input_files import read_input
@@ -24,7 +25,7 @@ MAX_FILE_BYTES = 64 << 20
 def write_likeness(directory: Path, likeness: Likeness) -> None:
     """Write what a network reported into the directory of a report. Raises ``SettingsError`` if that cannot be."""
     try:
-        (directory / LIKENESS_FILE).write_text(json.dumps(asdict(likeness)) + "\n", encoding="utf-8")
+        write_outputs({directory / LIKENESS_FILE: (json.dumps(asdict(likeness)) + "\n").encode()})
     except OSError as error:
         raise SettingsError(f"--report {directory}: cannot be written ({error.strerror}); name another one") from error
 

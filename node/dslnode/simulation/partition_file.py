@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dslnode.atomic_file import text_written_whole
 from dslnode.data.dataset import DataSet, Examples
 from dslnode.data.partition import MAX_SHARES, outlined_positions
 from dslnode.errors import SettingsError
@@ -41,7 +42,7 @@ def positions_of(outline: DataSet) -> PartPositions:
 
 def write_partition(file: Path, parts: Sequence[PartPositions]) -> None:
     """Write a line for every part."""
-    with file.open("w", encoding="utf-8") as target:
+    with text_written_whole(file) as target:
         for part in parts:
             target.write(json.dumps({"train": part.train.tolist(), "held_out": part.held_out.tolist()}) + "\n")
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from importlib.util import find_spec
 from pathlib import Path
 
+from dslnode.atomic_file import text_written_whole, written_whole
 from dslnode.input_files import check_regular
 from dslnode.simulation.boards import node_name
 from dslnode.simulation.edge_file import write_edges
@@ -21,7 +22,7 @@ ROUND_FIELDS = [field.name for field in fields(RoundRecord)]
 def write_tables(directory: Path, plan: SimulationPlan, records: Sequence[RoundRecord]) -> None:
     """Write ``rounds.csv``, ``nodes.csv`` and ``edges.txt``; ``rounds.parquet`` where pyarrow is installed."""
     write_rounds(directory / "rounds.csv", records)
-    with (directory / "nodes.csv").open("w", newline="", encoding="utf-8") as target:
+    with text_written_whole(directory / "nodes.csv") as target:
         rows = csv.writer(target)
         rows.writerow(["node", "name", "share", "keep_ratio", "step_seconds", "hostile", "neighbours"])
         for number, (board, peers) in enumerate(zip(plan.boards, plan.neighbours, strict=True)):
@@ -39,7 +40,7 @@ def write_tables(directory: Path, plan: SimulationPlan, records: Sequence[RoundR
 
 def write_rounds(file: Path, records: Sequence[RoundRecord]) -> None:
     """Write a row for every node and round."""
-    with file.open("w", newline="", encoding="utf-8") as target:
+    with text_written_whole(file) as target:
         writer = csv.DictWriter(target, ROUND_FIELDS)
         writer.writeheader()
         writer.writerows(asdict(record) for record in records)
@@ -87,4 +88,5 @@ def _write_parquet(file: Path, records: Sequence[RoundRecord]) -> None:
     from pyarrow import parquet, table
 
     columns = {name: [getattr(record, name) for record in records] for name in ROUND_FIELDS}
-    parquet.write_table(table(columns), file)
+    with written_whole(file) as target:
+        parquet.write_table(table(columns), target)
