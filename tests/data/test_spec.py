@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dslnode.data.dataset import load_data_set
 from dslnode.data.spec import KINDS, kind_of, parse_spec
 from dslnode.errors import DataError
 
@@ -51,3 +52,18 @@ def test_whatever_is_given_it_is_taken_apart_or_refused(kind: str, text: str) ->
     except DataError:
         return
     assert spec.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("spec", "written"),
+    [
+        ("pump.csv", "csv:pump.csv"),
+        ("a/pump.TSV.gz?target=state", "csv:a/pump.TSV.gz?target=state"),
+        ("log.ndjson", "jsonl:log.ndjson"),
+        ("arrays.npz", "npz:arrays.npz"),
+    ],
+)
+def test_the_name_of_a_file_without_its_kind_is_refused_with_what_to_write(spec: str, written: str) -> None:
+    with pytest.raises(DataError) as caught:
+        load_data_set(spec)
+    assert str(caught.value) == f"--data {spec}: does not say what kind of file it is; write {written}"

@@ -11,6 +11,7 @@ from dslnode.errors import DataError
 from dslnode.inference.model_header import InputScaling
 from dslnode.inference.rows import read_examples, trial_rows
 from tests.inference.test_model_file import DESCRIPTION, described
+from tests.inference.test_row_stream import MODEL as OF_ROWS
 
 
 def archive(directory: Path, values: np.ndarray) -> str:
@@ -38,3 +39,15 @@ def test_numbers_whose_scale_the_model_knows_come_as_they_were_measured(tmp_path
     [part] = read_examples(archive(tmp_path, values), known, with_targets=False)
     assert (part.inputs == values.astype(np.float32)).all()
     assert abs(trial_rows(known, None, 1_000).mean() - 100) < 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("new.csv", "--data new.csv: does not say what kind of file it is; write csv:new.csv"),
+        ("digits", "--data digits: is none of the files that this model was made for; give a table with the columns"),
+    ],
+)
+def test_data_that_are_no_file_of_rows_are_refused_with_what_to_give(spec: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        next(read_examples(spec, OF_ROWS, with_targets=False))

@@ -13,17 +13,6 @@ from dslnode.cli.help import CommandHelp, GroupHelp
 from dslnode.errors import DataError, ExitCode
 
 MAX_PROBLEMS = 200
-KINDS_BY_SUFFIX = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".sqlite": "sqlite",
-    ".sqlite3": "sqlite",
-    ".db": "sqlite",
-}
-"""Kinds of files that are given without a prefix; any other file is taken for a text table."""
-
 app = typer.Typer(
     name="data", cls=GroupHelp, help="Look at data: write a schema, and check a file by one.", no_args_is_help=True
 )
@@ -91,11 +80,11 @@ def check(
 
 def _spec(data: str, target: str) -> str:
     """Return what ``--data`` takes: with a prefix by the file's name, and the target among the options."""
-    from dslnode.data.spec import OPTIONS_BEGIN, kind_of
+    from dslnode.data.spec import OPTIONS_BEGIN, kind_of, probable_kind
 
     if not kind_of(data):
         path = Path(OPTIONS_BEGIN.split(data)[0])
-        kind = "images" if path.is_dir() else KINDS_BY_SUFFIX.get(path.suffix.lower(), "csv")
+        kind = "images" if path.is_dir() else probable_kind(data) or "csv"
         data = f"{kind}:{data}"
     if not target:
         return data

@@ -21,7 +21,7 @@ from dslnode.data.readers.idx_cifar import read_cifar10, read_idx
 from dslnode.data.readers.npz import read_npz
 from dslnode.data.readers.raw import RawExamples, RawSet, check_size
 from dslnode.data.scaling import ArrayScaling, feature_scales, scaled
-from dslnode.data.spec import KINDS, FileSpec, kind_of, parse_spec
+from dslnode.data.spec import KINDS, FileSpec, check_kind, kind_of, parse_spec
 from dslnode.data.target import Target, Task
 from dslnode.errors import DataError
 
@@ -162,6 +162,7 @@ def _load(spec: str, class_count: int | None, schema: Schema | None, task: str, 
         if file.kind in TABLES:
             return _load_table(file, class_count, schema, task)
         return _to_data_set(_read(file, schema), spec, class_count, scale=scale)
+    check_kind(spec)
     if schema is not None:
         raise DataError(f"--data {spec}: a schema is for files; leave --schema out")
     if spec == "digits":

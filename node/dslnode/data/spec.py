@@ -24,6 +24,23 @@ ARRAYS = ("npz", "idx", "cifar10")
 """Kinds that are read without options, and so without what checks these, unless some are given."""
 
 
+KINDS_BY_SUFFIX = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".sqlite": "sqlite",
+    ".sqlite3": "sqlite",
+    ".db": "sqlite",
+    ".npz": "npz",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+}
+"""What kind of file a name that ends so probably has."""
+PACKED = (".gz", ".zst", ".zip")
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileSpec:
     """A kind of file, where it is, and how to read it; ``text`` is how it was given, for messages.
@@ -41,6 +58,19 @@ def kind_of(spec: str) -> str:
     """Return the kind of file that a spec names, or an empty text if it names none."""
     prefix, colon, _ = spec.partition(":")
     return prefix if colon and prefix in KINDS else ""
+
+
+def probable_kind(spec: str) -> str:
+    """Return the kind of file that the end of a name speaks for, or an empty text."""
+    path = Path(OPTIONS_BEGIN.split(spec, maxsplit=1)[0].lower())
+    path = path.with_suffix("") if path.suffix in PACKED else path
+    return KINDS_BY_SUFFIX.get(path.suffix, "")
+
+
+def check_kind(spec: str) -> None:
+    """Raise ``DataError`` that says what to write if the spec is the name of a file, without its kind."""
+    if not kind_of(spec) and (kind := probable_kind(spec)):
+        raise DataError(f"--data {spec}: does not say what kind of file it is; write {kind}:{spec}")
 
 
 def parse_spec(spec: str) -> FileSpec:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dslnode.data.dataset import TABLES, load_data_set
-from dslnode.data.spec import kind_of, parse_spec
+from dslnode.data.spec import check_kind, kind_of, parse_spec
 from dslnode.data.target import Task
 from dslnode.errors import DataError
 from dslnode.inference.model_header import Description
@@ -42,6 +42,9 @@ def read_examples(spec: str, description: Description, *, with_targets: bool) ->
     if kind_of(spec) in TABLES and schema is not None:
         yield from _table(spec, schema if with_targets else without_targets(schema), with_targets=with_targets)
         return
+    if schema is not None and not kind_of(spec):
+        check_kind(spec)
+        raise DataError(f"--data {spec}: is none of the files that this model was made for; give {_example(schema)}")
     classes = description.outputs if description.task == Task.CLASSIFICATION else None
     data = load_data_set(spec, classes, schema=schema, scale=False)
     if kind_of(spec) in ARRAYS and data.train.stored.dtype != np.uint8 and not _knows_scale(description):
@@ -53,6 +56,14 @@ def read_examples(spec: str, description: Description, *, with_targets: bool) ->
         if examples is not None:
             inputs = examples.stored
             yield Examples(inputs, examples.labels, examples.values) if with_targets else Examples(inputs)
+
+
+def _example(schema: Schema) -> str:
+    if not schema.columns:
+        return "a folder as in training, such as images:DIR"
+    from dslnode.data.tables.inference import listed  # with what reads tables
+
+    return f"a table with the columns {listed([column.name for column in schema.inputs])}, such as csv:FILE"
 
 
 def _knows_scale(description: Description) -> bool:
