@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dslnode.cli.predict import figures_of
+from dslnode.cli.predict import figures_of, said
 from dslnode.errors import DataError
 from dslnode.inference.predictor import Predictor
 from dslnode.inference.rows import Examples
@@ -51,3 +51,10 @@ def test_numbers_are_judged_in_their_units_and_each_output_by_itself() -> None:
 def test_anomalies_are_left_to_the_node() -> None:
     with pytest.raises(DataError, match="judged by the node itself"):
         figures_of(predictor(task="anomaly", outputs=3, input_shape=(30,), operations=DESCRIPTION.operations), [])
+
+
+def test_what_was_left_out_of_a_file_is_said_beside_the_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    part = Examples(INPUTS, notes=("new.csv, line 51: left out, since it is not finished",))
+    assert list(said(iter([part]))) == [part]
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "new.csv, line 51: left out, since it is not finished\n")

@@ -51,3 +51,33 @@ def test_numbers_whose_scale_the_model_knows_come_as_they_were_measured(tmp_path
 def test_data_that_are_no_file_of_rows_are_refused_with_what_to_give(spec: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         next(read_examples(spec, OF_ROWS, with_targets=False))
+
+
+@pytest.mark.parametrize(
+    ("last", "answered", "note"),
+    [
+        ("30,on,1\n", 2, ""),
+        ("30,on,1", 2, "line 3: has no line end, and is taken for a whole row"),
+        ("30,on", 1, "line 3: left out, since it is not finished"),
+        ("30,on,-", 1, "line 3: left out, since it is not finished"),
+    ],
+)
+def test_a_last_line_without_an_end_is_taken_as_a_node_takes_it(
+    tmp_path: Path, last: str, answered: int, note: str
+) -> None:
+    file = tmp_path / "new.csv"
+    file.write_text("heat,state,load\n20,off,2\n" + last)
+    [part] = read_examples(f"csv:{file}", OF_ROWS, with_targets=False)
+    assert len(part.inputs) == answered
+    assert "".join(each for each in part.notes if "line 3" in each).endswith(note)
+
+
+def test_another_target_than_that_of_the_model_cannot_judge_it(tmp_path: Path) -> None:
+    file = tmp_path / "new.csv"
+    file.write_text("heat,state,load,class\n20,off,2,ok\n30,on,1,worn\n")
+    [part] = read_examples(f"csv:{file}?target=class", OF_ROWS, with_targets=True)
+    assert part.labels is not None
+    with pytest.raises(
+        DataError, match="the model was trained on the target class, and is judged by it; leave target="
+    ):
+        next(read_examples(f"csv:{file}?target=load", OF_ROWS, with_targets=True))

@@ -32,12 +32,20 @@ def predict(model: Path, *, data: str, form: AnswerFormat, score: bool) -> None:
 
         parts = stream_rows(sys.stdin, predictor.description)
     else:
-        parts = read_examples(data, predictor.description, with_targets=score)
+        parts = said(read_examples(data, predictor.description, with_targets=score))
     if score:
         judge(predictor, list(parts), as_json=form is AnswerFormat.JSON)
         return
     answers = (answer for part in parts for answer in answers_of(predictor.predict(part.inputs), predictor.description))
     write(answers, form)
+
+
+def said(parts: Iterator[Examples]) -> Iterator[Examples]:
+    """Pass examples on, and print what was found out about their file to standard error."""
+    for part in parts:
+        for note in part.notes:
+            print(note, file=sys.stderr)
+        yield part
 
 
 def write(answers: Iterator[dict[str, Any]], form: AnswerFormat) -> None:

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 class Examples:
     """Inputs (n, *input_shape) in the units of the data set, and targets where they are known.
 
-    ``labels`` int64 (n,) for classes and anomalies, ``values`` float32 (n, outputs) in the scale of outputs.
+    ``labels`` int64 (n,) for classes and anomalies, ``values`` float32 (n, outputs) in the scale of outputs. ``notes``
+    say what of a file was left out, or taken otherwise than it stands there.
     """
 
     inputs: NDArray[Any]
     labels: NDArray[np.int64] | None = None
     values: NDArray[np.float32] | None = None
+    notes: tuple[str, ...] = ()
 
 
 ARRAYS = ("npz", "idx")
@@ -107,7 +109,14 @@ def without_targets(schema: Schema) -> Schema:
 def _table(spec: str, schema: Schema, *, with_targets: bool) -> Iterator[Examples]:
     from dslnode.data.tables.load import prepare_table
 
-    table = prepare_table(parse_spec(spec), schema).load()
+    file = parse_spec(spec)
+    if with_targets and file.options.target and file.options.target != schema.target:
+        raise DataError(
+            f"--data {spec}: the model was trained on the target {', '.join(schema.target) or 'nothing'}, and is judged"
+            " by it; leave target= out"
+        )
+    table = prepare_table(file, schema).load()
     if with_targets and schema.task != Task.ANOMALY and not schema.target:
         raise DataError(f"--data {spec}: has no column to judge by; leave --score out")
-    yield Examples(table.inputs, table.labels if with_targets else None, table.values if with_targets else None)
+    labels, values = (table.labels, table.values) if with_targets else (None, None)
+    yield Examples(table.inputs, labels, values, table.notes)

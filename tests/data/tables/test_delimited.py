@@ -128,7 +128,10 @@ def test_a_last_line_that_is_still_being_written_is_left_out_and_said(tmp_path: 
 
 
 def test_a_last_line_without_end_is_a_row_if_it_fits(tmp_path: Path) -> None:
-    assert len(load_text(tmp_path, PLAIN.removesuffix("\n")).train) == 30
+    data = load_text(tmp_path, PLAIN.removesuffix("\n"))
+    assert len(data.train) == 30
+    assert "line 31: has no line end, and is taken for a whole row" in "; ".join(data.notes)
+    assert "line end" not in "; ".join(load_text(tmp_path, PLAIN).notes)
 
 
 def test_files_of_a_pattern_are_one_table(tmp_path: Path) -> None:

@@ -90,7 +90,9 @@ def test_json_lines_in_detail(tmp_path: Path) -> None:
     assert data.schema.input_names == ("a.y.0", "a.y.1")
     with path.open("a") as stream:
         stream.write('{"a": {"x"')
-    assert len(load_data_set(f"jsonl:{path}").train) == 20
+    cut = load_data_set(f"jsonl:{path}")
+    assert len(cut.train) == 20
+    assert "line 21: left out, since it is not finished" in "; ".join(cut.notes)
     with path.open("a") as stream:
         stream.write("\n")
     with pytest.raises(DataError, match=r"a\.jsonl, line 21: .*each line must be a JSON object"):

@@ -155,10 +155,13 @@ class Encoder:
         """Return the arrays of a chunk; None for an unfinished row that does not fit."""
         if not chunk.is_skipped:
             try:
-                return self._arrays(chunk)
+                arrays = self._arrays(chunk)
             except DataError:
                 if not chunk.unfinished:
                     raise
+            else:
+                self._counts.unfinished = chunk.note_if_taken if chunk.unfinished else ""
+                return arrays
         self._counts.unfinished = chunk.note
         return None
 

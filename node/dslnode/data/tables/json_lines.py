@@ -41,9 +41,12 @@ class JsonLines:
         """Yield the rows. Raises ``DataError`` that names the line."""
         rows: list[list[str]] = []
         numbers: list[int] = []
-        size = chunk_rows(len(self.names))
+        skipped, size = 0, chunk_rows(len(self.names))
         positions = {key: position for position, key in enumerate(self.keys)}
         for number, record in _records(self.file):
+            if record is None:
+                skipped = number
+                break
             row = [""] * len(self.keys)
             for key, value in record.items():
                 if key not in positions:
@@ -59,6 +62,8 @@ class JsonLines:
                 rows, numbers = [], []
         if rows:
             yield self._chunk(rows, numbers)
+        if skipped:
+            yield Chunk(columns=[()] * len(self.names), numbers=[skipped], file=str(self.file.path), is_skipped=True)
 
     def _chunk(self, rows: list[list[str]], numbers: list[int]) -> Chunk:
         return Chunk(columns=list(zip(*rows, strict=True)), numbers=numbers, file=str(self.file.path))
@@ -69,7 +74,7 @@ def open_json_lines(path: Path, options: TaskOptions) -> JsonLines:  # noqa: ARG
     file = open_text(path)
     keys: dict[str, None] = {}
     for count, (_, record) in enumerate(_records(file)):
-        keys.update(dict.fromkeys(record))
+        keys.update(dict.fromkeys(record or ()))
         if len(keys) > MAX_COLUMNS:
             raise DataError(f"{path}: over {MAX_COLUMNS} different names; this is no table")
         if count >= SAMPLE_LINES:
@@ -79,14 +84,18 @@ def open_json_lines(path: Path, options: TaskOptions) -> JsonLines:  # noqa: ARG
     return JsonLines(file, tuple(keys), unique_names(tuple(keys)))
 
 
-def _records(file: TextFile) -> Iterator[tuple[int, dict[str, str]]]:
+Record = dict[str, str] | None
+"""A flat object by column name; None for a last line that is cut off."""
+
+
+def _records(file: TextFile) -> Iterator[tuple[int, Record]]:
     """Yield the flat objects, each with the number of the line that it begins at."""
     first = next((line for line in file.lines() if line.strip()), "")
     return _of_array(file) if first.lstrip().startswith("[") else _of_lines(file)
 
 
-def _of_lines(file: TextFile) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the objects of lines; a last line that is cut off is left out."""
+def _of_lines(file: TextFile) -> Iterator[tuple[int, Record]]:
+    """Yield the objects of lines, and None for a last line that is cut off."""
     for number, line in enumerate(file.lines(), start=1):
         if not line.strip():
             continue
@@ -94,6 +103,7 @@ def _of_lines(file: TextFile) -> Iterator[tuple[int, dict[str, str]]]:
             record = _record(json.loads(line))
         except (ValueError, RecursionError) as error:
             if not line.endswith(("\n", "\r")) and number > 1:
+                yield number, None
                 return
             raise DataError(
                 f"{file.path}, line {number}: {error}; each line must be a JSON object, such as {EXAMPLE}"
@@ -101,7 +111,7 @@ def _of_lines(file: TextFile) -> Iterator[tuple[int, dict[str, str]]]:
         yield number, record
 
 
-def _of_array(file: TextFile) -> Iterator[tuple[int, dict[str, str]]]:
+def _of_array(file: TextFile) -> Iterator[tuple[int, Record]]:
     """Yield the objects of one array, decoded one by one."""
     text = file.text(MAX_ARRAY_CHARACTERS)
     decoder, number, counted, place = json.JSONDecoder(), 1, 0, text.index("[") + 1

@@ -24,8 +24,8 @@ Cells = Sequence[str] | NDArray[np.float64]
 class Chunk:
     """Some consecutive rows: the cells by column, and the number of each row in its file.
 
-    ``unfinished`` marks a last row that may still be being written; it comes alone. ``is_skipped`` marks one that
-    cannot be a row yet, and has no cells.
+    ``unfinished`` marks a last row without a line end, which may still be being written, or be whole: many programs
+    write none. It comes alone. ``is_skipped`` marks one that cannot be a row yet, and has no cells.
     """
 
     columns: Sequence[Cells]
@@ -44,6 +44,11 @@ class Chunk:
     def note(self) -> str:
         """What to say of a last row that is left out."""
         return f"{self.place(0)}: left out, since it is not finished"
+
+    @property
+    def note_if_taken(self) -> str:
+        """What to say of a last row that may be unfinished, and fits."""
+        return f"{self.place(0)}: has no line end, and is taken for a whole row"
 
     def place(self, position: int) -> str:
         """Return where a row is, for a message."""
