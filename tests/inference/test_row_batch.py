@@ -84,7 +84,7 @@ def test_csv_that_does_not_fit_is_refused(text: str, complaint: str) -> None:
     [
         ({"heat": 1, "state": "on"}, "the message, row 1: lacks 'load', which the model needs"),
         ({"heat": 1, "state": "on", "load": None}, "the message, row 1: lacks a value of 'load'"),
-        ({"heat": "inf", "state": "on", "load": 1}, "row 1, column 'heat': 'inf' is not a number"),
+        ({"heat": "inf", "state": "on", "load": 1}, "row 1, column 'heat': inf is not a finite number; correct it"),
         ([1, "on"], "row 1: has 2 values, and the model needs 3: heat, state, load"),
         (7, "row 1: is no object by column name, and no list in the order heat, state, load"),
         ({"heat": [[1]], "state": "on", "load": 1}, "row 1: heat holds lists or objects in a list"),

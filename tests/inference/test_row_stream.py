@@ -64,3 +64,19 @@ def test_models_of_other_data_are_refused(schema: Schema | None, complaint: str)
     model = described(data_schema=schema, base=MODEL)
     with pytest.raises(DataError, match=complaint):
         next(stream_rows(io.StringIO("heat\n1\n"), model))
+
+
+def test_a_header_without_rows_is_refused_as_it_is_in_a_file() -> None:
+    with pytest.raises(DataError, match="standard input: holds no row below its header"):
+        answers("heat,state,load\n")
+
+
+def test_an_infinite_number_counts_as_a_missing_one_and_that_is_said() -> None:
+    [example] = stream_rows(io.StringIO("heat,state,load\ninf,on,1\n"), MODEL)
+    assert example.inputs[0, 0] == 0
+    assert example.notes == ("standard input, line 2: the infinite heat counts as a cell without a value",)
+
+
+def test_two_columns_of_one_name_are_refused() -> None:
+    with pytest.raises(DataError, match="the columns 1 and 3 are both called 'heat'"):
+        answers("heat,state,heat,load\n1,on,2,3\n")

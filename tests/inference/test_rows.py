@@ -81,3 +81,12 @@ def test_another_target_than_that_of_the_model_cannot_judge_it(tmp_path: Path) -
         DataError, match="the model was trained on the target class, and is judged by it; leave target="
     ):
         next(read_examples(f"csv:{file}?target=load", OF_ROWS, with_targets=True))
+
+
+def test_an_infinite_number_counts_as_a_missing_one_and_that_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "new.csv"
+    file.write_text("heat,state,load\n20,off,2\ninf,on,1\n30,on,-Infinity\n")
+    [part] = read_examples(f"csv:{file}", OF_ROWS, with_targets=False)
+    assert len(part.inputs) == 2, "without load there is no row"
+    assert part.inputs[1, 0] == 0, "as a cell without a value"
+    assert "infinite numbers in heat: 1 cells, which count as cells without a value" in part.notes

@@ -90,7 +90,7 @@ def test_an_image_is_answered(kind: str) -> None:
             422,
             "row 1, column 'heat': 'warm' is not",
         ),
-        ('[{"heat": 1e400, "state": "on", "load": 1}]', "application/json", 422, "'inf' is not a number"),
+        ('[{"heat": 1e400, "state": "on", "load": 1}]', "application/json", 422, "inf is not a finite number"),
         (b"\xff\xfe", "text/csv", 400, "is no UTF-8"),
         ("heat\n1\n", "text/csv", 422, "lacks the column 'state'"),
         ("{}\n{", "application/x-ndjson", 422, "line 2: is no JSON"),

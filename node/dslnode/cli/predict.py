@@ -32,7 +32,8 @@ def predict(model: Path, *, data: str, form: AnswerFormat, score: bool) -> None:
 
         parts = stream_rows(sys.stdin, predictor.description)
     else:
-        parts = said(read_examples(data, predictor.description, with_targets=score))
+        parts = read_examples(data, predictor.description, with_targets=score)
+    parts = said(parts)
     if score:
         judge(predictor, list(parts), as_json=form is AnswerFormat.JSON)
         return

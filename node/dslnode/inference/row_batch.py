@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dslnode.data.schema import Column, ColumnKind, Schema
-from dslnode.data.tables.cells import is_missing
+from dslnode.data.tables.cells import is_infinite, is_missing
 from dslnode.data.tables.encode import Encoder
 from dslnode.data.tables.inference import listed
 from dslnode.data.tables.json_lines import flat_record
-from dslnode.data.tables.source import Cells, Chunk
+from dslnode.data.tables.source import Cells, Chunk, check_distinct
 from dslnode.data.tables.windows import cut_windows
 from dslnode.errors import DataError
 from dslnode.inference.model_header import Description
@@ -67,6 +67,7 @@ def encode_batch(batch: RowBatch, schema: Schema) -> Array:
         raise DataError(
             f"{NAME}: lacks the column {absent[0]!r} among {listed(batch.names)}; the model needs {listed(needed)}"
         )
+    _check_finite(batch, schema)
     _check_complete(batch, schema)
     _check_values(batch, schema)
     rows = Encoder(schema, batch.names, NAME).encode(batch, NAME)
@@ -80,6 +81,7 @@ def csv_batch(text: str, max_rows: int) -> RowBatch:
     numbers: list[int] = []
     try:
         names = tuple(cell.strip() for cell in next(reader, []))
+        check_distinct(names, NAME)
         for cells in filter(None, reader):
             if len(cells) != len(names):
                 raise DataError(
@@ -133,6 +135,15 @@ def _check_values(batch: RowBatch, schema: Schema) -> None:
             f"{NAME}: its {len(batch.numbers):,} rows become {values:,} values, over the limit of {MAX_VALUES:,}; send"
             " fewer at a time"
         )
+
+
+def _check_finite(batch: RowBatch, schema: Schema) -> None:
+    """Refuse infinite numbers, which count as missing in a file: an answer cannot say that one was."""
+    for column in (column for column in needed_columns(schema) if column.kind is ColumnKind.NUMBER):
+        for place, cell in enumerate(batch.columns[batch.names.index(column.name)]):
+            if is_infinite(cell) if isinstance(cell, str) else np.isinf(cell):
+                where = f"{NAME}, {batch.unit} {batch.numbers[place]}, column {column.name!r}"
+                raise DataError(f"{where}: {cell!s} is not a finite number; correct it, or leave it empty (JSON: null)")
 
 
 def _check_complete(batch: RowBatch, schema: Schema) -> None:

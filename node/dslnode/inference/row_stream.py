@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from dslnode.data.schema import Schema
+from dslnode.data.schema import ColumnKind, Schema
+from dslnode.data.tables.cells import is_infinite
 from dslnode.data.tables.dialect import csv_reader
 from dslnode.data.tables.encode import Encoder
-from dslnode.data.tables.source import Chunk
+from dslnode.data.tables.source import Chunk, check_distinct
 from dslnode.errors import DataError
 from dslnode.inference.model_header import Description
 from dslnode.inference.row_batch import row_schema
@@ -44,10 +45,13 @@ def stream_rows(stream: TextIO, description: Description) -> Iterator[Examples]:
         names = tuple(cell.strip() for cell in next(rows, []))
         if not names:
             raise DataError(f"{NAME}: is empty; give a header with the names of the columns, then rows")
-        encoder = Encoder(schema, names, NAME)
-        for cells in rows:
-            if cells:
-                yield _example(encoder, names, cells, lines.number)
+        check_distinct(names, NAME)
+        encoder, answered = Encoder(schema, names, NAME), 0
+        for cells in filter(None, rows):
+            yield _example(encoder, names, cells, lines.number)
+            answered += 1
+        if not answered:
+            raise DataError(f"{NAME}: holds no row below its header; give one row per line")
     except csv.Error as error:
         raise DataError(f"{NAME}, line {lines.number}: {error}; a quotation mark may lack its end") from error
 
@@ -66,10 +70,13 @@ def _example(encoder: Encoder, names: tuple[str, ...], cells: list[str], line: i
         raise DataError(
             f"{NAME}, line {line}: has {len(cells)} cells where the header has {len(names)}; give one cell per column"
         )
+    numbers = {column.name for column in encoder.schema.inputs if column.kind is ColumnKind.NUMBER}
+    infinite = [name for name, cell in zip(names, cells, strict=True) if name in numbers and is_infinite(cell)]
+    notes = tuple(f"{NAME}, line {line}: the infinite {name} counts as a cell without a value" for name in infinite)
     inputs = encoder.encode(_Row(names, tuple(cells), line), NAME).inputs
     if not len(inputs):
         raise DataError(f"{NAME}, line {line}: lacks a value that the schema does not do without; fill it in")
-    return Examples(inputs)
+    return Examples(inputs, notes=notes)
 
 
 class _Lines:

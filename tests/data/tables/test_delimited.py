@@ -93,7 +93,6 @@ def test_packed_files_are_read(tmp_path: Path, pack: object) -> None:
         (rows(30), ("column_1", "column_2")),
         ("0,1,2\n" + rows(30), ("0", "1")),
         ('"",speed,c\n' + "".join(f"{n * n % 7}.5,{n * n},{n % 2}\n" for n in range(20)), ("unnamed_1", "speed")),
-        ("a,a,c\n" + rows(30), ("a", "a_2")),
         ("1990,1991,1992,c\n" + rows(30, "{a},{b},{a},{c}"), ("1990", "1991", "1992")),
         ("'a' 'b' 'c'\n" + rows(30, "{a} {b} {c}"), ("a", "b")),
         ('"","u","v"\n' + "".join(f"{n},{'pq'[n % 2]},{'rs'[n % 3 // 2]}\n" for n in range(30)), ("u=p", "u=q")),
@@ -209,3 +208,10 @@ def test_a_y_between_x_and_z_is_no_target(tmp_path: Path, header: str, target: s
     data = load_text(tmp_path, f"{header}\n" + rows(30))
     assert data.schema is not None
     assert data.schema.target == (target,)
+
+
+def test_two_columns_of_one_name_are_refused_with_the_name(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"a\.csv: the columns 1 and 2 are both called 'a'; give each a name"
+    ):
+        load_text(tmp_path, "a,'a',c\n" + rows(30))

@@ -13,6 +13,8 @@ MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "nan", "null", "<na>", "#null
 """Lower-case texts that stand for a cell without a value, in any column."""
 MISSING_AMONG_NUMBERS = frozenset({"-", "--", "---", ".", "..", "none", "nil", "inf", "-inf", "infinity", "missing"})
 """Lower-case texts that stand for a cell without a value where the other cells of the column are numbers."""
+INFINITE = frozenset({"inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
+"""Lower-case texts that spreadsheets and programs write for a number that is too large, or divided by zero."""
 FLAGS = (("no", "yes"), ("false", "true"), ("n", "y"), ("f", "t"), ("off", "on"))
 """Lower-case texts of flags: what means no, and what means yes."""
 GROUPED = {
@@ -39,6 +41,11 @@ def is_missing(cell: str, marks: Collection[str] = ()) -> bool:
     """Return whether a cell has no value."""
     text = cell.strip()
     return text.lower() in MISSING or text in marks
+
+
+def is_infinite(cell: str) -> bool:
+    """Return whether a cell among numbers holds an infinite one, which counts as none."""
+    return cell.strip().lower() in INFINITE
 
 
 def parse_number(cell: str, decimal: str) -> float | None:

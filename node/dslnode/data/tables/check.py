@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from dslnode.data.schema import Column, ColumnKind, Schema
-from dslnode.data.tables.cells import is_missing, parse_numbers, parse_time
+from dslnode.data.tables.cells import is_infinite, is_missing, parse_numbers, parse_time
 from dslnode.data.tables.encode import as_texts
 from dslnode.data.tables.inference import class_text, listed
 from dslnode.data.tables.source import Cells, Chunk, TableSource
@@ -53,7 +53,9 @@ def _number_problems(column: Column, cells: Cells, chunk: Chunk) -> Iterator[tup
     else:
         values, wrong = parse_numbers(cells, chunk.decimal, column.marks)
     for position in wrong:
-        yield position, f"{_shown(str(cells[position]))} is not a number"
+        infinite = is_infinite(str(cells[position]))
+        what = "infinite, and counts as a cell without a value" if infinite else "not a number"
+        yield position, f"{_shown(str(cells[position]))} is {what}"
     if column.low is not None and column.high is not None:
         for position in np.flatnonzero((values < column.low) | (values > column.high)).tolist():
             yield position, f"{values[position]:g} is outside of {column.low:g} to {column.high:g}, the range seen"

@@ -169,7 +169,7 @@ def open_delimited(path: Path, options: CsvOptions) -> DelimitedFile:
     if dialect.width > MAX_COLUMNS:
         raise DataError(f"{path}: {dialect.width} columns, over the limit of {MAX_COLUMNS}; drop some of them")
     header = _fitted_header(dialect, path)
-    names = unique_names(header) if header else unique_names([""] * dialect.width, "column")
+    names = unique_names(header or [""] * dialect.width, str(path), "unnamed" if header else "column")
     changed = [f"{old!r} is called {new!r}" for old, new in zip(header, names, strict=False) if old.strip(" '") != new]
     renamed = ("columns without a name of their own: " + ", ".join(changed[:5]),) if changed else ()
     return DelimitedFile(file, dialect, names, renamed)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dslnode.data.readers.raw import check_size
 from dslnode.data.scaling import scaled
 from dslnode.data.schema import Column, ColumnKind, Schema
-from dslnode.data.tables.cells import cycle_phases, is_missing, parse_numbers, parse_time
+from dslnode.data.tables.cells import cycle_phases, is_infinite, is_missing, parse_numbers, parse_time
 from dslnode.data.tables.inference import class_text, listed
 from dslnode.data.tables.row_keys import row_keys
 from dslnode.data.tables.source import Cells, Chunk, TableSource
@@ -71,6 +71,7 @@ class _Counts:
 
     dropped: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
+    infinite: Counter[str] = field(default_factory=Counter)
     no_target: int = 0
     unfinished: str = ""
 
@@ -82,6 +83,9 @@ class _Counts:
             notes.append(f"left out: {count} rows without {column}")
         for column, count in self.unknown.items():
             notes.append(f"unknown categories in {column}: {count} cells, which count as none of the known ones")
+        for column, count in self.infinite.items():
+            if count:
+                notes.append(f"infinite numbers in {column}: {count} cells, which count as cells without a value")
         return (*notes, *([self.unfinished] if self.unfinished else []))
 
 
@@ -214,8 +218,12 @@ class Encoder:
 
     def _numbers(self, column: Column, cells: Cells, chunk: Chunk) -> NDArray[np.float64]:
         if isinstance(cells, np.ndarray):
-            return np.asarray(cells, dtype=np.float64)
-        values, wrong = parse_numbers(cells, chunk.decimal, column.marks)
+            finite = np.isfinite(cells)
+            self._counts.infinite[column.name] += int((~finite & ~np.isnan(cells)).sum())
+            return np.where(finite, cells, np.nan).astype(np.float64)
+        values, odd = parse_numbers(cells, chunk.decimal, column.marks)
+        wrong = [position for position in odd if not is_infinite(cells[position])]
+        self._counts.infinite[column.name] += len(odd) - len(wrong)
         if wrong:
             raise DataError(
                 f"{chunk.place(wrong[0])}, column {column.name!r}: {cells[wrong[0]].strip()[:40]!r} is not a number;"

@@ -81,7 +81,7 @@ def open_json_lines(path: Path, options: TaskOptions) -> JsonLines:  # noqa: ARG
             break
     if not keys:
         raise DataError(f"{path}: no examples; it holds no JSON objects")
-    return JsonLines(file, tuple(keys), unique_names(tuple(keys)))
+    return JsonLines(file, tuple(keys), unique_names(tuple(keys), str(path)))
 
 
 Record = dict[str, str] | None

@@ -65,7 +65,7 @@ def open_parquet(path: Path, options: TaskOptions) -> ParquetFile:  # noqa: ARG0
     nested = next((field.name for field in schema if pyarrow.types.is_nested(field.type)), None)
     if nested is not None:
         raise DataError(f"{path}: the column {nested!r} holds lists or objects; write each part as a column of its own")
-    return ParquetFile(path, unique_names(schema.names))
+    return ParquetFile(path, unique_names(schema.names, str(path)))
 
 
 def _cells(column: pa.Array) -> Cells:

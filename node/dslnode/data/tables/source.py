@@ -137,16 +137,34 @@ def chunk_rows(columns: int) -> int:
     return max(1, CHUNK_CELLS // max(1, columns))
 
 
-def unique_names(names: Sequence[str], unnamed: str = "unnamed") -> tuple[str, ...]:
-    """Return the names with those that are empty or taken replaced: ``unnamed_3``, ``speed_2``."""
+def check_distinct(names: Sequence[str], place: str) -> None:
+    """Raise ``DataError`` if two columns have one name: a schema and a model know columns by their names."""
+    first: dict[str, int] = {}
+    for number, name in enumerate(names, start=1):
+        if name and first.setdefault(name, number) != number:
+            raise DataError(
+                f"{place}: the columns {first[name]} and {number} are both called {name!r}; give each a name of its own"
+            )
+
+
+def unique_names(names: Sequence[str], place: str, unnamed: str = "unnamed") -> tuple[str, ...]:
+    """Return the names as they can be printed, and ``unnamed_3`` for an empty one.
+
+    Raises ``DataError`` that names the ``place`` if two are the same.
+    """
+    names = [_printable(name) for name in names]
+    check_distinct(names, place)
     taken: set[str] = set()
     result = []
     for number, name in enumerate(names, start=1):
-        plain = "".join(sign if sign.isprintable() else " " for sign in name).strip().strip("'")[:200]
-        plain = base = plain or f"{unnamed}_{number}"
+        plain = base = name or f"{unnamed}_{number}"
         repeat = 2
         while plain in taken:
             plain, repeat = f"{base}_{repeat}", repeat + 1
         taken.add(plain)
         result.append(plain)
     return tuple(result)
+
+
+def _printable(name: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in name).strip().strip("'")[:200]

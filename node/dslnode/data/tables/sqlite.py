@@ -55,7 +55,7 @@ def open_sqlite(path: Path, options: SqliteOptions) -> SqliteTable:
             cursor = connection.execute(f"SELECT * FROM ({query}) LIMIT 0")
         except BROKEN as error:
             raise _broken(path, error) from error
-        names = unique_names([description[0] for description in cursor.description or ()])
+        names = unique_names([description[0] for description in cursor.description or ()], str(path))
     return SqliteTable(path, query, names, note)
 
 
