@@ -88,6 +88,7 @@ async def test_a_cap_holds_over_its_period_and_is_reset_in_the_next() -> None:
         rounds += 1
     usage = node.scheduler.usage()
     assert CAP.max_bytes / 4 < usage.used_bytes <= CAP.max_bytes
+    assert usage.forecast_bytes is not None
     assert usage.forecast_bytes <= CAP.max_bytes
     assert usage.exchanges_skipped == node.scheduler.exchanges_skipped > rounds
     assert {key for key, seconds in node.announced if seconds} == {"a", "b"}
@@ -130,3 +131,11 @@ async def test_an_exchange_in_which_no_mask_could_be_sent_is_due_again() -> None
         assert (await node.scheduler.decide())[0] == frozenset()
     assert await node.round() == {"a"}
     assert await node.round() == set()
+
+
+async def test_nothing_is_foretold_from_the_first_minutes() -> None:
+    node = Node(None, "a")
+    await node.round(cost=4_000)
+    assert node.scheduler.usage().forecast_bytes is None
+    node.now += 600
+    assert node.scheduler.usage().forecast_bytes is not None

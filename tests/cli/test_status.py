@@ -174,7 +174,8 @@ def test_usage_and_cap_are_shown_as_numbers_and_for_people() -> None:
     assert as_dict(reply)["usage"]["used_bytes"] == 12_345_678
     assert as_dict(reply)["usage"]["cap_bytes"] == 50_000_000
     text = drawn(reply)
-    assert "this day (UTC) 12,345,678 of 50,000,000 bytes both ways, forecast 49,000,000" in text
+    assert "this day (UTC) 12,345,678 of 50,000,000 bytes both ways, forecast 49,000,000 bytes;" in text
+    assert "no forecast yet" in drawn(pb.StatusReply(name="board", usage=pb.Usage(cap_period="day", used_bytes=1)))
     assert "masks skipped 17, an exchange every 42 s" in text
     assert as_dict(pb.StatusReply(usage=pb.Usage(used_bytes=1)))["usage"]["cap_bytes"] is None
 

@@ -40,7 +40,7 @@ class Usage:
     day_bytes: int
     cap: DataCap | None
     used_bytes: int
-    forecast_bytes: int
+    forecast_bytes: int | None  # None until the rate is known
     exchanges_skipped: int
     interval_seconds: float
     elapsed_fraction: float  # of the period
@@ -63,6 +63,10 @@ class _PeerState:
     requested_interval_seconds: float = 0.0  # by the neighbour
     announced_interval_seconds: int = 0  # to the neighbour
     link: MeteredLink | None = None
+
+
+FORECAST_AFTER_SECONDS = 600
+"""Before that, the rate is that of the first links and masks, which no day goes on with."""
 
 
 class ExchangeScheduler:
@@ -143,13 +147,15 @@ class ExchangeScheduler:
         ledger, now = self._bookkeeper.ledger, self._bookkeeper.now
         period = CapPeriod.DAY if self._cap is None else self._cap.period
         used = used_bytes(ledger, period, now)
-        rate = self._bookkeeper.booked_bytes / max(1.0, self._clock() - self._began)
+        seconds = self._clock() - self._began
+        rate = self._bookkeeper.booked_bytes / max(1.0, seconds)
+        expected = forecast_bytes(used, rate, seconds_left(period, now), self._cap)
         return Usage(
             hour_bytes=total(ledger.hours.get(int(now // 3_600), {})).total,
             day_bytes=used_bytes(ledger, CapPeriod.DAY, now),
             cap=self._cap,
             used_bytes=used,
-            forecast_bytes=forecast_bytes(used, rate, seconds_left(period, now), self._cap),
+            forecast_bytes=expected if seconds >= FORECAST_AFTER_SECONDS else None,
             exchanges_skipped=self.exchanges_skipped,
             interval_seconds=self.interval_seconds,
             elapsed_fraction=elapsed_fraction(period, now),

@@ -51,7 +51,7 @@ class LedgerCollector(Collector):
 
 def _usage(usage: Usage) -> Iterator[Metric]:
     period = str(usage.period)
-    gauges = {
+    gauges: dict[str, tuple[str, int | None]] = {
         "used_bytes": ("Bytes sent and received in the present period.", usage.used_bytes),
         "forecast_bytes": ("Bytes that the present period is expected to cost.", usage.forecast_bytes),
     }
@@ -59,7 +59,8 @@ def _usage(usage: Usage) -> Iterator[Metric]:
         gauges["cap_bytes"] = ("Bytes that the data plan allows in a period.", usage.cap.max_bytes)
     for name, (text, value) in gauges.items():
         family = GaugeMetricFamily(f"dslnode_data_{name}", text, labels=["period"])
-        family.add_metric([period], value)
+        if value is not None:
+            family.add_metric([period], value)
         yield family
     elapsed = GaugeMetricFamily(
         "dslnode_data_period_elapsed_ratio", "Part of the period that is over.", labels=["period"]

@@ -98,8 +98,13 @@ def _usage(usage: pb.Usage) -> str:
     interval = f", an exchange every {usage.interval_seconds:,.0f} s" if usage.interval_seconds else ""
     return (
         f"this {escape(usage.cap_period)} (UTC) {usage.used_bytes:,}{cap} bytes both ways, "
-        f"forecast {usage.forecast_bytes:,}; masks skipped {usage.exchanges_skipped:,}{interval}"
+        f"{_forecast(usage)}; masks skipped {usage.exchanges_skipped:,}{interval}"
     )
+
+
+def _forecast(usage: pb.Usage) -> str:
+    """Return what is expected of the whole period; a node foretells nothing in its first minutes."""
+    return f"forecast {usage.forecast_bytes:,} bytes" if usage.forecast_bytes else "no forecast yet"
 
 
 def _score(reply: pb.StatusReply) -> str:

@@ -211,7 +211,5 @@ def test_a_y_between_x_and_z_is_no_target(tmp_path: Path, header: str, target: s
 
 
 def test_two_columns_of_one_name_are_refused_with_the_name(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"a\.csv: the columns 1 and 2 are both called 'a'; give each a name"
-    ):
+    with pytest.raises(DataError, match=r"a\.csv: the columns 1 and 2 are both called 'a'; give each a name"):
         load_text(tmp_path, "a,'a',c\n" + rows(30))
