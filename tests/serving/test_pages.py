@@ -29,12 +29,7 @@ def lines() -> Iterator[list[str]]:
 
 
 def write_data(directory: Path) -> None:
-    rows = [
-        f"{20 + number % 7 + 9 * (number % 3 == 0)},{4000 + number % 17},{'worn' if number % 3 == 0 else 'ok'}"
-        for number in range(90)
-    ]
-    (directory / "pump.csv").write_text("\n".join(["heat,rpm,state", *rows]) + "\n")
-    (directory / "new.csv").write_text("rpm,heat\n4010,35\n4011,21\n")
+    subprocess.run([sys.executable, "-c", program("docs/data/tables.md")], cwd=directory, check=True, timeout=60)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
@@ -56,6 +51,9 @@ def test_the_examples_run(tmp_path: Path) -> None:
                 assert server.stdout is not None
                 assert server.stdout.readline().startswith(b"serving")
                 continue
+            target = ""
+            if ">" in line:
+                line, target = line[: line.index(">")], line[-1]
             more = {"start": ELSEWHERE}.get(line[1], ("--silent", "--fail-with-body") if line[0] == "curl" else ())
             command = [sys.executable, "-m", *line] if line[0] == "dslnode" else line
             done = subprocess.run(
@@ -68,11 +66,13 @@ def test_the_examples_run(tmp_path: Path) -> None:
                 env=clean_environment(),
             )
             assert done.returncode == 0, (line, done.stdout, done.stderr)
+            if target:
+                (tmp_path / target).write_text(done.stdout)
             answers += [done.stdout] if line[0] == "curl" and done.stdout else []
         code = program(PAGE).replace(STANDARD, address)
         subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     of_csv, of_json, facts, metadata = map(json.loads, answers)
     assert [answer["class"] for answer in of_csv["answers"]] == ["worn", "ok"]
     assert len(of_json["answers"]) == 1
-    assert [column["name"] for column in facts["columns"]] == ["heat", "rpm"]
+    assert [column["name"] for column in facts["columns"]] == ["temperature", "rpm"]
     assert metadata["name"] == facts["model"] == "default"
