@@ -133,9 +133,12 @@ async def test_an_exchange_in_which_no_mask_could_be_sent_is_due_again() -> None
     assert await node.round() == set()
 
 
-async def test_nothing_is_foretold_from_the_first_minutes() -> None:
+async def test_without_a_cap_nothing_is_foretold_from_the_first_minutes() -> None:
     node = Node(None, "a")
     await node.round(cost=4_000)
     assert node.scheduler.usage().forecast_bytes is None
     node.now += 600
     assert node.scheduler.usage().forecast_bytes is not None
+    capped = Node(CAP, "a")
+    await capped.round(cost=4_000)
+    assert capped.scheduler.usage().forecast_bytes is not None

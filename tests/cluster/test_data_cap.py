@@ -68,5 +68,4 @@ def test_neither_side_waits_for_the_other_under_a_cap(tmp_path: Path) -> None:
             reply = ask_status(capped.address, 10.0)
     assert reply.usage.exchanges_skipped >= 15
     assert reply.usage.interval_seconds > 60
-    assert 0 < reply.usage.used_bytes <= reply.usage.cap_bytes
-    assert not reply.usage.forecast_bytes, "it has run for too short a time"
+    assert 0 < reply.usage.forecast_bytes <= reply.usage.cap_bytes

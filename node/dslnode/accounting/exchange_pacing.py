@@ -66,7 +66,7 @@ class _PeerState:
 
 
 FORECAST_AFTER_SECONDS = 600
-"""Before that, the rate is that of the first links and masks, which no day goes on with."""
+"""Before that, the rate is that of the first links and masks, which no day goes on with. A cap bounds it at once."""
 
 
 class ExchangeScheduler:
@@ -149,13 +149,14 @@ class ExchangeScheduler:
         used = used_bytes(ledger, period, now)
         seconds = self._clock() - self._began
         rate = self._bookkeeper.booked_bytes / max(1.0, seconds)
-        expected = forecast_bytes(used, rate, seconds_left(period, now), self._cap)
+        is_known = self._cap is not None or seconds >= FORECAST_AFTER_SECONDS
+        expected = forecast_bytes(used, rate, seconds_left(period, now), self._cap) if is_known else None
         return Usage(
             hour_bytes=total(ledger.hours.get(int(now // 3_600), {})).total,
             day_bytes=used_bytes(ledger, CapPeriod.DAY, now),
             cap=self._cap,
             used_bytes=used,
-            forecast_bytes=expected if seconds >= FORECAST_AFTER_SECONDS else None,
+            forecast_bytes=expected,
             exchanges_skipped=self.exchanges_skipped,
             interval_seconds=self.interval_seconds,
             elapsed_fraction=elapsed_fraction(period, now),
