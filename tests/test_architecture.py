@@ -82,6 +82,7 @@ def test_no_module_lies_flat_but_those_that_all_packages_share() -> None:
         "addresses",
         "atomic_file",
         "errors",
+        "input_files",
         "name_lookup",
         "plugins",
         "text_files",

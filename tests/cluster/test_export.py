@@ -67,7 +67,7 @@ def test_a_model_is_exported_and_answers(table: Path, tmp_path: Path) -> None:
     ("arguments", "complaint", "code"),
     [
         (("export", "-o", "x"), "give either --state-dir DIRECTORY or --address HOST:PORT", 2),
-        (("export", "-o", "x", "--state-dir", "/nowhere"), "there is no such file", 5),
+        (("export", "-o", "x", "--state-dir", "/nowhere"), "there is no such directory", 5),
         (("export", "-o", "x", "--address", "127.0.0.1:1"), "no dslnode answers", 6),
         (("model", "show", __file__), "is no model's file", 3),
         (("predict", __file__, "--data", "digits"), "is no model's file", 3),

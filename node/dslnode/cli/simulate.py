@@ -15,6 +15,7 @@ from rich.table import Table
 
 from dslnode.cli.endings import Stopped, signals_kept
 from dslnode.cli.formatting import exact_percent, percent, si_amount
+from dslnode.cli.simulate_unused import check_partition, check_used
 from dslnode.config.loader import LoadedSettings
 from dslnode.errors import DslnodeError, ExitCode, SettingsError
 from dslnode.simulation.build import PreparedSimulation
@@ -36,7 +37,6 @@ from dslnode.simulation.simulation import (
     SimulationOptions,
     prepare_simulation,
 )
-from dslnode.simulation.unused_settings import check_partition, check_used
 
 SHOWN_ROUNDS = 12
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dslnode.atomic_file import open_file
 from dslnode.errors import SettingsError, StateError
-from dslnode.file_lock import lock_file
+from dslnode.runtime.file_lock import lock_file
 
 MAX_BYTES = 20
 """Of a process id and what follows it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dslnode.atomic_file import PRIVATE, BlockedFileError, flush_directory, open_file
 from dslnode.errors import StateError
-from dslnode.file_lock import lock_file
+from dslnode.runtime.file_lock import lock_file
 
 DIRECTORY_MODE = 0o700
 FILES = (

@@ -44,6 +44,10 @@ def _description(text: str) -> Description:
 
 
 def _snapshot(state: StateDirectory, directory: Path, which: str) -> Snapshot:
+    if not directory.is_dir():
+        raise StateError(
+            f"{directory}: there is no such directory; name one that dslnode start --state-dir has written"
+        )
     found = {BEST: lambda: state.load_best() or state.peek(), LAST: state.peek}.get(which)
     if found is None and not which.isdigit():
         raise ModelError(f"round {which!r}: give best, last, or the number of a round that dslnode rounds lists")

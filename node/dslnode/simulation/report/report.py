@@ -12,8 +12,8 @@ from dslnode.atomic_file import is_regular, replace_file
 from dslnode.config.loader import LoadedSettings
 from dslnode.config.toml import settings_as_toml
 from dslnode.errors import SettingsError, StateError
-from dslnode.file_lock import lock_file
 from dslnode.learning.tasks.chosen import learning_task
+from dslnode.runtime.file_lock import lock_file
 from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.likeness_file import LIKENESS_FILE
 from dslnode.simulation.method_simulation import AnySimulation

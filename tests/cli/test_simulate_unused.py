@@ -8,13 +8,7 @@ from typing import Any
 
 import pytest
 
-from dslnode.config.loader import LoadedSettings, load
-from dslnode.config.settings import Settings
-from dslnode.config.toml import settings_as_toml
-from dslnode.errors import SettingsError
-from dslnode.simulation.methods.recipes import METHODS
-from dslnode.simulation.simulation import SimulationOptions
-from dslnode.simulation.unused_settings import (
+from dslnode.cli.simulate_unused import (
     OF_ALL_METHODS,
     OF_NEIGHBOURS,
     OF_THE_AUTHORS_FORM,
@@ -22,6 +16,12 @@ from dslnode.simulation.unused_settings import (
     check_partition,
     check_used,
 )
+from dslnode.config.loader import LoadedSettings, load
+from dslnode.config.settings import Settings
+from dslnode.config.toml import settings_as_toml
+from dslnode.errors import SettingsError
+from dslnode.simulation.methods.recipes import METHODS
+from dslnode.simulation.simulation import SimulationOptions
 
 
 def check(method: str, given: dict[str, str], options: dict[str, Any] | None = None) -> tuple[str, ...]:
