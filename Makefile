@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 
 FIGURES := benchmarks/results
 
-.PHONY: help setup figures demo test test-unit test-long test-containers test-arm test-ray chaos chaos-long fuzz lint format protocol dashboards clean
+.PHONY: help setup figures demo test coverage test-unit test-long test-containers test-arm test-ray chaos chaos-long fuzz lint format protocol dashboards clean
 
 help:
 	@echo "make demo        four daemons learn together on this machine (about a minute)"
 	@echo "make test        all tests (under ten minutes on two cores)"
+	@echo "make coverage    the same tests, and which lines they ran; takes half as long again"
 	@echo "make test-unit   what needs no process and no socket, in parallel (under two minutes)"
 	@echo "make test-long   the slow tests too"
 	@echo "make test-containers   the testbed of docker-compose.yml, with a container engine (DOCKER_HOST)"
@@ -40,6 +41,11 @@ demo: $(VENV)/runtime
 QUICK := not slow and not containers and not chaos
 
 test: $(VENV)/ready
+	$(BIN)/pytest --unit -n auto -m "$(QUICK)"
+	$(BIN)/pytest --short-processes -n auto -m "$(QUICK)"
+	$(BIN)/pytest --alone -m "$(QUICK)"
+
+coverage: $(VENV)/ready
 	$(BIN)/pytest --unit -n auto -m "$(QUICK)" --cov --cov-report=
 	$(BIN)/pytest --short-processes -n auto -m "$(QUICK)" --cov --cov-append --cov-report=
 	$(BIN)/pytest --alone -m "$(QUICK)" --cov --cov-append --cov-report=term
