@@ -101,10 +101,9 @@ class FrozenNetwork:
         """Return the gradient at the scores, shape ``(score_layout.size,)``, from that at each weight's score."""
         if self.sharing is None:
             return gradient
-        signed = gradient * self.sharing.signs
         reduced = torch.empty(self.score_layout.size)
         for span, own in self._spans():
-            _sum_in_turn(signed[span], out=reduced[own])
+            _sum_products_in_turn(gradient[span], self.sharing.signs[span], out=reduced[own])
         return reduced
 
     def at_mask(self, at_weights: Mapping[str, Tensor]) -> Tensor:
@@ -113,7 +112,7 @@ class FrozenNetwork:
         return torch.cat(flat).mul_(self.weights)
 
     def at_scores(self, at_weights: Mapping[str, Tensor]) -> Tensor:
-        """Return ``reduce_gradient(at_mask(...))`` in a fifth of the time."""
+        """Return ``reduce_gradient(at_mask(...))`` in one pass over the gradients."""
         if self.sharing is None:
             return self.at_mask(at_weights)
         reduced = torch.empty(self.score_layout.size)
@@ -141,17 +140,10 @@ def _move_in_turn(start: Tensor, signs: Tensor, scores: Tensor, *, out: Tensor) 
     torch.addcmul(start[whole:], signs[whole:], scores[: len(start) - whole], out=out[whole:])
 
 
-def _sum_in_turn(values: Tensor, *, out: Tensor) -> None:
-    """Add up the values (weights,) of the weights that share each score, into ``out`` (scores,)."""
-    whole = _whole_rows(values, out)
-    torch.sum(values[:whole].view(-1, len(out)), dim=0, out=out)
-    out[: len(values) - whole] += values[whole:]
-
-
 def _sum_products_in_turn(values: Tensor, factors: Tensor, *, out: Tensor) -> None:
     """Add up the products, (weights,) each, of the weights that share each score, into ``out`` (scores,).
 
-    By numpy, which needs no array of all products and half of torch's time.
+    By numpy, which needs no array of all products and no call per row.
     """
     whole = _whole_rows(values, out)
     rows = (tensor[:whole].view(-1, len(out)).numpy() for tensor in (values, factors))
