@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
+from statistics import mean
 from typing import Any
 
 from benchmarks.results.markdown import Column, Row, number, table, text
 
 Result = dict[str, Any]
+LEARNED = 30
+"""Rounds after which nodes that settle have learned: from then on the accuracy should stay."""
 
 
 def coding(result: Result) -> str:
@@ -64,19 +68,26 @@ def _graph(what: str) -> str:
 
 
 def settling(result: Result) -> str:
-    """Return how many sign masks four nodes still send as they settle."""
+    """Return how many sign masks four nodes still send as they settle: means over the seeds of a graph."""
+    marks = sorted({row["rounds"] for row in result["rows"]})
+    shown = (LEARNED, marks[-1])
     columns = [
         text("what", "graph, data"),
-        number("seed", "seed"),
-        Column("rounds", _rounds),
-        number("sent", "sign masks per node and round", ".2f"),
-        number("accuracy", "accuracy at the end, %", ".1f"),
+        number("seeds", "seeds"),
+        *(number(f"sent to {mark}", f"{since + 1}-{mark}", ".2f") for since, mark in pairwise([0, *marks])),
+        *(number(f"accuracy after {mark}", f"accuracy after {mark}, %", ".1f") for mark in marks if mark in shown),
     ]
-    return table(columns, result["rows"])
+    return table(columns, [_settled(result, what) for what in dict.fromkeys(row["what"] for row in result["rows"])])
 
 
-def _rounds(row: Row) -> str:
-    return f"{row['since']}-{row['rounds']}" if "since" in row else f"to {row['rounds']}"
+def _settled(result: Result, what: str) -> Row:
+    own = [row for row in result["rows"] if row["what"] == what]
+    found: dict[str, Any] = {"what": what, "seeds": len({row["seed"] for row in own})}
+    for mark in {row["rounds"] for row in own}:
+        of_mark = [row for row in own if row["rounds"] == mark]
+        found[f"sent to {mark}"] = mean(row["sent"] for row in of_mark)
+        found[f"accuracy after {mark}"] = mean(row["accuracy"] for row in of_mark)
+    return found
 
 
 def _having(result: Result, key: str) -> Iterable[Row]:

@@ -73,7 +73,7 @@ def settling_rows(graph: str, marks: tuple[int, ...], options: Mapping[str, Any]
         rate, done = sent / 4 / (mark - done), mark
         rows.append(
             {
-                "what": f"{graph}, {options['data']}",
+                "what": f"{graph}, {'digits' if options['data'] == 'digits' else 'Fashion-MNIST (CNN)'}",
                 "seed": first.seed,
                 "rounds": mark,
                 "accuracy": _accuracy(learners),

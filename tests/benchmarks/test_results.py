@@ -87,10 +87,13 @@ class TestOthers:
         assert wire.ring_and_mesh({"rows": rows}).splitlines()[2:] == ["| mesh, keep masks | 14,718 | 481 | 300 |"]
         assert len(wire.coding({"rows": rows}).splitlines()) == 2
 
-    def test_rounds_are_counted_since_the_row_before_or_from_the_round_given(self) -> None:
-        row = {"what": "ring", "seed": 1, "rounds": 60, "sent": 0.5}
-        lines = wire.settling({"rows": [row, {**row, "since": 31}]}).splitlines()
-        assert [line.split(" | ")[2] for line in lines[2:]] == ["to 60", "31-60"]
+    def test_each_graph_has_a_row_with_the_means_of_its_seeds(self) -> None:
+        row = {"what": "ring", "seed": 1, "rounds": 30, "sent": 0.5, "accuracy": 80.0}
+        later = {**row, "rounds": 60, "sent": 0.1, "accuracy": 81.0}
+        other = {**later, "seed": 2, "sent": 0.3, "accuracy": 83.0}
+        lines = wire.settling({"rows": [row, later, {**row, "seed": 2}, other]}).splitlines()
+        assert lines[0] == "| graph, data | seeds | 1-30 | 31-60 | accuracy after 30, % | accuracy after 60, % |"
+        assert lines[2:] == ["| ring | 2 | 0.50 | 0.20 | 80.0 | 82.0 |"]
 
 
 class TestSimulation:

@@ -61,6 +61,7 @@ def test_the_json_file_has_a_row_a_measurement_and_the_summary(tmp_path: Path, m
 def test_sign_masks_are_counted_as_nodes_settle() -> None:
     first, second = settling_rows("mesh", (1, 2), {**DIGITS, "seed": 1, "local_steps": 1})
     assert (first["sent"], second["sent"]) == (3.0, 3.0), "to each of three neighbours"
+    assert first["what"] == "mesh, digits"
     assert 0 < second["accuracy"] < 100
 
 
