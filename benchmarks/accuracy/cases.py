@@ -21,6 +21,7 @@ from dslnode.data.dataset import DataSet, Examples, load_data_set
 from dslnode.data.partition import PartitionSpec, parse_split, split_held_out, take_partition
 from dslnode.learning.masking import layout_of
 from dslnode.learning.models import alexnet, cnn, mlp
+from dslnode.learning.options import UnevenClasses
 from dslnode.protocol.mask import MaskLayout
 from dslnode.simulation.graph import Neighbours
 from dslnode.simulation.methods.cohort import Cohort
@@ -29,6 +30,8 @@ MODELS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {"mlp": mlp, "c
 VALIDATION_FRACTION = 0.05  # of the training images: 300 a class of Fashion-MNIST
 VALIDATION_PER_CLASS = 100  # of these, what a node's choices are measured on
 FIXED_SEED = 2025  # of the held-out images: the same in all runs, so that nothing leaks from seed to seed
+UNEVEN_CLASSES: UnevenClasses = "by_frequency"
+"""What all methods are measured on: examples as frequent as in a node's own data. Only Dirichlet splits are uneven."""
 MIXED_RATIOS = (0.1, 0.2, 0.3, 0.5, 0.7)
 
 
@@ -112,7 +115,7 @@ class World:
     def cohort(self) -> Cohort:
         """The same nodes as the methods take them."""
         parts = tuple(data.train for data in self.nodes)
-        return Cohort(parts, self.neighbours, self.model, self.layout, self.seed)
+        return Cohort(parts, self.neighbours, self.model, self.layout, self.seed, uneven_classes=UNEVEN_CLASSES)
 
 
 def build_world(case: Case, model_name: str, seed: int, test_per_class: int | None = None) -> World:

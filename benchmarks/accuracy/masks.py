@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmarks.accuracy.cases import World
+from benchmarks.accuracy.cases import UNEVEN_CLASSES, World
 from dslnode.config.settings import Settings
 from dslnode.learning.learner import Learner
 from dslnode.learning.masking import from_mask
@@ -23,6 +23,9 @@ from dslnode.simulation.graph import Neighbours
 from dslnode.simulation.methods.bits import flipped, mask_message, sign_message
 from dslnode.simulation.methods.method import Candidates, Traffic
 from dslnode.simulation.methods.network import build_network
+
+MEASURED_FOR = {"uneven_classes": UNEVEN_CLASSES}
+"""The one setting that is not a daemon's default: it says what is measured, and matters for Dirichlet splits only."""
 
 
 class MaskGossip:
@@ -158,15 +161,15 @@ def learners_of(world: World, options: Mapping[str, Any]) -> list[Learner]:
 
 
 def node_settings(world: World, node: int, options: Mapping[str, Any]) -> Settings:
-    """Return a daemon's settings, so that its defaults and presets are the ones measured."""
+    """Return a daemon's settings, so that its defaults and presets are the ones measured, for what is measured."""
     ratios = world.case.keep_ratios
     own = {"keep_ratio": ratios[node % len(ratios)]} if ratios else {}
-    return Settings(name=f"node-{node}", seed=world.seed, **{**options, **own})
+    return Settings(name=f"node-{node}", seed=world.seed, **{**MEASURED_FOR, **options, **own})
 
 
 def learning_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that the settings decide about learning, by name: it tells results of other defaults apart."""
-    settings = Settings(name="any", seed=0, **options)
+    settings = Settings(name="any", seed=0, **{**MEASURED_FOR, **options})
     start = {key: value for key, value in asdict(initialization_options(settings)).items() if not key.endswith("_seed")}
     training = training_options(settings)
     return {**asdict(training), "power": training.power, **start, "exchange": settings.exchange.value}

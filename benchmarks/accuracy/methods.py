@@ -1,7 +1,8 @@
 """The methods of the table: how each is built, with which options, and what was tried to choose those.
 
 Every baseline gets what it needs to be at its best: rate, own classes or all, chosen on validation (``--tune``
-writes the choice to tuned.json, with all that was tried). Ours runs on the daemon's defaults in every case.
+writes the choice to tuned.json, with all that was tried). Ours runs on the daemon's defaults in every case, and is told
+what is measured (`masks.MEASURED_FOR`).
 """
 
 from __future__ import annotations

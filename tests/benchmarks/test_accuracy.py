@@ -22,11 +22,16 @@ from benchmarks.accuracy.results import ResultsFile, table
 from benchmarks.accuracy.run import Job, Record, run
 from dslnode.config.presets import PRESETS
 from dslnode.data.dataset import Examples
+from dslnode.inference.model_file import pack, unpack
+from dslnode.inference.predictor import Predictor
 from dslnode.learning.frozen_network import shared_layout
+from dslnode.learning.model_description import describe_model, personal_model
 from dslnode.learning.options import DEFAULT_INITIALIZATION
+from dslnode.learning.tasks.classification import class_prior
 from dslnode.protocol.events import NeighbourMasks
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 from dslnode.simulation.methods.dispfl import DENSITY, layer_counts
+from dslnode.simulation.methods.network import tensors
 from dslnode.simulation.methods.recipes import SGD, Options
 
 DIGITS = Case("digits", "classes:4", 60, nodes=4, graph="complete", data="digits")
@@ -55,6 +60,24 @@ def records() -> dict[str, Record]:
 
 def rows_of(examples: Examples) -> set[bytes]:
     return {image.tobytes() for image in examples.images}
+
+
+def measured_and_exported(world: World, options: Options) -> list[bool]:
+    """Return of each node whether the benchmark's accuracy is that of the node's export, and of the file by numpy."""
+    method = MaskGossip(world, options)
+    for number in range(3):
+        method.round(number)
+    found = []
+    for node, weights in enumerate(method.personal(last=True)["aggregated"]):
+        learner, test = method.learners[node], world.nodes[node].test
+        with torch.no_grad():
+            exported = learner.export()(tensors(test)[0]).argmax(dim=1).numpy()
+        file = unpack(pack(personal_model(learner, describe_model(learner, model="mlp"))))
+        in_numpy = Predictor(file).predict(test.stored).classes
+        assert in_numpy is not None
+        right = [int(np.count_nonzero(answers == test.labels)) / len(test) for answers in (exported, in_numpy)]
+        found.append(right == [method.network.accuracy(weights, node, test)] * 2)
+    return found
 
 
 class TestSplit:
@@ -182,6 +205,12 @@ class TestMethods:
         method.round(0)
         kept = [float((model != 0).float().mean()) for model in method.personal(last=True)["aggregated"]]
         assert kept == pytest.approx([0.1, 0.7, 0.1, 0.7], abs=0.01)
+
+    def test_the_accuracy_of_a_node_is_that_of_what_it_exports_where_classes_are_uneven(self) -> None:
+        uneven = build_world(replace(DIGITS, split="dirichlet:0.3"), "mlp", 1)
+        assert any(class_prior(data.train.train.labels, 10) is not None for data in uneven.nodes)
+        assert measured_and_exported(uneven, {}) == [True] * DIGITS.nodes
+        assert not all(measured_and_exported(uneven, {"uneven_classes": "alike"})), "answers without the prior"
 
     def test_a_changed_default_is_another_result(self) -> None:
         assert learning_options({"alpha": 3.0}) != learning_options({})

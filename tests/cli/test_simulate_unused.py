@@ -80,6 +80,7 @@ def test_all_of_them_are_named_with_where_they_were_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["dpsgd", "authors", "masks_alone", "ours"])
 def test_defaults_and_what_all_methods_have_are_taken(method: str) -> None:
     given = {"alpha": "1.0", "exchange": "sign", "data": "digits", "split": "classes:4", "batch_size": "16"}
+    given |= {"uneven_classes": "by_frequency"}
     allowed = given if method != "authors" else {**given, "batch_size": "128"}
     assert check(method, allowed) == ()
 

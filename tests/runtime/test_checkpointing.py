@@ -184,6 +184,25 @@ async def test_the_best_model_is_saved_at_once_and_found_again_after_a_restart(t
     again.worker.close()
 
 
+async def test_a_best_model_that_was_chosen_by_another_score_is_left_alone(tmp_path: Path) -> None:
+    node, again = Node(tmp_path), Node(tmp_path)
+    settings = Settings(run_id="run", state_dir=tmp_path)
+    facts = {"score": 0.75, "score_name": "balanced accuracy", "fingerprint": node.learner.fingerprint.hex()}
+    await node.worker.train(0)
+    await node.keeper.finished(1, {"round": 1}, is_best=True)
+    saved = node.state.load_best()
+    assert saved is not None
+    node.state.save_best(Snapshot(saved.metadata.model_copy(update=facts), saved.arrays))
+    with capture_logs() as logs:
+        resume.restore_best(again.state, settings, again.learner, structlog.get_logger())
+    assert [line["event"] for line in logs] == ["best model not taken"]
+    assert "--uneven-classes" in logs[0]["why"]
+    assert again.learner.best is None
+    assert again.learner.keep_if_best(0.5, 2), "the next one that is measured is the best so far"
+    node.worker.close()
+    again.worker.close()
+
+
 async def test_a_damaged_best_model_is_logged_and_no_reason_to_stop(tmp_path: Path) -> None:
     node = Node(tmp_path)
     (tmp_path / "best").write_bytes(b"rubbish")

@@ -11,7 +11,7 @@ import pytest
 from dslnode.config.settings import Settings
 from dslnode.errors import StateError
 from dslnode.protocol.messages import MaskKind
-from dslnode.runtime.resume import check, restore_traffic, snapshot
+from dslnode.runtime.resume import check, check_score, restore_traffic, snapshot
 from dslnode.runtime.snapshot_metadata import KnownPeer, SnapshotMetadata
 from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.traffic import Flow, Traffic
@@ -50,6 +50,15 @@ def test_another_runs_state_is_refused_with_advice() -> None:
 def test_another_frozen_networks_state_is_refused_with_advice() -> None:
     with pytest.raises(StateError, match=r"/var/lib/node: .* another model or seed; .*--model, --data and --seed"):
         check(remembered(fingerprint=bytes(16)), SETTINGS, FINGERPRINT)
+
+
+def test_a_best_model_chosen_by_another_score_is_refused_with_the_reason() -> None:
+    of_score = remembered().model_copy(update={"score": 0.75, "score_name": "balanced accuracy"})
+    check_score(of_score, "balanced accuracy")
+    for nameless in ({"score_name": ""}, {"score": None}):
+        check_score(of_score.model_copy(update=nameless), "accuracy")
+    with pytest.raises(StateError, match=r"balanced accuracy is its score, and this node's is accuracy: --uneven-cl"):
+        check_score(of_score, "accuracy")
 
 
 def test_traffic_counts_on_after_a_restart() -> None:

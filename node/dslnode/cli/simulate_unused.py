@@ -15,7 +15,7 @@ from dslnode.simulation.simulation import AUTHORS, MASK_METHODS, MASKS_ALONE, Si
 
 OF_ALL_METHODS = frozenset(
     {name for name in Settings.model_fields if section_of(name) == "Data"}
-    | {"model", "seed", "rounds", "evaluate_every", "threads", "local_steps", "batch_size"}
+    | {"model", "seed", "rounds", "evaluate_every", "threads", "local_steps", "batch_size", "uneven_classes"}
 )
 REFUSED_WITH_A_REASON = frozenset({"data_cap", "frozen"})
 """What methods that learn no masks refuse by themselves."""

@@ -20,6 +20,7 @@ from dslnode.learning.options import (
     Personal,
     RobustAggregation,
     StepRule,
+    UnevenClasses,
 )
 from dslnode.protocol.messages import Exchange
 
@@ -193,6 +194,12 @@ class LearningSettings(SettingsGroup):
     own_classes: bool = Field(
         DEFAULT_INITIALIZATION.own_classes,
         description="Train and answer over the node's own classes only; off: over all classes of the run.",
+    )
+    uneven_classes: UnevenClasses = Field(
+        DEFAULT_TRAINING.uneven_classes,
+        description="What the node answers for, and is judged by, where it has more than twice as many examples of one "
+        "class as of another: every class alike, however rare (alike; balanced accuracy), or examples of which each "
+        "class is as frequent as in the node's own data (by_frequency; accuracy).",
     )
     device: Device = Field(
         DEFAULT_TRAINING.device,

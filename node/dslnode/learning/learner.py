@@ -19,6 +19,7 @@ from dslnode.errors import ModelError
 from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.saved_arrays import LOCAL, model_arrays
 from dslnode.learning import aggregation, masking, state_arrays
+from dslnode.learning.answer_units import answer_tensors
 from dslnode.learning.batches import Batches, ExampleTensors, minibatches
 from dslnode.learning.best_model import BestScore, KeptModel
 from dslnode.learning.collaboration import Verdict
@@ -76,7 +77,7 @@ class Learner:
         start = initialization or InitializationOptions(network_seed=seed, node_seed=seed)
         if isinstance(model, str):
             model = build_model(model, data, start.network_seed)
-        self.task = learning_task(data)
+        self.task = learning_task(data, options.uneven_classes)
         model, layout = check_model(model, data, self.task, options.batch_size)
         if options.group_lasso:
             check_channels_can_shrink(model)
@@ -251,9 +252,14 @@ class Learner:
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of all that a checkpoint must hold, as arrays by name."""
         parts = self.parts_of(self.form)
-        kept = {LOCAL + name: tensor for name, tensor in parts.kept.items()}
+        kept = {LOCAL + name: tensor for name, tensor in {**parts.kept, **self.answer_tensors}.items()}
         own = model_arrays(parts.packed, parts.levels)
         return {**state_arrays.to_arrays(self.network, self._state), **kept, **own}
+
+    @property
+    def answer_tensors(self) -> dict[str, np.ndarray]:
+        """What a file must hold of the units in which classes are answered (`answer_units`)."""
+        return answer_tensors(self.task, self.data.output_count)
 
     def parts_of(self, form: PersonalForm) -> ModelParts:
         """Return what a file must hold of a form of this learner's model."""

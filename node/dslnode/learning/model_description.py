@@ -12,6 +12,7 @@ from dslnode.errors import ModelError
 from dslnode.inference.model_header import MAX_SCALED_FEATURES, Description, InputScaling, Layer, Score
 from dslnode.inference.operations import Operation
 from dslnode.inference.personal_model import PersonalModelFile
+from dslnode.learning.answer_units import OPERATION
 from dslnode.learning.learner import Learner
 from dslnode.learning.operations_of import operations_of
 from dslnode.learning.options import InitializationOptions, TrainingOptions
@@ -60,18 +61,19 @@ def personal_model(learner: Learner, description: Description, *, best: bool = T
         round=learner.finished_rounds if kept is None else kept.round,
         mask=np.unpackbits(parts.packed, count=description.mask_layout.size, bitorder="little"),
         levels=parts.levels,
-        tensors={**tensors, **parts.kept},
+        tensors={**tensors, **parts.kept, **learner.answer_tensors},
         score=score,
         threshold=learner.threshold,
     )
 
 
 def _operations(learner: Learner) -> tuple[Operation, ...]:
-    """Return what the model does; nothing if that cannot be said without torch."""
+    """Return what the model does, to answers in their units; nothing if that cannot be said without torch."""
     try:
-        return operations_of(learner.network.model)
+        found = operations_of(learner.network.model)
     except ModelError:
         return ()
+    return (*found, OPERATION) if learner.answer_tensors else found
 
 
 def _per_output(numbers: Tensor, learner: Learner) -> tuple[float, ...]:

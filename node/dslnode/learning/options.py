@@ -15,6 +15,7 @@ Keep = Literal["best", "last"]
 Device = Literal["cpu", "cuda", "mps"]
 Personal = Literal["binary", "levels", "graded"]
 StepRule = Literal["adam", "momentum"]
+UnevenClasses = Literal["alike", "by_frequency"]
 
 
 POWER_OF_FORM: dict[Personal, float] = {"binary": 0.125, "levels": 0.5, "graded": 0.5}
@@ -53,6 +54,7 @@ class TrainingOptions:
     group_lasso: float = 0.0  # lambda, in units of the loss per unit of a channel's scale; 0: off
     min_channel_fraction: float = 0.0  # drop channels that keep less than this part of their share; 0: off
     personal: Personal = "levels"  # what answers and is exported: the mask alone, or strengths with it
+    uneven_classes: UnevenClasses = "alike"  # what answers and score are for where classes are uneven
     keep: Keep = "best"  # the model that is exported: the best by held-out score, or that of the last round
     fine_tuning: FineTuning = "off"
     fine_tuning_rate: float = 10.0  # the paper's eta_f

@@ -6,6 +6,7 @@ from dslnode.data.schema import difference
 from dslnode.errors import ModelError
 from dslnode.inference.model_header import Description
 from dslnode.inference.personal_model import PersonalModelFile
+from dslnode.learning.answer_units import without_answer_units
 from dslnode.learning.learner import Learner
 
 REMEDY = "start with the --model, --seed, --keep-ratio and --data that it was made with"
@@ -38,7 +39,7 @@ def begin_from(learner: Learner, own: Description, file: PersonalModelFile) -> f
 def check_same_network(theirs: Description, own: Description) -> None:
     """Raise ``ModelError`` with the first difference in words unless both are of one network and one kind of data."""
     for name, words in COMPARED.items():
-        here, there = getattr(own, name), getattr(theirs, name)
+        here, there = (_compared(description, name) for description in (own, theirs))
         if here != there:
             raise ModelError(
                 f"--from: the model is of another network: {words} differ, {_first(there, here)} there,"
@@ -49,6 +50,12 @@ def check_same_network(theirs: Description, own: Description) -> None:
         differs = difference(*(schema.agreement() for schema in schemas if schema is not None))
         if differs:
             raise ModelError(f"--from: the model reads its data by another schema: {differs}; {REMEDY}")
+
+
+def _compared(description: Description, name: str) -> object:
+    if name == "operations":
+        return without_answer_units(description.operations)
+    return getattr(description, name)
 
 
 def _first(values: object, others: object) -> object:

@@ -96,6 +96,7 @@ def restore_best(state: StateDirectory, settings: Settings, learner: Learner, lo
         if best is None:
             return
         check(best.metadata, settings, learner.fingerprint)
+        check_score(best.metadata, learner.task.score_name)
         learner.restore(best.arrays)
     except StateError as error:
         log.warning("best model not taken", why=str(error))
@@ -115,6 +116,18 @@ def check(metadata: SnapshotMetadata, settings: Settings, fingerprint: bytes) ->
         raise StateError(
             f"{settings.state_dir}: holds the state of another model or seed; choose another --state-dir, "
             "or start with the --model, --data and --seed it was made with"
+        )
+
+
+def check_score(metadata: SnapshotMetadata, own: str) -> None:
+    """Raise ``StateError`` unless the snapshot's score is of the node's ``own`` kind, or has none or no name.
+
+    Scores of two kinds cannot be compared, and what was chosen by one of them may answer otherwise.
+    """
+    if metadata.score is not None and metadata.score_name not in ("", own):
+        raise StateError(
+            f"{metadata.score_name} is its score, and this node's is {own}: --uneven-classes or the data have changed; "
+            "the best model is chosen anew"
         )
 
 

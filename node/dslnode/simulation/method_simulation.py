@@ -74,9 +74,10 @@ class MethodSimulation:
             layout,
             settings.seed,
             settings.batch_size,
+            settings.uneven_classes,
         )
         self._parts = parts
-        self._tasks = [learning_task(data) for data in parts]
+        self._tasks = [learning_task(data, settings.uneven_classes) for data in parts]
         recipe = METHODS[self.method]
         rate = {} if self.rate is None else {"rate": self.rate}
         options = {**recipe.options, **rate, "local_steps": settings.local_steps}

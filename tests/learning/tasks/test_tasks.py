@@ -9,6 +9,7 @@ import torch
 from dslnode.data.dataset import DataSet, Examples
 from dslnode.data.target import Target
 from dslnode.errors import DataError, SettingsError
+from dslnode.learning.options import UnevenClasses
 from dslnode.learning.tasks.anomaly import Anomaly
 from dslnode.learning.tasks.chosen import learning_task
 from dslnode.learning.tasks.classification import Classification
@@ -62,6 +63,40 @@ def test_uneven_classes_count_alike_in_loss_and_score() -> None:
     assert unsure.grad is not None
     pulls = unsure.grad.sum(dim=0)
     assert pulls.abs().max() < 0.01, "outputs that are alike for all classes need no change, however common a class is"
+
+
+def test_by_frequency_uneven_classes_are_answered_with_the_prior_and_judged_by_plain_accuracy() -> None:
+    data = labelled((30, 10))
+    alike, task = Classification(data), Classification(data, "by_frequency")
+    assert task.score_name == "accuracy"
+    assert task.score(np.zeros(40, np.int64), data.train.labels) == 0.75
+    assert task.chance(0.9, np.array([0] * 98 + [1] * 2)) == pytest.approx(0.032)
+    outputs = torch.tensor([[0.0, 0.5], [0.0, 2.0]])
+    assert alike.predictions(outputs, outputs).tolist() == [1, 1]
+    assert task.predictions(outputs, outputs).tolist() == [0, 1], "a class that is three times as frequent wins a doubt"
+    centre, scale = task.original_units()
+    assert torch.equal((centre + scale * outputs).argmax(dim=1), task.predictions(outputs, outputs))
+    assert centre.tolist() == pytest.approx(np.log([31 / 42, 11 / 42]))
+    targets = torch.tensor([0, 1])
+    assert torch.equal(task.loss(outputs, outputs, targets), alike.loss(outputs, outputs, targets))
+    assert scores(task, data)["majority"] == 0.75 > scores(alike, data)["majority"]
+
+
+def test_even_classes_are_the_same_by_frequency() -> None:
+    task, outputs = Classification(labelled((10, 20)), "by_frequency"), torch.tensor([[0.0, 0.1]])
+    assert task.predictions(outputs, outputs).tolist() == [1]
+    assert [float(part) for part in task.original_units()] == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("uneven_classes", ["alike", "by_frequency"])
+def test_tasks_of_all_kinds_are_made_of_the_data_alone_and_classification_by_the_setting(
+    uneven_classes: UnevenClasses,
+) -> None:
+    own = labelled((30, 10))
+    name = {"alike": "balanced accuracy", "by_frequency": "accuracy"}[uneven_classes]
+    assert learning_task(own, uneven_classes).score_name == name
+    numbers = data_set(INPUTS, values=INPUTS[:, :1], target=Target(task=f"{__name__}:Least"))
+    assert learning_task(numbers, uneven_classes).score_name == "negative largest error"
 
 
 def test_a_class_that_a_node_lacks_does_not_make_its_classes_uneven() -> None:

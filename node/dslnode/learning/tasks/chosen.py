@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
+from functools import partial
 
 from dslnode.data.dataset import DataSet
 from dslnode.data.target import Task
 from dslnode.errors import DslnodeError, SettingsError
+from dslnode.learning.options import DEFAULT_TRAINING, UnevenClasses
 from dslnode.learning.tasks.anomaly import Anomaly
 from dslnode.learning.tasks.classification import Classification
 from dslnode.learning.tasks.multilabel import MultiLabel
@@ -23,8 +26,8 @@ BUILT_IN: dict[str, type[LearningTask]] = {
 }
 
 
-def learning_task(data: DataSet) -> LearningTask:
-    """Return the task of a node's data.
+def learning_task(data: DataSet, uneven_classes: UnevenClasses = DEFAULT_TRAINING.uneven_classes) -> LearningTask:
+    """Return the task of a node's data. ``uneven_classes`` matters to classification alone.
 
     Raises ``SettingsError`` if there is no such task, ``DataError`` if the data do not suit it.
     """
@@ -33,7 +36,9 @@ def learning_task(data: DataSet) -> LearningTask:
         near = difflib.get_close_matches(name, BUILT_IN, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise SettingsError(f"unknown task {name!r}{hint}; known are {', '.join(BUILT_IN)}, and module:Task")
-    make = BUILT_IN.get(name) or load_object(name)
+    make: Callable[[DataSet], object] = BUILT_IN.get(name) or load_object(name)
+    if make is Classification:
+        make = partial(Classification, uneven_classes=uneven_classes)
     try:
         task = make(data)
     except DslnodeError:

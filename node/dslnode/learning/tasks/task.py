@@ -65,7 +65,10 @@ class LearningTask(ABC):
         return CHANCE / math.sqrt(len(targets))
 
     def original_units(self) -> tuple[Tensor, Tensor]:
-        """Return centre and scale, each (outputs,) or (): an answer for people is ``centre + scale * output``."""
+        """Return centre and scale, each (outputs,) or (): an answer for people is ``centre + scale * output``.
+
+        Of classes, such an answer is a logit.
+        """
         return torch.tensor(0.0), torch.tensor(1.0)
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from dslnode.data.dataset import DataSet
+from dslnode.learning.options import DEFAULT_TRAINING, UnevenClasses
 from dslnode.protocol.mask import MaskLayout
 from dslnode.simulation.graph import Neighbours
 
@@ -16,7 +17,8 @@ from dslnode.simulation.graph import Neighbours
 class Cohort:
     """All nodes of a run. ``parts`` are their data; ``model`` makes a fresh model, whose weights do not matter.
 
-    ``batch_size`` examples make a local step. ``layout`` has the model's weights as one flat vector.
+    ``batch_size`` examples make a local step. ``layout`` has the model's weights as one flat vector. ``uneven_classes``
+    says what nodes with uneven classes answer for, as a daemon's setting does.
     """
 
     parts: tuple[DataSet, ...]
@@ -25,3 +27,4 @@ class Cohort:
     layout: MaskLayout
     seed: int
     batch_size: int = 32
+    uneven_classes: UnevenClasses = DEFAULT_TRAINING.uneven_classes

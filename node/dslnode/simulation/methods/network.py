@@ -23,21 +23,25 @@ from dslnode.simulation.methods.cohort import Cohort
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """The model over a flat weight vector; ``offset`` is added to the logits of each node, as the learner does."""
+    """The model over a flat weight vector.
+
+    ``loss_offsets`` (classes,) are added to the logits of each node in its loss, ``answer_offsets`` to those that it
+    answers with, as the learner does.
+    """
 
     model: nn.Module
     layout: MaskLayout
-    offsets: tuple[Tensor, ...]
+    loss_offsets: tuple[Tensor, ...]
+    answer_offsets: tuple[Tensor, ...]
 
     def logits(self, weights: Tensor, node: int, images: Tensor) -> Tensor:
-        """Return the logits, shape ``(batch, classes)``, of one node's images under these weights."""
-        found: Tensor = functional_call(self.model, tensors_of(weights, self.layout), (images,))
-        return found + self.offsets[node]
+        """Return the logits, shape ``(batch, classes)``, that a node with these weights answers images with."""
+        return self._outputs(weights, images) + self.answer_offsets[node]
 
     def gradient(self, weights: Tensor, node: int, images: Tensor, labels: Tensor) -> Tensor:
         """Return the gradient of the minibatch's loss, as flat as the weights."""
         leaf = weights.detach().requires_grad_()
-        loss = cross_entropy(self.logits(leaf, node, images), labels)
+        loss = cross_entropy(self._outputs(leaf, images) + self.loss_offsets[node], labels)
         return torch.autograd.grad(loss, leaf)[0]
 
     @torch.no_grad()
@@ -53,23 +57,28 @@ class Network:
         right = self.predictions(weights, node, examples) == examples.labels
         return int(right.sum()) / len(right)
 
+    def _outputs(self, weights: Tensor, images: Tensor) -> Tensor:
+        found: Tensor = functional_call(self.model, tensors_of(weights, self.layout), (images,))
+        return found
+
 
 def build_network(cohort: Cohort, *, own_classes: bool) -> Network:
     """Return the network; ``own_classes`` lets a node train and answer over the classes of its own data only.
 
-    Where these are uneven, all methods train and answer with the class prior, as the learner's loss has it.
+    Where these are uneven, all methods train with the class prior, as the learner does. They answer with it if the
+    cohort's uneven classes count by frequency.
     """
-    offsets = []
+    of_losses, of_answers = [], []
     for data in cohort.parts:
         offset = torch.zeros(data.class_count)
         if own_classes:
             offset += NEVER
             offset[torch.from_numpy(np.unique(data.train.labels))] = 0
         prior = class_prior(data.train.labels, data.class_count)
-        if prior is not None:
-            offset += torch.from_numpy(prior)
-        offsets.append(offset)
-    return Network(cohort.model(), cohort.layout, tuple(offsets))
+        with_prior = offset if prior is None else offset + torch.from_numpy(prior)
+        of_losses.append(with_prior)
+        of_answers.append(with_prior if cohort.uneven_classes == "by_frequency" else offset)
+    return Network(cohort.model(), cohort.layout, tuple(of_losses), tuple(of_answers))
 
 
 def tensors(examples: Examples) -> tuple[Tensor, Tensor]:

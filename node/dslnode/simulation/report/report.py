@@ -62,7 +62,7 @@ def write_report(directory: Path, command: str, loaded: LoadedSettings, simulati
     facts = PageFacts(
         title=f"{len(plan.boards)} simulated nodes, {prepared.settings.data}",
         command=command,
-        score_name=learning_task(prepared.parts[0]).score_name,
+        score_name=learning_task(prepared.parts[0], prepared.settings.uneven_classes).score_name,
         weights=simulation.weights,
     )
     remarks = as_remarks([*differences(prepared, simulation.method)])
