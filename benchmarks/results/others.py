@@ -161,14 +161,14 @@ def hostile(result: Result) -> str:
         number("off_accuracy", "off, %", ".1f"),
         Column("lost", lambda row: _lost(row, "off_loss")),
         number("clipped_accuracy", "clipped, %", ".1f"),
-        number("clipped_loss", "lost", ".1f"),
+        number("clipped_loss", "lost", "z.1f"),
     ]
     return table(columns, result["rows"])
 
 
 def _lost(row: Row, key: str) -> str:
     """Return the loss; the network without lies and without defence is what losses are measured against."""
-    return "" if row["kind"] == "none" else formatted(row.get(key), ".1f")
+    return "" if row["kind"] == "none" else formatted(row.get(key), "z.1f")
 
 
 def dslth(result: Result) -> str:
