@@ -35,7 +35,7 @@ MAIN = ("4-classes-15-each", "4-classes-50-each", "4-classes-437")
 SHORT = ("4-classes-15-each", "4-classes-437", "dirichlet-0.3")
 SHORT_METHODS = ("dense_alone", "ours", "ours_binary", "dpsgd", "dpsgd_finetuned")
 SPLITS = tuple(case for case in CASES if case not in MAIN)
-SPLIT_METHODS = ("ours", "ours_binary", "masks_alone", "dense_alone", "dpsgd", "dpsgd_finetuned")
+SPLIT_METHODS = ("ours", "ours_binary", "masks_alone", "dense_alone", "dpsgd", "dpsgd_finetuned", "dispfl")
 
 Result = dict[str, Any]
 
