@@ -180,6 +180,11 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
     assert read_model(file).round == 12
 
 
+def test_a_directory_is_said_to_be_exported_first(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=rf"it is a directory.*dslnode export --state-dir {tmp_path} -o FILE"):
+        read_model(tmp_path)
+
+
 def test_a_model_without_masked_weights_has_no_mask() -> None:
     bare = described(layers=(), operations=())
     model = replace(example(), description=bare, mask=np.empty(0, np.uint8))

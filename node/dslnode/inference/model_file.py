@@ -98,7 +98,10 @@ def read_content(path: Path) -> bytes:
     try:
         return read_input(path, MAX_FILE_BYTES)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}); give the file of a model") from error
+        remedy = "give the file of a model"
+        if path.is_dir():
+            remedy += f"; dslnode export --state-dir {path} -o FILE writes one from what a node has saved"
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
 
 
 def unpack_named(content: bytes, name: str) -> PersonalModelFile:
