@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +115,25 @@ def test_what_a_method_of_a_grid_does_without_is_said(tmp_path: Path, capsys: py
     loaded = load({"rounds": "1", "local_steps": "1", "model": "mlp", "send_threshold": "0"}, {}, None)
     assert run_grid(replace(plan, loaded=loaded), ["method=ours,dense_alone"]) is ExitCode.DONE
     assert "method dense_alone does without send-threshold" in capsys.readouterr().out
+
+
+def test_scores_of_two_kinds_are_named_in_the_table_and_in_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = tmp_path / "uneven.csv"
+    rows = (f"{place % 7},{place % 5},{'worn' if place % 10 == 0 else 'ok'}" for place in range(200))
+    examples.write_text("\n".join(("heat,noise,state", *rows)) + "\n")
+    plan = request(tmp_path / "grid")
+    loaded = load({"rounds": "1", "local_steps": "1", "model": "mlp", "data": f"csv:{examples}"}, {}, None)
+    assert run_grid(replace(plan, loaded=loaded), ["uneven_classes=alike,by_frequency"]) is ExitCode.DONE
+    said = capsys.readouterr().out
+    assert said.count("seeds  rounds") == 2, "a table for each kind"
+    assert re.search(r"balanced\s.*\n.*accuracy.*\nalike ", said)
+    with (tmp_path / "grid" / "grid.csv").open(encoding="utf-8", newline="") as table:
+        found = [(row["uneven_classes"], row["score_name"]) for row in csv.DictReader(table)]
+    assert found == [("alike", "balanced accuracy"), ("by_frequency", "accuracy")]
+    page = (tmp_path / "grid" / "grid.html").read_text(encoding="utf-8")
+    assert "uneven_classes alike (balanced accuracy)" in page
 
 
 def test_what_is_done_is_shown_after_a_failure_and_not_run_again(

@@ -144,6 +144,15 @@ def test_the_table_is_a_mean_over_seeds() -> None:
     assert rows[1][2].mean_score is None
 
 
+def test_scores_of_several_kinds_are_named_together() -> None:
+    kinds = [("1", "accuracy"), ("2", "balanced accuracy"), ("3", "accuracy and balanced accuracy"), ("4", "")]
+    found = [({"churn": "0", "seed": seed}, replace(OUTCOME, score_name=name)) for seed, name in kinds]
+    [(_, seeds, mean)] = over_seeds(found)
+    assert (seeds, mean.score_name) == (4, "accuracy and balanced accuracy")
+    [(_, _, alike)] = over_seeds(found[:1])
+    assert alike.score_name == "accuracy"
+
+
 def test_an_outcome_is_that_of_the_honest_nodes() -> None:
     ended = finished(hostile="0.2:inverted")
     hostile = frozenset(i for i, board in enumerate(ended.prepared.plan.boards) if board.hostile)

@@ -16,7 +16,9 @@ from dslnode.simulation.simulation import SimulationOptions
 
 OPTIONS = SimulationOptions(nodes=4, topology="ring")
 SETTINGS = Settings(name="simulated", rounds=3)
-OUTCOME = Outcome(rounds=3, mean_score=0.9, worst_score=0.8, payload_bits=100, wire_bytes=30, seconds=2.0)
+OUTCOME = Outcome(
+    rounds=3, mean_score=0.9, worst_score=0.8, payload_bits=100, wire_bytes=30, seconds=2.0, score_name="accuracy"
+)
 FOUND: list[tuple[Combination, Outcome]] = [
     ({"seed": "1", "churn": "0"}, OUTCOME),
     ({"seed": "2", "churn": "0.5"}, replace(OUTCOME, mean_score=None, worst_score=None)),
@@ -33,6 +35,15 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir()} == {"grid.csv", "grid.json"}
 
 
+def test_a_table_without_the_names_of_scores_is_read(tmp_path: Path) -> None:
+    grid(tmp_path).begin(4, FOUND)
+    table = tmp_path / "grid.csv"
+    rows = table.read_text(encoding="utf-8").splitlines()
+    assert rows[0].endswith(",score_name")
+    table.write_text("\n".join(row.rpartition(",")[0] for row in rows) + "\n", encoding="utf-8")
+    assert grid(tmp_path).read() == [(run, replace(found, score_name="")) for run, found in FOUND]
+
+
 def test_nothing_is_done_where_there_is_nothing(tmp_path: Path) -> None:
     assert grid(tmp_path).read() == []
     grid(tmp_path).check_free()
@@ -44,7 +55,7 @@ def test_another_grid_is_not_taken_for_this_one(tmp_path: Path) -> None:
         grid(tmp_path).read()
 
 
-@pytest.mark.parametrize("row", ["3", "3,0", "3,0,3,0.5,0.5,1,1,1,9", "3,0,x,0.5,0.5,1,1,1"])
+@pytest.mark.parametrize("row", ["3", "3,0", "3,0,3,0.5,0.5,1,1,1,accuracy,9", "3,0,x,0.5,0.5,1,1,1,accuracy"])
 def test_a_damaged_row_is_refused(tmp_path: Path, row: str) -> None:
     grid(tmp_path).begin(4, FOUND)
     with (tmp_path / "grid.csv").open("a", encoding="utf-8") as file:

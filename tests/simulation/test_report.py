@@ -175,6 +175,12 @@ def test_the_page_of_a_grid_has_a_curve_for_every_combination_over_seeds(ended: 
     text = grid_page("4 simulations", "dslnode simulate", courses)
     pictures = ["<svg" + part.partition("</svg>")[0] + "</svg>" for part in text.split("<svg")[1:]]
     assert [len(ElementTree.fromstring(each).findall("{*}polyline")) for each in pictures] == [2, 2, 2]
+    assert "mean score" in text
+    named = [Course(f"steps {steps}", rounds, "accuracy") for steps in (10, 30)]
+    assert "mean accuracy" in grid_page("2 simulations", "dslnode simulate", named)
+    two = grid_page("2", "dslnode simulate", [named[0], Course("steps 30", rounds, "balanced accuracy")])
+    assert "mean score" in two
+    assert "steps 30 (balanced accuracy)" in two
     many = grid_page("many", "dslnode simulate", [Course(str(i), rounds) for i in range(20)])
     assert "The first 12 of 20 combinations are drawn." in many
 

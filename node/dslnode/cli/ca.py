@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Optional
 
 import typer
@@ -33,6 +35,8 @@ Out = Annotated[
     typer.Option(metavar="FILE", help="Where to write the ticket. Default: NAME.ticket here."),
 ]
 DIRECTORY = Path("dslnode-authority")
+Origin = tuple[str, str]
+"""A setting's value as text, and where it was given."""
 
 
 @app.command()
@@ -43,7 +47,7 @@ def init(
     """Make a new network authority. An existing one is never overwritten."""
     from dslnode.security.authority import Authority, utc_now
 
-    _checked_settings([], run_id=run_id)
+    _checked_settings([], run_id=(run_id, "--run-id"))
     Authority.create(directory, run_id, utc_now())
     typer.echo(f"{directory}: a new authority. Anyone who can read it can make tickets: keep it safe, and keep a copy.")
 
@@ -71,7 +75,8 @@ def issue(
     """
     from dslnode.security.authority import Authority, utc_now
 
-    valid = _checked_settings([*(settings or []), *([f"peers={peers}"] if peers else [])], name=name)
+    others = {"peers": (peers, "--peers")} if peers else {}
+    valid = _checked_settings(settings or [], others, name=(name, "NAME"))
     if address:
         _check_address(address)
     if not re.fullmatch(FINGERPRINT, fingerprint):
@@ -112,9 +117,14 @@ def show(directory: Directory = DIRECTORY) -> None:
         typer.echo(f"{name:24} {node.node_id}  {node.address or '-':22} {state}")
 
 
-def _checked_settings(given: list[str], **fixed: str) -> dict[str, str]:
-    """Return the settings of a ticket, checked as a start checks them. Raises ``SettingsError``."""
-    from dslnode.config.loader import NOT_IN_TICKETS, load
+def _checked_settings(
+    given: list[str], others: Mapping[str, Origin] = MappingProxyType({}), **fixed: Origin
+) -> dict[str, str]:
+    """Return the settings of a ticket, ``given`` and others, checked as a start checks them. Raises ``SettingsError``.
+
+    ``fixed`` are checked with them, and no settings of a ticket.
+    """
+    from dslnode.config.loader import NOT_IN_TICKETS, check_given
 
     pairs = [setting.partition("=") for setting in given]
     for key, equals, value in pairs:
@@ -122,8 +132,9 @@ def _checked_settings(given: list[str], **fixed: str) -> dict[str, str]:
             raise SettingsError(f"--set {key}: is not KEY=VALUE of a setting that a ticket may give")
         if not value.isprintable():
             raise SettingsError(f"--set {key}: has characters that are not printable text; write it without them")
-    settings = {key.replace("-", "_"): value for key, _, value in pairs}
-    load(fixed, {f"DSLNODE_{key.upper()}": value for key, value in settings.items()}, None)
+    chosen = {key.replace("-", "_"): (value, f"--set {key}") for key, _, value in pairs} | dict(others)
+    check_given({**chosen, **fixed}, "--set")
+    settings = {key: value for key, (value, _) in chosen.items()}
     if settings.get("schema"):
         from dslnode.data.schema_file import schema_file_text
 

@@ -1,4 +1,4 @@
-"""Runs a grid of simulations, one after the other, and shows them in one table: ``dslnode simulate --grid``."""
+"""Runs a grid of simulations, one after the other, and shows them in a table: ``dslnode simulate --grid``."""
 
 from __future__ import annotations
 
@@ -54,8 +54,9 @@ class Grid:
         """Take in a simulation that is done."""
         honest = simulation.prepared.plan.honest
         records = [record for record in simulation.records if record.node in honest]
-        self.found.append((combination, outcome(records, hostile=frozenset())))
-        self.courses.append(_course(combination, records))
+        score_name = simulation.prepared.score_name
+        self.found.append((combination, outcome(records, hostile=frozenset(), score_name=score_name)))
+        self.courses.append(_course(combination, records, score_name))
         self.files.write(self.found)
 
 
@@ -114,7 +115,7 @@ def _grid(request: Request, axes: Sequence[str]) -> Grid:
         files,
         [(run, _request(request, run)) for run in runs],
         found,
-        [_read_course(request.directory, combination) for combination, _ in found],
+        [_read_course(request.directory, combination, each.score_name) for combination, each in found],
     )
 
 
@@ -130,22 +131,23 @@ def _run(grid: Grid, console: Console) -> ExitCode:
 
 
 def _show(grid: Grid, console: Console) -> None:
-    """Print the table of what is done, and write the page. Raises ``SettingsError`` if it cannot be written."""
+    """Print the tables of what is done, and write the page. Raises ``SettingsError`` if it cannot be written."""
     if not grid.found:
         return
-    console.print(_table(grid.found))
+    for table in _tables(grid.found):
+        console.print(table)
     page = grid.directory / "grid.html"
     write(page, grid_page(f"{len(grid.found)} simulations", given_command(), grid.courses))
     console.print(f"all runs: {grid.files.table}, {page}", soft_wrap=True, highlight=False)
 
 
-def _course(combination: Combination, records: Sequence[RoundRecord]) -> Course:
+def _course(combination: Combination, records: Sequence[RoundRecord], score_name: str) -> Course:
     """Return the course of a combination; ``records`` are those of its honest nodes."""
     name = ", ".join(f"{name} {value}" for name, value in combination.items() if name != "seed") or "all seeds"
-    return Course(name, summaries(records))
+    return Course(name, summaries(records), score_name)
 
 
-def _read_course(directory: Path, combination: Combination) -> Course:
+def _read_course(directory: Path, combination: Combination, score_name: str) -> Course:
     place = directory / run_name(combination)
     try:
         hostile = read_hostile(place / "nodes.csv")
@@ -154,7 +156,7 @@ def _read_course(directory: Path, combination: Combination) -> Course:
         raise StateError(
             f"{place}: cannot be read ({error}); delete its row in {directory / 'grid.csv'} to run it again"
         ) from error
-    return _course(combination, [record for record in records if record.node not in hostile])
+    return _course(combination, [record for record in records if record.node not in hostile], score_name)
 
 
 def _request(request: Request, combination: Combination) -> Request:
@@ -170,12 +172,12 @@ def _request(request: Request, combination: Combination) -> Request:
     )
 
 
-def _table(found: Found) -> Table:
-    table = Table(box=None, pad_edge=False)
-    names = [name for name in found[0][0] if name != "seed"] if found else []
-    for name in (*names, "seeds", "rounds", "mean\nscore", "worst", "sent per\nnode", "on the\nwire", "seconds"):
-        table.add_column(name, justify="left" if name in names else "right", no_wrap=True)
+def _tables(found: Found) -> list[Table]:
+    """Return a table for each kind of score: means of two kinds cannot be compared."""
+    tables: dict[str, Table] = {}
     for combination, seeds, mean in over_seeds(found):
+        table = tables.get(mean.score_name) or _empty_table(list(combination), mean.score_name or "score")
+        tables[mean.score_name] = table
         table.add_row(
             *combination.values(),
             str(seeds),
@@ -186,4 +188,12 @@ def _table(found: Found) -> Table:
             si_amount(mean.wire_bytes),
             f"{mean.seconds:,.1f}",
         )
+    return list(tables.values())
+
+
+def _empty_table(names: Sequence[str], score_name: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    score = "\n".join(["mean", *score_name.split()])
+    for name in (*names, "seeds", "rounds", score, "worst", "sent per\nnode", "on the\nwire", "seconds"):
+        table.add_column(name, justify="left" if name in names else "right", no_wrap=True)
     return table

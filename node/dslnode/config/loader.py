@@ -86,6 +86,12 @@ def _merged(given: Layer, *, examine: bool = False) -> LoadedSettings:
     return LoadedSettings(settings, origins, problem)
 
 
+def check_given(given: Layer, source: str) -> None:
+    """Raise ``SettingsError`` unless these values, each with its origin, could be settings; ``source`` is of all."""
+    _check_names(given, source)
+    _merged(given)
+
+
 def load_settings(config: str | Path | None = None, **values: Any) -> Settings:
     """Return settings from values, over a TOML file, over the ticket that either names, over presets and defaults.
 

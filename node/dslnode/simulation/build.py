@@ -16,6 +16,7 @@ from dslnode.data.partition import PartitionSpec, node_part
 from dslnode.data.task_choice import with_task
 from dslnode.learning.model_building import build_model
 from dslnode.learning.pretrained import PretrainedNetwork
+from dslnode.learning.tasks.chosen import learning_task
 from dslnode.protocol.codec.mask_codec import READABLE, Codec
 from dslnode.protocol.messages import MaskKind
 from dslnode.runtime.build import (
@@ -35,7 +36,7 @@ from dslnode.simulation.happenings import Happening
 from dslnode.simulation.hostile import ATTACKS, MASK_ATTACKS, SILENT, HostileLearner
 from dslnode.simulation.partition_file import PartPositions, positions_of, take_part
 from dslnode.simulation.plan import SimulationPlan
-from dslnode.simulation.records import RoundRecord
+from dslnode.simulation.records import RoundRecord, joined
 from dslnode.simulation.virtual_bookkeeper import VirtualBookkeeper
 from dslnode.simulation.virtual_learner import CommonParts, VirtualLearner
 from dslnode.simulation.virtual_network import NetworkRules, VirtualNetwork
@@ -98,6 +99,14 @@ class PreparedSimulation:
         """The numbers of the honest nodes that hold out examples: those that have a score."""
         boards, parts = self.plan.boards, self.parts
         return frozenset(node for node in self.plan.honest if parts[boards[node].part - 1].held_out is not None)
+
+    @cached_property
+    def score_name(self) -> str:
+        """Which score the nodes have; if they have several kinds, all of them (`records.joined`)."""
+        boards = self.plan.boards
+        judged = {boards[node].part for node in self.judged} or {1}
+        tasks = [learning_task(self.parts[part - 1], self.settings.uneven_classes) for part in judged]
+        return joined(task.score_name for task in tasks)
 
 
 class NetworkBuilder:

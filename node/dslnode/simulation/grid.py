@@ -17,7 +17,7 @@ from dslnode.errors import SettingsError
 from dslnode.simulation.boards import parse_keep_ratios
 from dslnode.simulation.hostile import parse_hostility
 from dslnode.simulation.link_model import parse_link
-from dslnode.simulation.records import RoundRecord, summaries
+from dslnode.simulation.records import RoundRecord, joined, summaries
 from dslnode.simulation.simulated_settings import NOT_SIMULATED
 from dslnode.simulation.simulation import SimulationOptions
 
@@ -40,7 +40,10 @@ Combination = Mapping[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of one simulation: its last round, the honest nodes' last scores, and what a node sent in the mean."""
+    """What came of one simulation: its last round, the honest nodes' last scores, and what a node sent in the mean.
+
+    ``score_name`` says which scores these are; nodes may have several kinds, and a grid of an earlier release none.
+    """
 
     rounds: float
     mean_score: float | None
@@ -48,6 +51,7 @@ class Outcome:
     payload_bits: float
     wire_bytes: float
     seconds: float
+    score_name: str = ""
 
 
 def combinations(axes: Sequence[str]) -> list[Combination]:
@@ -124,7 +128,7 @@ def _check_setting(name: str) -> None:
         raise SettingsError(f"--grid {name}: simulated nodes do not have this setting; leave it out")
 
 
-def outcome(records: Sequence[RoundRecord], *, hostile: frozenset[int]) -> Outcome:
+def outcome(records: Sequence[RoundRecord], *, hostile: frozenset[int], score_name: str = "") -> Outcome:
     """Return what came of a simulation that has finished at least one round."""
     honest = [record for record in records if record.node not in hostile]
     last = summaries(honest)[-1]
@@ -136,6 +140,7 @@ def outcome(records: Sequence[RoundRecord], *, hostile: frozenset[int]) -> Outco
         payload_bits=last.mean_payload_bits,
         wire_bytes=last.mean_wire_bytes,
         seconds=last.median_seconds,
+        score_name=score_name,
     )
 
 
@@ -163,6 +168,7 @@ def _mean(group: Sequence[Outcome]) -> Outcome:
         payload_bits=fmean(found.payload_bits for found in group),
         wire_bytes=fmean(found.wire_bytes for found in group),
         seconds=fmean(found.seconds for found in group),
+        score_name=joined(found.score_name for found in group),
     )
 
 

@@ -157,4 +157,5 @@ def _outcome(row: dict[str, str]) -> Outcome:
         payload_bits=float(row["payload_bits"]),
         wire_bytes=float(row["wire_bytes"]),
         seconds=float(row["seconds"]),
+        score_name=row.get("score_name", ""),
     )

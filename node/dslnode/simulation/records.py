@@ -68,6 +68,14 @@ class RoundSummary:
     mean_staleness: float
 
 
+AND = " and "
+
+
+def joined(names: Iterable[str]) -> str:
+    """Return names of scores, some of them joined before, as one text that has each once."""
+    return AND.join(sorted({each for name in names for each in name.split(AND) if each}))
+
+
 def summaries(records: Iterable[RoundRecord]) -> list[RoundSummary]:
     """Return a summary of every round that any node has finished, in order."""
     by_round: dict[int, list[RoundRecord]] = {}

@@ -16,21 +16,25 @@ MAX_CURVES = 12
 
 @dataclass(frozen=True)
 class Course:
-    """The rounds of one combination with one seed."""
+    """The rounds of one combination with one seed, and which score they have."""
 
     name: str
     rounds: Sequence[RoundSummary]
+    score_name: str = ""
 
 
 def grid_page(title: str, command: str, courses: Sequence[Course]) -> str:
-    """Return the HTML text. Courses of the same name are those of several seeds."""
+    """Return the HTML text. Courses of the same name are those of several seeds; scores of two kinds are named."""
     groups: dict[str, list[Course]] = {}
+    kinds = sorted({course.score_name for course in courses if course.score_name})
+    score = kinds[0] if len(kinds) == 1 else "score"
     for course in courses:
-        groups.setdefault(course.name, []).append(course)
+        of_kind = f" ({course.score_name})" if len(kinds) > 1 and course.score_name else ""
+        groups.setdefault(course.name + of_kind, []).append(course)
     note = "" if len(groups) <= MAX_CURVES else f"The first {MAX_CURVES} of {len(groups)} combinations are drawn."
     shown = dict(list(groups.items())[:MAX_CURVES])
     pictures = [
-        Picture(heading, line_plot(_curves(shown, across), across=words, along="mean score"), note)
+        Picture(heading, line_plot(_curves(shown, across), across=words, along=f"mean {score}"), note)
         for heading, across, words in (
             ("Score by round", "round", "round"),
             ("Score by bits", "mean_payload_bits", "payload bits sent per node"),

@@ -12,7 +12,6 @@ from dslnode.atomic_file import is_regular, replace_file
 from dslnode.config.loader import LoadedSettings
 from dslnode.config.toml import settings_as_toml
 from dslnode.errors import SettingsError, StateError
-from dslnode.learning.tasks.chosen import learning_task
 from dslnode.runtime.file_lock import lock_file
 from dslnode.simulation.build import PreparedSimulation
 from dslnode.simulation.likeness_file import LIKENESS_FILE
@@ -62,7 +61,7 @@ def write_report(directory: Path, command: str, loaded: LoadedSettings, simulati
     facts = PageFacts(
         title=f"{len(plan.boards)} simulated nodes, {prepared.settings.data}",
         command=command,
-        score_name=learning_task(prepared.parts[0], prepared.settings.uneven_classes).score_name,
+        score_name=prepared.score_name,
         weights=simulation.weights,
     )
     remarks = as_remarks([*differences(prepared, simulation.method)])
