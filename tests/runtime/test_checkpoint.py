@@ -438,6 +438,25 @@ def test_the_best_model_has_two_generations(tmp_path: Path) -> None:
     assert "not a state file" in best.problem
 
 
+def test_the_older_best_model_is_loaded_where_the_newest_one_is_not_taken(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.save_best(SNAPSHOT)
+    directory.save_best(LATER)
+
+    def take(saved: Snapshot, *refused: int) -> None:
+        if saved.metadata.round in refused:
+            raise StateError(f"refused {saved.metadata.round}")
+
+    newest = directory.load_best(take)
+    assert newest is not None
+    assert (newest.metadata.round, directory.best_fell_back) == (4, "")
+    older = directory.load_best(lambda saved: take(saved, 4))
+    assert older is not None
+    assert (older.metadata.round, directory.best_fell_back) == (3, "refused 4")
+    with pytest.raises(StateError, match="refused 4"):
+        directory.load_best(lambda saved: take(saved, 3, 4))
+
+
 def test_there_is_nothing_to_go_back_to_but_what_is_listed(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path)
     directory.save(LATER)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
+import numpy as np
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from dslnode.config.settings import Settings
 from dslnode.errors import StateError
+from dslnode.learning.learner import Learner
 from dslnode.protocol.messages import MaskKind
-from dslnode.runtime.resume import check, check_score, restore_traffic, snapshot
+from dslnode.runtime.checkpoint import Snapshot, StateDirectory
+from dslnode.runtime.resume import check, check_answers, check_score, restore_best, restore_traffic, snapshot
 from dslnode.runtime.snapshot_metadata import KnownPeer, SnapshotMetadata
 from dslnode.transport.connection_manager import ConnectionManager
 from dslnode.transport.traffic import Flow, Traffic
+from tests.learning.test_answer_units import learned, uneven
 
 SETTINGS = Settings(run_id="mine", state_dir=Path("/var/lib/node"))
 FINGERPRINT = bytes(range(16))
@@ -59,6 +67,86 @@ def test_a_best_model_chosen_by_another_score_is_refused_with_the_reason() -> No
         check_score(of_score.model_copy(update=nameless), "accuracy")
     with pytest.raises(StateError, match=r"balanced accuracy is its score, and this node's is accuracy: --uneven-cl"):
         check_score(of_score, "accuracy")
+
+
+def saved_best(state: StateDirectory, learner: Learner, number: int, settings: Settings = SETTINGS) -> None:
+    """Save the learner's present model as the best one of so many rounds, with its score."""
+    score = learner.score()
+    assert score is not None
+    facts = {"round": number, "score": score, "score_name": learner.task.score_name}
+    metadata = remembered(settings, learner.fingerprint).model_copy(update=facts)
+    state.save_best(Snapshot(metadata, learner.state()))
+
+
+def restored(directory: Path, learner: Learner, settings: Settings = SETTINGS) -> list[MutableMapping[str, Any]]:
+    """Let a learner take the best model of a directory, as at a start; return what is logged."""
+    with capture_logs() as logs:
+        restore_best(StateDirectory(directory), settings, learner, structlog.get_logger())
+    return logs
+
+
+def bests(directory: Path) -> list[tuple[str, str, int]]:
+    """Return file, score name and round of each best model that is saved."""
+    found = StateDirectory(directory).generations()
+    return [(each.name, each.metadata.score_name, each.metadata.round) for each in found if each.metadata]
+
+
+def test_a_start_with_another_setting_does_not_cost_the_best_model(tmp_path: Path) -> None:
+    by_frequency, alike = learned("by_frequency"), learned("alike")
+    state = StateDirectory(tmp_path)
+    saved_best(state, by_frequency, 10)
+    saved_best(state, alike, 11)
+    kept, back = by_frequency.mask, learned("by_frequency")
+    back.train_round()
+    [line] = restored(tmp_path, back)
+    assert (line["event"], line["round"]) == ("older best model taken", 10)
+    assert "balanced accuracy is its score" in line["why"]
+    assert back.best is not None
+    assert (back.best.round, back.best.form.mask) == (10, kept)
+    assert bests(tmp_path) == [("best", "accuracy", 10), ("best.old", "balanced accuracy", 11)], (
+        "it is what is exported"
+    )
+    assert restored(tmp_path, learned("by_frequency")) == []
+    assert restored(tmp_path, learned("alike"))[0]["event"] == "older best model taken"
+    assert bests(tmp_path) == [("best", "balanced accuracy", 11), ("best.old", "accuracy", 10)], "nothing is lost"
+
+
+def test_where_no_best_model_fits_the_files_are_left_alone(tmp_path: Path) -> None:
+    state = StateDirectory(tmp_path)
+    for number in (5, 10):
+        saved_best(state, learned("by_frequency"), number)
+    before, alike = bests(tmp_path), learned("alike")
+    [line] = restored(tmp_path, alike)
+    assert (line["event"], line["then"]) == ("best model not taken", "the best model is chosen anew")
+    assert alike.best is None
+    assert bests(tmp_path) == before
+
+
+def test_a_best_model_that_answers_by_other_shares_of_classes_is_not_taken(tmp_path: Path) -> None:
+    data = uneven()
+    labels = data.train.labels
+    others = replace(data, train=data.train.take(np.flatnonzero((labels != 0) | (np.arange(len(labels)) % 20 == 0))))
+    before, after = learned("by_frequency"), learned("by_frequency", data=others)
+    assert before.task.score_name == after.task.score_name
+    saved_best(StateDirectory(tmp_path), before, 10)
+    [line] = restored(tmp_path, after)
+    assert line["event"] == "best model not taken"
+    assert line["why"].startswith("the shares of the classes, by which it answers, are not this node's")
+    assert after.best is None
+    assert restored(tmp_path, learned("by_frequency")) == []
+
+
+def test_a_best_model_that_answers_by_shares_is_not_taken_where_classes_are_even(tmp_path: Path) -> None:
+    data = uneven()
+    even = replace(data, train=data.train.take(np.flatnonzero(data.train.labels == 1)))
+    by_frequency, of_even = learned("by_frequency"), learned("by_frequency", data=even)
+    assert of_even.answer_tensors == {}
+    for before, after in ((by_frequency, of_even), (of_even, by_frequency)):
+        saved_best(StateDirectory(tmp_path), before, 10)
+        saved_best(StateDirectory(tmp_path), before, 11)
+        with pytest.raises(StateError, match="the shares of the classes"):
+            check_answers(before.state(), after)
+        assert [line["event"] for line in restored(tmp_path, after)] == ["best model not taken"]
 
 
 def test_traffic_counts_on_after_a_restart() -> None:

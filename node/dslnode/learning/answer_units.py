@@ -6,6 +6,9 @@ The units of numbers stand in the file's description instead: there raw outputs 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +26,14 @@ def answer_tensors(task: LearningTask, outputs: int) -> dict[str, NDArray[np.flo
     if not task.has_classes or (not centre.any() and bool((scale == 1).all())):
         return {}
     return {SCALE: scale.float().expand(outputs).numpy().copy(), CENTRE: centre.float().expand(outputs).numpy().copy()}
+
+
+def same_units(tensors: Mapping[str, NDArray[Any]], own: Mapping[str, NDArray[Any]]) -> bool:
+    """Return whether tensors of a file, by name, hold the same units as a node's ``own``, and none if it has none."""
+    held = {name: tensors[name] for name in (SCALE, CENTRE) if name in tensors}
+    return held.keys() == own.keys() and all(
+        held[name].shape == own[name].shape and np.allclose(held[name], own[name]) for name in own
+    )
 
 
 def without_answer_units(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:

@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,13 +60,14 @@ class Generation:
 class StateDirectory:
     """The directory that one running node owns. Raises ``StateError`` if it cannot be used.
 
-    ``fell_back`` says why the older of the two states was loaded, if it was; ``limits`` what the file system of the
-    directory cannot do, a sentence each.
+    ``fell_back`` says why the older of the two states was loaded, if it was, and ``best_fell_back`` why the older best
+    model was; ``limits`` what the file system of the directory cannot do, a sentence each.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.fell_back = ""
+        self.best_fell_back = ""
         self.limits: tuple[str, ...] = ()
         self._file = path / "state"
         self._older = path / "state.old"
@@ -113,15 +114,25 @@ class StateDirectory:
             replace_file(self._best, content, older=self._older_best)
         return len(content)
 
-    def load_best(self) -> Snapshot | None:
-        """Return the newest snapshot of a best model that is whole; None if there is none. Raises ``StateError``."""
-        try:
-            return self._read(self._best) or self._read(self._older_best)
-        except StateError:
-            older = self._read(self._older_best)
-            if older is None:
-                raise
-            return older
+    def load_best(self, take: Callable[[Snapshot], None] = lambda _: None) -> Snapshot | None:
+        """Return the newest snapshot of a best model that is whole and that ``take`` takes; None if there is none.
+
+        ``take`` raises ``StateError`` for one that it does not. ``best_fell_back`` says why the newest one was left.
+        Raises ``StateError``, of the newest, if none can be taken.
+        """
+        problems: list[StateError] = []
+        for file in (self._best, self._older_best):
+            try:
+                found = self._read(file)
+                if found is not None:
+                    take(found)
+                    self.best_fell_back = str(problems[0]) if problems else ""
+                    return found
+            except StateError as error:
+                problems.append(error)
+        if problems:
+            raise problems[0]
+        return None
 
     def generations(self) -> list[Generation]:
         """Return what is saved, newest first: the states, then the best models; damaged ones with their problem."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from dslnode.config.settings import Settings
 from dslnode.errors import StateError
+from dslnode.inference.saved_arrays import LOCAL
+from dslnode.learning.answer_units import same_units
 from dslnode.learning.learner import Learner
 from dslnode.learning.results import HeldOut
-from dslnode.runtime.checkpoint import StateDirectory
+from dslnode.runtime.checkpoint import Snapshot, StateDirectory
 from dslnode.runtime.learner_thread import ALONE
 from dslnode.runtime.snapshot_metadata import KnownPeer, SavedTraffic, SnapshotMetadata
 from dslnode.telemetry.logs import Logger
@@ -87,22 +90,32 @@ def restore_alone(alone: Learner, arrays: Mapping[str, np.ndarray], log: Logger)
 
 
 def restore_best(state: StateDirectory, settings: Settings, learner: Learner, log: Logger) -> None:
-    """Let the learner hold the best model that was saved; a file that cannot be used is logged, and left alone.
+    """Let the learner hold the newest best model that was saved and fits; others are logged.
 
-    The learner's present state is overwritten.
+    An older one then takes the place of the newest, which becomes the older one: it is what is exported, and the next
+    best model would replace it. The learner's present state is overwritten.
     """
+
+    def take(saved: Snapshot) -> None:
+        check(saved.metadata, settings, learner.fingerprint)
+        check_score(saved.metadata, learner.task.score_name)
+        check_answers(saved.arrays, learner)
+        learner.restore(saved.arrays)
+
     try:
-        best = state.load_best()
-        if best is None:
-            return
-        check(best.metadata, settings, learner.fingerprint)
-        check_score(best.metadata, learner.task.score_name)
-        learner.restore(best.arrays)
+        best = state.load_best(take)
     except StateError as error:
-        log.warning("best model not taken", why=str(error))
+        then = {} if learner.data.held_out is None else {"then": "the best model is chosen anew"}
+        log.warning("best model not taken", why=str(error), **then)
+        return
+    if best is None:
         return
     if best.metadata.score is not None:
         learner.keep_if_best(best.metadata.score, best.metadata.round)
+    if state.best_fell_back:
+        log.warning("older best model taken", round=best.metadata.round, why=state.best_fell_back)
+        with contextlib.suppress(StateError):  # a full disk, as the next save will say
+            state.save_best(best)
 
 
 def check(metadata: SnapshotMetadata, settings: Settings, fingerprint: bytes) -> None:
@@ -126,8 +139,20 @@ def check_score(metadata: SnapshotMetadata, own: str) -> None:
     """
     if metadata.score is not None and metadata.score_name not in ("", own):
         raise StateError(
-            f"{metadata.score_name} is its score, and this node's is {own}: --uneven-classes or the data have changed; "
-            "the best model is chosen anew"
+            f"{metadata.score_name} is its score, and this node's is {own}: --uneven-classes or the data have changed"
+        )
+
+
+def check_answers(arrays: Mapping[str, np.ndarray], learner: Learner) -> None:
+    """Raise ``StateError`` unless a saved model answers classes in the node's own units: by the same class prior.
+
+    By another one it answered otherwise when its score was measured.
+    """
+    tensors = {name.removeprefix(LOCAL): array for name, array in arrays.items() if name.startswith(LOCAL)}
+    if not same_units(tensors, learner.answer_tensors):
+        raise StateError(
+            "the shares of the classes, by which it answers, are not this node's: "
+            "--uneven-classes or the data have changed"
         )
 
 
