@@ -149,6 +149,18 @@ def test_a_best_model_that_answers_by_shares_is_not_taken_where_classes_are_even
         assert [line["event"] for line in restored(tmp_path, after)] == ["best model not taken"]
 
 
+def test_a_node_that_keeps_the_last_model_takes_no_best_one_and_says_so_in_its_state(tmp_path: Path) -> None:
+    last = SETTINGS.model_copy(update={"keep": "last"})
+    saved_best(StateDirectory(tmp_path), learned("by_frequency"), 10)
+    for uneven_classes in ("by_frequency", "alike"):
+        learner = learned(uneven_classes)
+        assert restored(tmp_path, learner, last) == []
+        assert learner.best is None
+    assert (remembered(last).keep, remembered().keep) == ("last", "best")
+    earlier = remembered().model_dump(exclude={"keep"})
+    assert SnapshotMetadata.model_validate(earlier).keep == "best"
+
+
 def test_traffic_counts_on_after_a_restart() -> None:
     sent = Flow(masks=3, payload_bits=800, mask_bytes=120, control_bytes=30, link_bytes=250, resent_bytes=7)
     received = Flow(masks=2, payload_bits=500, mask_bytes=70, control_bytes=20)

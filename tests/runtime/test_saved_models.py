@@ -9,6 +9,7 @@ import pytest
 
 from dslnode.errors import ModelError, StateError
 from dslnode.inference.saved_arrays import LOCAL, MASK
+from dslnode.learning.options import Keep
 from dslnode.runtime.checkpoint import Snapshot, StateDirectory
 from dslnode.runtime.saved_models import saved_model
 from dslnode.runtime.snapshot_metadata import SnapshotMetadata
@@ -56,6 +57,16 @@ def test_without_a_best_model_the_last_one_is_taken(directory: Path) -> None:
     for name in ("best", "best.old"):
         (directory / name).unlink(missing_ok=True)
     assert saved_model(directory).round == 6
+
+
+@pytest.mark.parametrize(("keep", "number"), [("best", 3), ("last", 7)])
+def test_a_node_that_keeps_the_last_model_exports_it_whatever_best_was_kept_before(
+    directory: Path, keep: Keep, number: int
+) -> None:
+    saved = snapshot(7, 7, score=0.5)
+    metadata = saved.metadata.model_copy(update={"keep": keep})
+    StateDirectory(directory).save(Snapshot(metadata, saved.arrays))
+    assert saved_model(directory).round == number
 
 
 def test_what_is_not_there_is_named_with_what_is(directory: Path) -> None:

@@ -45,6 +45,7 @@ def snapshot(
         score=None if held_out is None else held_out.score,
         score_name="" if held_out is None else held_out.name,
         threshold=None if held_out is None else held_out.threshold,
+        keep=settings.keep,
         description=description,
         neighbours=neighbours,
         members=[KnownPeer.model_validate(dict(member)) for member in members],
@@ -90,11 +91,13 @@ def restore_alone(alone: Learner, arrays: Mapping[str, np.ndarray], log: Logger)
 
 
 def restore_best(state: StateDirectory, settings: Settings, learner: Learner, log: Logger) -> None:
-    """Let the learner hold the newest best model that was saved and fits; others are logged.
+    """Let the learner hold the newest best model that was saved and fits, unless it keeps none; others are logged.
 
     An older one then takes the place of the newest, which becomes the older one: it is what is exported, and the next
     best model would replace it. The learner's present state is overwritten.
     """
+    if settings.keep == "last":
+        return
 
     def take(saved: Snapshot) -> None:
         check(saved.metadata, settings, learner.fingerprint)

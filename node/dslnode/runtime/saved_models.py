@@ -17,7 +17,7 @@ REMEDY = "let the node do a round"
 def saved_model(directory: Path, which: str = BEST) -> PersonalModelFile:
     """Return the ``best`` model, the ``last`` one, or that of a round that is saved. Raises ``StateError``.
 
-    Where no best model is kept, the last one takes its place.
+    Where no best model is kept, the last one takes its place, whatever was kept before.
     """
     snapshot = _snapshot(StateDirectory(directory), directory, which)
     metadata = snapshot.metadata
@@ -48,7 +48,7 @@ def _snapshot(state: StateDirectory, directory: Path, which: str) -> Snapshot:
         raise StateError(
             f"{directory}: there is no such directory; name one that dslnode start --state-dir has written"
         )
-    found = {BEST: lambda: state.load_best() or state.peek(), LAST: state.peek}.get(which)
+    found = {BEST: lambda: _best(state), LAST: state.peek}.get(which)
     if found is None and not which.isdigit():
         raise ModelError(f"round {which!r}: give best, last, or the number of a round that dslnode rounds lists")
     snapshot = found() if found is not None else state.of_round(int(which))
@@ -56,3 +56,8 @@ def _snapshot(state: StateDirectory, directory: Path, which: str) -> Snapshot:
         listed = ", ".join(str(each.metadata.round) for each in state.generations() if each.metadata is not None)
         raise StateError(f"{directory}: holds no model of round {which}; it has {listed or 'none yet'}")
     return snapshot
+
+
+def _best(state: StateDirectory) -> Snapshot | None:
+    last = state.peek()
+    return last if last is not None and last.metadata.keep == LAST else state.load_best() or last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dslnode.learning.options import Keep
 from dslnode.transport.traffic import Flow, Traffic
 
 
@@ -67,8 +68,9 @@ class SnapshotMetadata(Metadata):
     """``round`` is the one to begin with after a restart; ``fingerprint`` that of the frozen network, in hex.
 
     ``score``, by its name, was measured last on held-out data, if it was, and ``threshold`` is the error from which an
-    example is an anomaly. ``description`` is what its model is, as JSON; states of earlier releases have none.
-    ``neighbours`` were linked, ``members`` are nodes that can be dialled; ``traffic`` is by node id in hex.
+    example is an anomaly. ``keep`` is which model the node exports. ``description`` is what its model is, as JSON;
+    states of earlier releases have none. ``neighbours`` were linked, ``members`` are nodes that can be dialled;
+    ``traffic`` is by node id in hex.
     """
 
     round: int = Field(ge=0)
@@ -77,6 +79,7 @@ class SnapshotMetadata(Metadata):
     score: float | None = None
     score_name: str = Field("", max_length=255)
     threshold: float | None = None
+    keep: Keep = "best"
     description: str = ""
     neighbours: list[KnownPeer] = Field(default_factory=list)
     members: list[KnownPeer] = Field(default_factory=list)
