@@ -36,6 +36,8 @@ COLUMNS = (
     Column("worst_together", "worst node together", ".1f"),
     Column("payload_bits_a_weight", "bits a weight, round and neighbour", ".3f"),
 )
+DRAWN_EVERY = 6
+"""Rounds between two points of the picture."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +139,13 @@ def run(plan: Plan) -> Outcome:
 
 
 def curves(plan: Plan) -> list[list[Event]]:
-    """Return the log lines of every node's measured rounds."""
+    """Return the log lines of every node's measured rounds; those between repeat the last accuracy."""
     with TemporaryDirectory() as directory:
         nodes = plan_nodes(Path(directory), plan)
         run_nodes(nodes, lambda: None)
         lines = [map(json.loads, node.log.read_text(encoding="utf-8").splitlines()) for node in nodes]
-    return [[line for line in own if line["event"] == "round" and "accuracy" in line] for own in lines]
+    rounds = [[line for line in own if line["event"] == "round" and "accuracy" in line] for own in lines]
+    return [[*own[: -1 : plan.evaluate_every], own[-1]] for own in rounds]
 
 
 def draw(plan: Plan, file: Path) -> None:
@@ -153,7 +156,7 @@ def draw(plan: Plan, file: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
     for linked, colour, label in ((True, "#0b7285", "together"), (False, "#868e96", "alone")):
         for seed in (1, 2, 3):
-            measured = curves(replace(plan, seed=seed, linked=linked, evaluate_every=6))
+            measured = curves(replace(plan, seed=seed, linked=linked, evaluate_every=DRAWN_EVERY))
             means = [statistics.mean(100 * line["accuracy"] for line in lines) for lines in zip(*measured, strict=True)]
             axes.plot([line["round"] for line in measured[0]], means, color=colour, label=label if seed == 1 else None)
     axes.set(xlabel="round", ylabel="personal accuracy, %", title="Four daemons, Fashion-MNIST, 15 images a class each")
