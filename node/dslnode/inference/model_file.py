@@ -203,7 +203,8 @@ def _pack_tensors(tensors: Tensors) -> bytes:
         return b""
     from safetensors.numpy import save
 
-    return save({name: np.ascontiguousarray(tensor) for name, tensor in sorted(tensors.items())})
+    whole = {name: np.ascontiguousarray(tensor).reshape(tensor.shape) for name, tensor in sorted(tensors.items())}
+    return save(whole)  # numpy makes a single number one of one dimension on the way
 
 
 def _read_tensors(data: bytes) -> dict[str, NDArray[np.float32]]:
