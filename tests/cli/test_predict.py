@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dslnode.cli.predict import figures_of, said
-from dslnode.errors import DataError
+from dslnode.cli.predict import figures_of, predicted, said
+from dslnode.errors import DataError, ModelError
 from dslnode.inference.predictor import Predictor
 from dslnode.inference.rows import Examples
 from dslnode.learning.judgement import r_squared
@@ -50,7 +50,15 @@ def test_numbers_are_judged_in_their_units_and_each_output_by_itself() -> None:
 
 def test_anomalies_are_left_to_the_node() -> None:
     with pytest.raises(DataError, match="judged by the node itself"):
-        figures_of(predictor(task="anomaly", outputs=3, input_shape=(30,), operations=DESCRIPTION.operations), [])
+        figures_of(predictor(task="anomaly", outputs=30, operations=DESCRIPTION.operations[:1]), [])
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
+def test_an_answer_that_is_no_number_is_refused_with_its_place(task: str) -> None:
+    far = INPUTS.copy()
+    far[7] = np.nan
+    with pytest.raises(ModelError, match="example 58: the model's outputs are no numbers"):
+        list(predicted(predictor(task=task), iter([Examples(INPUTS), Examples(far)])))
 
 
 def test_what_was_left_out_of_a_file_is_said_beside_the_answers(capsys: pytest.CaptureFixture[str]) -> None:

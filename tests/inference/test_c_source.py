@@ -224,9 +224,15 @@ def test_what_cannot_be_written_is_named(operation: op.Operation, complaint: str
         c_source(model, np.zeros((1, 30, 1, 1), np.float32))
 
 
+def test_a_mean_over_three_dimensions_is_named() -> None:
+    model = of_task(operations=(op.GlobalMean(), *DESCRIPTION.operations), input_shape=(30, 2, 2, 2))
+    with pytest.raises(ModelError, match="pooling over 3 dimensions is not written in C"):
+        c_source(model, np.zeros((1, 30, 2, 2, 2), np.float32))
+
+
 def test_a_value_that_is_no_number_is_refused() -> None:
     model = replace(example(), tensors={"3.bias": np.array([1, np.nan, 2], np.float32)})
-    with pytest.raises(ModelError, match="which is no number"):
+    with pytest.raises(ModelError, match=r"tensor 3\.bias with values that are infinite or no numbers"):
         c_source(model, np.zeros((1, 30), np.float32))
 
 

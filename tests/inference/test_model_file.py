@@ -72,6 +72,12 @@ def test_a_model_comes_back_as_it_was(seed: int, density: float) -> None:
     }
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3)])
+def test_tensors_keep_their_shape(shape: tuple[int, ...]) -> None:
+    tensors = {**example().tensors, "temperature": np.ones(shape, np.float32)}
+    assert unpack(pack(replace(example(), tensors=tensors))).tensors["temperature"].shape == shape
+
+
 @pytest.mark.parametrize("place", [0, 3, 9, 20, HEAD.size + 5, -30, -1])
 def test_a_flipped_bit_is_noticed(place: int) -> None:
     content = bytearray(pack(example()))

@@ -91,6 +91,29 @@ def test_an_array_comes_as_it_was_measured() -> None:
     assert difference < 1e-4
 
 
+@pytest.mark.parametrize(
+    ("operations", "complaint"),
+    [
+        ((op.Linear(weight="3.weight"), op.Flatten()), "on values of 2 dimensions is not written as ONNX"),
+        ((op.LocalResponse(size=5, alpha=1, beta=1, k=1), op.GlobalMean(), op.Flatten()), "for images alone"),
+    ],
+)
+def test_values_of_more_or_fewer_dimensions_than_onnxruntime_takes_are_named(
+    operations: tuple[op.Operation, ...], complaint: str
+) -> None:
+    shape = (1, 40) if isinstance(operations[0], op.Linear) else (3, 8)
+    model = of_task(operations=operations, input_shape=shape)
+    with pytest.raises(ModelError, match=complaint):
+        onnx_model(model, rows_of(model))
+
+
+def test_the_last_step_is_subtracted_in_the_features_that_are_there() -> None:
+    operations = (op.StepsLast(), op.SubtractLast(columns=(1, 2)), op.Flatten(), op.Linear(weight="1.weight"))
+    model = of_task(operations=(*operations, op.Linear(weight="3.weight")), input_shape=(15, 2))
+    _, difference = onnx_model(model, rows_of(model))
+    assert difference < 1e-4
+
+
 def test_what_onnx_lacks_is_named() -> None:
     even = op.LocalResponse(size=4, alpha=1e-4, beta=0.75, k=1)
     model = of_task(operations=(even, *DESCRIPTION.operations), input_shape=(30, 1, 1))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from dslnode.data.dataset import DataSet, Examples
 from dslnode.errors import ModelError
@@ -124,6 +126,55 @@ def test_the_program_in_c_answers_with_the_prior(tmp_path: Path) -> None:
     subprocess.run(["gcc", "model.c", "driver.c", "-lm", "-o", "model"], cwd=tmp_path, check=True)
     done = subprocess.run([tmp_path / "model"], input=rows().tobytes(), capture_output=True, check=True)
     assert [int(line) for line in done.stdout.split()] == exported(learner).argmax(axis=1).tolist()
+
+
+class Answer(nn.Module):
+    """Scale and centre of somebody's own, by the names that the class prior's tensors go by but for a dot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((CLASSES,), 2.0))
+        self.centre = nn.Parameter(torch.arange(CLASSES).float())
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        return outputs * self.scale + self.centre
+
+
+def own_model(*_: object, **__: object) -> nn.Module:
+    body = nn.Sequential(nn.Linear(6, 20, bias=False), nn.ReLU(), nn.Linear(20, CLASSES, bias=False))
+    return nn.Sequential(OrderedDict(body=body, answer=Answer()))
+
+
+def test_tensors_of_somebodys_own_by_these_names_are_kept() -> None:
+    def own() -> Learner:
+        options = TrainingOptions(local_steps=5, uneven_classes="by_frequency")
+        return Learner(own_model(), uneven(), options, seed=3)
+
+    first, restored, begun = own(), own(), own()
+    for _ in range(4):
+        first.train_round()
+    names = {"answer.scale", "answer.centre"}
+    expected = {name: first.local_tensors()[name].tolist() for name in names}
+    restored.restore(first.state())
+    file = unpack(pack(personal_model(first, describe_model(first, model="own"), best=False)))
+    begun.begin_from(file)
+    for learner in (restored, begun):
+        assert {name: learner.local_tensors()[name].tolist() for name in names} == expected
+    assert {SCALE, CENTRE} | names <= file.tensors.keys()
+    assert {name: file.tensors[name].tolist() for name in names} == expected
+
+
+@pytest.mark.parametrize("name", [SCALE, CENTRE])
+def test_no_module_can_have_a_tensor_of_these_names(name: str) -> None:
+    path, _, last = name.rpartition(".")
+    with pytest.raises(KeyError):
+        nn.Module().register_parameter(name, None)
+    with pytest.raises(KeyError):
+        nn.Module().add_module(path, nn.Module())
+    assert last
+    assert "" in path.split(".")
+    with pytest.raises(KeyError):
+        nn.Module().add_module("", nn.Module())
 
 
 def test_even_classes_and_those_that_count_alike_need_nothing_in_the_file() -> None:

@@ -36,6 +36,11 @@ def export_model(
         raise SettingsError("give either --state-dir DIRECTORY or --address HOST:PORT: where the model is")
     if seal is not None and form is not ModelFormat.DSLM:
         raise SettingsError(f"--seal goes with --format dslm; a {form} file has no place for a seal")
+    if form is ModelFormat.TORCH and output.suffix != PROGRAM_SUFFIX:
+        raise SettingsError(
+            f"{output}: torch.export.load wants files that end in {PROGRAM_SUFFIX}; give --output"
+            f" {output.with_suffix(PROGRAM_SUFFIX)}"
+        )
     if state_dir is not None:
         model = saved_model(state_dir, which)
     else:
@@ -120,6 +125,8 @@ def _safetensors(model: PersonalModelFile) -> bytes:
     return save(dict(sorted(model.weights().items())), metadata=about)
 
 
+PROGRAM_SUFFIX = ".pt2"
+"""What a program of torch must end in: without it torch says that it is unable to load the file."""
 TRIED_ROWS = 10
 """How many rows a C model's test program tries."""
 CHECKED_ROWS = 256

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from dslnode.data.target import Task
 from dslnode.errors import ModelError
 from dslnode.inference.model_file import read_content, unpack_named
+from dslnode.inference.operations import ANSWER_UNITS
 from dslnode.inference.personal_model import PersonalModelFile
 
 
@@ -64,6 +66,12 @@ def _kept(model: PersonalModelFile) -> str:
     return kept if model.levels is None else f"{kept}, each in one of {int(model.levels.codes.max())} levels"
 
 
+def _prior(model: PersonalModelFile) -> str:
+    """Return in words whether the answers have the class prior (``uneven_classes``)."""
+    has_prior = ANSWER_UNITS.shift in model.tensors
+    return "in the answers: classes are as frequent as in the node's own data" if has_prior else "not in the answers"
+
+
 def facts_of(model: PersonalModelFile, size: int) -> dict[str, Any]:
     """Return what people ask of a model first."""
     description = model.description
@@ -79,6 +87,7 @@ def facts_of(model: PersonalModelFile, size: int) -> dict[str, Any]:
         "run": description.run_id,
         "round": model.round,
         "score": score,
+        **({"class prior": _prior(model)} if description.task == Task.CLASSIFICATION else {}),
         "weights": f"{weights:,}, {_kept(model)}",
         "bytes": f"{size:,}, one of {4 * weights / max(1, size):.0f} of float32",
         "runs": "with numpy alone" if description.operations else "with torch and the model's own code",

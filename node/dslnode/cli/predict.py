@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ import numpy as np
 
 from dslnode.cli.formats import AnswerFormat
 from dslnode.data.target import Task
-from dslnode.errors import DataError, SettingsError
-from dslnode.inference.answers import answers_of, output_names, write_csv
-from dslnode.inference.predictor import Predictor, load_model
+from dslnode.errors import DataError, ModelError, SettingsError
+from dslnode.inference.answers import answers_of, first_without_answer, output_names, write_csv
+from dslnode.inference.predictor import Predictions, Predictor, load_model
 from dslnode.inference.rows import Examples, read_examples
 from dslnode.learning.judgement import Judgement, judge_classes, judge_flags, judge_numbers
 
@@ -37,8 +37,28 @@ def predict(model: Path, *, data: str, form: AnswerFormat, score: bool) -> None:
     if score:
         judge(predictor, list(parts), as_json=form is AnswerFormat.JSON)
         return
-    answers = (answer for part in parts for answer in answers_of(predictor.predict(part.inputs), predictor.description))
+    answers = (
+        answer
+        for predictions in predicted(predictor, parts)
+        for answer in answers_of(predictions, predictor.description)
+    )
     write(answers, form)
+
+
+def predicted(predictor: Predictor, parts: Iterable[Examples]) -> Iterator[Predictions]:
+    """Yield the answers to each part. ``ModelError`` that names the example to which the model gives no number."""
+    before = 0
+    for part in parts:
+        with np.errstate(all="ignore"):  # infinities are looked for, and refused
+            predictions = predictor.predict(part.inputs)
+        place = first_without_answer(predictions)
+        if place is not None:
+            raise ModelError(
+                f"example {before + place + 1}: the model's outputs are no numbers; the example is too far from what it"
+                " was trained on, or the model from what float32 holds"
+            )
+        before += len(predictions)
+        yield predictions
 
 
 def said(parts: Iterator[Examples]) -> Iterator[Examples]:
@@ -85,7 +105,7 @@ def figures_of(predictor: Predictor, parts: list[Examples]) -> dict[str, Any]:
     """Return the figures that fit the task. ``DataError`` where there is nothing to judge by."""
     description = predictor.description
     names = output_names(description)
-    answers = [predictor.predict(part.inputs) for part in parts]
+    answers = list(predicted(predictor, parts))
     count = {"examples": sum(map(len, answers))}
     if description.task == Task.CLASSIFICATION:
         found = np.concatenate([each.classes for each in answers if each.classes is not None])

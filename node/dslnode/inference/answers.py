@@ -31,6 +31,14 @@ def answers_of(predictions: Predictions, description: Description) -> Iterator[A
             yield {name: _rounded(value) for name, value in zip(names, predictions.values[place], strict=True)}
 
 
+def first_without_answer(predictions: Predictions) -> int | None:
+    """Return the first example to which a model gives no finite number; None if there is none."""
+    finite = np.isfinite(predictions.outputs).all(axis=1)
+    if predictions.errors is not None:
+        finite &= np.isfinite(predictions.errors)
+    return None if finite.all() else int(finite.argmin())
+
+
 def output_names(description: Description) -> list[str]:
     """Return the name of each output, or its number where names are not known."""
     return [description.target.class_name(place) for place in range(description.outputs)]

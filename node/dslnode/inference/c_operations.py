@@ -90,6 +90,8 @@ def _global_mean(_operation: op.GlobalMean, program: CProgram) -> None:
 
 def _pooled(program: CProgram, kernel: Sequence[int], stride: Sequence[int], *, mean: bool) -> None:
     channels, *sides = program.shape
+    if len(sides) > 2:
+        raise ModelError(f"pooling over {len(sides)} dimensions is not written in C; use --format onnx or dslm")
     places = _places(sides, kernel, stride)
     planes = (_plane(sides), _plane(kernel), _plane(stride), _plane(places))
     shape = program.record("pool", [channels, *(size for plane in planes for size in plane), int(mean)])

@@ -17,16 +17,15 @@ from numpy.typing import NDArray
 from dslnode.errors import ModelError
 from dslnode.inference.levels import Levels, decode_codes, encode_codes
 from dslnode.inference.mask_coding import Bits, CodedMask, decode_mask, encode_mask
+from dslnode.inference.model_fit import check_fit
 from dslnode.inference.model_header import (
     MAX_FILE_BYTES,
-    Description,
     Header,
     MaskHeader,
     Strengths,
     pack_header,
     read_header,
 )
-from dslnode.inference.operations import weight_names
 from dslnode.inference.personal_model import PersonalModelFile, Seal, Tensors
 from dslnode.input_files import read_input
 from dslnode.protocol.frozen_bits import seeded_bits
@@ -116,10 +115,9 @@ def unpack(content: bytes) -> PersonalModelFile:
     """Return the model in a file's bytes; ``ValueError`` that says what is wrong and what to do."""
     parts = _checked_parts(content)
     header, tensors = read_header(parts.header), _read_tensors(parts.tensors)
-    _check_complete(header.description, tensors)
     coded, codes = _mask_and_codes(header, parts.mask)
     mask = _read_mask(header, coded)
-    return PersonalModelFile(
+    model = PersonalModelFile(
         description=header.description,
         round=header.round,
         mask=mask,
@@ -129,6 +127,8 @@ def unpack(content: bytes) -> PersonalModelFile:
         threshold=header.threshold,
         seal=_read_seal(parts.seal) if parts.seal else None,
     )
+    check_fit(model)
+    return model
 
 
 class _Parts(NamedTuple):
@@ -161,12 +161,6 @@ def _checked_parts(content: bytes) -> _Parts:
         tensors=content[tensors_start : tensors_start + tensors_length],
         seal=content[len(content) - seal_length :],
     )
-
-
-def _check_complete(description: Description, tensors: Tensors) -> None:
-    missing = weight_names(description.operations) - tensors.keys() - {layer.name for layer in description.layers}
-    if missing:
-        raise ValueError(f"lacks the weights {', '.join(sorted(missing))}; export the model again")
 
 
 def _mask_and_codes(header: Header, part: bytes) -> tuple[bytes, bytes]:
@@ -203,7 +197,8 @@ def _pack_tensors(tensors: Tensors) -> bytes:
         return b""
     from safetensors.numpy import save
 
-    return save({name: np.ascontiguousarray(tensor) for name, tensor in sorted(tensors.items())})
+    whole = {name: np.ascontiguousarray(tensor).reshape(tensor.shape) for name, tensor in sorted(tensors.items())}
+    return save(whole)  # numpy makes a single number one of one dimension on the way
 
 
 def _read_tensors(data: bytes) -> dict[str, NDArray[np.float32]]:

@@ -18,6 +18,7 @@ from dslnode.errors import ModelError, SettingsError
 from dslnode.inference import operations as op
 from dslnode.inference.export_check import checked_difference, metadata
 from dslnode.inference.input_units import as_measured, input_units
+from dslnode.inference.model_fit import shapes_of
 from dslnode.inference.numpy_runtime import folded
 from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.predictor import Predictor
@@ -73,8 +74,9 @@ def _content(model: PersonalModelFile, *, int8: bool) -> bytes:
         graph.add("Div", graph.constant(np.float32(description.full_scale)))
     _normalise(graph)
     graph.first = graph.here
-    for operation in description.operations:
+    for operation, shape in zip(description.operations, shapes_of(model), strict=True):
         emit(operation, graph)
+        graph.shape = shape
     graph.nodes[-1].output[0] = "outputs"
     inputs = helper.make_tensor_value_info("inputs", TensorProto.FLOAT, ["n", *description.input_shape])
     outputs = helper.make_tensor_value_info("outputs", TensorProto.FLOAT, ["n", description.outputs])
@@ -108,6 +110,8 @@ class _Graph:
         self._units = dict(zip(names, model.units(), strict=True)) if int8 else {}
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+        self.shape = model.description.input_shape
+        """That of the present values of an example."""
         self.here = "inputs"
         self.first = "inputs"
         """The values that the first operation gets."""
@@ -170,8 +174,7 @@ def _steps_last(_operation: op.StepsLast, graph: _Graph) -> None:
 
 @emit.register
 def _subtract_last(operation: op.SubtractLast, graph: _Graph) -> None:
-    features = graph.model.description.input_shape[-1]
-    subtracted = np.zeros(features, np.float32)
+    subtracted = np.zeros(graph.shape[-1], np.float32)
     subtracted[list(operation.columns)] = 1
     values = graph.here
     graph.add("Gather", graph.constant(np.array([-1], np.int64)), axis=1)
@@ -188,6 +191,10 @@ def _add_inputs(operation: op.AddInputs, graph: _Graph) -> None:
 
 @emit.register
 def _linear(operation: op.Linear, graph: _Graph) -> None:
+    if len(graph.shape) != 1:
+        raise ModelError(
+            f"a linear layer on values of {len(graph.shape)} dimensions is not written as ONNX; flatten them"
+        )
     graph.add("Gemm", graph.weight(operation.weight), *graph.bias(operation.bias), transB=1)
 
 
@@ -251,6 +258,8 @@ def _affine(operation: op.Affine, graph: _Graph) -> None:
 def _local_response(operation: op.LocalResponse, graph: _Graph) -> None:
     if operation.size % 2 == 0:
         raise ModelError("ONNX centres an even local response on another channel; use --format dslm")
+    if len(graph.shape) != 3:
+        raise ModelError("onnxruntime has a local response norm for images alone; use --format dslm")
     numbers = {"alpha": operation.alpha, "beta": operation.beta, "bias": operation.k}
     graph.add("LRN", size=operation.size, **{name: float(value) for name, value in numbers.items()})
 

@@ -145,6 +145,10 @@ Operation = (
     | AddInputs
 )
 
+ANSWER_UNITS = Affine(gain=".answer.scale", shift=".answer.centre")
+"""What the class prior is added by, as the last operation. No tensor of somebody's module has such a name: the parts of
+its path that torch puts dots between are never empty."""
+
 
 def weight_names(operations: tuple[Operation, ...]) -> frozenset[str]:
     """Return the names of all weights that the operations need."""

@@ -15,6 +15,7 @@ from dslnode.data.target import Task
 from dslnode.errors import ModelError
 from dslnode.inference import numpy_runtime
 from dslnode.inference.model_file import read_model
+from dslnode.inference.model_fit import check_fit
 from dslnode.inference.model_header import Description
 from dslnode.inference.operations import Convolution
 from dslnode.inference.personal_model import PersonalModelFile
@@ -52,7 +53,10 @@ class Predictions:
 
 
 class Predictor:
-    """Answers with numpy alone. Raises ``ModelError`` for a model whose operations only its own code knows."""
+    """Answers with numpy alone.
+
+    Raises ``ModelError`` for a model whose operations only its own code knows, or do not fit its tensors.
+    """
 
     def __init__(self, model: PersonalModelFile) -> None:
         self.model = model
@@ -61,6 +65,10 @@ class Predictor:
                 f"the model {model.description.model!r} cannot run without torch and its own code;"
                 " take what dslnode.Learner.export() returns where it was trained"
             )
+        try:
+            check_fit(model)
+        except ValueError as error:
+            raise ModelError(f"the model {error}") from error
 
     @property
     def description(self) -> Description:

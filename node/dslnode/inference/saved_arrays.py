@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dslnode.inference.levels import Levels, decode_codes, encode_codes
+from dslnode.inference.model_fit import check_fit
 from dslnode.inference.model_header import Description, Score
 from dslnode.inference.personal_model import PersonalModelFile
 
@@ -36,7 +37,10 @@ def model_from_arrays(
     score: Score | None,
     threshold: float | None,
 ) -> PersonalModelFile:
-    """Return the personal model in a saved state. ``ValueError`` if it is of another model, or holds no mask."""
+    """Return the personal model in a saved state. ``ValueError`` if it is of another model, or holds no mask.
+
+    Its tensors must fit its operations, and be finite.
+    """
     packed, size = arrays.get(MASK), description.mask_layout.size
     if packed is None:
         raise ValueError("holds no mask, as states of earlier releases do not; let the node do a round")
@@ -48,7 +52,7 @@ def model_from_arrays(
         if name.startswith(LOCAL) and array.dtype.kind == "f"
     }
     mask = np.unpackbits(packed, count=size, bitorder="little")
-    return PersonalModelFile(
+    model = PersonalModelFile(
         description=description,
         round=round_number,
         mask=mask,
@@ -57,6 +61,8 @@ def model_from_arrays(
         score=score,
         threshold=threshold,
     )
+    check_fit(model)
+    return model
 
 
 def _levels(description: Description, arrays: Mapping[str, NDArray[Any]], mask: NDArray[np.uint8]) -> Levels | None:

@@ -176,9 +176,13 @@ def _local_response(operation: op.LocalResponse, _weights: Weights) -> nn.Module
 @module_of.register
 def _gru(operation: op.Gru, weights: Weights) -> nn.Module:
     gates, features = weights[operation.input_weight].shape
-    layer = nn.GRU(features, gates // 3, batch_first=True, bias=operation.input_bias is not None)
+    has_bias = operation.input_bias is not None or operation.state_bias is not None
+    layer = nn.GRU(features, gates // 3, batch_first=True, bias=has_bias)
     names = {"weight_ih_l0": operation.input_weight, "weight_hh_l0": operation.state_weight}
     biases = {"bias_ih_l0": operation.input_bias, "bias_hh_l0": operation.state_bias}
+    if has_bias:  # torch has both or none
+        nn.init.zeros_(layer.get_parameter("bias_ih_l0"))
+        nn.init.zeros_(layer.get_parameter("bias_hh_l0"))
     return _LastState(_filled(layer, weights, **names, **biases))
 
 
@@ -285,15 +289,11 @@ class _LastState(nn.Module):
 
 
 def _filled(layer: nn.Module, weights: Weights, **names: str | None) -> nn.Module:
-    """Return a layer with these weights, each by the name of its parameter. ``ModelError`` if one does not fit."""
+    """Return a layer with these weights, each by the name of its parameter."""
     with torch.no_grad():
         for parameter, name in names.items():
             if name is not None:
-                own = layer.get_parameter(parameter)
-                if own.shape != weights[name].shape:
-                    shapes = f"{weights[name].shape}, not {tuple(own.shape)}"
-                    raise ModelError(f"the weights {name} have the shape {shapes}; export the model again")
-                own.copy_(_tensor(weights[name]))
+                layer.get_parameter(parameter).copy_(_tensor(weights[name]))
     return layer
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dslnode.inference.operations import Affine, Operation
+from dslnode.inference.operations import ANSWER_UNITS, Operation
 from dslnode.learning.tasks.task import LearningTask
 
-SCALE, CENTRE = "answer.scale", "answer.centre"
+OPERATION = ANSWER_UNITS
+SCALE, CENTRE = OPERATION.gain, OPERATION.shift
 """The names of the operation's two tensors."""
-OPERATION = Affine(gain=SCALE, shift=CENTRE)
 
 
 def answer_tensors(task: LearningTask, outputs: int) -> dict[str, NDArray[np.float32]]:

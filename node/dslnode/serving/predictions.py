@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from dslnode.errors import DataError
-from dslnode.inference.answers import Answer, answers_of, write_csv
+from dslnode.inference.answers import Answer, answers_of, first_without_answer, write_csv
 from dslnode.inference.image_input import image_input
 from dslnode.inference.predictor import Predictions
 from dslnode.inference.row_batch import (
@@ -46,11 +45,11 @@ def read_inputs(request: Request, model: ServedModel, max_rows: int) -> Array:
 def predict(inputs: Array, model: ServedModel) -> Predictions:
     """Return the answers to inputs. ``RequestError`` (422) where a model gives no number."""
     predictions = model.predictor.predict(inputs)
-    finite = np.isfinite(predictions.outputs).all(axis=1)
-    if not finite.all():
+    place = first_without_answer(predictions)
+    if place is not None:
         raise RequestError(
             UNPROCESSABLE,
-            f"the message, row {int(finite.argmin()) + 1}: the model's outputs are no numbers; the row is too far from"
+            f"the message, row {place + 1}: the model's outputs are no numbers; the row is too far from"
             " what it was trained on",
         )
     return predictions
