@@ -58,7 +58,7 @@ class TestAccuracy:
     def test_a_case_is_one_row_with_our_seeds(self) -> None:
         ours = accuracy_row("ours", 1.0, "dirichlet-0.1", of_seeds=[89.0, 90.0])
         lines = accuracy.splits({"rows": [ours, accuracy_row("dpsgd", 2.0, "dirichlet-0.1")]}).splitlines()
-        assert lines[2] == "| Dirichlet(0.1), 437 images | 89.6 (89.0, 90.0) | | | | 89.6 | |"
+        assert lines[2] == "| Dirichlet(0.1), 437 images | 89.6 (89.0, 90.0) | | | | 89.6 | | |"
 
     def test_the_short_table_ends_with_multiples_of_our_bits(self) -> None:
         bits = {"dense_alone": 0, "ours": 2.0, "ours_binary": 2.2, "dpsgd": 742.0, "dpsgd_finetuned": 742.0}
