@@ -16,6 +16,7 @@ from dslnode.accounting.data_plan import (
     choose_exchanges,
     elapsed_fraction,
     forecast_bytes,
+    reserve_bytes,
     seconds_left,
     used_bytes,
 )
@@ -172,3 +173,22 @@ def test_the_cap_holds_for_any_costs(seed: int, links: int, max_bytes: int, beyo
         now += step
     before_they_knew = 0 if beyond >= links * max_bytes else links * max_bytes
     assert spent <= max(cap, IDLE_BYTES_PER_SECOND * links * now) + before_they_knew
+
+
+@pytest.mark.parametrize(
+    ("left", "links", "reserved"),
+    [
+        (50_000_000, 2, 600_000),  # a hundredth of the cap
+        (20 * HOUR + 34_000, 1, 30_000),  # what exchanges may take: less keep-alives, and one message of 4,000 bytes
+        (20 * HOUR + 34_000, 0, 30_000),  # a link may come
+        (20 * HOUR, 1, 6_000),  # nothing is left for exchanges
+        (-1, 3, 6_000),
+    ],
+)
+def test_what_a_crash_costs_is_what_exchanges_may_still_take(left: int, links: int, reserved: int) -> None:
+    budget = Budget(left, HOUR, 30 * 24 * HOUR, max_message_bytes=4_000, round_seconds=1.0)
+    assert reserve_bytes(parse_cap("60MB/month"), budget, links) == reserved
+
+
+def test_of_the_smallest_cap_something_is_reserved() -> None:
+    assert reserve_bytes(DataCap(1, CapPeriod.HOUR), Budget(0, 1.0, HOUR, 4_000, 1.0), 1) == 1

@@ -16,6 +16,10 @@ from dslnode.accounting.ledger import Ledger, total
 from dslnode.config.quantities import IDLE_BYTES_PER_SECOND, PERIOD_SECONDS, CapPeriod, DataCap
 
 MAX_INTERVAL_SECONDS = 31 * 86_400
+RESERVES_PER_CAP = 100
+"""Parts of a cap that are reserved on the disk one after another: a crash costs at most one of them."""
+LEAST_RESERVES_PER_CAP = 10_000
+"""The same where nothing is left for exchanges: for less, keep-alives would have the ledger saved every few seconds."""
 
 
 def seconds_left(period: CapPeriod, now: float) -> float:
@@ -105,6 +109,15 @@ def spendable_bytes(budget: Budget, links: int) -> int:
     """Return the bytes left for exchanges: less keep-alives, and one largest message that each link may still bring."""
     kept = IDLE_BYTES_PER_SECOND * links * budget.seconds_left + links * budget.max_message_bytes
     return max(0, budget.bytes_left - math.ceil(kept))
+
+
+def reserve_bytes(cap: DataCap, budget: Budget, links: int) -> int:
+    """Return the bytes to reserve on the disk: a part of the cap, but no more than exchanges may still take.
+
+    After a crash they count as used. More would take what is kept for keep-alives, and go beyond the cap in the end.
+    """
+    left = spendable_bytes(budget, max(1, links))
+    return max(1, cap.max_bytes // LEAST_RESERVES_PER_CAP, min(cap.max_bytes // RESERVES_PER_CAP, left))
 
 
 def exchange_interval(spendable: int, budget: Budget, peers: Collection[PeerBudget]) -> float:

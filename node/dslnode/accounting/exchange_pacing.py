@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dslnode.accounting.bookkeeper import Bookkeeper
 from dslnode.accounting.data_plan import (
+    LEAST_RESERVES_PER_CAP,
     MAX_INTERVAL_SECONDS,
     Budget,
     ExchangeChoice,
@@ -16,6 +17,7 @@ from dslnode.accounting.data_plan import (
     choose_exchanges,
     elapsed_fraction,
     forecast_bytes,
+    reserve_bytes,
     seconds_left,
     used_bytes,
 )
@@ -26,8 +28,6 @@ from dslnode.protocol.messages import IntervalRequest
 from dslnode.transport.connection_manager import MAX_ACCOUNTS
 from dslnode.transport.traffic import Traffic
 
-RESERVES_PER_CAP = 100
-"""Parts of a cap that are reserved on the disk one after another: a crash costs at most one of them."""
 INTERVAL_CHANGE = 1.25
 """Factor by which the interval must have changed before neighbours are asked for another."""
 
@@ -91,7 +91,7 @@ class ExchangeScheduler:
         self._peers: dict[str, _PeerState] = {}
         self._round_began = self._began = clock()
         self._round_seconds = 0.0
-        bookkeeper.reserve_bytes = 0 if cap is None else max(1, cap.max_bytes // RESERVES_PER_CAP)
+        bookkeeper.reserve_bytes = 0 if cap is None else max(1, cap.max_bytes // LEAST_RESERVES_PER_CAP)
 
     def link_up(self, key: str) -> None:
         """Announce the interval, if there is one, to a neighbour whose link has just come up."""
@@ -163,17 +163,20 @@ class ExchangeScheduler:
         )
 
     def _budget(self) -> Budget | None:
+        """Return what is left of the cap, if there is one; what is reserved on the disk follows it."""
         if self._cap is None:
             return None
         self._bookkeeper.book()
         now, period = self._bookkeeper.now, self._cap.period
-        return Budget(
+        budget = Budget(
             bytes_left=self._cap.max_bytes - used_bytes(self._bookkeeper.ledger, period, now),
             seconds_left=seconds_left(period, now),
             period_seconds=PERIOD_SECONDS[period],
             max_message_bytes=self._max_mask_bytes,
             round_seconds=self._round_seconds,
         )
+        self._bookkeeper.reserve_bytes = reserve_bytes(self._cap, budget, len(self._network.links))
+        return budget
 
     def _peer_budget(self, key: str, now: float) -> PeerBudget:
         peer = self._peer(key)
