@@ -16,11 +16,12 @@ from dslnode.data.dataset import DataSet, Examples
 from dslnode.errors import ModelError
 from dslnode.inference.c_source import c_source
 from dslnode.inference.model_file import pack, unpack
+from dslnode.inference.operations import ANSWER_UNITS
 from dslnode.inference.personal_model import PersonalModelFile
 from dslnode.inference.predictor import Predictor
 from dslnode.inference.saved_arrays import model_from_arrays
 from dslnode.inference.torch_model import torch_module, torch_program
-from dslnode.learning.answer_units import CENTRE, OPERATION, SCALE, without_answer_units
+from dslnode.learning.answer_units import CENTRE, SCALE, without_answer_units
 from dslnode.learning.learner import Learner
 from dslnode.learning.model_description import describe_model, personal_model
 from dslnode.learning.options import Personal, TrainingOptions, UnevenClasses
@@ -182,7 +183,7 @@ def test_even_classes_and_those_that_count_alike_need_nothing_in_the_file() -> N
     even = DataSet(data.train.take(np.flatnonzero(data.train.labels == 1)), data.held_out, CLASSES, "one class")
     for learner in (learned("alike"), learned("by_frequency", data=even)):
         model = file_of(learner)
-        assert OPERATION not in model.description.operations
+        assert ANSWER_UNITS not in model.description.operations
         assert not model.tensors.keys() & {SCALE, CENTRE}
         assert not {name for name in learner.state() if "answer." in name}
 

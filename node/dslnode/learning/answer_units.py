@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from dslnode.inference.operations import ANSWER_UNITS, Operation
 from dslnode.learning.tasks.task import LearningTask
 
-OPERATION = ANSWER_UNITS
-SCALE, CENTRE = OPERATION.gain, OPERATION.shift
+SCALE, CENTRE = ANSWER_UNITS.gain, ANSWER_UNITS.shift
 """The names of the operation's two tensors."""
 
 
@@ -38,4 +37,4 @@ def same_units(tensors: Mapping[str, NDArray[Any]], own: Mapping[str, NDArray[An
 
 def without_answer_units(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
     """Return what the network itself does: answers of its classes may be in other units on every node."""
-    return tuple(operation for operation in operations if operation != OPERATION)
+    return tuple(operation for operation in operations if operation != ANSWER_UNITS)

@@ -10,9 +10,8 @@ from torch import Tensor
 from dslnode.data.dataset import DataSet
 from dslnode.errors import ModelError
 from dslnode.inference.model_header import MAX_SCALED_FEATURES, Description, InputScaling, Layer, Score
-from dslnode.inference.operations import Operation
+from dslnode.inference.operations import ANSWER_UNITS, Operation
 from dslnode.inference.personal_model import PersonalModelFile
-from dslnode.learning.answer_units import OPERATION
 from dslnode.learning.learner import Learner
 from dslnode.learning.operations_of import operations_of
 from dslnode.learning.options import InitializationOptions, TrainingOptions
@@ -73,7 +72,7 @@ def _operations(learner: Learner) -> tuple[Operation, ...]:
         found = operations_of(learner.network.model)
     except ModelError:
         return ()
-    return (*found, OPERATION) if learner.answer_tensors else found
+    return (*found, ANSWER_UNITS) if learner.answer_tensors else found
 
 
 def _per_output(numbers: Tensor, learner: Learner) -> tuple[float, ...]:
