@@ -68,17 +68,9 @@ def prepare(
     check_serving(settings)
     token = None if settings.metrics_token_file is None else read_token(settings.metrics_token_file)
     tunnels = open_tunnels(settings)
-    if tunnels is not None:
-        resources.callback(tunnels.remove)
     if settings.insecure:
         log.warning("insecure", why="--insecure: neighbours are not known and nothing is encrypted")
-    state = None if settings.state_dir is None else StateDirectory(settings.state_dir)
-    if state is not None:
-        resources.enter_context(state.owned())
-        log_directory(state, log)
-    if tunnels is not None:  # after the state directory is made: it is the last resort
-        remove_stale_directories(tunnels.parents)
-        tunnels.open_directory()
+    state = _hold_directories(settings, tunnels, resources=resources, log=log)
     node_id = _node_id(state, tunnels)
     learner = build_learner(settings)
     for note in learner.data.notes:
@@ -107,6 +99,22 @@ def prepare(
         alone=build_alone(settings, learner),
         description=description,
     )
+
+
+def _hold_directories(
+    settings: Settings, tunnels: TlsTunnels | None, *, resources: contextlib.ExitStack, log: Logger
+) -> StateDirectory | None:
+    """Take the state directory and that of the tunnels' sockets until ``resources`` close; return the first, if any."""
+    if tunnels is not None:
+        resources.callback(tunnels.remove)
+    state = None if settings.state_dir is None else StateDirectory(settings.state_dir)
+    if state is not None:
+        resources.enter_context(state.owned())
+        log_directory(state, log)
+    if tunnels is not None:  # after the state directory is made: it is the last resort
+        remove_stale_directories(tunnels.parents)
+        tunnels.open_directory()
+    return state
 
 
 def _warm_start(
