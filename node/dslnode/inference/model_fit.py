@@ -157,16 +157,12 @@ def _activation(_operation: op.Activation, _known: Shapes, shape: Shape) -> Shap
 
 @_after.register
 def _norm(operation: op.Norm, known: Shapes, shape: Shape) -> Shape:
-    for name in (operation.mean, operation.variance, operation.gain, operation.shift):
-        _check_shape(name, known, shape[:1])
-    return shape
+    return _for_each_channel((operation.mean, operation.variance, operation.gain, operation.shift), known, shape)
 
 
 @_after.register
 def _affine(operation: op.Affine, known: Shapes, shape: Shape) -> Shape:
-    for name in (operation.gain, operation.shift):
-        _check_shape(name, known, shape[:1])
-    return shape
+    return _for_each_channel((operation.gain, operation.shift), known, shape)
 
 
 @_after.register
@@ -204,6 +200,13 @@ def _add_inputs(operation: op.AddInputs, known: Shapes, shape: Shape) -> Shape:
 def _check_places(operation: op.AddInputs, input_shape: Shape) -> None:
     if max(operation.places) >= math.prod(input_shape):
         raise ValueError(f"there is no input {max(operation.places)}")
+
+
+def _for_each_channel(names: Sequence[str | None], known: Shapes, shape: Shape) -> Shape:
+    """Return the shape, which stays; every tensor has a value for each channel."""
+    for name in names:
+        _check_shape(name, known, shape[:1])
+    return shape
 
 
 def _check_shape(name: str | None, known: Shapes, wanted: Shape) -> None:
