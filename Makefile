@@ -91,7 +91,7 @@ protocol: $(VENV)/ready
 figures: $(VENV)/ready
 	$(BIN)/python -m benchmarks.accuracy --model mlp --json $(FIGURES)/accuracy-mlp.json --plots docs/results/accuracy
 	$(BIN)/python -m benchmarks.accuracy --model cnn --json $(FIGURES)/accuracy-cnn.json --plots docs/results/accuracy
-	$(BIN)/python -m benchmarks.accuracy --quick --json $(FIGURES)/accuracy-quick.json
+	$(BIN)/python -m benchmarks.accuracy --quick --steps 120 --json $(FIGURES)/accuracy-quick.json
 	$(BIN)/python -m benchmarks.batching --json $(FIGURES)/batching.json
 	$(BIN)/python -m benchmarks.hostile --json $(FIGURES)/hostile.json
 	$(BIN)/python -m benchmarks.structured --json $(FIGURES)/structured.json

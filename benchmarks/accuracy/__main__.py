@@ -31,7 +31,7 @@ from benchmarks.processes import processes
 from benchmarks.report import Column, Report, commit, publish, today
 from dslnode.simulation.methods.method import LOCAL_STEPS
 
-QUICK_STEPS, FULL_STEPS = 120, 390
+QUICK_STEPS, FULL_STEPS = 60, 390
 DEFAULT_METHODS = [name for name in RECIPES if name != "ours_graded"]  # which is as good as ours, in larger files
 QUICK_TESTS = 100  # test images a class
 QUICK_POINTS = 5  # of the curve
