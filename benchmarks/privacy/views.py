@@ -64,4 +64,4 @@ def _replicas(method: Method) -> list[Tensor]:
 
 def _model_of(learner: Learner, replica: Tensor) -> Tensor:
     network = learner.network
-    return network.weights * graded_strengths(network, network.expand_scores(replica), learner.options.power)
+    return network.weights * graded_strengths(network, network.expand_scores(replica), learner.options)

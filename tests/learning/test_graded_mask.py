@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dslnode.data.dataset import DataSet, load_data_set
+from dslnode.data.dataset import DataSet, Examples, load_data_set
 from dslnode.data.partition import partition
 from dslnode.learning.graded_mask import layer_powers, strengths
 from dslnode.learning.group_sparsity import ChannelScales
@@ -57,8 +57,14 @@ def test_a_layer_without_a_power_is_binary() -> None:
     assert set(found[binary].tolist()) == {0.0, 1.0}
 
 
-def test_convolutions_train_as_they_are_exported() -> None:
-    assert layer_powers(LAYOUT, 0.25) == (0.25, 0.0)
+def test_all_seeded_layers_are_graded_but_convolutions_of_a_binary_model() -> None:
+    data = DataSet(Examples(np.zeros((4, 1, 28, 28), np.float32), np.arange(4)), None, 4, "blank")
+    network = Learner("cnn", data).network
+    convolutions = tuple(len(layer.shape) > 2 for layer in network.layout.layers)
+    assert set(convolutions) == {True, False}
+    assert layer_powers(network, TrainingOptions(mask_power=0.25)) == (0.25,) * len(convolutions)
+    binary = layer_powers(network, TrainingOptions(mask_power=0.25, personal="binary"))
+    assert binary == tuple(0.0 if convolution else 0.25 for convolution in convolutions)
 
 
 def test_the_tensor_itself_stays_as_it_was() -> None:

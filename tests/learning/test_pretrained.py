@@ -67,6 +67,17 @@ def test_the_first_mask_keeps_the_largest_weights_and_other_layers_are_seeded(di
     assert learner.mask.layer_counts()[1] == seeded.mask.layer_counts()[1]
 
 
+def test_pretrained_weights_that_are_kept_keep_their_size(digits: DataSet) -> None:
+    learner = learner_of(digits)
+    (_, body), (_, head) = learner.layout.spans()
+    assert learner.options.power > 0
+    for _ in range(2):
+        learner.train_round()
+        factors = learner.form.factors
+        assert set(factors[body].tolist()) == {0.0, 1.0}
+        assert len(factors[head].unique()) > 2, "seeded weights are graded"
+
+
 def test_starting_scores_are_ranks_spread_as_seeded_ones_are() -> None:
     layer = MaskLayer("a", (2, 3))
     scores = starting_scores(layer, np.array([[3, -1, 0.5], [-2, 0, 1]], np.float32))

@@ -58,6 +58,7 @@ class FrozenNetwork:
     weights: Tensor
     counts: tuple[int, ...]
     logit_offset: Tensor
+    pretrained: frozenset[str] = frozenset()  # layers whose weights are not seeded
     device: torch.device = CPU  # of the model; all tensors here are on the CPU
 
     @cached_property

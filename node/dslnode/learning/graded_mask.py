@@ -16,16 +16,26 @@ from torch import Tensor
 
 from dslnode.learning.frozen_network import FrozenNetwork
 from dslnode.learning.masking import sampled_threshold
+from dslnode.learning.options import TrainingOptions
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
 
-def layer_powers(layout: MaskLayout, power: float) -> tuple[float, ...]:
-    """Return each layer's power: ``power`` for linear layers, 0 for convolutions, which train as they are exported.
+def layer_powers(network: FrozenNetwork, options: TrainingOptions) -> tuple[float, ...]:
+    """Return each layer's power: that of the options, or 0.
 
-    Few weights of a convolution each count in many places. Its mask made binary is another filter, and costs several
-    points of accuracy; a linear layer of many inputs hardly changes (docs/results/ablations.md).
+    It is 0 for pretrained layers, whose weights have learned sizes. For a binary personal model it is 0 for
+    convolutions, too, which then train as they are exported. Few weights of a convolution each count in many places:
+    its mask made binary is another filter, and costs several points of accuracy, where a linear layer of many inputs
+    hardly changes (docs/results/ablations.md).
     """
-    return tuple(power if len(layer.shape) == 2 else 0.0 for layer in layout.layers)
+    return tuple(_power(layer, network, options) for layer in network.layout.layers)
+
+
+def _power(layer: MaskLayer, network: FrozenNetwork, options: TrainingOptions) -> float:
+    convolution = len(layer.shape) > 2
+    if layer.name in network.pretrained or (convolution and options.personal == "binary"):
+        return 0.0
+    return options.power
 
 
 def strengths(
@@ -54,9 +64,11 @@ def strengths(
     return found
 
 
-def graded_strengths(network: FrozenNetwork, tensor: Tensor, power: float, *, out: Tensor | None = None) -> Tensor:
-    """Return the strengths (weights,) that a power, above 0, gives the weights of a network; ``out`` as above."""
-    return strengths(tensor, network.layout, network.counts, layer_powers(network.layout, power), out=out)
+def graded_strengths(
+    network: FrozenNetwork, tensor: Tensor, options: TrainingOptions, *, out: Tensor | None = None
+) -> Tensor:
+    """Return the strengths (weights,) that the options give the weights of a network; ``out`` as above."""
+    return strengths(tensor, network.layout, network.counts, layer_powers(network, options), out=out)
 
 
 def _factor(layer: MaskLayer, count: int, power: float) -> float:

@@ -52,13 +52,12 @@ def frozen_network(
     ratios = _keep_ratios(layout, options, pretrained)
     scale = kept_scale if options.scale_kept else framework_scale
     weights = frozen_weights(layout, options.network_seed, ratios, scale)
-    if pretrained is not None:
-        _take_over(model, layout, weights, pretrained)
+    taken = frozenset() if pretrained is None else _take_over(model, layout, weights, pretrained)
     scores = shared_layout(layout, options.weights_per_score)
     sharing = draw_sharing(layout, scores, options.network_seed, pretrained)
     counts = keep_counts(layout, ratios)
     offset = _logit_offset(options, data, task)
-    return FrozenNetwork(model.to(device), layout, scores, sharing, weights, counts, offset, device)
+    return FrozenNetwork(model.to(device), layout, scores, sharing, weights, counts, offset, taken, device)
 
 
 def _keep_ratios(
@@ -71,15 +70,19 @@ def _keep_ratios(
     return resolve_keep_ratios(layout, options.keep_ratio, options.linear_keep_ratio, by_pattern)
 
 
-def _take_over(model: nn.Module, layout: MaskLayout, weights: Tensor, pretrained: PretrainedNetwork) -> None:
-    """Put the pretrained weights in their place; what is not masked starts from the file's values, too."""
+def _take_over(model: nn.Module, layout: MaskLayout, weights: Tensor, pretrained: PretrainedNetwork) -> frozenset[str]:
+    """Put the pretrained weights in their place, and return the names of their layers.
+
+    What is not masked starts from the file's values, too.
+    """
     pretrained.check(layout, model.state_dict())
-    for layer, span in layout.spans():
-        if pretrained.has(layer):
-            weights[span] = torch.from_numpy(pretrained.tensors[layer.name].ravel())
+    own_spans = {layer.name: span for layer, span in layout.spans() if pretrained.has(layer)}
+    for name, span in own_spans.items():
+        weights[span] = torch.from_numpy(pretrained.tensors[name].ravel())
     masked = {layer.name for layer in layout.layers}
     own = {name: torch.from_numpy(tensor) for name, tensor in pretrained.tensors.items() if name not in masked}
     model.load_state_dict(own, strict=False)
+    return frozenset(own_spans)
 
 
 def _logit_offset(options: InitializationOptions, data: DataSet, task: LearningTask) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dslnode.inference.levels import HIGHEST, Levels, fitted_levels
 from dslnode.learning.frozen_network import FrozenNetwork
-from dslnode.learning.graded_mask import graded_strengths
+from dslnode.learning.graded_mask import graded_strengths, layer_powers
 from dslnode.learning.group_sparsity import ChannelScales
 from dslnode.learning.masking import from_mask
 from dslnode.learning.options import Personal, TrainingOptions
@@ -51,7 +51,10 @@ def personal_form(
     """
     if options.personal == "binary" or not (options.power or options.group_lasso):
         return PersonalForm(mask)
-    graded = graded_strengths(network, tensor, options.power) if options.power else keep.float()
+    graded = graded_strengths(network, tensor, options) if options.power else keep.float()
+    for (_, span), power in zip(network.layout.spans(), layer_powers(network, options), strict=True):
+        if not power:  # thresholds of strengths are those of a sample: some that the mask keeps would count little
+            graded[span] = keep[span]
     if options.group_lasso:
         graded = graded * channels.of_weights(network.layout, whole=False)
     levels = fitted_levels(graded.numpy(), keep.numpy(), network.layout, HIGHEST_LEVEL[options.personal])

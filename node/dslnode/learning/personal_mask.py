@@ -52,7 +52,7 @@ def training_mask(
     exact = options.min_channel_fraction or not options.signed_scores
     keep = choose_mask(network, tensor, channels, options) if exact else None
     if options.power:
-        graded = graded_strengths(network, tensor, options.power, out=out)
+        graded = graded_strengths(network, tensor, options, out=out)
         found = graded if keep is None else graded * keep
     else:
         found = near_top_k(tensor, network.layout, network.counts) if keep is None else keep
