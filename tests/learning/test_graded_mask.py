@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from dslnode.data.dataset import DataSet, Examples, load_data_set
 from dslnode.data.partition import partition
-from dslnode.learning.graded_mask import layer_powers, strengths
+from dslnode.learning.graded_mask import FEW_KEPT, layer_powers, strengths
 from dslnode.learning.group_sparsity import ChannelScales
 from dslnode.learning.initialization import seeded_scores
 from dslnode.learning.learner import Learner
@@ -63,8 +64,29 @@ def test_all_seeded_layers_are_graded_but_convolutions_of_a_binary_model() -> No
     convolutions = tuple(len(layer.shape) > 2 for layer in network.layout.layers)
     assert set(convolutions) == {True, False}
     assert layer_powers(network, TrainingOptions(mask_power=0.25)) == (0.25,) * len(convolutions)
-    binary = layer_powers(network, TrainingOptions(mask_power=0.25, personal="binary"))
-    assert binary == tuple(0.0 if convolution else 0.25 for convolution in convolutions)
+    binary = TrainingOptions(mask_power=0.25, personal="binary")
+    assert layer_powers(network, binary) == tuple(0.0 if convolution else 0.25 for convolution in convolutions)
+    trained = training_mask(
+        network,
+        network.expand_scores(torch.zeros(network.score_layout.size)),
+        ChannelScales.at_one(network.layout),
+        binary,
+    )
+    for (_, span), convolution in zip(network.layout.spans(), convolutions, strict=True):
+        assert (len(trained[span].unique()) == 2) == convolution
+
+
+def test_a_layer_that_keeps_one_weight_is_trained_with_it(digits: DataSet) -> None:
+    narrow = nn.Sequential(nn.Flatten(), nn.Linear(64, 1, bias=False), nn.Linear(1, 2), nn.Linear(2, 10))
+    learner = Learner(narrow, digits, TrainingOptions(local_steps=2))
+    learner.train_round()
+    few = [count < FEW_KEPT for count in learner.network.counts]
+    assert set(few) == {True, False}
+    network, options = learner.network, learner.options
+    tensor = network.expand_scores(torch.from_numpy(learner.state()["scores"]))
+    found = training_mask(network, tensor, ChannelScales.at_one(network.layout), options)
+    assert all(found[span].any() for _, span in network.layout.spans())
+    assert [power == 0 for power in layer_powers(network, options)] == few
 
 
 def test_the_tensor_itself_stays_as_it_was() -> None:

@@ -53,7 +53,9 @@ def test_without_graded_training_all_forms_are_binary(digits: DataSet) -> None:
 def test_finer_forms_come_nearer_to_what_was_trained(digits: DataSet) -> None:
     forms = {form: learned(digits, form).form for form in HIGHEST_LEVEL}
     masks = {form.mask for form in forms.values()}
-    assert len(masks) == 1, "the form decides nothing in training, and the mask that neighbours see is the same"
+    assert len(masks) == 1, (
+        "without convolutions the form decides nothing in training, and the mask that neighbours see is the same"
+    )
     graded = forms["graded"].factors
     errors = {name: float((form.factors - graded).square().mean()) for name, form in forms.items()}
     assert errors["levels"] < errors["binary"] / 4

@@ -230,7 +230,8 @@ class LearningSettings(SettingsGroup):
         ge=0,
         le=2,
         description="Graded training: how much a kept weight counts grows with this power of its score above the "
-        "threshold. 0: all kept weights count alike, as in the paper. "
+        "threshold. 0: all kept weights count alike, as in the paper. Pretrained layers always do, and "
+        "convolutions where personal is binary. "
         f"Default: {POWER_OF_FORM['levels']:g}, for a binary personal model {POWER_OF_FORM['binary']:g}.",
     )
     signed_scores: bool = Field(

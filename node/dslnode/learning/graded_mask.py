@@ -19,23 +19,26 @@ from dslnode.learning.masking import sampled_threshold
 from dslnode.learning.options import TrainingOptions
 from dslnode.protocol.mask import MaskLayer, MaskLayout
 
+FEW_KEPT = 8
+"""Layers that keep fewer weights are binary: the kept weight at the threshold has no strength, and would be missed."""
+
 
 def layer_powers(network: FrozenNetwork, options: TrainingOptions) -> tuple[float, ...]:
-    """Return each layer's power: that of the options, or 0.
+    """Return each layer's power: that of the options, or 0 for a layer that is binary.
 
-    It is 0 for pretrained layers, whose weights have learned sizes. For a binary personal model it is 0 for
-    convolutions, too, which then train as they are exported. Few weights of a convolution each count in many places:
-    its mask made binary is another filter, and costs several points of accuracy, where a linear layer of many inputs
-    hardly changes (docs/results/ablations.md).
+    These are layers that keep few weights, and pretrained ones: their weights have sizes that were learned, and their
+    first scores lie so close together that strengths would shrink the layer to a fifth. For a binary personal model
+    they are also all layers of more than two dimensions, which then train as they are exported. Few weights of a
+    convolution each count in many places: its mask made binary is another filter, and costs several points of accuracy,
+    where a linear layer of many inputs hardly changes (docs/results/ablations.md).
     """
-    return tuple(_power(layer, network, options) for layer in network.layout.layers)
+    layers = zip(network.layout.layers, network.counts, strict=True)
+    return tuple(0.0 if _is_binary(layer, count, network, options) else options.power for layer, count in layers)
 
 
-def _power(layer: MaskLayer, network: FrozenNetwork, options: TrainingOptions) -> float:
+def _is_binary(layer: MaskLayer, count: int, network: FrozenNetwork, options: TrainingOptions) -> bool:
     convolution = len(layer.shape) > 2
-    if layer.name in network.pretrained or (convolution and options.personal == "binary"):
-        return 0.0
-    return options.power
+    return count < FEW_KEPT or layer.name in network.pretrained or (convolution and options.personal == "binary")
 
 
 def strengths(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dslnode.inference.levels import HIGHEST, Levels, fitted_levels
 from dslnode.learning.frozen_network import FrozenNetwork
-from dslnode.learning.graded_mask import graded_strengths, layer_powers
+from dslnode.learning.graded_mask import layer_powers, strengths
 from dslnode.learning.group_sparsity import ChannelScales
 from dslnode.learning.masking import from_mask
 from dslnode.learning.options import Personal, TrainingOptions
@@ -47,12 +47,13 @@ def personal_form(
     """Return the personal model's form by ``options.personal``.
 
     ``mask`` is ``keep``, boolean (weights,), packed; it was chosen by the intermediate aggregation ``tensor``
-    (weights,). Without graded training and scales of ``channels`` all forms are binary.
+    (weights,). Without a graded layer and scales of ``channels`` all forms are binary.
     """
-    if options.personal == "binary" or not (options.power or options.group_lasso):
+    powers = layer_powers(network, options)
+    if options.personal == "binary" or not (any(powers) or options.group_lasso):
         return PersonalForm(mask)
-    graded = graded_strengths(network, tensor, options) if options.power else keep.float()
-    for (_, span), power in zip(network.layout.spans(), layer_powers(network, options), strict=True):
+    graded = strengths(tensor, network.layout, network.counts, powers)
+    for (_, span), power in zip(network.layout.spans(), powers, strict=True):
         if not power:  # thresholds of strengths are those of a sample: some that the mask keeps would count little
             graded[span] = keep[span]
     if options.group_lasso:
