@@ -309,6 +309,7 @@ async def test_both_sides_count_the_same_traffic(net: Loopback, layout: MaskLayo
         await net.news.until(lambda expected=number + 1: len(arrived(second)) == expected)  # type: ignore[misc]
     second.network.send(first.me.key, message(layout, 9))
     await net.news.until(lambda: arrived(first))
+    await soon(lambda: second.network.traffic[first.me.key].sent.masks)
     first.network.leave("done")
     await net.news.until(lambda: first.all(LinkDown) and second.all(LinkDown))
     from_one, to_one = first.network.traffic[second.me.key].sent, first.network.traffic[second.me.key].received

@@ -13,7 +13,7 @@ from dslnode.protocol.mask import Mask, MaskLayer, MaskLayout
 from dslnode.protocol.messages import MaskKind, MaskMessage, Unchanged
 from dslnode.transport import encode_cache
 from dslnode.transport.link_events import LinkUp, MaskArrived
-from tests.transport.nodes import Loopback, Node, message, node_info
+from tests.transport.nodes import Loopback, Node, message, node_info, soon
 
 LAYOUT = MaskLayout((MaskLayer("only", (100, 400)),))
 
@@ -31,10 +31,11 @@ def sent_bytes(node: Node) -> int:
 
 
 async def send(net: Loopback, first: Node, second: Node, mask: Mask, number: int) -> None:
-    """Send a keep mask and wait until it is there, bit for bit."""
-    sent = MaskMessage(number, MaskKind.KEEP, mask)
+    """Send a keep mask and wait until it is there, bit for bit, and counted: it may arrive before it is."""
+    sent, before = MaskMessage(number, MaskKind.KEEP, mask), sent_bytes(first)
     first.network.send(second.me.key, sent)
     await net.news.until(lambda: MaskArrived(first.me, sent) in second.all(MaskArrived))
+    await soon(lambda: sent_bytes(first) > before)
 
 
 async def test_after_the_first_mask_only_changes_travel(net: Loopback) -> None:
